@@ -1,0 +1,80 @@
+"""Facts + knowledge → every modality assessed: verdict by edition, cautions, what would change it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cds_service.facts import Facts
+from cds_service.judgement import Finding, Opinion, closed, judge, opine
+from cds_service.knowledge.model import EDITIONS, Criterion, Modality, Verdict
+from cds_service.missing import Suppositions, what_would_decide
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """One modality. `opinion` is that of 2010 plus update, which is the card's verdict."""
+
+    modality: Modality
+    opinion: Opinion
+    by_2010: Opinion
+    cautions: tuple[Finding, ...]
+    not_checked: tuple[Finding, ...]
+    missing: tuple[str, ...] = ()
+    best_possible: Verdict | None = None
+    depends_on: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.opinion.verdict
+
+    @property
+    def contraindications(self) -> tuple[Finding, ...]:
+        return self.opinion.findings if self.verdict is Verdict.CONTRAINDICATED else ()
+
+    def statements(self) -> tuple[str, ...]:
+        """Every statement relied on: of what decided, of the cautions met, and those that always stand beside it."""
+        names: list[str] = []
+        for finding in self.opinion.findings:
+            names += finding.criterion.statements
+        for found in self.opinion.indications:
+            if found.indication.id in self.opinion.decided_by:
+                names += found.indication.statements
+        for finding in self.cautions:
+            names += finding.criterion.statements
+        return tuple(dict.fromkeys([*names, *self.modality.beside, *self.modality.support]))
+
+
+def assess(facts: Facts) -> dict[str, Assessed]:
+    """Every modality, in the order of the knowledge. Later ones may depend on the verdicts of earlier ones."""
+    knowledge = facts.knowledge
+    done: dict[str, Finding] = {}
+
+    def judged(criterion: Criterion) -> Finding:
+        if criterion.key not in done:
+            done[criterion.key] = judge(criterion, facts)
+        return done[criterion.key]
+
+    suppositions = Suppositions(facts)
+    results: dict[str, Assessed] = {}
+    verdicts: dict[str, dict[str, Verdict]] = {edition: {} for edition in EDITIONS}
+    for modality in knowledge.modalities:
+        depends = tuple(dict.fromkeys(name for i in modality.indications for name in i.when_closed))
+        shut = {edition: closed(verdicts[edition], depends) if depends else False for edition in EDITIONS}
+        opinions = {edition: opine(modality, knowledge.criteria, judged, edition, shut[edition]) for edition in EDITIONS}
+        for edition, opinion in opinions.items():
+            verdicts[edition][modality.id] = opinion.verdict
+        now = opinions["update"]
+        undetermined = now.verdict is Verdict.UNDETERMINED
+        missing, best = what_would_decide(modality, suppositions, shut["update"]) if undetermined else ((), None)
+        findings = [judged(criterion) for criterion in modality.cautions]
+        results[modality.id] = Assessed(
+            modality=modality,
+            opinion=now,
+            by_2010=opinions["2010"],
+            cautions=tuple(finding for finding in findings if finding.met),
+            not_checked=tuple(finding for finding in findings if not finding.met and not finding.checked),
+            missing=missing,
+            best_possible=best,
+            depends_on=depends if undetermined and shut["update"] is None else (),
+        )
+    return results

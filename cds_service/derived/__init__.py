@@ -1,0 +1,48 @@
+"""Facts that are calculated from other facts: grade, organ failure, resectability, hormones, course. All pure.
+
+Each calculation is registered under its name in knowledge/derived.toml, which also says what it may read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cds_service.derived import course, grade, hormones, liver, organs
+from cds_service.facts import Calculation
+
+CALCULATIONS: Mapping[str, Calculation] = {
+    "grade": grade.grade,
+    "nec": grade.nec,
+    "nec_open": grade.nec_open,
+    "g3": grade.g3,
+    "grade_by_one_index": grade.grade_by_one_index,
+    "well_differentiated": grade.well_differentiated,
+    "egfr_used": organs.egfr_used,
+    "child_pugh_class": organs.child_pugh_class,
+    "hepatic_failure_found": organs.hepatic_failure_found,
+    "coagulopathy_found": organs.coagulopathy_found,
+    "renal_failure_found": organs.renal_failure_found,
+    "portal_thrombosis_open": organs.portal_thrombosis_open,
+    "transplanted": course.transplanted,
+    "ecog_known": organs.ecog_known,
+    "carcinoid_heart_open": hormones.carcinoid_heart_open,
+    "cardiac_assessment_current": hormones.cardiac_assessment_current,
+    "biliary_access": liver.biliary_access,
+    "remnant": liver.remnant,
+    "liver_prevents_resection": liver.liver_prevents_resection,
+    "curative_resection": liver.curative_resection,
+    "removable": liver.removable,
+    "recurrence": course.recurrence,
+    "liver_only_confirmed": liver.liver_only_confirmed,
+    "liver_only_unconfirmed": liver.liver_only_unconfirmed,
+    "portal_drained": liver.portal_drained,
+    "functioning": hormones.functioning,
+    "insulinoma": hormones.insulinoma,
+    "carcinoid_possible": hormones.carcinoid_possible,
+    "refractory_to_suppression": hormones.refractory_to_suppression,
+    "refractory_for_transplantation": hormones.refractory_for_transplantation,
+    "stable_six_months": course.stable_six_months,
+    "progression_on_analogue": course.progression_on_analogue,
+    "newly_diagnosed": course.newly_diagnosed,
+    "recent_liver_surgery": course.recent_liver_surgery,
+}

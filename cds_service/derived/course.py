@@ -1,0 +1,75 @@
+"""What happened so far: transplant, recurrence, stability, progression, dates (CLINICAL sections 5 and 6)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cds_service.derived.dates import newer
+from cds_service.facts import SILENCE, Fact, Facts, known, unknown
+
+
+def transplanted(facts: Facts) -> Fact:
+    """A coded transplant or an assessment; silent or unreadable counts as not met and is listed as not checked."""
+    parts = [facts[name] for name in ("liver_transplant", "liver_transplant_coded", "liver_transplant_status_coded")]
+    found = [part for part in parts if part.is_(True)]
+    if found:
+        return known(True, *found)
+    return known(False, parts[0]) if parts[0].is_(False) else SILENCE
+
+
+def recurrence(facts: Facts) -> Fact:
+    """As assessed; else denied only when a complete, readable list of procedures holds no liver resection."""
+    assessed, resection = facts["recurrence_after_resection"], facts["liver_resection"]
+    if assessed.known:
+        return assessed
+    if assessed.unknown:
+        return assessed
+    if resection.known:
+        return unknown("liver resected before: is this a recurrence?", resection)
+    return known(False) if resection.silent else unknown(resection.why, resection)
+
+
+def stable_six_months(facts: Facts) -> Fact:
+    status, months = facts["disease_status"], facts["months_since_status"]
+    if status.is_("progression"):
+        return known(False, status)
+    if not status.known:
+        return unknown(status.why or "not documented", status)
+    if months.amount is None:
+        return unknown(months.why or "for how long is not documented", status)
+    answer = months.amount.at_least(facts.knowledge.scores.stable_disease.months)
+    return unknown("for how long is not exact", status) if answer is None else known(answer, status, months)
+
+
+def progression_on_analogue(facts: Facts) -> Fact:
+    status, analogue = facts["disease_status"], facts["somatostatin_analogue"]
+    if analogue.silent:
+        return known(False)
+    if status.known and status.value != "progression":
+        return known(False, status)
+    if not status.known:
+        return unknown(status.why or "not documented", status)
+    if analogue.unknown:
+        return unknown(analogue.why, analogue)
+    started = min((r.on for r in analogue.history if r.on), key=lambda on: on.latest, default=None)
+    if started is None or status.on is None:
+        return unknown("start of the analogue not dated", analogue)
+    return known(newer(status.on, started), status, analogue)
+
+
+def newly_diagnosed(facts: Facts) -> Fact:
+    first = facts["nen_diagnosis"]
+    if not first.known or first.on is None:
+        return unknown("date of diagnosis not recorded", first)
+    limit = facts.today - timedelta(days=facts.knowledge.scores.new_diagnosis.within_days)
+    return known(first.on.earliest >= limit, first)
+
+
+def recent_liver_surgery(facts: Facts) -> Fact:
+    parts = (facts["liver_resection"], facts["liver_ablation"])
+    limit = facts.today - timedelta(days=facts.knowledge.scores.recent_liver_surgery.within_days)
+    recent = [part for part in parts if part.known and part.on is not None and part.on.earliest >= limit]
+    if recent:
+        return known(True, *recent)
+    open_part = next((p for p in parts if p.unknown or (p.known and any(r.on is None for r in p.seen))), None)
+    return unknown(open_part.why or "undated", open_part) if open_part else known(False)

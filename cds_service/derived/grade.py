@@ -1,0 +1,139 @@
+"""WHO grade (CLINICAL section 4: M001, M002) and the gate against neuroendocrine carcinoma (section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cds_service.facts import Fact, Facts, known, tri, unknown
+from cds_service.knowledge.model import Bands
+
+SEVERITY = ("G1", "G2", "G3", "G3-or-NEC", "NEC")
+NOT_GRADED_BY_INDEX = frozenset({"lung", "thymus"})
+INDICES = ("ki67_index", "mitotic_count")
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    grade: str
+    """One of SEVERITY, or an empty string when unknown."""
+    parts: tuple[Fact, ...]
+    one_index: bool = False
+    note: str = ""
+    why: str = ""
+
+
+def _index_grade(index: Fact, bands: Bands) -> int | None:
+    """1, 2 or 3 by one index; None if the value is known too vaguely ("< 5")."""
+    amount = index.amount
+    if amount is None:
+        return None
+    if amount.above(bands.g3_above):
+        return 3
+    if amount.below(bands.g2_from):
+        return 1
+    return 2 if amount.at_least(bands.g2_from) and amount.at_most(bands.g3_above) else None
+
+
+def _by_indices(facts: Facts) -> tuple[str, bool, tuple[Fact, ...], str]:
+    """Grade from Ki-67 and mitoses, whether it rests on one of them, its parts, and why there is none."""
+    site = facts["primary_site"]
+    if site.unknown:
+        return "", False, (), "primary site not readable or not consulted: no derived grade"
+    if site.known and site.value in NOT_GRADED_BY_INDEX:
+        return "", False, (site,), f"no grade is derived for a {site.value} primary"
+    bands = facts.knowledge.scores.grade
+    found = {name: _index_grade(facts[name], getattr(bands, name)) for name in INDICES}
+    grades = [value for value in found.values() if value is not None]
+    parts = tuple(facts[name] for name in INDICES if found[name] is not None)
+    if not grades:
+        return "", False, (), "neither Ki-67 index nor mitotic count"
+    open_ones = [name for name in INDICES if found[name] is None and not facts[name].silent]
+    if max(grades) < 3 and open_ones:
+        return "", False, parts, f"{facts.knowledge.facts[open_ones[0]].says} not usable: {facts[open_ones[0]].why}"
+    one_index = len(grades) == 1 and max(grades) < 3
+    if max(grades) < 3:
+        return f"G{max(grades)}", one_index, parts, ""
+    differentiation = facts["differentiation"]
+    parts = (*parts, differentiation) if differentiation.known else parts
+    if differentiation.is_("well"):
+        return "G3", False, parts, ""
+    return ("NEC" if differentiation.is_("poor") else "G3-or-NEC"), False, parts, ""
+
+
+def _graded(facts: Facts) -> Graded:
+    given, differentiation = facts["who_grade"], facts["differentiation"]
+    derived, one_index, parts, why = _by_indices(facts)
+    answers = {derived: parts} if derived else {}
+    if given.known:
+        answers[str(given.value)] = (given,)
+    if differentiation.is_("poor"):
+        answers["NEC"] = (differentiation,)
+    if not answers:
+        return Graded("", (), why=why)
+    if "G3-or-NEC" in answers and differentiation.is_("well"):
+        answers.setdefault("G3", (*answers["G3-or-NEC"], differentiation))
+    if "G3" in answers:
+        answers.pop("G3-or-NEC", None)  # somebody said which of the two it is
+    worst = max(answers, key=SEVERITY.index)
+    note = "grades disagree: the worst counts" if len(answers) > 1 else ""
+    all_parts = tuple(part for some in answers.values() for part in some)
+    return Graded(worst, all_parts if note else answers[worst], one_index and not given.known, note)
+
+
+def grade(facts: Facts) -> Fact:
+    found = _graded(facts)
+    return known(found.grade, *found.parts, note=found.note) if found.grade else unknown(found.why, *found.parts)
+
+
+def grade_by_one_index(facts: Facts) -> Fact:
+    found = _graded(facts)
+    return tri(found.one_index if found.grade else None, "grade unknown", *found.parts)
+
+
+def nec(facts: Facts) -> Fact:
+    """Yes, no, or not excluded."""
+    found = _graded(facts)
+    if found.grade == "NEC":
+        return known(True, *found.parts)
+    for name in ("differentiation", *INDICES, "who_grade"):
+        fact = facts[name]
+        if fact.unknown and fact.why != "not consulted":
+            return unknown(f"{facts.knowledge.facts[name].says}: {fact.why}", fact)
+    if found.grade == "G3-or-NEC":
+        return unknown("G3 or NEC: differentiation not known", *found.parts)
+    if found.grade:
+        return known(False, *found.parts)
+    if facts["differentiation"].is_("well"):
+        return known(False, facts["differentiation"])
+    bands = facts.knowledge.scores.grade
+    for name in INDICES:
+        amount = facts[name].amount
+        if amount is not None and amount.at_most(getattr(bands, name).g3_above):
+            return known(False, facts[name])
+    return unknown(found.why or "grade unknown")
+
+
+def nec_open(facts: Facts) -> Fact:
+    fact = facts["nec"]
+    return known(fact.unknown, fact)
+
+
+def g3(facts: Facts) -> Fact:
+    fact = facts["grade"]
+    if fact.is_("G3-or-NEC") or fact.unknown:
+        return unknown(fact.why or "G3 or NEC", fact)
+    return known(fact.value == "G3", fact)
+
+
+def well_differentiated(facts: Facts) -> Fact:
+    """G1 and G2 are well differentiated by definition; above, differentiation has to be known (M001)."""
+    differentiation, grade_fact = facts["differentiation"], facts["grade"]
+    if facts["nec"].is_(True):
+        return known(False, facts["nec"])
+    if differentiation.is_("well"):
+        return known(True, differentiation)
+    if grade_fact.known and grade_fact.value in {"G1", "G2", "G3"}:
+        return known(True, grade_fact)
+    return unknown("differentiation not known", differentiation)
+
+

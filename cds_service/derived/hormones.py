@@ -1,0 +1,91 @@
+"""Hormonal syndrome, refractory symptoms and the carcinoid heart (CLINICAL sections 4 and 6.1)."""
+
+from __future__ import annotations
+
+from cds_service.derived.dates import newer, newest, not_older
+from cds_service.facts import Fact, Facts, known, tri, unknown
+from cds_service.picture import When
+
+MIDGUT = frozenset({"small-bowel", "appendix"})
+DENIALS = frozenset({"none", "controlled"})
+
+
+def functioning(facts: Facts) -> Fact:
+    syndrome = facts["hormonal_syndrome"]
+    if not syndrome.known:
+        return unknown(syndrome.why or "not documented", syndrome)
+    return known(syndrome.value != "none", syndrome)
+
+
+def insulinoma(facts: Facts) -> Fact:
+    syndrome = facts["hormonal_syndrome"]
+    if not syndrome.known or syndrome.value == "unspecified":
+        return unknown(syndrome.why or "which syndrome is not documented", syndrome)
+    return known(syndrome.value == "insulinoma", syndrome)
+
+
+def carcinoid_possible(facts: Facts) -> Fact:
+    syndrome, site = facts["hormonal_syndrome"], facts["primary_site"]
+    if syndrome.is_("carcinoid"):
+        return known(True, syndrome)
+    open_syndrome = not syndrome.known or syndrome.value == "unspecified"
+    return known(open_syndrome and site.known and site.value in MIDGUT, site)
+
+
+def _failures(facts: Facts) -> tuple[dict[str, When], bool | None]:
+    """What the symptoms are documented as refractory to, and whether that is denied since (None: the same date)."""
+    listed, controlled = facts["symptoms_refractory_to"], facts["hormonal_symptoms_controlled"]
+    failed: dict[str, When] = {}
+    denials = [controlled.on] if controlled.is_(True) else []
+    for reading in listed.seen if listed.known else ():
+        if reading.on is None:
+            continue
+        if str(reading.value) in DENIALS:
+            denials.append(reading.on)
+        elif (old := failed.get(str(reading.value))) is None or newer(reading.on, old):
+            failed[str(reading.value)] = reading.on
+    denied, last = newest(denials), newest(failed.values())
+    if denied is None:
+        return failed, False
+    if last is None or newer(denied, last):
+        return failed, True
+    return failed, False if newer(last, denied) else None
+
+
+def _refractory(facts: Facts, enough: bool, denied: bool | None) -> Fact:
+    parts = (facts["symptoms_refractory_to"], facts["hormonal_symptoms_controlled"])
+    if denied is None:
+        return unknown("failure and control recorded on one date", *parts)
+    return tri(False if denied else (True if enough else None), "not documented", *(p for p in parts if p.known))
+
+
+def refractory_to_suppression(facts: Facts) -> Fact:
+    """For debulking (S020): hormonal suppression documented as failed; what is untried is named on the card."""
+    failed, denied = _failures(facts)
+    return _refractory(facts, "hormonal-suppression" in failed, denied)
+
+
+def refractory_for_transplantation(facts: Facts) -> Fact:
+    """For the 2010 rule (S069): hormonal suppression failed, and arterial therapy failed or contraindicated."""
+    failed, denied = _failures(facts)
+    contraindicated = facts["portal_vein"].is_("occluded") or any(
+        facts[name].is_(True) for name in ("hepatic_failure_found", "coagulopathy_found", "renal_failure_found")
+    )
+    enough = "hormonal-suppression" in failed and ("arterial-therapy" in failed or contraindicated)
+    return _refractory(facts, enough, denied)
+
+
+def carcinoid_heart_open(facts: Facts) -> Fact:
+    """Carcinoid heart disease whose severity is not recorded as absent, mild or treated since; an echo alone clears nothing."""
+    assessed, coded = facts["carcinoid_heart_disease"], facts["carcinoid_heart_coded"]
+    if assessed.known and assessed.value in {"present", "severe-untreated"}:
+        return known(True, assessed)
+    cleared = assessed.known and (not coded.known or not_older(assessed.on, coded.on))
+    if coded.known:
+        return known(not cleared, assessed if cleared else coded)
+    return known(False, assessed) if assessed.known else unknown(assessed.why or "not documented", assessed)
+
+
+def cardiac_assessment_current(facts: Facts) -> Fact:
+    done = facts["cardiac_assessment"]
+    return unknown(done.why, done) if done.unknown else known(done.is_(True), done)

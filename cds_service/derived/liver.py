@@ -1,0 +1,124 @@
+"""What surgery can do: remnant, resectability, the one meaning of "curative resection possible" (CLINICAL section 4)."""
+
+from __future__ import annotations
+
+from cds_service.facts import SILENCE, Fact, Facts, known, unknown
+
+
+def remnant(facts: Facts) -> Fact:
+    """`sufficient` or `insufficient`: as documented, else by volume and background liver (M015)."""
+    documented, volume = facts["remnant_sufficient"], facts["future_liver_remnant"]
+    by_volume = _sufficient_by_volume(facts)
+    if documented.unknown and documented.why != "not consulted":
+        return unknown(documented.why, documented)
+    if documented.known:
+        if by_volume is not None and by_volume != documented.value:
+            return unknown("the documented judgement and the volume disagree", documented, volume)
+        return known("sufficient" if documented.value else "insufficient", documented)
+    if by_volume is None:
+        return unknown(volume.why or "remnant or background liver not known", volume)
+    return known("sufficient" if by_volume else "insufficient", volume)
+
+
+def _sufficient_by_volume(facts: Facts) -> bool | None:
+    limits, amount = facts.knowledge.scores.remnant, facts["future_liver_remnant"].amount
+    if amount is None:
+        return None
+    background = facts["background_liver"]
+    if facts["cirrhosis_coded"].known or background.is_("cirrhosis"):
+        return amount.at_least(limits.cirrhosis)
+    if background.known:
+        return amount.at_least(getattr(limits, str(background.value)))
+    if amount.at_least(limits.cirrhosis):
+        return True
+    return False if amount.below(limits.normal) else None
+
+
+def liver_prevents_resection(facts: Facts) -> Fact:
+    """Yes when not completely resectable, the remnant too small or its drainage not intact; no when all three are fine."""
+    resectability, left, drainage = facts["resectability"], facts["remnant"], facts["drainage_intact"]
+    against = [
+        fact
+        for fact, stops in (
+            (resectability, resectability.known and resectability.value != "complete"),
+            (left, left.is_("insufficient")),
+            (drainage, drainage.is_(False)),
+        )
+        if stops
+    ]
+    if against:
+        return known(True, *against)
+    if resectability.known and left.known and drainage.known:
+        return known(False, resectability, left, drainage)
+    return unknown(_first_open(resectability, left, drainage), resectability, left, drainage)
+
+
+def curative_resection(facts: Facts) -> Fact:
+    """`possible`, `not-possible` or unknown. NEC and G3 are no part of it; an unknown ECOG does not hold it open."""
+    resectability, left, drainage = facts["resectability"], facts["remnant"], facts["drainage_intact"]
+    outside, failure, ecog = facts["extrahepatic_disease"], facts["hepatic_failure_found"], facts["ecog"]
+    heart = facts["carcinoid_heart_disease"]
+    against = [
+        fact
+        for fact, stops in (
+            (resectability, resectability.known and resectability.value != "complete"),
+            (left, left.is_("insufficient")),
+            (drainage, drainage.is_(False)),
+            (outside, outside.is_("unresectable")),
+            (failure, failure.is_(True)),
+            (ecog, ecog.amount is not None and ecog.amount.at_least(facts.knowledge.ecog_limit) is True),
+            (heart, heart.is_("severe-untreated")),
+        )
+        if stops
+    ]
+    if against:
+        return known("not-possible", *against)
+    needed = (resectability, left, drainage, outside, failure)
+    if all(fact.known for fact in needed) and not outside.options and not heart.unknown:
+        return known("possible", *needed)
+    if outside.options:
+        return unknown("disease outside the liver: resectable or not?", outside)
+    return unknown(_first_open(*needed, heart), *needed)
+
+
+def _first_open(*parts: Fact) -> str:
+    return next((part.why for part in parts if not part.known and part.why), "not documented")
+
+
+def removable(facts: Facts) -> Fact:
+    """The recorded share; silent with unresectable disease it is settled (nothing to remove), else it stays open."""
+    share = facts["removable_fraction"]
+    if share.silent:
+        return SILENCE if facts["resectability"].is_("unresectable") else unknown("not documented", share)
+    return share
+
+
+def liver_only_confirmed(facts: Facts) -> Fact:
+    """A negative SSTR-PET backs nothing: the tumour may not show on it (M069)."""
+    outside, pet = facts["extrahepatic_disease"], facts["sstr_positive"]
+    if outside.known and outside.value != "none":
+        return known(False, outside)
+    if outside.is_("none") and pet.is_(True):
+        return known(True, outside, pet)
+    return unknown("not backed by a positive SSTR-PET in its window" if outside.known else outside.why, outside, pet)
+
+
+def liver_only_unconfirmed(facts: Facts) -> Fact:
+    outside, pet = facts["extrahepatic_disease"], facts["sstr_positive"]
+    return known(outside.is_("none") and not pet.is_(True), outside)
+
+
+def portal_drained(facts: Facts) -> Fact:
+    site = facts["primary_site"]
+    answer = facts.knowledge.portal_drained.get(str(site.value)) if site.known else None
+    return unknown("primary site not known precisely enough", site) if answer is None else known(answer, site)
+
+
+def biliary_access(facts: Facts) -> Fact:
+    """A known pancreatoduodenectomy is bilioenteric access, whatever else is recorded."""
+    assessed, whipple = facts["bilioenteric_access"], facts["pancreatoduodenectomy"]
+    found = [fact for fact in (assessed, whipple) if fact.is_(True)]
+    found += [facts["biliary_procedure_coded"]] if facts["biliary_procedure_coded"].known else []
+    if found:
+        return known(True, *found)
+    return known(False, assessed) if assessed.is_(False) else unknown("not documented")

@@ -1,0 +1,234 @@
+"""Failure of liver, coagulation and kidneys: found, denied or open (CLINICAL sections 5 and 6.4). Every limit is in
+knowledge/scores.toml; a laboratory value alone never makes hepatic failure."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+from cds_service.derived.dates import newer, newest, not_older
+from cds_service.facts import Fact, Facts, State, known, unknown
+from cds_service.knowledge.model import Falling, Rising
+from cds_service.picture import Amount, Observed, When
+
+HEPATIC_PARTS = ("total_bilirubin", "albumin", "inr", "ascites", "encephalopathy")
+
+
+def _points_rising(amount: Amount, bands: Rising) -> tuple[int, int]:
+    """Fewest and most points that a value can mean, for a test whose high values are bad."""
+    most = 1 if amount.below(bands.two_from) else 2 if amount.at_most(bands.three_above) else 3
+    fewest = 3 if amount.above(bands.three_above) else 2 if amount.at_least(bands.two_from) else 1
+    return fewest, most
+
+
+def _points_falling(amount: Amount, bands: Falling) -> tuple[int, int]:
+    most = 1 if amount.above(bands.one_above) else 2 if amount.at_least(bands.three_below) else 3
+    fewest = 3 if amount.below(bands.three_below) else 2 if amount.at_most(bands.one_above) else 1
+    return fewest, most
+
+
+def _points(facts: Facts) -> dict[str, tuple[int, int] | None]:
+    """Child-Pugh points of each part, fewest and most; None where the part is not known."""
+    scores = facts.knowledge.scores.child_pugh
+    points: dict[str, tuple[int, int] | None] = dict.fromkeys(HEPATIC_PARTS)
+    for name, bands in (("total_bilirubin", scores.total_bilirubin), ("inr", scores.inr)):
+        if amount := facts[name].amount:
+            points[name] = _points_rising(amount, bands)
+    if amount := facts["albumin"].amount:
+        points["albumin"] = _points_falling(amount, scores.albumin)
+    for name, table in (("ascites", scores.ascites), ("encephalopathy", scores.encephalopathy)):
+        fact, coded = facts[name], facts[f"{name}_coded"]
+        if fact.known:
+            points[name] = (table[str(fact.value)], table[str(fact.value)])
+        if coded.known and (points[name] or (1, 1))[1] < 2:
+            points[name] = (2, 3)  # there is some; its degree is not coded
+    return points
+
+
+def child_pugh_class(facts: Facts) -> Fact:
+    """As assessed, else computed: C when the known points plus one for each unknown part reach 10; A and B only with
+    all five parts known. Not scored on a vitamin K antagonist, which raises the INR by itself."""
+    given = facts["child_pugh"]
+    if given.known:
+        return given
+    if given.unknown and given.why != "not consulted":
+        return given
+    if not facts["vitamin_k_antagonist"].silent:
+        return unknown("not scored on a vitamin K antagonist", facts["vitamin_k_antagonist"])
+    limits, points = facts.knowledge.scores.hepatic_failure, _points(facts)
+    parts = tuple(facts[name] for name in HEPATIC_PARTS if facts[name].known)
+    parts += tuple(facts[f"{name}_coded"] for name in ("ascites", "encephalopathy") if facts[f"{name}_coded"].known)
+    fewest = sum(found[0] if found else 1 for found in points.values())
+    if fewest >= limits.child_pugh_c_from:
+        return known("C", *parts, note=f"computed: at least {fewest} points")
+    ranges = [found for found in points.values() if found]
+    if len(ranges) == len(HEPATIC_PARTS) and fewest == sum(found[1] for found in ranges):
+        grade = "B" if fewest >= limits.child_pugh_b_from else "A"
+        return known(grade, *parts, note=f"computed: {fewest} points")
+    return unknown("not all five parts known", *parts)
+
+
+def _abnormal(facts: Facts) -> When | None:
+    """Date of the newest value that ages a denial of hepatic failure."""
+    limits, coagulation = facts.knowledge.scores.hepatic_failure, facts.knowledge.scores.coagulation
+    bad: list[When | None] = []
+    for name in ("total_bilirubin", "albumin", "inr"):
+        for reading in facts[name].history or facts[name].seen:
+            if not isinstance(reading.value, Amount):
+                continue
+            within = {
+                "total_bilirubin": reading.value.at_most(limits.total_bilirubin_at_most),
+                "albumin": reading.value.at_least(limits.albumin_below),
+                "inr": reading.value.below(coagulation.inr_from),
+            }[name]
+            if within is not True:
+                bad.append(reading.on)
+    return newest(bad)
+
+
+def hepatic_failure_found(facts: Facts) -> Fact:
+    """Met: coded, assessed, Child-Pugh C. Denied: a newer assessment, Child-Pugh A, or normal enough laboratory.
+    Bilirubin above 2 mg/dL or Child-Pugh B alone leave it open: failure or obstruction?"""
+    assessed, score = facts["hepatic_failure"], facts["child_pugh_class"]
+    coded = [facts["hepatic_failure_coded"], facts["acute_hepatic_failure_coded"]]
+    adverse = [fact for fact in coded if fact.known]
+    adverse += [assessed] if assessed.is_(True) else []
+    adverse += [score] if score.is_("C") else []
+    denial = assessed if assessed.is_(False) else None
+    last = newest(fact.on for fact in adverse)
+    undated = any(fact.on is None for fact in adverse)
+    if adverse and not (denial and not undated and newer(denial.on, last)):
+        against = "an older or equally old assessment denies it" if denial else ""
+        return known(True, *adverse, *([denial] if denial else []), note=against)
+    abnormal = _abnormal(facts)
+    if denial and not_older(denial.on, abnormal):
+        note = "a newer assessment denies what is coded or computed" if adverse else ""
+        return known(False, denial, *adverse, note=note)
+    if score.is_("A") and not adverse and not_older(score.on, abnormal):
+        return known(False, score)
+    blocked = next((f for f in (assessed, *coded, facts["child_pugh"]) if f.unknown and f.why != "not consulted"), None)
+    if blocked:
+        return unknown(blocked.why, blocked)
+    if adverse or any(fact.unknown for fact in coded):
+        return unknown("denied, but values have turned abnormal since" if adverse else "diagnoses not consulted", *adverse)
+    return _hepatic_failure_by_laboratory(facts)
+
+
+def _hepatic_failure_by_laboratory(facts: Facts) -> Fact:
+    limits, points = facts.knowledge.scores.hepatic_failure, _points(facts)
+    bilirubin, inr = facts["total_bilirubin"], facts["inr"]
+    if facts["ascites_coded"].known or facts["encephalopathy_coded"].known:
+        return unknown("ascites or encephalopathy coded", facts["ascites_coded"], facts["encephalopathy_coded"])
+    if facts["ascites_coded"].unknown or facts["encephalopathy_coded"].unknown:
+        return unknown("diagnoses not consulted")
+    obstructed = facts["biliary_obstruction"].is_(True)
+    total = 0
+    for name in HEPATIC_PARTS:
+        found = points[name]
+        if name == "total_bilirubin" and obstructed:
+            total += 1  # explained by the obstruction, whatever its value
+        elif found:
+            total += found[1]
+        else:
+            total += 1 if facts[name].silent else 3
+    parts = tuple(facts[name] for name in HEPATIC_PARTS if facts[name].known)
+    if total <= limits.child_pugh_sum_at_most:
+        within = inr.amount.below(facts.knowledge.scores.coagulation.inr_from) if inr.amount else None
+        if obstructed and within is True:
+            return known(False, facts["biliary_obstruction"], *parts, note="biliary obstruction explains bilirubin")
+        if bilirubin.amount and bilirubin.amount.at_most(limits.total_bilirubin_at_most):
+            return known(False, *parts, note=f"bilirubin within 2 mg/dL, Child-Pugh sum at most {total}")
+    if not bilirubin.known:
+        return unknown("no bilirubin in its window" if not bilirubin.why else f"bilirubin {bilirubin.why}", bilirubin)
+    return unknown("failure or obstruction?", *parts)
+
+
+def coagulopathy_found(facts: Facts) -> Fact:
+    """Met: documented as uncorrectable. Denied: an assessment as new as the worst values, or INR and platelets within
+    limits and nothing coded; a vitamin K antagonist excuses the INR, never the platelets."""
+    limits = facts.knowledge.scores.coagulation
+    assessed, coded = facts["coagulopathy_uncorrectable"], facts["coagulopathy_coded"]
+    inr, platelets = facts["inr"], facts["platelets"]
+    if assessed.is_(True):
+        return known(True, assessed)
+    bad = [coded.on] if coded.known else []
+    bad += [r.on for r in inr.history if isinstance(r.value, Amount) and r.value.below(limits.inr_from) is not True]
+    bad += [
+        r.on for r in platelets.history
+        if isinstance(r.value, Amount) and r.value.at_least(limits.platelets_below) is not True
+    ]  # fmt: skip
+    undated = coded.known and coded.on is None
+    if assessed.is_(False) and not undated and not_older(assessed.on, newest(bad)):
+        return known(False, assessed)
+    if assessed.unknown and assessed.why != "not consulted":
+        return unknown(assessed.why, assessed)
+    on_antagonist = facts["vitamin_k_antagonist"].known
+    inr_fine = inr.known and (on_antagonist or (inr.amount is not None and inr.amount.below(limits.inr_from) is True))
+    platelets_fine = platelets.amount is not None and platelets.amount.at_least(limits.platelets_below) is True
+    if inr_fine and platelets_fine and coded.silent:
+        note = "INR explained by a vitamin K antagonist" if on_antagonist else ""
+        return known(False, inr, platelets, note=note)
+    parts = [fact for fact in (inr, platelets, coded) if fact.known]
+    return unknown("correctable?" if parts else "no INR and platelets in their windows", *parts)
+
+
+def egfr_used(facts: Facts) -> Fact:
+    """eGFR as sent; CKD-EPI 2021 from creatinine, age and sex only when no eGFR was ever sent, and it says so."""
+    sent = facts["egfr"]
+    if not sent.silent:
+        return sent
+    creatinine, age, sex = facts["creatinine"], facts["age"], facts["sex"]
+    equation = facts.knowledge.scores.ckd_epi_2021
+    value = creatinine.amount.exact if creatinine.amount else None
+    years = age.amount.exact if age.amount else None
+    if value is None or value <= 0 or years is None or not sex.known or sex.value not in equation.kappa:
+        return unknown("no eGFR, and creatinine, age or sex are missing", creatinine)
+    if years < equation.adults_from_years:
+        return unknown("no eGFR, and the equation is for adults", creatinine)
+    person = str(sex.value)
+    ratio = value / equation.kappa[person]
+    result = equation.factor * min(ratio, Decimal(1)) ** equation.alpha[person]
+    result *= max(ratio, Decimal(1)) ** equation.exponent_above * equation.per_year ** int(years)
+    result *= equation.female if person == "female" else 1
+    rounded = result.quantize(Decimal(1), ROUND_HALF_UP)
+    reading = creatinine.seen[0]
+    text = f"{rounded} mL/min/1.73 m² (CKD-EPI 2021 from creatinine {reading.recorded})"
+    seen = Observed(Amount.exactly(rounded), reading.on, reading.seen_in, text, "computed")
+    return Fact(State.KNOWN, seen.value, reading.on, (seen,), (seen,), note="CKD-EPI 2021")
+
+
+def renal_failure_found(facts: Facts) -> Fact:
+    """Met: KDIGO G5 or dialysis, coded, assessed or measured (M085). An acute failure counts for 90 days and is denied
+    by a later eGFR of 30 or more; stage 5 and dialysis status are denied by a newer assessment only."""
+    limits = facts.knowledge.scores.renal_failure
+    assessed, egfr = facts["renal_failure"], facts["egfr_used"]
+    acute = [facts["acute_renal_failure_coded"], facts["dialysis"]]
+    recovered = egfr.amount is not None and egfr.amount.at_least(limits.egfr_denies_acute_from) is True
+    adverse = [facts["renal_failure_coded"]] if facts["renal_failure_coded"].known else []
+    adverse += [fact for fact in acute if fact.known and not (recovered and newer(egfr.on, fact.on))]
+    adverse += [assessed] if assessed.is_(True) else []
+    adverse += [egfr] if egfr.amount is not None and egfr.amount.below(limits.egfr_below) else []
+    denial = assessed if assessed.is_(False) else None
+    undated = any(fact.on is None for fact in adverse)
+    last = newest(fact.on for fact in adverse)
+    if adverse:
+        if denial and not undated and newer(denial.on, last):
+            return known(False, denial, *adverse, note="a newer assessment denies what is coded or measured")
+        return known(True, *adverse, *([denial] if denial else []))
+    if denial:
+        return known(False, denial)
+    sources = (assessed, facts["renal_failure_coded"], *acute)
+    blocked = next((fact for fact in sources if fact.unknown), None)
+    if blocked:
+        return unknown(blocked.why, blocked)
+    if egfr.amount is not None and egfr.amount.at_least(limits.egfr_below):
+        return known(False, egfr, note=egfr.note)
+    return unknown(egfr.why or "eGFR not exact enough", egfr)
+
+
+def portal_thrombosis_open(facts: Facts) -> Fact:
+    fact = facts["portal_vein"]
+    return known(fact.unknown and "trunk" in fact.why, fact)
+
+
+def ecog_known(facts: Facts) -> Fact:
+    return known(facts["ecog"].known, facts["ecog"])

@@ -1,0 +1,89 @@
+"""Errors of ours, each with its HTTP status and its FHIR issue code.
+
+CdsError                     an answer that is not a card list; becomes an OperationOutcome
+├── BadRequest         400   the body is not a hook request we can understand; all faults at once
+├── UnknownService     404   no service of that id
+├── WrongMethod        405   GET where POST is due, and so on
+├── PreconditionFailed 412   data we cannot do without could not be had (CDS Hooks: CH-55)
+├── TooLarge           413   body above the limit
+├── UnsupportedMedia   415   not JSON, or compressed
+└── Internal           500   a fault of ours; nothing of the request is repeated
+KnowledgeError               the knowledge files are wrong; the service does not start; all faults at once
+ChartError                   a file given to the command line is not a chart
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: where (a path of field names), what was found (a JSON type or protocol word), what is allowed."""
+
+    where: str
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}, allowed: {self.allowed}"
+
+
+class CdsError(Exception):
+    status = 500
+    code = "exception"
+
+    def __init__(self, text: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(text)
+        self.text = text
+        self.faults = tuple(faults)
+
+    def outcome(self) -> dict[str, object]:
+        """The FHIR R4 OperationOutcome of this error: one issue for each fault."""
+        lines = [str(fault) for fault in self.faults] or [self.text]
+        return {
+            "resourceType": "OperationOutcome",
+            "issue": [
+                {"severity": "error", "code": self.code, "details": {"text": self.text}, "diagnostics": line}
+                for line in lines
+            ],
+        }
+
+
+class BadRequest(CdsError):
+    status, code = 400, "invalid"
+
+
+class UnknownService(CdsError):
+    status, code = 404, "not-found"
+
+
+class WrongMethod(CdsError):
+    status, code = 405, "not-supported"
+
+
+class PreconditionFailed(CdsError):
+    status, code = 412, "required"
+
+
+class TooLarge(CdsError):
+    status, code = 413, "too-long"
+
+
+class UnsupportedMedia(CdsError):
+    status, code = 415, "not-supported"
+
+
+class Internal(CdsError):
+    status, code = 500, "exception"
+
+
+class KnowledgeError(Exception):
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("the knowledge files have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+class ChartError(Exception):
+    """A file that is neither a FHIR resource nor a hook request."""

@@ -1,0 +1,272 @@
+"""Resources → a chart of one patient, typed. Each resource is decoded alone: one bad one never spoils the others.
+
+Left out and counted: other patients' resources, invalid status, refuted and entered-in-error ones, types we do not
+read. Kept and named: what could not be read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from cds_service.fhir import dates
+from cds_service.fhir.resources import (
+    READ,
+    CodeableConcept,
+    Coding,
+    Condition,
+    Medication,
+    MedicationRequest,
+    MedicationStatement,
+    Observation,
+    Patient,
+    Procedure,
+    Reference,
+    Struct,
+)
+from cds_service.picture import Unreadable, When
+
+COUNTING_OBSERVATIONS = frozenset({"final", "amended", "corrected"})
+DONE_PROCEDURES = frozenset({"completed", "in-progress"})
+REFUTED = frozenset({"refuted", "entered-in-error"})
+UNCONFIRMED = frozenset({"provisional", "differential", "unconfirmed"})
+HISTORY = frozenset({"inactive", "resolved", "remission"})
+
+
+class Kind(msgspec.Struct, frozen=True):
+    resourceType: str | None = None
+    id: str | None = None
+
+
+KIND = msgspec.json.Decoder(Kind)
+DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ.items()}
+
+
+class ObservationHead(Struct):
+    id: str | None = None
+    status: str | None = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+
+
+class ConditionHead(Struct):
+    id: str | None = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+
+
+OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
+CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
+
+
+@dataclass
+class Chart:
+    """One patient's resources that count, each with its reference; and what does not count, and why."""
+
+    patient_id: str | None
+    patient: Patient | None = None
+    conditions: list[tuple[str, Condition]] = field(default_factory=list)
+    procedures: list[tuple[str, Procedure]] = field(default_factory=list)
+    medication_requests: list[tuple[str, MedicationRequest]] = field(default_factory=list)
+    medication_statements: list[tuple[str, MedicationStatement]] = field(default_factory=list)
+    observations: list[tuple[str, Observation]] = field(default_factory=list)
+    medications: dict[str, Medication] = field(default_factory=dict)
+    unreadable: list[tuple[str, Unreadable]] = field(default_factory=list)
+    """(resource type, what and why)"""
+    left_out: Counter[str] = field(default_factory=Counter)
+    complete: frozenset[str] = frozenset()
+    """Resource types that were asked for and arrived complete."""
+    not_consulted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A resource as sent, with the fullUrl of its Bundle entry, by which others may refer to it."""
+
+    raw: bytes | msgspec.Raw
+    full_url: str | None = None
+
+
+def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
+    """Never raises. `patient_id` None: the one patient that the entries hold (command line)."""
+    decoded: list[tuple[str, Struct]] = []
+    chart = Chart(patient_id)
+    names: dict[str, str] = {}
+    seen: set[bytes] = set()
+    for place, entry in enumerate(entries):
+        raw = bytes(entry.raw)
+        if raw in seen:
+            chart.left_out["sent twice"] += 1
+            continue
+        seen.add(raw)
+        where = f"entry {place + 1}"
+        try:
+            kind = KIND.decode(raw)
+            decoder = DECODERS.get(kind.resourceType or "")
+            where = f"{kind.resourceType or 'resource'}/{kind.id or '?'}"
+            if entry.full_url and kind.id:
+                names[entry.full_url] = where
+            if decoder is None:
+                chart.left_out["type not read" if kind.resourceType else "no resourceType"] += 1
+                continue
+            decoded.append((where, decoder.decode(raw)))
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            broken = where.split("/")[0]
+            chart.unreadable.append((broken, Unreadable(None, where, _why(error))))
+            if (head := _head(raw, broken)) is not None:
+                decoded.append((where, head))
+    if chart.patient_id is None:
+        chart.patient_id = _only_patient(decoded)
+    for where, resource in decoded:
+        _sort_in(chart, where, resource, names)
+    return chart
+
+
+def _head(raw: bytes, name: str) -> Struct | None:
+    """What of an unreadable Observation or Condition still tells that it speaks of something: its code, its patient,
+    its status. An Observation then has no value, a Condition counts as unconfirmed: both leave a question."""
+    try:
+        if name == "Observation":
+            head = OBSERVATION_HEAD.decode(raw)
+            return Observation(head.id, head.status, head.code, head.subject)
+        if name == "Condition":
+            part = CONDITION_HEAD.decode(raw)
+            unconfirmed = CodeableConcept([Coding(code="unconfirmed")])
+            return Condition(part.id, verification_status=unconfirmed, code=part.code, subject=part.subject)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return None
+
+
+def _why(error: Exception) -> str:
+    """msgspec names the path and the types, never a value."""
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n")[0][:160]
+
+
+def _only_patient(decoded: Iterable[tuple[str, Struct]]) -> str | None:
+    """The first Patient of the file; without one, the one subject that all resources share."""
+    resources = list(decoded)
+    for _, resource in resources:
+        if isinstance(resource, Patient):
+            return resource.id
+    subjects = {(_id(getattr(resource, "subject", None), {}) or ("", ""))[1] for _, resource in resources} - {""}
+    return subjects.pop() if len(subjects) == 1 else None
+
+
+def _id(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] | None:
+    """(type, id) of a relative, absolute, versioned or urn reference."""
+    text = (reference.reference or "") if reference else ""
+    text = names.get(text, text).split("/_history/")[0]
+    parts = text.rstrip("/").split("/")
+    if len(parts) >= 2:
+        return parts[-2], parts[-1]
+    return ("", text) if text.startswith("urn:") else None
+
+
+def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) -> None:
+    if isinstance(resource, Medication):
+        chart.medications[where] = resource
+        return
+    if isinstance(resource, Patient):
+        if resource.id == chart.patient_id:
+            chart.patient = resource
+        else:
+            chart.left_out["other patient"] += 1
+        return
+    whose = _id(getattr(resource, "subject", None), names)
+    if whose is None:
+        chart.left_out["no subject"] += 1
+        return
+    if whose[1] != chart.patient_id or whose[0] not in {"Patient", ""}:
+        chart.left_out["other patient"] += 1
+        return
+    match resource:
+        case Observation():
+            status = (resource.status or "").strip()
+            if status in COUNTING_OBSERVATIONS:
+                chart.observations.append((where, resource))
+            else:
+                chart.left_out[f"Observation {_known(status)}"] += 1
+        case Condition():
+            if codes(resource.verification_status) & REFUTED:
+                chart.left_out["Condition refuted or entered in error"] += 1
+            else:
+                chart.conditions.append((where, resource))
+        case Procedure():
+            if (resource.status or "") in DONE_PROCEDURES:
+                chart.procedures.append((where, resource))
+            else:
+                chart.left_out[f"Procedure {_known(resource.status or '')}"] += 1
+        case MedicationRequest():
+            bad = {"entered-in-error", "cancelled", "draft", "unknown"}
+            if resource.status in bad or resource.do_not_perform or resource.intent in {"proposal", "plan", "option"}:
+                chart.left_out["MedicationRequest not given"] += 1
+            else:
+                chart.medication_requests.append((where, resource))
+        case MedicationStatement():
+            if resource.status in {"entered-in-error", "not-taken", "intended", "unknown"}:
+                chart.left_out["MedicationStatement not taken"] += 1
+            else:
+                chart.medication_statements.append((where, resource))
+
+
+KNOWN_STATUS = frozenset(
+    ["registered", "preliminary", "cancelled", "entered-in-error", "unknown", "preparation", "not-done", "on-hold", "stopped"]
+)
+
+
+def _known(status: str) -> str:
+    """A status as a protocol word; anything else is not repeated."""
+    return status if status in KNOWN_STATUS else "without a valid status"
+
+
+def codes(concept: CodeableConcept | None) -> set[str]:
+    return {(coding.code or "").strip() for coding in (concept.coding or [])} if concept else set()
+
+
+def is_history(condition: Condition) -> bool:
+    """Inactive, resolved or in remission; an abatement date says so where no status does."""
+    status = codes(condition.clinical_status) - {""}
+    return bool(status & HISTORY) if status else condition.abatement_date_time is not None
+
+
+def is_unconfirmed(condition: Condition) -> bool:
+    return bool(codes(condition.verification_status) & UNCONFIRMED)
+
+
+def date_of(*texts: str | None) -> When | None:
+    """The first date that is there. An unreadable one counts as none: the fact is then undated."""
+    for text in texts:
+        if text:
+            try:
+                return dates.parse(text)
+            except ValueError:
+                continue
+    return None
+
+
+
+
+def read_medication(chart: Chart) -> Iterable[tuple[str, CodeableConcept | None, When | None, bool]]:
+    """Every drug given or taken: its reference, its concept, its first date, whether it is active now."""
+    for where, request in chart.medication_requests:
+        concept = _medicine(chart, request.medication_codeable_concept, request.medication_reference)
+        yield where, concept, date_of(request.authored_on), request.status == "active"
+    for where, statement in chart.medication_statements:
+        concept = _medicine(chart, statement.medication_codeable_concept, statement.medication_reference)
+        period = statement.effective_period
+        on = date_of(statement.effective_date_time, period.start if period else None, statement.date_asserted)
+        yield where, concept, on, statement.status == "active"
+
+
+def _medicine(chart: Chart, concept: CodeableConcept | None, reference: Reference | None) -> CodeableConcept | None:
+    """The concept itself, or that of the Medication referred to; else what the reference displays, as text."""
+    if concept is not None or reference is None:
+        return concept
+    name = "/".join((reference.reference or "").split("/")[-2:])
+    if (medication := chart.medications.get(name)) is not None:
+        return medication.code
+    return CodeableConcept(text=reference.display)

@@ -1,0 +1,32 @@
+"""FHIR date, dateTime and instant → `When`."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+
+from cds_service.picture import When
+
+PATTERN = re.compile(
+    r"(?P<year>\d{4})(-(?P<month>\d\d)(-(?P<day>\d\d)(?P<time>[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(?P<zone>Z|[+-]\d\d:\d\d)?)?)?)?"
+)
+
+
+def parse(text: str) -> When:
+    """Raises ValueError. A year or month stays one: the first and last day it can mean.
+
+    A time without offset (not R4, but sent) counts as its day; the day is the one written, in the sender's zone.
+    """
+    found = PATTERN.fullmatch(text.strip())
+    if not found:
+        raise ValueError("not a FHIR date")
+    year = int(found["year"])
+    if not found["month"]:
+        return When(date(year, 1, 1), date(year, 12, 31))
+    month = int(found["month"])
+    if not found["day"]:
+        following = date(year + month // 12, month % 12 + 1, 1)
+        return When(date(year, month, 1), following - timedelta(days=1))
+    day = date(year, month, int(found["day"]))
+    instant = datetime.fromisoformat(text.strip()) if found["zone"] else None
+    return When(day, day, instant)

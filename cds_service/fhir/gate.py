@@ -1,0 +1,222 @@
+"""Are there neuroendocrine liver metastases in the chart? (CLINICAL section 2)
+
+Both halves have to be there: a neuroendocrine neoplasm (NEN), by code or histology, resected or not; and liver
+metastases that are current. A code never decides more than its `use` in terminology.toml says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cds_service.fhir.chart import Chart, date_of, is_history, is_unconfirmed
+from cds_service.fhir.resources import CodeableConcept, Condition, Observation
+from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning
+from cds_service.picture import Gate, Nlm, Observed, When
+
+NEN = frozenset(
+    {
+        "cond.net.malignant", "cond.net", "cond.net_metastatic", "cond.liver_mets.net", "cond.extrahepatic_mets.net",
+        "morph.net", "morph.net_metastatic",
+    }
+)  # fmt: skip
+METASTASIS = frozenset({"cond.net_metastatic", "morph.net_metastatic", "cond.liver_mets", "cond.liver_mets.net"})
+LIVER_METASTASES = frozenset({"cond.liver_mets", "cond.liver_mets.net"})
+IF_NOT_LUNG = "decides if primary is not lung"
+HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
+OTHER_MALIGNANCY = re.compile(r"malignant|cancer|carcinoma|sarcoma|melanoma", re.IGNORECASE)
+NO_OTHER_MALIGNANCY = re.compile(
+    r"neuroendocrine|carcinoid|islet|metasta|secondary|history|family|screening|suspected|risk of|benign|in situ|"
+    r"basal cell|squamous cell carcinoma of skin|lymphoma|leuka?emia|myeloma",
+    re.IGNORECASE,
+)
+NOT_A_SOURCE = re.compile(r"C(44|7[789]|80|8[1-9]|9[0-7]|7A|7B)")
+"""ICD-10: skin, secondary and unspecified neoplasms, blood; none is the source of a liver metastasis coded C78.7."""
+
+
+@dataclass
+class Neoplasms:
+    """What the chart says of neoplasms, sorted by the two halves of the gate."""
+
+    nen: list[Observed] = field(default_factory=list)
+    nen_unconfirmed: list[Observed] = field(default_factory=list)
+    nen_codings: list[tuple[Coding, str, When | None]] = field(default_factory=list)
+    """Every coding of a tumour that is neuroendocrine, with the reference and date of its resource."""
+    liver: list[Observed] = field(default_factory=list)
+    liver_unconfirmed: list[Observed] = field(default_factory=list)
+    both: list[Observed] = field(default_factory=list)
+    """Codes that say neuroendocrine and liver metastasis at once."""
+    weak: list[Observed] = field(default_factory=list)
+    """A benign neuroendocrine tumour, or a history code: no NEN by itself."""
+    others: list[Observed] = field(default_factory=list)
+
+
+def codings(knowledge: Knowledge, concept: CodeableConcept | None) -> list[Coding]:
+    if concept is None:
+        return []
+    return [knowledge.terminology.coding(c.system, c.code, c.display) for c in concept.coding or []]
+
+
+def text_of(concept: CodeableConcept | None) -> str:
+    """How a concept was recorded: its text, else the first display, else the first code."""
+    if concept is None:
+        return ""
+    texts = [concept.text, *(c.display for c in concept.coding or []), *(c.code for c in concept.coding or [])]
+    return next((text.strip() for text in texts if text and text.strip()), "")
+
+
+def date_of_condition(condition: Condition) -> When | None:
+    """Onset, else the day it was recorded."""
+    period = condition.onset_period
+    return date_of(condition.onset_date_time, period.start if period else None, condition.recorded_date)
+
+
+def is_liver(knowledge: Knowledge, sites: Iterable[CodeableConcept | None]) -> bool:
+    return any(
+        meaning.concept == "site.liver" or meaning.concept.startswith("site.liver_segment")
+        for site in sites
+        for coding in codings(knowledge, site)
+        for meaning in knowledge.terminology.meanings(coding)
+    )
+
+
+def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
+    found = Neoplasms()
+    histologies = _histologies(chart, knowledge)
+    linked = {reference for _, references, _ in histologies for reference in references}
+    waiting: list[tuple[Observed, Condition, list[Coding]]] = []
+    for where, condition in chart.conditions:
+        everything = _codings(condition, knowledge)
+        on = date_of_condition(condition)
+        seen = Observed(True, on, where, text_of(condition.code))
+        meanings = [m for coding in everything for m in knowledge.terminology.meanings(coding)]
+        nen = is_nen(meanings, lung=_is_lung(everything)) or where in linked
+        unconfirmed, history = is_unconfirmed(condition), is_history(condition)
+        if nen:
+            (found.nen_unconfirmed if unconfirmed else found.nen).append(seen)
+            if not unconfirmed:
+                found.nen_codings += [(coding, where, on) for coding in everything]
+        elif any(m.use == "benign" or (m.use == "history" and m.concept == "cond.net.history") for m in meanings):
+            found.weak.append(seen)
+        elif not history and not unconfirmed and _other_malignancy(everything, meanings, condition):
+            waiting.append((seen, condition, everything))
+        if not history and _liver_metastasis(meanings, condition, knowledge):
+            (found.liver_unconfirmed if unconfirmed else found.liver).append(seen)
+            if nen and not unconfirmed and any(m.concept in METASTASIS - {"cond.liver_mets"} for m in meanings):
+                found.both.append(seen)
+    _add_histologies(found, histologies, waiting)
+    found.others = [seen for seen, _, _ in waiting]
+    for where, observation in chart.observations:
+        if _liver_lesion(observation, knowledge):
+            on = date_of(observation.effective_date_time, observation.effective_instant)
+            found.liver.append(Observed(True, on, where, text_of(observation.code)))
+    return found
+
+
+def _codings(condition: Condition, knowledge: Knowledge) -> list[Coding]:
+    everything = codings(knowledge, condition.code)
+    for extension in condition.extension or []:
+        if extension.url == HISTOLOGY_EXTENSION:
+            everything += codings(knowledge, extension.value_codeable_concept)
+    return everything
+
+
+def is_nen(meanings: list[Meaning], lung: bool) -> bool:
+    """Whether the codes of one tumour say neuroendocrine neoplasm; a mixed tumour's code denies it."""
+    relevant = [m for m in meanings if m.concept in NEN or m.use == "exclude"]
+    if any(m.use == "exclude" and m.code != "128462008" for m in relevant):
+        return False
+    return any(m.use.startswith("decides") and (m.use != IF_NOT_LUNG or not lung) for m in relevant)
+
+
+def _is_lung(everything: list[Coding]) -> bool:
+    return any(c.system in PREFIX_SYSTEMS and c.code.upper().startswith("C34") for c in everything)
+
+
+def _liver_metastasis(meanings: list[Meaning], condition: Condition, knowledge: Knowledge) -> bool:
+    if any(m.concept in LIVER_METASTASES and m.use == "decides" for m in meanings):
+        return True
+    metastasis = any(m.concept in METASTASIS and m.use != "history" for m in meanings)
+    return metastasis and is_liver(knowledge, condition.body_site or [])
+
+
+def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
+    """A tumour size with a liver body site, or a count of liver metastases above none."""
+    for coding in codings(knowledge, observation.code):
+        sized = any(m.concept == "obs.tumor_size" for m in knowledge.terminology.meanings(coding))
+        if sized and is_liver(knowledge, [observation.body_site]):
+            return True
+        if coding.system == knowledge.assessment_system and coding.code == "lesion-count":
+            quantity = observation.value_quantity
+            return (observation.value_integer or 0) > 0 or bool(quantity and quantity.value and quantity.value > 0)
+    return False
+
+
+def _other_malignancy(everything: list[Coding], meanings: list[Meaning], condition: Condition) -> bool:
+    """An active malignancy that could be the source of liver metastases. By ICD-10 code; where only SNOMED CT or text
+    is sent, by name, which is enough to ask and never to decide."""
+    if any(m.concept.startswith(("cond.liver_mets", "cond.extrahepatic_mets", "cond.net")) for m in meanings):
+        pancreas = [m for m in meanings if m.concept == "cond.net.pancreas"]
+        if not pancreas:
+            return False
+    icd = [c.code.upper() for c in everything if c.system in PREFIX_SYSTEMS]
+    if icd:
+        return any(re.match(r"C\d", code) and not NOT_A_SOURCE.match(code) for code in icd)
+    names = " ".join([condition.code.text or "" if condition.code else "", *(c.display for c in everything)])
+    return bool(OTHER_MALIGNANCY.search(names)) and not NO_OTHER_MALIGNANCY.search(names)
+
+
+Histology = tuple[Observed, frozenset[str], list[Coding]]
+
+
+def _histologies(chart: Chart, knowledge: Knowledge) -> list[Histology]:
+    """Histology Observations that say NEN: the reading, the Conditions they are about, their codings."""
+    lung = any(_is_lung(_codings(condition, knowledge)) for _, condition in chart.conditions)
+    found: list[Histology] = []
+    for where, observation in chart.observations:
+        about = [m for c in codings(knowledge, observation.code) for m in knowledge.terminology.meanings(c)]
+        if not any(m.concept == "obs.histology" for m in about):
+            continue
+        values = codings(knowledge, observation.value_codeable_concept)
+        if is_nen([m for coding in values for m in knowledge.terminology.meanings(coding)], lung):
+            on = date_of(observation.effective_date_time, observation.effective_instant)
+            seen = Observed(True, on, where, text_of(observation.value_codeable_concept))
+            focus = {(f.reference or "").split("/_history/")[0] for f in observation.focus or []}
+            names = frozenset("/".join(text.rstrip("/").split("/")[-2:]) for text in focus if "Condition/" in text)
+            found.append((seen, names, values))
+    return found
+
+
+def _add_histologies(
+    found: Neoplasms, histologies: list[Histology], waiting: list[tuple[Observed, Condition, list[Coding]]]
+) -> None:
+    """A neuroendocrine histology is a NEN. Without a focus it belongs to the one site-coded malignancy of the chart,
+    if no other tumour is known to be neuroendocrine: that site code *is* the NEN, not another malignancy."""
+    for seen, focus, values in histologies:
+        found.nen_codings += [(coding, seen.seen_in, seen.on) for coding in values]
+        if not focus and not found.nen and len(waiting) == 1:
+            tumour, _, everything = waiting.pop()
+            found.nen.append(tumour)
+            found.nen_codings += [(coding, tumour.seen_in, tumour.on) for coding in everything]
+        found.nen.append(seen)
+
+
+def judge_gate(found: Neoplasms, unreadable_conditions: int) -> Gate:
+    if found.both:
+        return Gate(Nlm.YES, seen=(*found.both[:1], *found.nen[:1]))
+    if found.nen and found.liver:
+        if found.others:
+            because = "another malignancy could be the source of the liver metastases: which primary?"
+            return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1], *found.others))
+        return Gate(Nlm.YES, seen=(*found.nen[:1], *found.liver[:1]))
+    any_nen, any_liver = [*found.nen, *found.nen_unconfirmed], [*found.liver, *found.liver_unconfirmed]
+    if any_nen and any_liver:
+        return Gate(Nlm.POSSIBLE, "recorded as provisional only: confirm", (*any_nen[:1], *any_liver[:1]))
+    if found.weak and found.liver and not found.others:
+        because = "a benign or former neuroendocrine tumour beside liver metastases: the same disease?"
+        return Gate(Nlm.POSSIBLE, because, (*found.weak[:1], *found.liver[:1]))
+    if unreadable_conditions and (any_nen or any_liver):
+        return Gate(Nlm.CANNOT_TELL, f"{unreadable_conditions} diagnoses could not be read", (*any_nen, *any_liver))
+    return Gate(Nlm.NO)

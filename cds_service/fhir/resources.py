@@ -1,0 +1,137 @@
+"""The fields of FHIR R4 resources that we read; everything else in them is ignored."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+
+class Struct(msgspec.Struct, rename="camel"):
+    pass
+
+
+class Coding(Struct):
+    system: str | None = None
+    code: str | None = None
+    display: str | None = None
+
+
+class CodeableConcept(Struct):
+    coding: list[Coding] | None = None
+    text: str | None = None
+
+
+class Reference(Struct):
+    reference: str | None = None
+    display: str | None = None
+
+
+class Period(Struct):
+    start: str | None = None
+    end: str | None = None
+
+
+class Quantity(Struct):
+    value: Decimal | None = None
+    comparator: str | None = None
+    unit: str | None = None
+    system: str | None = None
+    code: str | None = None
+
+
+class Extension(Struct):
+    url: str | None = None
+    value_codeable_concept: CodeableConcept | None = None
+
+
+class Patient(Struct):
+    id: str | None = None
+    birth_date: str | None = None
+    gender: str | None = None
+
+
+class Condition(Struct):
+    id: str | None = None
+    clinical_status: CodeableConcept | None = None
+    verification_status: CodeableConcept | None = None
+    code: CodeableConcept | None = None
+    body_site: list[CodeableConcept] | None = None
+    onset_date_time: str | None = None
+    onset_period: Period | None = None
+    recorded_date: str | None = None
+    abatement_date_time: str | None = None
+    subject: Reference | None = None
+    extension: list[Extension] | None = None
+
+
+class Procedure(Struct):
+    id: str | None = None
+    status: str | None = None
+    code: CodeableConcept | None = None
+    body_site: list[CodeableConcept] | None = None
+    performed_date_time: str | None = None
+    performed_period: Period | None = None
+    subject: Reference | None = None
+
+
+class MedicationRequest(Struct):
+    id: str | None = None
+    status: str | None = None
+    intent: str | None = None
+    do_not_perform: bool | None = None
+    medication_codeable_concept: CodeableConcept | None = None
+    medication_reference: Reference | None = None
+    authored_on: str | None = None
+    subject: Reference | None = None
+
+
+class MedicationStatement(Struct):
+    id: str | None = None
+    status: str | None = None
+    medication_codeable_concept: CodeableConcept | None = None
+    medication_reference: Reference | None = None
+    effective_date_time: str | None = None
+    effective_period: Period | None = None
+    date_asserted: str | None = None
+    subject: Reference | None = None
+
+
+class Medication(Struct):
+    id: str | None = None
+    code: CodeableConcept | None = None
+
+
+class Component(Struct):
+    code: CodeableConcept | None = None
+    value_quantity: Quantity | None = None
+    value_codeable_concept: CodeableConcept | None = None
+    value_string: str | None = None
+    value_boolean: bool | None = None
+    value_integer: int | None = None
+    data_absent_reason: CodeableConcept | None = None
+
+
+class Observation(Struct):
+    id: str | None = None
+    status: str | None = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+    focus: list[Reference] | None = None
+    effective_date_time: str | None = None
+    effective_instant: str | None = None
+    effective_period: Period | None = None
+    body_site: CodeableConcept | None = None
+    value_quantity: Quantity | None = None
+    value_codeable_concept: CodeableConcept | None = None
+    value_string: str | None = None
+    value_boolean: bool | None = None
+    value_integer: int | None = None
+    data_absent_reason: CodeableConcept | None = None
+    component: list[Component] | None = None
+
+
+READ: dict[str, type[Struct]] = {
+    kind.__name__: kind
+    for kind in (Patient, Condition, Procedure, MedicationRequest, MedicationStatement, Medication, Observation)
+}

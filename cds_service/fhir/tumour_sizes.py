@@ -1,0 +1,58 @@
+"""Lesion count, lobes and caudate lobe from tumour sizes with a liver body site, where nobody assessed them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from cds_service.fhir.chart import Chart, date_of
+from cds_service.fhir.gate import codings, is_liver
+from cds_service.fhir.resources import Observation
+from cds_service.knowledge.model import Knowledge
+from cds_service.picture import Amount, Observed, When
+
+CAUDATE = "site.liver_segment_1"
+
+
+def from_tumour_sizes(
+    chart: Chart, knowledge: Knowledge, counts: list[Observed], lobes: list[Observed], caudate: list[Observed]
+) -> None:
+    """Adds readings to the three lists. A count from sizes is "at least": small lesions are not always measured."""
+    by_day: dict[str, list[tuple[str, Observation, When]]] = {}
+    for where, observation in chart.observations:
+        on = date_of(observation.effective_date_time, observation.effective_instant)
+        if on and is_liver(knowledge, [observation.body_site]) and _is_size(observation, knowledge):
+            by_day.setdefault(on.earliest.isoformat(), []).append((where, observation, on))
+    assessed_count, assessed_lobes, assessed_caudate = bool(counts), bool(lobes), bool(caudate)
+    for measured in by_day.values():
+        where, _, on = measured[0]
+        text = f"{len(measured)} measured liver lesions"
+        if not assessed_count:
+            value = Amount(Decimal(len(measured)), None)
+            counts.append(Observed(value, on, where, text, "counted from tumour sizes: at least"))
+        sides = {side for _, observation, _ in measured for side in _sides(observation, knowledge)}
+        if sides and not assessed_lobes:
+            side = "bilobar" if len(sides) > 1 else sides.pop()
+            lobes.append(Observed(side, on, where, text, "from the segments of measured lesions"))
+        if not assessed_caudate and any(_in_caudate(observation, knowledge) for _, observation, _ in measured):
+            caudate.append(Observed(True, on, where, text, "from the segments of measured lesions"))
+
+
+def _is_size(observation: Observation, knowledge: Knowledge) -> bool:
+    return any(
+        meaning.concept == "obs.tumor_size"
+        for coding in codings(knowledge, observation.code)
+        for meaning in knowledge.terminology.meanings(coding)
+    )
+
+
+def _sides(observation: Observation, knowledge: Knowledge) -> list[str]:
+    found = (knowledge.terminology.value("body_site", coding) for coding in codings(knowledge, observation.body_site))
+    return [side for side in found if side]
+
+
+def _in_caudate(observation: Observation, knowledge: Knowledge) -> bool:
+    return any(
+        meaning.concept == CAUDATE
+        for coding in codings(knowledge, observation.body_site)
+        for meaning in knowledge.terminology.meanings(coding)
+    )

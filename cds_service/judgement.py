@@ -1,0 +1,172 @@
+"""One modality on one day: its criteria judged, and the verdict of an edition (CLINICAL sections 5 and 6). Pure.
+
+Order of judgement: transplanted liver, contraindication, gate or exclusion, indication that can no longer be met,
+anything unknown that could still change it, the strongest indication met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cds_service.facts import Fact, Facts
+from cds_service.knowledge.model import RANK, Comparison, Criterion, Indication, Modality, Verdict
+from cds_service.picture import Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A criterion on one day: met (True), not met (False) or unknown (None).
+
+    `checked` is False where it counts as not met only because nothing is known (CLINICAL section 5, silence).
+    """
+
+    criterion: Criterion
+    met: bool | None
+    facts: tuple[Fact, ...]
+    checked: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class IndicationFinding:
+    indication: Indication
+    met: bool | None
+    requirements: tuple[Finding, ...]
+    excluded_by: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """The verdict of one edition, and the ids and findings that decided it."""
+
+    verdict: Verdict
+    decided_by: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    indications: tuple[IndicationFinding, ...]
+    open: str = ""
+
+
+def compare(test: Comparison, fact: Fact) -> bool | None:
+    """A known fact against one limit. None: not known precisely enough to say."""
+    value, limit = fact.value, test.limit
+    if isinstance(limit, Decimal):
+        if not isinstance(value, Amount):
+            return None
+        answers = {"at_most": value.at_most, "at_least": value.at_least, "below": value.below, "above": value.above}
+        return answers[test.how](limit)
+    matches = limit if isinstance(limit, frozenset) else frozenset({limit})
+    if value in matches:
+        return True
+    return None if any(option in matches for option in fact.options) else False
+
+
+def judge(criterion: Criterion, facts: Facts) -> Finding:
+    answers: list[bool | None] = []
+    parts: list[Fact] = []
+    checked = True
+    for test in criterion.tests:
+        fact = facts[test.fact]
+        parts.append(fact)
+        if fact.known:
+            answers.append(compare(test, fact))
+        elif (fact.silent and criterion.silent_is_not_met) or (fact.unknown and criterion.unknown_is_not_met):
+            answers.append(False)
+            checked = False
+        else:
+            answers.append(None)
+    if criterion.combine == "any":
+        met = True if True in answers else (None if None in answers else False)
+    else:
+        met = False if False in answers else (None if None in answers else True)
+    if met is None and criterion.unknown_is_not_met:
+        met, checked = False, False
+    return Finding(criterion, met, tuple(parts), checked or met is True)
+
+
+Judge = Callable[[Criterion], Finding]
+"""How a criterion is judged: on the facts of the chart, or on facts supposed in the search for what is missing."""
+
+
+def judge_indication(
+    indication: Indication, modality: Modality, judged: Judge, edition: str, shut: bool | None
+) -> IndicationFinding:
+    """`shut`: whether every modality the indication depends on is closed (systemic therapy's Y3)."""
+    needed = indication.requires + (indication.update_requires if edition == "update" else ())
+    requirements = tuple(judged(criterion) for criterion in needed)
+    own = [judged(criterion) for criterion, only in modality.exclusions if indication.id in only]
+    against = tuple(finding for finding in own if finding.met is not False)
+    answers = [finding.met for finding in requirements] + [_not(finding.met) for finding in own]
+    if indication.when_closed:
+        answers.append(shut)
+    met = False if False in answers else (None if None in answers else True)
+    return IndicationFinding(indication, met, requirements, against)
+
+
+def _not(answer: bool | None) -> bool | None:
+    return None if answer is None else not answer
+
+
+def opine(
+    modality: Modality, criteria: Mapping[str, Criterion], judged: Judge, edition: str, shut: bool | None = False
+) -> Opinion:
+    """The verdict of one edition: the 2010 review alone, or with what came after it."""
+    indications = tuple(
+        judge_indication(indication, modality, judged, edition, shut)
+        for indication in modality.indications
+        if edition == "update" or indication.edition == "2010"
+    )
+
+    def opinion(verdict: Verdict, findings: Iterable[Finding], ids: Iterable[str] = (), open_: str = "") -> Opinion:
+        found = tuple(findings)
+        named = dict.fromkeys([*(finding.criterion.id for finding in found), *ids])
+        return Opinion(verdict, tuple(named), found, indications, open_)
+
+    graft = judged(criteria["gate.transplanted-liver"])
+    if modality.liver_directed and graft.met:
+        return opinion(Verdict.UNDETERMINED, [graft], open_="indication")
+    contraindications = [judged(criterion) for criterion in modality.contraindications]
+    if met := [finding for finding in contraindications if finding.met]:
+        return opinion(Verdict.CONTRAINDICATED, met)
+
+    nec, g3 = judged(criteria["gate.nec"]), judged(criteria["gate.g3"])
+    gates = [nec] if modality.nec == "not-indicated" and (nec.met or modality.nec_open == "undetermined") else []
+    gates += [g3] if modality.g3 == "not-indicated" and g3.met else []
+    exclusions = [judged(criterion) for criterion, only in modality.exclusions if not only]
+    if met := [finding for finding in (*gates, *exclusions) if finding.met]:
+        return opinion(Verdict.NOT_INDICATED, met)
+    if all(found.met is False for found in indications):
+        against = {f.criterion.id: f for found in indications for f in found.excluded_by if f.met}
+        return opinion(Verdict.NOT_INDICATED, against.values(), [found.indication.id for found in indications])
+
+    fulfilled = [found for found in indications if found.met]
+    unknown = [finding for finding in (*contraindications, *exclusions) if finding.met is None]
+    grade_open = any(gate.met is None for gate in gates)
+    if unknown or grade_open or not fulfilled:
+        ids = ["grade-unknown"] if grade_open else []
+        if not fulfilled:
+            ids += [found.indication.id for found in indications if found.met is None]
+        safety = fulfilled and not any(finding.met is None for finding in exclusions)
+        return opinion(Verdict.UNDETERMINED, unknown, ids, "safety" if safety else "indication")
+
+    strongest = max((found.indication.strength for found in fulfilled), key=RANK.__getitem__)
+    if _held_down(modality, judged, nec, g3):
+        strongest = min(strongest, Verdict.CONSIDER, key=RANK.__getitem__)
+    return opinion(strongest, [], [found.indication.id for found in fulfilled])
+
+
+def _held_down(modality: Modality, judged: Judge, nec: Finding, g3: Finding) -> bool:
+    """Whether the grade, or an open caution of the modality, allows no more than consider."""
+    if modality.g3 == "at-most-consider" and g3.met is not False:
+        return True
+    if modality.nec == "at-most-consider" and nec.met is not False:
+        return True
+    return any(judged(criterion).met for criterion in modality.cautions if criterion.id in modality.downgraded_by)
+
+
+def closed(verdicts: Mapping[str, Verdict], names: Iterable[str]) -> bool | None:
+    """Whether all the named modalities are contraindicated or not indicated."""
+    found = [verdicts[name] for name in names]
+    if any(RANK[verdict] > RANK[Verdict.UNDETERMINED] for verdict in found):
+        return False
+    return None if Verdict.UNDETERMINED in found else True

@@ -1,0 +1,233 @@
+"""Loads the knowledge files, refuses them whole when anything is wrong, and says every fault at once.
+
+`load()` is cached: the files are read once a process. Raises KnowledgeError (file, table, key, found, allowed).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import jsonschema
+import msgspec
+
+from cds_service.errors import Fault, KnowledgeError
+from cds_service.knowledge.check import cross_references
+from cds_service.knowledge.model import (
+    Comparison,
+    Criterion,
+    DerivedDefinition,
+    FactDefinition,
+    Indication,
+    Knowledge,
+    Modality,
+    Publication,
+    Scores,
+    Statement,
+    Verdict,
+)
+from cds_service.knowledge.terminology import Terminology
+from cds_service.picture import Amount
+
+MODALITIES = (
+    "resection", "debulking", "ablation", "hepatic-arterial-therapy", "transplantation", "systemic-therapy",
+    "hormonal-suppression",
+)  # fmt: skip
+
+Tables = dict[str, Any]
+
+
+@cache
+def load() -> Knowledge:
+    """The knowledge that ships with the package."""
+    return read(resources.files("cds_service.knowledge"))
+
+
+def read(folder: Traversable) -> Knowledge:
+    """Knowledge from a folder of TOML files. Raises KnowledgeError with every fault found."""
+    faults: list[Fault] = []
+    schema = json.loads((resources.files("cds_service.knowledge") / "schema.json").read_text("utf-8"))
+    names = [name for name in schema["$defs"] if name.endswith(".toml")] + [f"modalities/{m}.toml" for m in MODALITIES]
+    files: dict[str, Tables] = {}
+    digest = hashlib.sha256()
+    for name in names:
+        try:
+            text = folder.joinpath(*name.split("/")).read_text("utf-8")
+            files[name] = tomllib.loads(text, parse_float=Decimal)
+        except FileNotFoundError:
+            faults.append(Fault(name, "no file", "a TOML file"))
+            continue
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            faults.append(Fault(name, str(error), "TOML in UTF-8"))
+            continue
+        digest.update(name.encode() + b"\0" + text.encode() + b"\0")
+        faults += _schema_faults(schema, name, files[name])
+    if faults:
+        raise KnowledgeError(faults)
+    faults += cross_references(files, MODALITIES)
+    try:
+        scores = msgspec.convert(files["scores.toml"], Scores)
+    except msgspec.ValidationError as error:
+        faults.append(Fault("scores.toml", str(error), "the tables and keys of knowledge/model.py"))
+    if faults:
+        raise KnowledgeError(faults)
+    return _build(files, scores, digest.hexdigest()[:16])
+
+
+def _schema_faults(schema: Tables, name: str, content: Tables) -> Iterator[Fault]:
+    part = "modality" if name.startswith("modalities/") else name
+    validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]})
+    for error in sorted(validator.iter_errors(content), key=lambda e: [str(step) for step in e.absolute_path]):
+        where = ".".join(str(step) for step in error.absolute_path) or "top level"
+        yield Fault(f"{name}: {where}", error.message[:200], f"see schema.json, {error.validator}")
+
+
+def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledge:
+    facts_file, values = files["facts.toml"], dict(files["coded_values.toml"])
+    drained = values.pop("portal_drained")
+    terms = files["terminology.toml"]
+    criteria = {
+        f"{role}.{name}": _criterion(f"{role}.{name}", table)
+        for role, tables in files["criteria.toml"].items()
+        for name, table in tables.items()
+    }
+    return Knowledge(
+        digest=digest,
+        assessment_system=facts_file["assessment_system"],
+        missing_order=tuple(facts_file["missing_order"]),
+        strict_imaging_days=facts_file["imaging_window_in_g3_and_nec_days"],
+        facts={name: _fact(name, table) for name, table in facts_file["fact"].items()},
+        derived={
+            name: DerivedDefinition(name, t["says"], tuple(t["reads"]), tuple(t.get("settled_by_silence", ())))
+            for name, t in files["derived.toml"].items()
+        },
+        criteria=criteria,
+        modalities=tuple(_modality(files[f"modalities/{name}.toml"], criteria) for name in MODALITIES),
+        statements={
+            name: Statement(
+                name, t["edition"], t["kind"], t["says"], tuple(t["publications"]), t["confidence"],
+                t.get("numbers", ""), t.get("caution", ""), t.get("unsourced", ""), tuple(t.get("from_memory", ())),
+                t.get("display", True),
+            )
+            for name, t in files["statements.toml"].items()
+        },
+        publications={
+            name: Publication(
+                name, t["citation"], t.get("doi", ""), t.get("pmid", ""), t.get("search", ""), t.get("unlinked", ""),
+                t.get("note", ""), tuple(t.get("from_memory", ())),
+            )
+            for name, t in files["publications.toml"].items()
+        },
+        terminology=Terminology(
+            terms["systems"],
+            [
+                (v["system"], code, v["concept"], v["use"], display)
+                for v in terms["value_set"]
+                for code, display in v["codes"].items()
+            ],
+            values,
+        ),
+        scores=scores,
+        portal_drained=dict.fromkeys(drained["yes"], True) | dict.fromkeys(drained["no"], False),
+    )  # fmt: skip
+
+
+def _fact(name: str, table: Tables) -> FactDefinition:
+    bounds = table.get("range")
+    return FactDefinition(
+        id=name,
+        says=table["says"],
+        kind=table["kind"],
+        ask=table["ask"],
+        assessment=tuple(table.get("assessment", ())),
+        concepts=tuple(table.get("concepts", ())),
+        uses=tuple(table.get("uses", ("decides",))),
+        source=table.get("from", "Observation"),
+        active=table.get("active", False),
+        every_entry_recognised=table.get("every_entry_recognised", False),
+        unit=table.get("unit", ""),
+        units={unit: Decimal(factor) for unit, factor in table.get("units", {}).items()},
+        options=tuple(table.get("options", ())),
+        range=(Decimal(bounds[0]), Decimal(bounds[1])) if bounds else None,
+        window_days=table.get("window_days"),
+        imaging=table.get("imaging", False),
+        adverse=tuple(table["adverse"]) if "adverse" in table else None,
+        adverse_above=Decimal(table["adverse_above"]) if "adverse_above" in table else None,
+        choose=table.get("choose", "latest"),
+        conflict=table.get("conflict", ""),
+        vague=table.get("vague", ""),
+        usual=Amount.exactly(table["usual"]) if table["kind"] == "quantity" and "usual" in table else table.get("usual"),
+    )
+
+
+def _comparison(table: Tables) -> Comparison:
+    how = next(key for key in table if key in {"is", "one_of", "at_most", "at_least", "below", "above"})
+    limit = table[how]
+    if how == "one_of":
+        limit = frozenset(limit)
+    elif how != "is":
+        limit = Decimal(limit)
+    return Comparison(table["fact"], how, limit)
+
+
+def _criterion(key: str, table: Tables) -> Criterion:
+    tables = table.get("all_of") or table.get("any_of") or ([table] if "fact" in table else [])
+    caution = key.startswith("caution.")
+    return Criterion(
+        key=key,
+        id=table.get("as", key.split(".", 1)[1]),
+        says=table["says"],
+        tests=tuple(_comparison(part) for part in tables),
+        combine="any" if "any_of" in table else "all",
+        silent_is_not_met=caution or table.get("if_silent") == "not-met",
+        unknown_is_not_met=caution or table.get("if_unknown") == "not-met",
+        statements=tuple(table["statements"]),
+        local=table.get("local", False),
+        then=table.get("then", ""),
+    )
+
+
+def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
+    def named(role: str, names: list[str]) -> tuple[Criterion, ...]:
+        return tuple(criteria[f"{role}.{name}"] for name in names)
+
+    exclusions = [(e, []) if isinstance(e, str) else (e["id"], e["only"]) for e in table["excluded_by"]]
+    return Modality(
+        id=table["id"],
+        title=table["title"],
+        short=table["short"],
+        liver_directed=table["liver_directed"],
+        nec=table["nec"],
+        nec_open=table["nec_open"],
+        g3=table["g3"],
+        downgraded_by=tuple(table.get("downgraded_by", ())),
+        contraindications=named("contraindication", table["contraindicated_by"]),
+        contraindications_say=table.get("contraindications_say", ""),
+        exclusions=tuple((criteria[f"exclusion.{name}"], frozenset(only)) for name, only in exclusions),
+        excluded_say=table.get("excluded_say", ""),
+        cautions=named("caution", table["cautions"]),
+        indications=tuple(
+            Indication(
+                id=i["id"],
+                edition=i["edition"],
+                strength=Verdict(i["strength"]),
+                says=i["says"],
+                requires=named("requirement", i.get("requires", [])),
+                update_requires=named("requirement", i.get("update_requires", [])),
+                when_closed=tuple(i.get("when_closed", ())),
+                statements=tuple(i["statements"]),
+                local=i.get("local", False),
+            )
+            for i in table["indication"]
+        ),
+        beside=tuple(table["beside"]),
+        support=tuple(table["support"]),
+        about=tuple(table["about"]),
+    )

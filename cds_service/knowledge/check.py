@@ -1,0 +1,152 @@
+"""Cross-references between the knowledge files: what the schema of a single file cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from cds_service.errors import Fault
+
+DECIDING_KINDS = frozenset({"RULE", "LIMIT", "LATER"})
+"""What may carry an indication, an exclusion or a contraindication (CLINICAL rule 4): a RESULT may only caution."""
+
+Tables = Mapping[str, Any]
+
+
+def cross_references(files: Mapping[str, Tables], modalities: Iterable[str]) -> Iterator[Fault]:
+    yield from _facts(files)
+    yield from _criteria(files)
+    for name in modalities:
+        yield from _modality(files, f"modalities/{name}.toml", name)
+    yield from _citations(files)
+
+
+def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    facts, derived = files["facts.toml"]["fact"], files["derived.toml"]
+    concepts = {row["concept"] for row in files["terminology.toml"]["value_set"]}
+    systems = set(files["terminology.toml"]["systems"])
+    for name, table in facts.items():
+        where = f"facts.toml: fact.{name}"
+        for concept in table.get("concepts", []):
+            if concept not in concepts:
+                yield Fault(f"{where}.concepts", repr(concept), "a concept of terminology.toml")
+        if table["kind"] == "presence" and "from" not in table:
+            yield Fault(f"{where}.from", "nothing", "Condition, Procedure or Medication")
+        if table["kind"] in {"quantity", "integer"} and table.get("unit") not in table.get("units", {}):
+            yield Fault(f"{where}.unit", repr(table.get("unit")), "one of the units listed")
+    codes: dict[str, str] = {}
+    for name, table in facts.items():
+        for code in table.get("assessment", []):
+            if code in codes:
+                yield Fault(f"facts.toml: fact.{name}.assessment", repr(code), f"a code not used by {codes[code]}")
+            codes[code] = name
+    for name in files["facts.toml"]["missing_order"]:
+        if name not in facts:
+            yield Fault("facts.toml: missing_order", repr(name), "a fact of facts.toml")
+    for name, table in derived.items():
+        if name in facts:
+            yield Fault(f"derived.toml: {name}", "the name of a fact", "a name of its own")
+        for read in table["reads"]:
+            if read not in facts and read not in derived:
+                yield Fault(f"derived.toml: {name}.reads", repr(read), "a fact or derived fact")
+        for silent in table.get("settled_by_silence", []):
+            if silent not in table["reads"]:
+                yield Fault(f"derived.toml: {name}.settled_by_silence", repr(silent), "one of its reads")
+    for row in files["terminology.toml"]["value_set"]:
+        if row["system"] not in systems:
+            yield Fault(f"terminology.toml: {row['concept']}", repr(row["system"]), "a name of [systems]")
+
+
+def _comparisons(table: Tables) -> list[Tables]:
+    listed: list[Tables] = table.get("all_of") or table.get("any_of") or ([table] if "fact" in table else [])
+    return listed
+
+
+def _criteria(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    facts, derived = files["facts.toml"]["fact"], files["derived.toml"]
+    for role, tables in files["criteria.toml"].items():
+        for name, table in tables.items():
+            where = f"criteria.toml: {role}.{name}"
+            for part in _comparisons(table):
+                fact = part["fact"]
+                if fact not in facts and fact not in derived:
+                    yield Fault(f"{where}.fact", repr(fact), "a fact of facts.toml or derived.toml")
+                options = facts.get(fact, {}).get("options")
+                wanted = part.get("one_of") or ([part["is"]] if isinstance(part.get("is"), str) else [])
+                for value in wanted:
+                    if options is not None and value not in options:
+                        yield Fault(where, repr(value), f"one of {', '.join(options)}")
+            if table.get("if_unknown") == "not-met" and role not in {"caution"} and name != "ecog-3-or-worse":
+                yield Fault(f"{where}.if_unknown", "not-met", "only a caution or ECOG may be passed over when unknown")
+            if role in {"contraindication", "exclusion", "requirement"}:
+                yield from _deciding(files, where, table)
+            if not table["statements"] and not table.get("local"):
+                yield Fault(f"{where}.statements", "none", "a statement, or local = true for a convention of ours")
+
+
+def _deciding(files: Mapping[str, Tables], where: str, table: Tables) -> Iterator[Fault]:
+    """A criterion that decides needs a statement that may decide, of at least moderate confidence, or be local."""
+    if table.get("local"):
+        return
+    found = [files["statements.toml"].get(name) for name in table["statements"]]
+    if not any(s and s["kind"] in DECIDING_KINDS and s["confidence"] != "low" for s in found):
+        yield Fault(f"{where}.statements", ", ".join(table["statements"]) or "none", "a RULE, LIMIT or later statement")
+
+
+def _modality(files: Mapping[str, Tables], name: str, expected: str) -> Iterator[Fault]:
+    table, criteria = files[name], files["criteria.toml"]
+    if table["id"] != expected:
+        yield Fault(f"{name}: id", repr(table["id"]), expected)
+    indications = [i["id"] for i in table["indication"]]
+    wanted = [("contraindication", c, "contraindicated_by") for c in table["contraindicated_by"]]
+    wanted += [("caution", c, "cautions") for c in table["cautions"]]
+    for exclusion in table["excluded_by"]:
+        if isinstance(exclusion, str):
+            wanted.append(("exclusion", exclusion, "excluded_by"))
+            continue
+        wanted.append(("exclusion", exclusion["id"], "excluded_by"))
+        for only in exclusion["only"]:
+            if only not in indications:
+                yield Fault(f"{name}: excluded_by.only", repr(only), f"one of {', '.join(indications)}")
+    for indication in table["indication"]:
+        needed = [*indication.get("requires", []), *indication.get("update_requires", [])]
+        wanted += [("requirement", c, f"indication {indication['id']}") for c in needed]
+        if not needed and not indication.get("when_closed"):
+            yield Fault(f"{name}: indication {indication['id']}", "no requirement", "at least one")
+        kinds = [files["statements.toml"].get(s, {}).get("kind") for s in indication["statements"]]
+        if not indication.get("local") and not any(kind in DECIDING_KINDS for kind in kinds):
+            yield Fault(f"{name}: indication {indication['id']}.statements", str(kinds), "a RULE or later statement")
+    for role, criterion, where in wanted:
+        if criterion not in criteria.get(role, {}):
+            yield Fault(f"{name}: {where}", repr(criterion), f"a [{role}.…] of criteria.toml")
+    for caution in table.get("downgraded_by", []):
+        if caution not in table["cautions"]:
+            yield Fault(f"{name}: downgraded_by", repr(caution), "one of its cautions")
+
+
+def _citations(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    statements, publications = files["statements.toml"], files["publications.toml"]
+    cited: list[tuple[str, str]] = []
+    for role, tables in files["criteria.toml"].items():
+        cited += [(f"criteria.toml: {role}.{name}", s) for name, table in tables.items() for s in table["statements"]]
+    for name, table in files.items():
+        if name.startswith("modalities/"):
+            cited += [(name, s) for key in ("beside", "support", "about") for s in table[key]]
+            cited += [(f"{name}: {i['id']}", s) for i in table["indication"] for s in i["statements"]]
+        if name == "scores.toml":
+            cited += [(f"{name}: {key}", s) for key, part in table.items() for s in part.get("statements", [])]
+    for where, statement in cited:
+        if statement not in statements:
+            yield Fault(where, repr(statement), "a statement of statements.toml")
+        elif not statements[statement].get("display", True):
+            yield Fault(where, repr(statement), "a statement that may be displayed (source_defects)")
+    for name, table in statements.items():
+        for publication in table["publications"]:
+            if publication not in publications:
+                yield Fault(f"statements.toml: {name}.publications", repr(publication), "a key of publications.toml")
+        if not table["publications"] and not table.get("unsourced"):
+            yield Fault(f"statements.toml: {name}", "no publication", "a publication, or `unsourced` with the reason")
+    used = {publication for table in statements.values() for publication in table["publications"]}
+    for name in publications:
+        if name not in used:
+            yield Fault(f"publications.toml: {name}", "used by no statement", "a publication that a statement cites")

@@ -1,0 +1,96 @@
+"""Codes: which concept a coding belongs to and what its `use` lets it decide (knowledge/terminology.toml)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+PREFIX_SYSTEMS = frozenset({"icd-10-cm", "icd-10"})
+"""ICD-10 is a tree of prefixes: C7A.010 is a C7A. Every other system matches whole codes only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """A coding of a chart. `system` is our short name of the system, or the URI where it is none of ours."""
+
+    system: str
+    code: str
+    display: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One row of the terminology that a coding matches: e.g. cond.liver_mets, decides."""
+
+    concept: str
+    use: str
+    code: str
+    display: str
+
+
+class Terminology:
+    """Immutable after construction. `meanings` and `value` are pure look-ups."""
+
+    def __init__(
+        self,
+        systems: Mapping[str, Iterable[str]],
+        rows: Iterable[tuple[str, str, str, str, str]],
+        values: Mapping[str, Mapping[str, Mapping[str, Iterable[str]]]],
+    ) -> None:
+        """`rows`: (system, code, concept, use, display); `values`: fact -> value -> system -> codes."""
+        self.system_names = {uri: name for name, uris in systems.items() for uri in uris}
+        self.uris = {name: next(iter(uris)) for name, uris in systems.items()}
+        self._rows: dict[tuple[str, str], list[Meaning]] = {}
+        for system, code, concept, use, display in rows:
+            self._rows.setdefault((system, _bare(system, code)), []).append(Meaning(concept, use, code, display))
+        self._values = {
+            (fact, system, _bare(system, code)): value
+            for fact, by_value in values.items()
+            for value, by_system in by_value.items()
+            for system, codes in by_system.items()
+            for code in codes
+        }
+
+    def coding(self, system: str | None, code: str | None, display: str | None) -> Coding:
+        name = self.system_names.get((system or "").strip(), (system or "").strip())
+        return Coding(name, (code or "").strip(), (display or "").strip())
+
+    def meanings(self, coding: Coding) -> tuple[Meaning, ...]:
+        """Rows that match; for ICD-10 those of the longest matching prefix (C7B.1 is not merely a C7B)."""
+        for code in _prefixes(coding):
+            if rows := self._rows.get((coding.system, code)):
+                return tuple(rows)
+        return ()
+
+    def value(self, fact: str, coding: Coding) -> str | None:
+        """The value that a code gives a coded fact: ("primary_site", C7A.012) -> small-bowel."""
+        for code in _prefixes(coding):
+            if found := self._values.get((fact, coding.system, code)):
+                return found
+        return None
+
+    def codes(self, concepts: Iterable[str], system: str) -> list[str]:
+        wanted = set(concepts)
+        return [
+            meaning.code
+            for (name, _), meanings in self._rows.items()
+            for meaning in meanings
+            if name == system and meaning.concept in wanted
+        ]
+
+    def all_rows(self) -> Iterable[tuple[str, Meaning]]:
+        for (system, _), meanings in self._rows.items():
+            for meaning in meanings:
+                yield system, meaning
+
+
+def _bare(system: str, code: str) -> str:
+    """ICD-10 is written with and without its dot (C78.7, C787)."""
+    return code.replace(".", "").upper() if system in PREFIX_SYSTEMS else code
+
+
+def _prefixes(coding: Coding) -> Iterable[str]:
+    code = _bare(coding.system, coding.code)
+    if coding.system in PREFIX_SYSTEMS:
+        return (code[:length] for length in range(len(code), 2, -1))
+    return (code,)

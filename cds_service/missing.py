@@ -1,0 +1,315 @@
+"""What would decide an undetermined verdict: the facts to ask for, and the best verdict still possible. Pure.
+
+A fact is asked for when, with the other open facts at some value or left open, two of its values give different
+verdicts (CLINICAL section 9). The search runs over values, one for each region that the limits of the knowledge cut,
+not over criteria. It starts from contexts in which an indication is met, or the last one lost, stripped of what they
+do not need, and varies the fact there together with one fact that meets it in a criterion. Whatever was judged once is
+kept, so that a chart on which almost nothing is known stays within the time an EHR waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from itertools import combinations, pairwise, product
+
+from cds_service.facts import Fact, Facts, State, leaves_of
+from cds_service.judgement import Finding, Opinion, judge, judge_indication, opine
+from cds_service.knowledge.model import RANK, Criterion, Indication, Knowledge, Modality, Verdict
+from cds_service.picture import Amount, Observed, Value, When
+
+Context = Mapping[str, int]
+"""Facts supposed to be answered: fact -> place among its candidate values."""
+
+CONTEXT_STEPS = 300
+"""Verdicts tried in search of one favourable context: a bound on time."""
+
+
+def what_would_decide(
+    modality: Modality, suppositions: Suppositions, shut: bool | None
+) -> tuple[tuple[str, ...], Verdict]:
+    """The missing facts, most decisive first, and the best verdict still possible."""
+    search = Search(modality, suppositions, shut)
+    contexts: list[Context] = [{}]
+    best = Verdict.UNDETERMINED
+    for indication in modality.indications:
+        if indication.when_closed:
+            best = max(best, indication.strength, key=RANK.__getitem__) if shut is None else best
+            continue
+        if (context := search.favourable(indication)) is not None:
+            contexts.append(context)
+            best = max(best, search.opinion(context).verdict, key=RANK.__getitem__)
+    if (context := search.closing()) is not None:
+        contexts.append(context)
+    found = [name for name in search.asked if search.matters(name, contexts)]
+    order = {name: place for place, name in enumerate(suppositions.knowledge.missing_order)}
+    return tuple(sorted(found, key=lambda name: (order.get(name, len(order)), name))), best
+
+
+class Suppositions:
+    """One chart with answers supposed for open facts; what was calculated once is kept, for all modalities."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts, self.knowledge = facts, facts.knowledge
+        self._on = When.day(facts.today)
+        self._values: dict[str, tuple[Value, ...]] = {}
+        self._supposed: dict[tuple[str, int], Fact] = {}
+        self._facts: dict[tuple[str, tuple[int | None, ...]], Fact] = {}
+        self._findings: dict[tuple[str, tuple[int | None, ...]], Finding] = {}
+        self._inputs: dict[str, tuple[str, ...]] = {}
+
+    def values(self, name: str) -> tuple[Value, ...]:
+        if name not in self._values:
+            self._values[name] = candidates(self.knowledge, name, self.facts.leaves[name])
+        return self._values[name]
+
+    def supposed(self, name: str, place: int) -> Fact:
+        if (name, place) not in self._supposed:
+            value = self.values(name)[place]
+            self._supposed[name, place] = _supposed(self.facts.leaves[name], value, self._on)
+        return self._supposed[name, place]
+
+    def inputs(self, key: str, names: Iterable[str]) -> tuple[str, ...]:
+        """The plain facts under `names` that anybody may answer, computed once for each key."""
+        if key not in self._inputs:
+            leaves = frozenset().union(*(leaves_of(self.knowledge, name) for name in names))
+            self._inputs[key] = tuple(sorted(n for n in leaves if self.knowledge.facts[n].ask != "never"))
+        return self._inputs[key]
+
+    def fact(self, name: str, context: Context) -> Fact:
+        if (place := context.get(name)) is not None:
+            return self.supposed(name, place)
+        if name in self.facts.leaves:
+            return self.facts.leaves[name]
+        key = (name, tuple(map(context.get, self.inputs(name, [name]))))
+        if (known := self._facts.get(key)) is None:
+            known = self._facts[key] = self.facts.calculations[name](_View(self, context))
+        return known
+
+    def finding(self, criterion: Criterion, context: Context) -> Finding:
+        inputs = self._inputs.get(criterion.key) or self.inputs(criterion.key, criterion.facts)
+        key = (criterion.key, tuple(map(context.get, inputs)))
+        if (known := self._findings.get(key)) is None:
+            known = self._findings[key] = judge(criterion, _View(self, context))
+        return known
+
+
+class _View(Facts):
+    """The facts as they would be in one context."""
+
+    def __init__(self, suppositions: Suppositions, context: Context) -> None:
+        facts = suppositions.facts
+        super().__init__(facts.leaves, facts.knowledge, facts.today, facts.calculations)
+        self._suppositions, self._context = suppositions, context
+
+    def __getitem__(self, name: str) -> Fact:
+        return self._suppositions.fact(name, self._context)
+
+
+class Search:
+    """The search in one modality."""
+
+    def __init__(self, modality: Modality, suppositions: Suppositions, shut: bool | None) -> None:
+        self.modality, self.suppositions, self.shut = modality, suppositions, shut
+        self.asked = _open_leaves(modality, suppositions.facts, shut)
+        self.values = {name: suppositions.values(name) for name in self.asked}
+        self._criteria = tuple(dict.fromkeys(_criteria(modality, suppositions.knowledge)))
+        inputs = [suppositions.inputs(criterion.key, criterion.facts) for criterion in self._criteria]
+        self._fed = {
+            name: frozenset(place for place, names in enumerate(inputs) if name in names) for name in self.asked
+        }
+        self._opinions: dict[tuple[bool | None, ...], Opinion] = {}
+
+    def findings(self, context: Context) -> tuple[Finding, ...]:
+        return tuple(self.suppositions.finding(criterion, context) for criterion in self._criteria)
+
+    def opinion(self, context: Context, base: tuple[Finding, ...] = (), fed: Iterable[int] = ()) -> Opinion:
+        """The opinion in a context; if `base` is given, only the criteria at the places `fed` are judged anew."""
+        findings = list(base or self.findings(context))
+        for place in fed:
+            findings[place] = self.suppositions.finding(self._criteria[place], context)
+        key = tuple([finding.met for finding in findings])
+        if (known := self._opinions.get(key)) is None:
+            judged = {finding.criterion.key: finding for finding in findings}
+            criteria = self.suppositions.knowledge.criteria
+            known = opine(self.modality, criteria, lambda criterion: judged[criterion.key], "update", self.shut)
+            self._opinions[key] = known
+        return known
+
+    def favourable(self, indication: Indication) -> Context | None:
+        """Answers with which the indication is met, alone of all if that can be, at its full strength if that can be,
+        and nothing stands against it; without those answers it can do without."""
+        for alone, goal in product((True, False), dict.fromkeys((indication.strength, Verdict.CONSIDER))):
+            if (found := self._favourable(indication.id, alone, RANK[goal])) is not None:
+                return found
+        return None
+
+    def _favourable(self, indication: str, alone: bool, goal: int) -> Context | None:
+        def hopeless(opinion: Opinion) -> bool:
+            met = {found.indication.id: found.met for found in opinion.indications}
+            others = alone and any(answer for name, answer in met.items() if name != indication)
+            return met[indication] is False or others or RANK[opinion.verdict] == 0
+
+        def reached(opinion: Opinion) -> bool:
+            met = any(found.met and found.indication.id == indication for found in opinion.indications)
+            return met and RANK[opinion.verdict] >= goal and not hopeless(opinion)
+
+        return self._context(hopeless, reached)
+
+    def closing(self) -> Context | None:
+        """Answers with which nothing stands against the modality and yet no indication is left: each one counts."""
+
+        def hopeless(opinion: Opinion) -> bool:
+            return opinion.verdict is Verdict.CONTRAINDICATED or any(found.met for found in opinion.indications)
+
+        def reached(opinion: Opinion) -> bool:
+            return opinion.verdict is Verdict.NOT_INDICATED and all(f.met is False for f in opinion.indications)
+
+        return self._context(hopeless, reached)
+
+    def _context(self, hopeless: Callable[[Opinion], bool], reached: Callable[[Opinion], bool]) -> Context | None:
+        definitions = self.suppositions.knowledge.facts
+        start = {
+            name: self.values[name].index(usual)
+            for name in self.asked
+            if (usual := definitions[name].usual) is not None and usual in self.values[name]
+        }
+        free = tuple(name for name in self.asked if name not in start) + tuple(start)
+        steps = 0
+
+        def go(position: int, context: dict[str, int]) -> Context | None:
+            nonlocal steps
+            steps += 1
+            opinion = self.opinion(context)
+            if reached(opinion):
+                return context
+            if steps > CONTEXT_STEPS or hopeless(opinion) or position == len(free):
+                return None
+            for place in range(len(self.values[free[position]])):
+                if (found := go(position + 1, {**context, free[position]: place})) is not None:
+                    return found
+            return go(position + 1, context)
+
+        found = go(0, start) or go(0, {})
+        return None if found is None else self._needed(found, reached)
+
+    def _needed(self, context: Context, reached: Callable[[Opinion], bool]) -> Context:
+        """The context without what it can do without; judgements go first, so that the laboratory is seen to decide."""
+        definitions = self.suppositions.knowledge.facts
+        for name in sorted(context, key=lambda name: definitions[name].ask != "board"):
+            without = {other: place for other, place in context.items() if other != name}
+            if reached(self.opinion(without)):
+                context = without
+        return context
+
+    def matters(self, name: str, contexts: Iterable[Context]) -> bool:
+        """Whether two values of the fact give two verdicts: in a context as it is, with one of the fact's neighbours
+        (facts that meet it in a criterion) left open, or with one of them answered otherwise."""
+        fed = self._fed[name]
+        near = [other for other in self.asked if other != name and not fed.isdisjoint(self._fed[other])]
+        places = range(len(self.values[name]))
+        for context in contexts:
+            base = self.findings(context)
+            if self._differs(name, places, context, base, fed):
+                return True
+            for other in near:
+                kept = {n: place for n, place in context.items() if n != other}
+                changes: list[Context] = [kept] if other in context else []
+                changes += [{**kept, other: p} for p in range(len(self.values[other])) if context.get(other) != p]
+                if any(self._differs(name, places, changed, base, fed | self._fed[other]) for changed in changes):
+                    return True
+        return False
+
+    def _differs(
+        self, name: str, places: range, context: Context, base: tuple[Finding, ...], fed: frozenset[int]
+    ) -> bool:
+        return len({self.opinion({**context, name: place}, base, fed).verdict for place in places}) > 1
+
+
+def _supposed(leaf: Fact, value: Value, on: When) -> Fact:
+    values: Iterable[Value] = sorted(value) if isinstance(value, frozenset) else [value]
+    seen = tuple(Observed(part, on, "supposed", "") for part in values)
+    return Fact(State.KNOWN, value, on, seen, (*seen, *leaf.history))
+
+
+def candidates(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]:
+    """One value of a fact for every region that the knowledge tells apart."""
+    if fact.options:
+        return fact.options
+    definition = knowledge.facts[name]
+    match definition.kind:
+        case "boolean":
+            return (True, False)
+        case "code":
+            return tuple(option for option in definition.options if option != definition.vague)
+        case "codes":
+            pairs = [frozenset(pair) for pair in combinations(definition.options[:3], 2)]
+            return (*(frozenset({option}) for option in definition.options), *pairs)
+        case "quantity" | "integer":
+            regions = [Amount.exactly(number) for number in _regions(knowledge, name)]
+            usual = definition.usual
+            return (*regions, usual) if regions and usual is not None and usual not in regions else tuple(regions)
+    return ()
+
+
+def _regions(knowledge: Knowledge, name: str) -> Iterator[Decimal]:
+    """A number below, on, between and above the limits, within what the fact can be."""
+    cuts = knowledge.cuts.get(name, ())
+    if not cuts:
+        return
+    bounds = knowledge.facts[name].range or (Decimal(0), cuts[-1] * 2)
+    edges = (bounds[0], *cuts, bounds[1])
+    for low, high in pairwise(edges):
+        if low in cuts:
+            yield low
+        if low < high:
+            yield (low + high) / 2
+
+
+def _criteria(modality: Modality, knowledge: Knowledge) -> Iterator[Criterion]:
+    """Every criterion that the verdict of the modality looks at."""
+    yield from modality.contraindications
+    yield from (criterion for criterion, _ in modality.exclusions)
+    for indication in modality.indications:
+        yield from indication.requires
+        yield from indication.update_requires
+    yield from (knowledge.criteria[f"gate.{name}"] for name in ("transplanted-liver", "nec", "g3"))
+    yield from (criterion for criterion in modality.cautions if criterion.id in modality.downgraded_by)
+
+
+def _open_leaves(modality: Modality, facts: Facts, shut: bool | None) -> tuple[str, ...]:
+    """Open facts under findings that are not decided yet, each one that somebody can supply."""
+    names: dict[str, None] = {}
+    for finding in _undecided(modality, facts, shut):
+        for fact in finding.criterion.facts:
+            _collect(facts, fact, names, finding.criterion.silent_is_not_met)
+    return tuple(names)
+
+
+def _undecided(modality: Modality, facts: Facts, shut: bool | None) -> Iterator[Finding]:
+    criteria = facts.knowledge.criteria
+    standing = [*modality.contraindications, *(criterion for criterion, only in modality.exclusions if not only)]
+    standing += [criteria["gate.nec"]] if modality.nec == "not-indicated" else []
+    for criterion in standing:
+        finding = judge(criterion, facts)
+        if finding.met is None:
+            yield finding
+    for indication in modality.indications:
+        found = judge_indication(indication, modality, lambda criterion: judge(criterion, facts), "update", shut)
+        if found.met is None:
+            yield from (finding for finding in (*found.requirements, *found.excluded_by) if finding.met is None)
+    if modality.g3 == "at-most-consider" and facts["g3"].unknown:
+        yield judge(criteria["gate.g3"], facts)
+
+
+def _collect(facts: Facts, name: str, names: dict[str, None], silence_settles: bool) -> None:
+    fact = facts[name]
+    if (fact.known and not fact.options) or (fact.silent and silence_settles):
+        return
+    definition = facts.knowledge.derived.get(name)
+    if definition is None:
+        if facts.knowledge.facts[name].ask != "never":
+            names[name] = None
+        return
+    for read in definition.reads:
+        _collect(facts, read, names, read in definition.settled_by_silence)

@@ -1,0 +1,181 @@
+"""What is recorded about one patient, before anybody asks how old it is.
+
+A `ClinicalPicture` keeps, for every fact of `knowledge/facts.toml`, all readings that count, each with its date,
+its reference and the text it was recorded as. `settle` (in `facts.py`) turns it, for one day, into facts that are
+known, silent or unknown. Nothing here does any input or output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number as an interval, so that a comparator ("< 5") says no more than it knows.
+
+    Bounds of None are open ends. `text` is how it was recorded, unit included.
+    """
+
+    low: Decimal | None
+    high: Decimal | None
+    low_included: bool = True
+    high_included: bool = True
+
+    @classmethod
+    def exactly(cls, value: Decimal | int | str) -> Amount:
+        number = Decimal(value)
+        return cls(number, number)
+
+    @classmethod
+    def compared(cls, comparator: str | None, value: Decimal) -> Amount:
+        """From FHIR `Quantity.comparator`. Raises ValueError on a comparator FHIR does not have."""
+        match comparator:
+            case None | "":
+                return cls(value, value)
+            case "<":
+                return cls(None, value, high_included=False)
+            case "<=":
+                return cls(None, value)
+            case ">":
+                return cls(value, None, low_included=False)
+            case ">=":
+                return cls(value, None)
+        raise ValueError("comparator")
+
+    @property
+    def exact(self) -> Decimal | None:
+        return self.low if self.low == self.high else None
+
+    def above(self, limit: Decimal) -> bool | None:
+        if self.low is not None and (self.low > limit or (self.low == limit and not self.low_included)):
+            return True
+        return False if self.high is not None and self.high <= limit else None
+
+    def at_least(self, limit: Decimal) -> bool | None:
+        if self.low is not None and self.low >= limit:
+            return True
+        below = self.high is not None and (self.high < limit or (self.high == limit and not self.high_included))
+        return False if below else None
+
+    def below(self, limit: Decimal) -> bool | None:
+        answer = self.at_least(limit)
+        return None if answer is None else not answer
+
+    def at_most(self, limit: Decimal) -> bool | None:
+        answer = self.above(limit)
+        return None if answer is None else not answer
+
+    def __str__(self) -> str:
+        if self.exact is not None:
+            return plain(self.exact)
+        if self.low is None and self.high is not None:
+            return f"{'≤' if self.high_included else '<'} {plain(self.high)}"
+        if self.low is not None:
+            return f"{'≥' if self.low_included else '>'} {plain(self.low)}"
+        return "?"
+
+
+Value = Amount | bool | str | frozenset[str]
+
+
+def plain(number: Decimal) -> str:
+    """A decimal without exponent and without needless zeros: 3.00 -> 3, 1E+2 -> 100."""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A FHIR date or dateTime: a whole day, month or year, or an instant. Earliest and latest day it can mean."""
+
+    earliest: date
+    latest: date
+    instant: datetime | None = None
+
+    def __str__(self) -> str:
+        if self.earliest == self.latest:
+            return self.earliest.isoformat()
+        if self.earliest.month == self.latest.month:
+            return self.earliest.isoformat()[:7]
+        return str(self.earliest.year)
+
+    @classmethod
+    def day(cls, day: date) -> When:
+        return cls(day, day)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One reading of one fact.
+
+    `value` is in the fact's unit; `recorded` is the original value and unit; `seen_in` the FHIR reference
+    ("Observation/inr-1"); `on` the clinically relevant date, None if the resource carries none;
+    `note` says how the value came about where it was not simply read ("from tumour sizes, at least");
+    `ageless`: an active coded diagnosis, which says "still so" and never goes out of date.
+    """
+
+    value: Value
+    on: When | None
+    seen_in: str
+    recorded: str
+    note: str = ""
+    ageless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A resource that speaks of the fact but could not be understood. `why` names fault and path, never a value."""
+
+    on: When | None
+    seen_in: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """All that the chart holds about one fact. `complete`: everything that could hold it was asked and arrived."""
+
+    valid: tuple[Observed, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    complete: bool = False
+    open_question: tuple[Observed, ...] = ()
+    """Codes that ask without answering (portal vein thrombosis without its extent, nodal metastases)."""
+
+
+NOTHING_ASKED = Readings()
+
+
+class Nlm(StrEnum):
+    """Does the chart hold neuroendocrine liver metastases? (CLINICAL section 2)"""
+
+    YES = "yes"
+    POSSIBLE = "possible"
+    CANNOT_TELL = "cannot-tell"
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    answer: Nlm
+    because: str = ""
+    seen: tuple[Observed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicalPicture:
+    readings: Mapping[str, Readings]
+    gate: Gate = field(default_factory=lambda: Gate(Nlm.YES))
+    unreadable: tuple[Unreadable, ...] = ()
+    """Resources that could not be read at all."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Why resources were left out -> how many (other patient, entered in error, ...)."""
+    not_consulted: tuple[str, ...] = ()
+    """Prefetch keys that were not answered completely, with the reason."""
+
+    def of(self, fact: str) -> Readings:
+        return self.readings.get(fact, NOTHING_ASKED)

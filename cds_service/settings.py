@@ -1,0 +1,37 @@
+"""Settings, read once from the environment. What a standard fixes or a clinician decides is never a setting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    allowed_origins: tuple[str, ...] = ()
+    """CDS_ALLOWED_ORIGINS: browser origins that may call the service, comma-separated (none by default)."""
+    max_body_bytes: int = 20_000_000
+    """CDS_MAX_BODY_BYTES: largest request body; above it 413."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Raises ValueError naming the variable when a value is not usable."""
+        env = os.environ if environment is None else environment
+        origins = tuple(part.strip() for part in env.get("CDS_ALLOWED_ORIGINS", "").split(",") if part.strip())
+        for origin in origins:
+            if origin != "*" and not origin.startswith(("https://", "http://")):
+                raise ValueError(f"CDS_ALLOWED_ORIGINS: {origin!r} is not an origin such as https://ehr.example")
+        return cls(
+            allowed_origins=origins,
+            max_body_bytes=_positive(env, "CDS_MAX_BODY_BYTES", cls.max_body_bytes),
+        )
+
+
+def _positive(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) == 0:
+        raise ValueError(f"{name}: {text!r} is not a whole number above 0")
+    return int(text)

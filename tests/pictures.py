@@ -1,0 +1,66 @@
+"""Patients as facts: what a vignette says in words, as a ClinicalPicture.
+
+A value is written as a clinician would: "1.2 on 2026-10-01", "< 5 on 2026-10-01", true, "debulkable",
+"unreadable on 2026-10-01". Without a date it is of the day itself. Facts not given are silent; those listed under
+`unknown` were not consulted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+
+from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
+
+VALUE = re.compile(r"(?P<what>.+?)(?: on (?P<on>\d{4}-\d{2}-\d{2}|no date)| (?P<ago>\d+) days ago)?")
+NUMBER = re.compile(r"(?P<comparator>[<>]=?)?\s*(?P<number>-?\d+(?:\.\d+)?)")
+
+
+def picture(
+    knowledge: Knowledge, given: Mapping[str, object], today: date, unknown: Iterable[str] | str = ()
+) -> ClinicalPicture:
+    missing = set(knowledge.facts) - set(given) if unknown == "rest" else set(unknown)
+    readings = {name: Readings(complete=name not in missing) for name in knowledge.facts}
+    for name, text in given.items():
+        definition = knowledge.facts[name]
+        texts = text if isinstance(text, list) else [text]
+        valid, unreadable = [], []
+        for place, part in enumerate(texts):
+            what, on = _parts(part, today)
+            seen_in = f"Observation/{name.replace('_', '-')}-{place}"
+            if what == "unreadable":
+                unreadable.append(Unreadable(on, seen_in, "unit not known"))
+            else:
+                valid.append(Observed(_value(definition, what), on, seen_in, str(what)))
+        readings[name] = Readings(tuple(valid), tuple(unreadable), name not in missing)
+    return ClinicalPicture(readings)
+
+
+def _parts(part: object, today: date) -> tuple[object, When | None]:
+    if not isinstance(part, str):
+        return part, When.day(today)
+    found = VALUE.fullmatch(part)
+    assert found, part
+    if found["on"] == "no date":
+        return found["what"], None
+    if found["ago"]:
+        return found["what"], When.day(today - timedelta(days=int(found["ago"])))
+    return found["what"], When.day(date.fromisoformat(found["on"]) if found["on"] else today)
+
+
+def _value(definition: FactDefinition, what: object) -> Value:
+    if isinstance(what, bool):
+        return what
+    text = str(what)
+    if definition.kind in {"boolean", "presence"} or definition.id == "nen_diagnosis":
+        assert text in {"true", "false"}, f"{definition.id}: {text!r} is neither true nor false"
+        return text == "true"
+    if definition.kind in {"code", "codes"} or definition.id == "sex":
+        assert definition.id == "sex" or text in definition.options, f"{definition.id}: {text!r} not in {definition.options}"
+        return text
+    found = NUMBER.fullmatch(text)
+    assert found, f"{definition.id}: {text!r} is not a number"
+    return Amount.compared(found["comparator"], Decimal(found["number"]))
