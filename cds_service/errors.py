@@ -45,8 +45,7 @@ class CdsError(Exception):
         return {
             "resourceType": "OperationOutcome",
             "issue": [
-                {"severity": "error", "code": self.code, "details": {"text": self.text}, "diagnostics": line}
-                for line in lines
+                {"severity": "error", "code": self.code, "details": {"text": self.text}, "diagnostics": line} for line in lines
             ],
         }
 

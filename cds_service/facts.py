@@ -161,8 +161,9 @@ def _settle_all(
 
 def settle_fact(definition: FactDefinition, readings: Readings, today: date, window: int | None) -> Fact:
     """One fact from its readings: the newest, or the highest, or the union, as facts.toml says."""
-    newest_first = tuple(sorted(readings.valid, key=_newest_first))
-    readings = replace(readings, valid=newest_first)
+    named = (replace(reading, fact=definition.id) for reading in readings.valid)
+    asked = tuple(replace(reading, fact=definition.id) for reading in readings.open_question)
+    readings = replace(readings, valid=tuple(sorted(named, key=_newest_first)), open_question=asked)
     if definition.kind == "codes":
         return _union(readings, today, window)
     if definition.choose == "highest":

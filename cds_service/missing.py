@@ -25,9 +25,7 @@ CONTEXT_STEPS = 300
 """Verdicts tried in search of one favourable context: a bound on time."""
 
 
-def what_would_decide(
-    modality: Modality, suppositions: Suppositions, shut: bool | None
-) -> tuple[tuple[str, ...], Verdict]:
+def what_would_decide(modality: Modality, suppositions: Suppositions, shut: bool | None) -> tuple[tuple[str, ...], Verdict]:
     """The missing facts, most decisive first, and the best verdict still possible."""
     search = Search(modality, suppositions, shut)
     contexts: list[Context] = [{}]
@@ -115,9 +113,7 @@ class Search:
         self.values = {name: suppositions.values(name) for name in self.asked}
         self._criteria = tuple(dict.fromkeys(_criteria(modality, suppositions.knowledge)))
         inputs = [suppositions.inputs(criterion.key, criterion.facts) for criterion in self._criteria]
-        self._fed = {
-            name: frozenset(place for place, names in enumerate(inputs) if name in names) for name in self.asked
-        }
+        self._fed = {name: frozenset(place for place, names in enumerate(inputs) if name in names) for name in self.asked}
         self._opinions: dict[tuple[bool | None, ...], Opinion] = {}
 
     def findings(self, context: Context) -> tuple[Finding, ...]:
@@ -220,9 +216,7 @@ class Search:
                     return True
         return False
 
-    def _differs(
-        self, name: str, places: range, context: Context, base: tuple[Finding, ...], fed: frozenset[int]
-    ) -> bool:
+    def _differs(self, name: str, places: range, context: Context, base: tuple[Finding, ...], fed: frozenset[int]) -> bool:
         return len({self.opinion({**context, name: place}, base, fed).verdict for place in places}) > 1
 
 

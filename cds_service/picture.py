@@ -125,6 +125,8 @@ class Observed:
     recorded: str
     note: str = ""
     ageless: bool = False
+    fact: str = ""
+    """The fact it is a reading of; filled in when the picture is settled."""
 
 
 @dataclass(frozen=True, slots=True)

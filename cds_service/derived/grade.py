@@ -135,5 +135,3 @@ def well_differentiated(facts: Facts) -> Fact:
     if grade_fact.known and grade_fact.value in {"G1", "G2", "G3"}:
         return known(True, grade_fact)
     return unknown("differentiation not known", differentiation)
-
-

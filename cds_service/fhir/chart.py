@@ -248,8 +248,6 @@ def date_of(*texts: str | None) -> When | None:
     return None
 
 
-
-
 def read_medication(chart: Chart) -> Iterable[tuple[str, CodeableConcept | None, When | None, bool]]:
     """Every drug given or taken: its reference, its concept, its first date, whether it is active now."""
     for where, request in chart.medication_requests:

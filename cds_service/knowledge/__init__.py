@@ -21,6 +21,7 @@ import msgspec
 from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.model import (
+    Band,
     Comparison,
     Criterion,
     DerivedDefinition,
@@ -30,6 +31,7 @@ from cds_service.knowledge.model import (
     Modality,
     Publication,
     Scores,
+    StagePart,
     Statement,
     Verdict,
 )
@@ -92,6 +94,8 @@ def _schema_faults(schema: Tables, name: str, content: Tables) -> Iterator[Fault
 def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledge:
     facts_file, values = files["facts.toml"], dict(files["coded_values.toml"])
     drained = values.pop("portal_drained")
+    staging = dict(files["staging.toml"])
+    words = staging.pop("words")
     terms = files["terminology.toml"]
     criteria = {
         f"{role}.{name}": _criterion(f"{role}.{name}", table)
@@ -136,6 +140,10 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         ),
         scores=scores,
         portal_drained=dict.fromkeys(drained["yes"], True) | dict.fromkeys(drained["no"], False),
+        staging={name: _stage_part(name, table) for name, table in staging.items()},
+        words=words,
+        board_facts=tuple(files["board.toml"]["known"]),
+        board_questions=tuple((q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
     )  # fmt: skip
 
 
@@ -192,6 +200,15 @@ def _criterion(key: str, table: Tables) -> Criterion:
         local=table.get("local", False),
         then=table.get("then", ""),
     )
+
+
+def _stage_part(name: str, table: Tables) -> StagePart:
+    bands = tuple(
+        Band(b["is"], Decimal(b["up_to"]) if "up_to" in b else None, Decimal(b["below"]) if "below" in b else None)
+        for b in table.get("band", ())
+    )
+    sites = frozenset(table.get("well_differentiated_sites", ()))
+    return StagePart(name, table["title"], tuple(table["statements"]), table.get("fact", ""), bands, sites)
 
 
 def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:

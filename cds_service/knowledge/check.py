@@ -43,6 +43,10 @@ def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
     for name in files["facts.toml"]["missing_order"]:
         if name not in facts:
             yield Fault("facts.toml: missing_order", repr(name), "a fact of facts.toml")
+    board = files["board.toml"]
+    for name in [*board["known"], *(fact for question in board["question"] for fact in question["facts"])]:
+        if name not in facts:
+            yield Fault("board.toml", repr(name), "a fact of facts.toml")
     for name, table in derived.items():
         if name in facts:
             yield Fault(f"derived.toml: {name}", "the name of a fact", "a name of its own")
@@ -133,7 +137,7 @@ def _citations(files: Mapping[str, Tables]) -> Iterator[Fault]:
         if name.startswith("modalities/"):
             cited += [(name, s) for key in ("beside", "support", "about") for s in table[key]]
             cited += [(f"{name}: {i['id']}", s) for i in table["indication"] for s in i["statements"]]
-        if name == "scores.toml":
+        if name in {"scores.toml", "staging.toml"}:
             cited += [(f"{name}: {key}", s) for key, part in table.items() for s in part.get("statements", [])]
     for where, statement in cited:
         if statement not in statements:

@@ -146,6 +146,25 @@ class Modality:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """A stretch of numbers; `up_to` its largest value, or `below` the first beyond it; both None: open upwards."""
+
+    name: str
+    up_to: Decimal | None
+    below: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class StagePart:
+    id: str
+    title: str
+    statements: tuple[str, ...]
+    fact: str = ""
+    bands: tuple[Band, ...] = ()
+    sites: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     id: str
     citation: str
@@ -300,7 +319,9 @@ class Scores(_Table):
             "mitotic_count": (grade.mitotic_count.g2_from, grade.mitotic_count.g3_above),
             "future_liver_remnant": (self.remnant.normal, self.remnant.chemotherapy, self.remnant.cirrhosis),
             "total_bilirubin": (
-                self.hepatic_failure.total_bilirubin_at_most, cp.total_bilirubin.two_from, cp.total_bilirubin.three_above
+                self.hepatic_failure.total_bilirubin_at_most,
+                cp.total_bilirubin.two_from,
+                cp.total_bilirubin.three_above,
             ),
             "albumin": (self.hepatic_failure.albumin_below, cp.albumin.one_above, cp.albumin.three_below),
             "inr": (self.coagulation.inr_from, cp.inr.two_from, cp.inr.three_above),
@@ -328,6 +349,10 @@ class Knowledge:
     terminology: Terminology
     scores: Scores
     portal_drained: Mapping[str, bool]
+    staging: Mapping[str, StagePart]
+    words: Mapping[str, str]
+    board_facts: tuple[str, ...]
+    board_questions: tuple[tuple[str, tuple[str, ...]], ...]
 
     @property
     def ecog_limit(self) -> Decimal:

@@ -1,0 +1,156 @@
+"""The web application: routes, CORS and errors. No clinical word in here."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+import msgspec
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from cds_service import knowledge
+from cds_service.errors import (
+    BadRequest,
+    CdsError,
+    Fault,
+    Internal,
+    TooLarge,
+    UnknownService,
+    UnsupportedMedia,
+    WrongMethod,
+)
+from cds_service.hooks import SERVICES
+from cds_service.hooks.request import parse
+from cds_service.settings import Settings
+
+LOG = logging.getLogger("cds_service")
+JSON = "application/json"
+ENCODER = msgspec.json.Encoder()
+
+
+def today_here() -> date:
+    """The clock, read once a request and passed down."""
+    return datetime.now(UTC).astimezone().date()
+
+
+def create_app(settings: Settings | None = None, today: Callable[[], date] = today_here) -> Flask:
+    """The WSGI application. Raises KnowledgeError, with every fault, if the knowledge files are not sound."""
+    settings = settings or Settings.from_environment()
+    knowledge.load()
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.strict_slashes = False
+
+    @app.get("/cds-services")
+    def discovery() -> Response:
+        return _json(200, {"services": [service.describe() for service in SERVICES.values()]})
+
+    @app.post("/cds-services/<service_id>")
+    def call(service_id: str) -> Response:
+        service = SERVICES.get(service_id)
+        if service is None:
+            raise UnknownService("no such service", [Fault("path", "an unknown service id", ", ".join(SERVICES))])
+        g.service = service.id
+        _require_json()
+        cards = service.answer(parse(request.get_data(cache=False), service.hook), today())
+        g.cards = Counter(card.kind for card in cards)
+        return Response(ENCODER.encode({"cards": cards}), 200, content_type=JSON)
+
+    @app.get("/health")
+    def health() -> Response:
+        return _json(200, {"status": "ok", "knowledge": knowledge.load().digest})
+
+    @app.before_request
+    def start() -> Response | None:
+        g.started = time.perf_counter()
+        return Response(status=204) if request.method == "OPTIONS" and "Origin" in request.headers else None
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        _allow_origin(response, settings)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+        _log(response)
+        return response
+
+    @app.errorhandler(CdsError)
+    def ours(error: CdsError) -> Response:
+        return _json(error.status, error.outcome())
+
+    @app.errorhandler(HTTPException)
+    def flasks(error: HTTPException) -> Response:
+        return ours(_translate(error, settings))
+
+    @app.errorhandler(Exception)
+    def fault(error: Exception) -> Response:
+        # the type and the place, never the message: it may hold a value of the chart
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{place.tb_lineno}" if place else "?"
+        LOG.error("fault %s at %s", type(error).__name__, where)
+        return ours(Internal("a fault of the service; nothing was decided"))
+
+    return app
+
+
+def _json(status: int, body: object) -> Response:
+    return Response(json.dumps(body, ensure_ascii=False), status, content_type=JSON)
+
+
+def _require_json() -> None:
+    kind = (request.mimetype or "").lower()
+    if kind != JSON and not kind.endswith("+json"):
+        raise UnsupportedMedia("the media type is not JSON", [Fault("Content-Type", "another media type", JSON)])
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMedia("compressed bodies are not read", [Fault("Content-Encoding", "a compression", "none")])
+
+
+def _translate(error: HTTPException, settings: Settings) -> CdsError:
+    """What Flask and Werkzeug refuse, as an error of ours."""
+    match error.code:
+        case 404:
+            paths = "/cds-services, /cds-services/{id}, /health"
+            return UnknownService("no such page", [Fault("path", "an unknown path", paths)])
+        case 405:
+            allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
+            found = request.method if request.method in KNOWN_METHODS else "another method"
+            return WrongMethod("wrong method", [Fault("method", found, allowed)])
+        case 413:
+            limit = f"at most {settings.max_body_bytes} bytes"
+            return TooLarge("the body is too large", [Fault("body", "a larger body", limit)])
+    if error.code is not None and 400 <= error.code < 500:
+        return BadRequest("the request could not be read", [Fault("request", error.name, "a CDS Hooks request")])
+    return Internal("a fault of the service; nothing was decided")
+
+
+KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"})
+
+
+def _allow_origin(response: Response, settings: Settings) -> None:
+    """CORS for browser-side clients, for the origins that are allowed by name; errors included (CH-144)."""
+    response.headers["Vary"] = "Origin"
+    origin = request.headers.get("Origin")
+    if origin is None or not (origin in settings.allowed_origins or "*" in settings.allowed_origins):
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+    response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+    response.headers["Access-Control-Max-Age"] = "600"
+
+
+def _log(response: Response) -> None:
+    """One line a request: what was asked of which service, how it ended. Nothing of a patient, no token, no path."""
+    line = {
+        "service": g.get("service"),
+        "status": response.status_code,
+        "cards": dict(g.get("cards", {})),
+        "knowledge": knowledge.load().digest,
+        "ms": round((time.perf_counter() - g.started) * 1000, 1),
+    }
+    LOG.info(json.dumps(line))

@@ -1,0 +1,252 @@
+"""The overview card: what a tumour board sees first (CLINICAL section 7.1), and the machine-readable assessment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.assessment import Assessed
+from cds_service.cards import evidence, wording
+from cds_service.cards.card import EXTENSION, Card
+from cds_service.facts import Facts, leaves_of
+from cds_service.judgement import Finding
+from cds_service.knowledge.model import EDITIONS, RANK, Knowledge, Verdict
+from cds_service.picture import ClinicalPicture
+from cds_service.staging import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All that is known and judged of one patient on one day."""
+
+    picture: ClinicalPicture
+    facts: Facts
+    stage: Mapping[str, Part]
+    assessed: Mapping[str, Assessed]
+
+    @property
+    def knowledge(self) -> Knowledge:
+        return self.facts.knowledge
+
+    def with_verdict(self, *verdicts: Verdict) -> list[Assessed]:
+        return [modality for modality in self.assessed.values() if modality.verdict in verdicts]
+
+    @property
+    def options(self) -> list[Assessed]:
+        """Recommended, then considered, in the order of the knowledge."""
+        found = self.with_verdict(Verdict.RECOMMENDED, Verdict.CONSIDER)
+        return sorted(found, key=lambda modality: -RANK[modality.verdict])
+
+
+def assessment_of(modality: Assessed) -> dict[str, Any]:
+    """One modality as assessment.schema.json wants it; empty lists are left out."""
+    words = {True: "met", False: "not-met", None: "unknown"}
+    found: dict[str, Any] = {
+        "verdict": modality.verdict.value,
+        "indications": [
+            {"id": f.indication.id, "edition": f.indication.edition, "finding": words[f.met]}
+            for f in modality.opinion.indications
+        ],
+        "editions": dict(zip(EDITIONS, (modality.by_2010.verdict.value, modality.verdict.value), strict=True)),
+        "decided_by": list(modality.opinion.decided_by),
+        "cautions": caution_ids([modality]),
+        "statements": list(modality.statements()),
+        "missing": list(modality.missing),
+        "depends_on": list(modality.depends_on),
+    }
+    if modality.verdict is Verdict.UNDETERMINED:
+        found |= {"open": modality.opinion.open, "best_possible": (modality.best_possible or modality.verdict).value}
+    return {key: value for key, value in found.items() if value != []}
+
+
+def caution_ids(modalities: Iterable[Assessed]) -> list[str]:
+    return list(dict.fromkeys(f.criterion.id for modality in modalities for f in modality.cautions))
+
+
+def overview(board: Board, folded: Iterable[str]) -> Card:
+    """`folded`: sections of cards that found no place of their own."""
+    knowledge = board.knowledge
+    statements = ["S063", *(s for modality in board.assessed.values() for s in deciding(modality))]
+    sections = [
+        _section("On record", _known(board)),
+        f"**Stage.** {_stage(board)}",
+        _section("Treatment", _verdicts(board)),
+        _section("Cannot be said yet", _undetermined(board)),
+        _section("Bears on safety", _safety(board)),
+        _not_checked(board),
+        *folded,
+        f"{wording.TONE} Neuroendocrine liver metastases by Reddy and Clary 2010 and later evidence, knowledge "
+        f"{knowledge.digest}, not clinically verified.",
+    ]
+    extension = {
+        "kind": "overview",
+        "knowledge": knowledge.digest,
+        "staging": {name: part.value for name, part in board.stage.items()},
+        "modalities": {name: assessment_of(modality) for name, modality in board.assessed.items()},
+    }
+    return Card(
+        summary=_summary(board),
+        indicator="info",
+        source=evidence.source(knowledge, ["S063"], "NlmOverview", "Neuroendocrine liver metastases: overview"),
+        detail="\n\n".join(section for section in sections if section),
+        extension={EXTENSION: extension},
+        links=evidence.links(knowledge, statements),
+    )
+
+
+def deciding(modality: Assessed) -> list[str]:
+    """The statements of what decided a modality's verdict."""
+    found = [s for finding in modality.opinion.findings for s in finding.criterion.statements]
+    for part in modality.opinion.indications:
+        if part.indication.id in modality.opinion.decided_by and part.met:
+            found += part.indication.statements
+    return found
+
+
+def _section(title: str, lines: list[str]) -> str:
+    return f"**{title}**\n\n{wording.bullets(lines)}" if lines else ""
+
+
+def _summary(board: Board) -> str:
+    group = board.stage["treatment_group"].value
+    named = "Neuroendocrine liver metastases"
+    if group != "undetermined":
+        named += f", {board.knowledge.words[group]}"
+    options = [modality.modality.short.lower() for modality in board.options]
+    stopped = board.with_verdict(Verdict.CONTRAINDICATED)
+    if not options:
+        if stopped:
+            return f"{named}: {len(stopped)} of 7 treatments contraindicated, none can be considered on what is documented"
+        if len(board.with_verdict(Verdict.NOT_INDICATED)) == len(board.assessed):
+            return f"{named}: no treatment meets its criteria on what is documented"
+        return f"{named}: what is documented does not decide any treatment; questions for the board"
+    told = f"to discuss: {wording.listing(options)}" if len(options) <= 2 else f"{len(options)} of 7 treatments to discuss"
+    return f"{named}; {told}"
+
+
+def _known(board: Board) -> list[str]:
+    facts = board.facts
+    lines = [wording.fact_line(board.knowledge, name, facts[name]) for name in board.knowledge.board_facts if facts[name].known]
+    if facts["egfr_used"].known and not facts["egfr"].known:
+        reading = facts["egfr_used"].seen[0]
+        lines.append(f"eGFR: {wording.safe(reading.recorded)}, {reading.on}")
+    return lines
+
+
+def _stage(board: Board) -> str:
+    words, said = board.knowledge.words, []
+    for name, part in board.stage.items():
+        title = board.knowledge.staging[name].title
+        if part.value != "unknown":
+            conflict = (
+                f" ({wording.safe(part.because)})" if "conflict" in part.because or "not confirmed" in part.because else ""
+            )
+            said.append(f"{title}: {words.get(part.value, part.value)}{conflict}")
+        elif name == "m_category" and part.because.startswith("stage IV"):
+            said.append(wording.safe(part.because))
+    unknown = [
+        wording.name(board.knowledge.staging[name].title) for name, part in board.stage.items() if part.value == "unknown"
+    ]
+    if unknown:
+        said.append(f"not known: {', '.join(unknown)}")
+    return "; ".join(said) + "."
+
+
+def reasons(knowledge: Knowledge, modality: Assessed) -> list[str]:
+    """What decided, each with its values and statements."""
+    lines = [wording.finding_line(knowledge, finding) for finding in modality.opinion.findings]
+    for found in modality.opinion.indications:
+        if found.indication.id in modality.opinion.decided_by and found.met:
+            sources = ", ".join(found.indication.statements)
+            lines.append(f"{found.indication.says} [{found.indication.id}; {sources}]")
+    return lines
+
+
+def _verdicts(board: Board) -> list[str]:
+    lines = []
+    for modality in sorted(board.assessed.values(), key=lambda m: (-RANK[m.verdict], m.verdict is Verdict.NOT_INDICATED)):
+        if modality.verdict is Verdict.UNDETERMINED:
+            continue
+        because = "; ".join(_short(finding) for finding in modality.opinion.findings)
+        if not because and modality.verdict is Verdict.NOT_INDICATED:
+            because = "no indication is met"
+        line = f"**{modality.modality.short}**: {wording.VERDICT[modality.verdict]}"
+        line += f" ({because})" if because else ""
+        lines.append(line + editions(modality))
+    return lines
+
+
+def _short(finding: Finding) -> str:
+    criterion = finding.criterion
+    return f"{criterion.says}{f': {criterion.then}' if criterion.then else ''}"
+
+
+def editions(modality: Assessed) -> str:
+    """Both verdicts, dated, where the 2010 review and what came after it differ."""
+    if modality.by_2010.verdict is modality.verdict:
+        return ""
+    return (
+        f"; by the review of 2010 alone: {wording.VERDICT[modality.by_2010.verdict]}, "
+        f"with later evidence: {wording.VERDICT[modality.verdict]}"
+    )
+
+
+def _undetermined(board: Board) -> list[str]:
+    found = board.with_verdict(Verdict.UNDETERMINED)
+    if len(found) == len(board.assessed):
+        return []
+    lines = []
+    for modality in found:
+        if modality.opinion.open == "safety":
+            says = [_short(f) for f in modality.opinion.findings] or ["grade"]
+            told = f"indication met, safety checks open: {'; '.join(says)}"
+        else:
+            told = "; ".join(_short(f) for f in modality.opinion.findings if f.met) or "indication unknown"
+        best = modality.best_possible
+        possible = f"; best still possible: {wording.VERDICT[best]}" if best and RANK[best] > 1 else ""
+        lines.append(f"**{modality.modality.short}**: {told}{possible}{editions(modality)}")
+    return lines
+
+
+def _safety(board: Board) -> list[str]:
+    """Cautions that are met, and the modalities that may come about on which each bears."""
+    bearing: dict[str, tuple[Finding, list[str]]] = {}
+    for modality in board.assessed.values():
+        if RANK[modality.verdict] == 0:
+            continue
+        for finding in modality.cautions:
+            if finding.facts:
+                bearing.setdefault(finding.criterion.id, (finding, []))[1].append(modality.modality.short.lower())
+    return [
+        f"{wording.finding_line(board.knowledge, finding)}; bears on {wording.listing(names)}"
+        for finding, names in bearing.values()
+    ]
+
+
+def _not_checked(board: Board) -> str:
+    """What nobody looked at, where it bears on a modality that may come about. Never: "no contraindication"."""
+    open_ones = [
+        modality
+        for modality in board.assessed.values()
+        if RANK[modality.verdict] > RANK[Verdict.UNDETERMINED] or modality.opinion.open == "safety"
+    ]
+    names = unchecked(board, open_ones)
+    return f"**Not checked:** {', '.join(names)}." if names else ""
+
+
+def unchecked(board: Board, modalities: Iterable[Assessed]) -> list[str]:
+    """The facts behind cautions that count as not met only because nothing is known of them."""
+    knowledge = board.knowledge
+    leaves = {
+        leaf: None
+        for modality in modalities
+        for finding in modality.not_checked
+        for fact in finding.criterion.facts
+        for leaf in sorted(leaves_of(knowledge, fact))
+    }
+    return [
+        wording.name(knowledge.facts[leaf].says)
+        for leaf in knowledge.facts
+        if leaf in leaves and knowledge.facts[leaf].ask != "never" and not board.facts[leaf].known
+    ]

@@ -1,0 +1,117 @@
+"""Facts, findings and verdicts in a clinician's words, as Markdown. Nothing of a chart gets in but dates, references
+and values in our own vocabulary; recorded text is stripped to letters, digits and plain punctuation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+
+from cds_service.facts import Fact
+from cds_service.judgement import Finding
+from cds_service.knowledge.model import FactDefinition, Knowledge, Verdict
+from cds_service.picture import Amount, Observed, Value, plain
+
+VERDICT = {
+    Verdict.RECOMMENDED: "criteria met, recommended",
+    Verdict.CONSIDER: "consider",
+    Verdict.CONTRAINDICATED: "contraindicated",
+    Verdict.NOT_INDICATED: "not indicated",
+    Verdict.UNDETERMINED: "cannot be said",
+}
+UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
+UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³]|_")
+LONGEST = 80
+TONE = "For discussion in a tumour board. Criteria and evidence, never an instruction."
+
+
+def safe(text: str) -> str:
+    """Recorded text without anything that Markdown or HTML could read as markup, and not longer than a line."""
+    cleaned = " ".join(UNSAFE.sub(" ", text).split())
+    return cleaned if len(cleaned) <= LONGEST else cleaned[: LONGEST - 1].rstrip() + "…"
+
+
+def unit(definition: FactDefinition) -> str:
+    if definition.unit in {"", "%"}:
+        return " %" if definition.unit else ""
+    return UNITS.get(definition.unit, f" {definition.unit}")
+
+
+def value(definition: FactDefinition, found: Value | None) -> str:
+    match found:
+        case None:
+            return "not known"
+        case bool():
+            return "yes" if found else "no"
+        case Amount():
+            if found.exact is None and found.low is not None and found.high is not None:
+                return f"{plain(found.low)} to {plain(found.high)}{unit(definition)}"
+            return f"{found}{unit(definition)}"
+        case frozenset():
+            return ", ".join(sorted(found)).replace("-", " ")
+    return found if re.fullmatch(r"[IVGMABC123]+[a-c]?|NEC", found) else found.replace("-", " ")
+
+
+def reading(definition: FactDefinition, seen: Observed, bracket: bool = True) -> str:
+    """One reading: value, date, reference, and the original where it was converted or computed."""
+    said = value(definition, seen.value)
+    parts = [str(seen.on) if seen.on else "undated"]
+    original = safe(seen.recorded)
+    if isinstance(seen.value, Amount) and seen.recorded and _number(seen.recorded) != seen.value.exact:
+        parts.append(f"recorded as {original}")
+    if seen.note:
+        parts.append(safe(seen.note))
+    rest = ", ".join([*parts, safe(seen.seen_in)])
+    return f"{said} ({rest})" if bracket else f"{said}, {rest}"
+
+
+def _number(text: str) -> Decimal | None:
+    found = re.match(r"\d+(\.\d+)?", text)
+    return Decimal(found[0]) if found else None
+
+
+def fact_line(knowledge: Knowledge, name: str, fact: Fact) -> str:
+    """ "INR: 2.1 (2026-10-01, Observation/inr-1)", or what it is not known for."""
+    definition = knowledge.facts[name]
+    if fact.known and fact.seen:
+        lines = "; ".join(reading(definition, seen) for seen in fact.seen[:3])
+        return f"{definition.says}: {lines}{f' ({fact.note})' if fact.note and fact.note != fact.seen[0].note else ''}"
+    if fact.known:
+        return f"{definition.says}: {value(definition, fact.value)}"
+    beside = "; ".join(reading(definition, seen) for seen in fact.seen[:2])
+    return f"{definition.says}: {safe(fact.why) or 'not documented'}{f', {beside}' if beside else ''}"
+
+
+def finding_line(knowledge: Knowledge, finding: Finding) -> str:
+    """What a criterion found: its sentence, the readings it rests on, what to do beside it, and its statements."""
+    criterion = finding.criterion
+    seen = list(dict.fromkeys(seen for fact in finding.facts for seen in fact.seen))[:4]
+    where = "; ".join(_named(knowledge, reading_) for reading_ in seen)
+    sources = [*criterion.statements, *(["local convention"] if criterion.local else [])]
+    notes = "; ".join(dict.fromkeys(safe(fact.note) for fact in finding.facts if fact.note))
+    then = f": {criterion.then}" if criterion.then else ""
+    return f"{criterion.says}{then}{f' ({where})' if where else ''}{f' ({notes})' if notes else ''} [{', '.join(sources)}]"
+
+
+def _named(knowledge: Knowledge, seen: Observed) -> str:
+    definition = knowledge.facts.get(seen.fact)
+    if definition is None or definition.kind in {"presence", "person"}:
+        return f"{safe(seen.recorded) or 'recorded'}, {seen.on or 'undated'}, {safe(seen.seen_in)}"
+    return f"{name(definition.says)}: {reading(definition, seen, bracket=False)}"
+
+
+def name(says: str) -> str:
+    """The name of a fact inside a sentence: "Albumin" -> "albumin", "INR" stays; without "(assessment)"."""
+    short = says.replace(" (assessment)", "")
+    return short[:1].lower() + short[1:] if short[1:2].islower() else short
+
+
+def listing(words: Iterable[str], last: str = "and") -> str:
+    items = list(words)
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+def bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,92 @@
+"""Charts from files: for the command line and for tests."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from cds_service.errors import ChartError
+from cds_service.fhir.chart import Chart as Read
+from cds_service.fhir.chart import Entry, read_chart
+from cds_service.fhir.resources import READ
+
+DATE = re.compile(r"(?<![\d-])(\d{4}-\d{2}-\d{2})(?=T|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart file: its resources, with the fullUrl of their entries."""
+
+    resources: tuple[tuple[dict[str, Any], str | None], ...]
+
+    def chart(self) -> Read:
+        """The whole chart of its one patient: every type counts as asked and complete."""
+        entries = [Entry(json.dumps(resource).encode(), url) for resource, url in self.resources]
+        chart = read_chart(entries, None)
+        chart.complete = frozenset(READ)
+        return chart
+
+
+def read_file(path: Path) -> Chart | bytes:
+    """A Bundle or single resource as a chart; a hook request as its bytes. Raises ChartError."""
+    try:
+        body = path.read_bytes()
+        content = json.loads(body)
+    except OSError as error:
+        raise ChartError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise ChartError(f"{path}: not JSON ({str(error)[:100]})") from None
+    if not isinstance(content, dict):
+        raise ChartError(f"{path}: found a JSON {type(content).__name__}, allowed: a FHIR resource or a hook request")
+    if "hook" in content or "hookInstance" in content:
+        return body
+    if content.get("resourceType") == "Bundle":
+        entries = content.get("entry") or []
+        found = [
+            (e["resource"], e.get("fullUrl")) for e in entries if isinstance(e, dict) and isinstance(e.get("resource"), dict)
+        ]
+        return Chart(tuple(found))
+    if "resourceType" in content:
+        return Chart(((content, None),))
+    raise ChartError(f"{path}: found neither resourceType nor hook, allowed: a FHIR resource or a hook request")
+
+
+def story_date(path: Path) -> date | None:
+    """The day of a fixture: `as_of` of the story.md beside it."""
+    story = path.parent / "story.md"
+    if not story.is_file():
+        return None
+    found = re.search(r"^as_of: *(\d{4}-\d{2}-\d{2})", story.read_text("utf-8"), re.MULTILINE)
+    return date.fromisoformat(found[1]) if found else None
+
+
+def shifted(content: Any, days: timedelta) -> Any:
+    """The same JSON with every date moved; a birth date stays, so that the age does not change."""
+    match content:
+        case dict():
+            return {key: value if key == "birthDate" else shifted(value, days) for key, value in content.items()}
+        case list():
+            return [shifted(value, days) for value in content]
+        case str():
+            return DATE.sub(lambda found: (date.fromisoformat(found[1]) + days).isoformat(), content)
+    return content
+
+
+def as_request(chart: Chart, shift: timedelta, instance: str, prefetch: dict[str, str]) -> dict[str, Any]:
+    """What an EHR would post for this chart: each key with what its query would find."""
+    found: dict[str, Any] = {}
+    patient = chart.chart().patient_id
+    for key, query in prefetch.items():
+        kind = query.split("?")[0].split("/")[0]
+        mine = [shifted(resource, shift) for resource, _ in chart.resources if resource.get("resourceType") == kind]
+        if kind == "Patient":
+            found[key] = next((resource for resource in mine if resource.get("id") == patient), None)
+        else:
+            entries = [{"resource": resource, "search": {"mode": "match"}} for resource in mine]
+            found[key] = {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}
+    context = {"userId": "Practitioner/example", "patientId": patient}
+    return {"hook": "patient-view", "hookInstance": instance, "context": context, "prefetch": found}

@@ -1,0 +1,58 @@
+"""CDS Hooks services: what discovery lists and who answers. Adding one is a module and a record in SERVICES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from cds_service.cards.card import Card
+from cds_service.hooks import patient_view
+from cds_service.hooks.request import HookRequest
+
+Answer = Callable[[HookRequest, date], list[Card]]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One entry of discovery. `prefetch`: key → FHIR query in the portable subset (CH-36 to CH-41)."""
+
+    id: str
+    hook: str
+    title: str
+    description: str
+    usage_requirements: str
+    prefetch: dict[str, str]
+    answer: Answer
+
+    def describe(self) -> dict[str, object]:
+        return {
+            "id": self.id,
+            "hook": self.hook,
+            "title": self.title,
+            "description": self.description,
+            "usageRequirements": self.usage_requirements,
+            "prefetch": self.prefetch,
+        }
+
+
+SERVICES: dict[str, Service] = {
+    service.id: service
+    for service in (
+        Service(
+            id="nlm-patient-view",
+            hook="patient-view",
+            title="Neuroendocrine liver metastases: tumour-board preparation",
+            description=(
+                "Stages neuroendocrine liver metastases and shows which treatments meet published criteria, which are "
+                "contraindicated, and what is missing to know, each with its literature."
+            ),
+            usage_requirements=(
+                "FHIR R4. Conditions are required; everything else that is not sent counts as not known. Based on "
+                "Reddy and Clary 2010 and later evidence, not clinically verified: for discussion in a tumour board."
+            ),
+            prefetch=patient_view.PREFETCH,
+            answer=patient_view.answer,
+        ),
+    )
+}

@@ -1,0 +1,95 @@
+"""patient-view: a chart is opened → the cards of a neuroendocrine liver metastases patient, or none."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cache
+
+from cds_service import knowledge
+from cds_service.assessment import assess
+from cds_service.cards.board import Board
+from cds_service.cards.card import Card, check, identify
+from cds_service.cards.compose import compose, possible_nlm
+from cds_service.derived import CALCULATIONS
+from cds_service.errors import Fault, PreconditionFailed
+from cds_service.facts import settle
+from cds_service.fhir.chart import Chart, read_chart
+from cds_service.fhir.reading import Reader
+from cds_service.hooks.prefetch import Prefetched, State, read_prefetch
+from cds_service.hooks.request import HookRequest
+from cds_service.knowledge.model import Knowledge
+from cds_service.picture import ClinicalPicture, Nlm
+from cds_service.staging import stage
+
+SERVICE = "nlm-patient-view"
+PATIENT = "patient={{context.patientId}}"
+REQUIRED = ("conditions",)
+"""Without conditions nobody can say whether the patient is one of ours (CLINICAL section 9)."""
+
+
+@cache
+def reader() -> Reader:
+    return Reader(knowledge.load())
+
+
+def _prefetch(known: Knowledge) -> dict[str, str]:
+    """Queries derived from the facts: Observations by the codes we read, the other types whole."""
+    terms = known.terminology
+    concepts = {c for d in known.facts.values() if d.source == "Observation" for c in d.concepts} | {"obs.histology"}
+    loinc = sorted(set(terms.codes((c for c in concepts if not c.startswith("cond.")), "loinc")))
+    own = sorted(code for d in known.facts.values() for code in d.assessment)
+    codes = [*(f"{terms.uris['loinc']}|{code}" for code in loinc), *(f"{known.assessment_system}|{code}" for code in own)]
+    return {
+        "patient": "Patient/{{context.patientId}}",
+        "conditions": f"Condition?{PATIENT}",
+        "observations": f"Observation?{PATIENT}&code={','.join(codes)}",
+        "procedures": f"Procedure?{PATIENT}",
+        "medicationRequests": f"MedicationRequest?{PATIENT}",
+        "medicationStatements": f"MedicationStatement?{PATIENT}",
+    }
+
+
+PREFETCH = _prefetch(knowledge.load())
+
+
+def answer(request: HookRequest, today: date) -> list[Card]:
+    """Raises PreconditionFailed when the conditions could not be had and nothing else shows the disease."""
+    sent = read_prefetch(request.prefetch, PREFETCH)
+    chart = read_chart(sent.entries, request.patient_id)
+    chart.complete = sent.complete
+    chart.not_consulted = tuple(
+        f"{key} ({state.value})" for key, state in sent.states.items() if not state.complete and key != "medicationStatements"
+    )
+    picture = reader().read(chart, today)
+    if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
+        raise PreconditionFailed("required data could not be had", _not_had(sent))
+    return identify_and_check(cards_of(picture, today), request.instance)
+
+
+def _not_had(sent: Prefetched) -> list[Fault]:
+    return [
+        Fault(f"prefetch.{key}", sent.states[key].value, f"the answer to {PREFETCH[key]}")
+        for key in REQUIRED
+        if sent.states[key] in {State.MISSING, State.ERROR, State.PARTIAL}
+    ]
+
+
+def cards_of_chart(chart: Chart, today: date, instance: str) -> list[Card]:
+    """The cards of a whole chart: everything was asked, so what it does not hold is silent (command line)."""
+    return identify_and_check(cards_of(reader().read(chart, today), today), instance)
+
+
+def cards_of(picture: ClinicalPicture, today: date) -> list[Card]:
+    known = knowledge.load()
+    match picture.gate.answer:
+        case Nlm.NO:
+            return []
+        case Nlm.POSSIBLE | Nlm.CANNOT_TELL:
+            return [possible_nlm(picture, known)]
+        case Nlm.YES:
+            facts = settle(picture, known, today, CALCULATIONS)
+            return compose(Board(picture, facts, stage(facts), assess(facts)))
+
+
+def identify_and_check(cards: list[Card], instance: str) -> list[Card]:
+    return check(identify(cards, "", SERVICE, instance))

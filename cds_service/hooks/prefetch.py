@@ -1,0 +1,160 @@
+"""What the EHR sent: six states for each key (present, null, empty, partial, error, missing), resources by what they
+are and not by the name of their key (CH-45 to CH-53)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from cds_service.fhir.chart import Entry
+from cds_service.fhir.resources import READ
+
+
+class State(StrEnum):
+    PRESENT = "present"
+    NULL = "null"
+    EMPTY = "empty"
+    PARTIAL = "partial"
+    ERROR = "error"
+    MISSING = "missing"
+
+    @property
+    def complete(self) -> bool:
+        """Asked and answered whole: what is not in it is not in the record."""
+        return self in {State.PRESENT, State.NULL, State.EMPTY}
+
+
+class Search(msgspec.Struct):
+    mode: str | None = None
+
+
+class BundleEntry(msgspec.Struct, rename="camel"):
+    resource: msgspec.Raw = msgspec.Raw()
+    full_url: str | None = None
+    search: Search | None = None
+
+
+class BundleLink(msgspec.Struct):
+    relation: str | None = None
+    url: str | None = None
+
+
+class Sent(msgspec.Struct, rename="camel"):
+    """A value under a prefetch key: a resource or a Bundle."""
+
+    resource_type: str | None = None
+    entry: list[BundleEntry] | None = None
+    link: list[BundleLink] | None = None
+
+
+class TypeOnly(msgspec.Struct, rename="camel"):
+    resource_type: str | None = None
+
+
+SENT = msgspec.json.Decoder(Sent)
+TYPE = msgspec.json.Decoder(TypeOnly)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One key read: its state, its resources, the resource types among them."""
+
+    state: State
+    entries: tuple[Entry, ...] = ()
+    types: frozenset[str] = frozenset()
+
+
+def read_value(raw: bytes) -> Read:
+    """Any JSON whatever under a key is some state, never an error of the request."""
+    if raw.strip() == b"null":
+        return Read(State.NULL)
+    try:
+        kind = TYPE.decode(raw).resource_type
+        if kind != "Bundle":
+            if kind is None or kind == "OperationOutcome":
+                return Read(State.ERROR)
+            return Read(State.PRESENT, (Entry(raw),), frozenset({kind}))
+        bundle = SENT.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return Read(State.ERROR)
+    return _read_bundle(bundle)
+
+
+def _read_bundle(bundle: Sent) -> Read:
+    entries: list[Entry] = []
+    types: set[str] = set()
+    failed = False
+    for entry in bundle.entry or []:
+        raw = bytes(entry.resource)
+        if not raw or raw.strip() == b"null":
+            continue
+        try:
+            kind = TYPE.decode(raw).resource_type or ""
+        except (msgspec.MsgspecError, RecursionError):
+            kind = ""
+        if kind == "OperationOutcome":
+            # Epic says "nothing found" this way; a warning beside entries is none of ours, a failure is
+            failed = failed or _is_failure(raw)
+            continue
+        types.add(kind)
+        entries.append(Entry(raw, entry.full_url))
+    if failed and not entries:
+        return Read(State.ERROR)
+    partial = failed or any(link.relation == "next" for link in bundle.link or [])
+    state = State.PARTIAL if partial else State.PRESENT if entries else State.EMPTY
+    return Read(state, tuple(entries), frozenset(types))
+
+
+class Issue(msgspec.Struct):
+    severity: str | None = None
+
+
+class Outcome(msgspec.Struct):
+    issue: list[Issue] | None = None
+
+
+def _is_failure(raw: bytes) -> bool:
+    """An outcome of severity error or fatal. Epic's 4101 ("no results") is a warning or information."""
+    try:
+        outcome = msgspec.json.decode(raw, type=Outcome)
+    except (msgspec.MsgspecError, RecursionError):
+        return True
+    return any(issue.severity in {"error", "fatal"} for issue in outcome.issue or [])
+
+
+@dataclass(frozen=True, slots=True)
+class Prefetched:
+    entries: tuple[Entry, ...]
+    states: Mapping[str, State]
+    """Advertised key → its state."""
+    complete: frozenset[str]
+    """Resource types asked for and arrived whole."""
+
+
+def read_prefetch(prefetch: Mapping[str, bytes], advertised: Mapping[str, str]) -> Prefetched:
+    """`advertised`: key → query, as discovery lists them.
+
+    A resource type is complete when the advertised key that asks for it is. A key of another name whose Bundle holds
+    the Patient beside other resources is a whole chart; one that holds a single type answers for that type, except
+    Observations, of which nobody knows which were asked for.
+    """
+    read = {key: read_value(raw) for key, raw in prefetch.items()}
+    complete: set[str] = set()
+    states: dict[str, State] = {}
+    for key, query in advertised.items():
+        states[key] = read[key].state if key in read else State.MISSING
+        if states[key].complete:
+            complete.add(query.split("?")[0].split("/")[0])
+    for key, found in read.items():
+        if key in advertised or found.state is not State.PRESENT:
+            continue
+        if "Patient" in found.types and len(found.types) > 1:
+            complete |= set(READ)
+        elif len(found.types) == 1 and found.types <= {"Condition", "Procedure", "MedicationRequest", "MedicationStatement"}:
+            complete |= found.types
+    failed = {query.split("?")[0] for key, query in advertised.items() if states[key] in {State.ERROR, State.PARTIAL}}
+    entries = tuple(entry for found in read.values() for entry in found.entries)
+    return Prefetched(entries, states, frozenset(complete - failed))

@@ -1,0 +1,148 @@
+"""The envelope of a hook request: checked whole, every fault at once with its path, before anything is read from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+import msgspec
+
+from cds_service.errors import BadRequest, Fault
+
+UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+ID = r"^([A-Za-z]+/)?[A-Za-z0-9._\-]{1,128}$"
+"""A FHIR id; lenient, for servers that use underscores, and for clients that put the type before it."""
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["hook", "hookInstance", "context"],
+    "properties": {
+        "hook": {"type": "string"},
+        "hookInstance": {"type": "string", "pattern": UUID},
+        "fhirServer": {"type": "string", "minLength": 1},
+        "fhirAuthorization": {
+            "type": "object",
+            "required": ["access_token", "token_type"],
+            "properties": {"access_token": {"type": "string", "minLength": 1}, "token_type": {"const": "Bearer"}},
+        },
+        "context": {"type": "object"},
+        "prefetch": {"type": ["object", "null"]},
+        "extension": {"type": "object"},
+    },
+    "dependentRequired": {"fhirAuthorization": ["fhirServer"]},
+}
+CONTEXTS: dict[str, dict[str, Any]] = {
+    "patient-view": {
+        "type": "object",
+        "required": ["userId", "patientId"],
+        "properties": {
+            "userId": {"type": "string", "minLength": 1},
+            "patientId": {"type": "string", "pattern": ID},
+            "encounterId": {"type": ["string", "null"]},
+        },
+    }
+}
+JSON_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
+
+
+class Envelope(msgspec.Struct, rename="camel"):
+    """The parts of the body, each still as it was sent; prefetch is read later and never judged here."""
+
+    hook: Any = None
+    hook_instance: Any = None
+    fhir_server: Any = None
+    fhir_authorization: Any = None
+    context: Any = None
+    prefetch: msgspec.Raw = msgspec.Raw()
+    extension: Any = None
+
+
+ENVELOPE = msgspec.json.Decoder(Envelope)
+KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class HookRequest:
+    """A request that is sound in itself. `prefetch`: key → JSON as sent. The access token is not kept."""
+
+    hook: str
+    instance: str
+    patient_id: str
+    prefetch: dict[str, bytes]
+
+
+def parse(body: bytes, hook: str) -> HookRequest:
+    """Raises BadRequest naming every fault with its path, what was found and what is allowed."""
+    try:
+        body.decode("utf-8")
+        envelope = ENVELOPE.decode(body)
+        prefetch_kind = _kind_of(bytes(envelope.prefetch))
+        raw = KEYS.decode(envelope.prefetch) if prefetch_kind == "object" else {}
+        sent = KEYS.decode(body)
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not UTF-8", [Fault("body", "bytes that are not UTF-8", "JSON in UTF-8")]) from None
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply", [Fault("body", "deep nesting", "a hook request")]) from None
+    except msgspec.ValidationError:
+        raise BadRequest("the body is not a hook request", [Fault("body", "another JSON type", "an object")]) from None
+    except msgspec.DecodeError as error:
+        raise BadRequest("the body is not JSON", [Fault("body", str(error)[:120], "JSON (RFC 8259)")]) from None
+    names = ("hook", "hookInstance", "fhirServer", "fhirAuthorization", "context", "extension")
+    values = (
+        envelope.hook, envelope.hook_instance, envelope.fhir_server, envelope.fhir_authorization, envelope.context,
+        envelope.extension,
+    )  # fmt: skip
+    plain = {name: value for name, value in zip(names, values, strict=True) if name in sent}
+    faults = _faults(plain, prefetch_kind, "prefetch" in sent, hook)
+    if faults:
+        raise BadRequest("the request is not a sound CDS Hooks request", faults)
+    patient = str(envelope.context["patientId"]).rsplit("/", 1)[-1]
+    return HookRequest(hook, str(envelope.hook_instance).lower(), patient, {key: bytes(value) for key, value in raw.items()})
+
+
+def _kind_of(raw: bytes) -> str:
+    start = raw.strip()[:1]
+    return {b"{": "object", b"[": "array", b'"': "string", b"n": "null", b"t": "boolean", b"f": "boolean", b"": ""}.get(
+        start, "number"
+    )
+
+
+def _faults(plain: dict[str, Any], prefetch_kind: str, prefetch_sent: bool, hook: str) -> list[Fault]:
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    faults = [_fault(error, "") for error in validator.iter_errors(plain)]
+    if prefetch_sent and prefetch_kind not in {"object", "null"}:
+        faults.append(Fault("prefetch", prefetch_kind, "object"))
+    if isinstance(plain.get("hook"), str) and plain["hook"] != hook:
+        faults.append(Fault("hook", "another hook", f"{hook}, the hook of this service"))
+    if isinstance(plain.get("context"), dict):
+        checker = jsonschema.Draft202012Validator(CONTEXTS[hook])
+        faults += [_fault(error, "context") for error in checker.iter_errors(plain["context"])]
+    return sorted(faults, key=lambda fault: fault.where)
+
+
+def _fault(error: jsonschema.ValidationError, base: str) -> Fault:
+    """Path, JSON type and what is allowed: never the value, which may be a patient's."""
+    path = ".".join([part for part in (base, *map(str, error.absolute_path)) if part])
+    if error.validator in {"required", "dependentRequired"}:
+        wanted = error.message.split("'")[1]
+        if error.validator == "dependentRequired":
+            wanted = "fhirServer"
+        return Fault(".".join(part for part in (path, wanted) if part), "nothing", "this field is required")
+    found = JSON_TYPES.get(type(error.instance), "something else")
+    allowed = {
+        "type": f"{error.validator_value}",
+        "pattern": "a UUID" if "hookInstance" in path else "a FHIR id",
+        "minLength": "text that is not empty",
+        "const": f"{error.validator_value}",
+    }.get(str(error.validator), str(error.validator))
+    if error.validator in {"pattern", "minLength", "const"}:
+        found = f"another {found}"
+    return Fault(path or "body", found, allowed)
+
+
+def example(hook: str, hook_instance: str, patient_id: str, prefetch: dict[str, Any]) -> str:
+    """A request as an EHR would send it, for the command line and the curl line of the README."""
+    context = {"userId": "Practitioner/example", "patientId": patient_id}
+    return json.dumps({"hook": hook, "hookInstance": hook_instance, "context": context, "prefetch": prefetch}, indent=1)

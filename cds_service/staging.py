@@ -1,0 +1,162 @@
+"""Facts → the stage of the disease, part by part, each known or unknown because … (CLINICAL section 4). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cds_service.facts import Fact, Facts
+from cds_service.knowledge.model import StagePart
+from cds_service.picture import Amount, Observed
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the stage. `value` is its name on the machine; `because` says why it is unknown or what it rests on."""
+
+    id: str
+    value: str
+    seen: tuple[Observed, ...] = ()
+    because: str = ""
+
+
+def stage(facts: Facts) -> dict[str, Part]:
+    """Every part of CLINICAL section 9, in its order."""
+    return {name: make(facts) for name, make in PARTS.items()}
+
+
+def _from(name: str, fact: Fact, value: str | None = None) -> Part:
+    if not fact.known:
+        return Part(name, UNKNOWN, fact.seen, fact.why or "not documented")
+    return Part(name, value or str(fact.value), fact.seen, fact.note)
+
+
+def _grade(facts: Facts) -> Part:
+    return _from("who_grade", facts["grade"])
+
+
+def _m_category(facts: Facts) -> Part:
+    """M1a liver only, M1c liver and elsewhere: for well-differentiated gastroenteropancreatic tumours (M004)."""
+    outside, site, recorded = facts["extrahepatic_disease"], facts["primary_site"], facts["m_category"]
+    sites = facts.knowledge.staging["m_category"].sites
+    words = {True: "liver only", False: "liver and elsewhere"}
+    if not outside.known:
+        return Part("m_category", UNKNOWN, outside.seen, f"disease outside the liver: {outside.why or 'not documented'}")
+    liver_only = outside.value == "none"
+    if not (site.known and site.value in sites) or facts["nec"].is_(True):
+        return Part("m_category", UNKNOWN, outside.seen, f"stage IV, {words[liver_only]}; no M1a or M1c for this tumour")
+    value, because = ("M1a" if liver_only else "M1c"), ""
+    if recorded.known and recorded.value in {"M1a", "M1b", "M1c", "M0"} and recorded.value != value:
+        because = f"conflict: recorded as {recorded.value}"
+    elif facts["liver_only_unconfirmed"].is_(True):
+        because = "liver only is not confirmed by a positive SSTR-PET in its window"
+    return Part("m_category", value, outside.seen, because)
+
+
+def _pattern(facts: Facts) -> Part:
+    """As recorded; else type I where complete imaging counted a single lesion. II and III are never derived."""
+    recorded, count = facts["frilling_type"], facts["lesion_count"]
+    if not recorded.known and count.amount is not None and count.amount.exact == 1:
+        return Part("hepatic_pattern", "I", count.seen, "a single lesion")
+    return _from("hepatic_pattern", recorded)
+
+
+def _banded(name: str) -> Callable[[Facts], Part]:
+    def make(facts: Facts) -> Part:
+        part = facts.knowledge.staging[name]
+        fact = facts[part.fact]
+        value = _band(part, fact.amount) if fact.amount else None
+        if fact.known and value is None:
+            return Part(name, UNKNOWN, fact.seen, "not known exactly enough")
+        return _from(name, fact, value)
+
+    return make
+
+
+def _band(part: StagePart, amount: Amount) -> str | None:
+    """The band in which a number lies for certain; a lower bound ("at least 3") may lie in several."""
+    for band in part.bands:
+        inside = amount.at_most(band.up_to) if band.up_to is not None else True
+        if band.below is not None:
+            inside = amount.below(band.below)
+        if inside is None:
+            return None
+        if inside:
+            return band.name
+    return None
+
+
+def _lobes(facts: Facts) -> Part:
+    fact = facts["lobes_involved"]
+    return _from("lobes", fact, "bilobar" if fact.is_("bilobar") else "unilobar")
+
+
+def _timing(facts: Facts) -> Part:
+    """As assessed, else by the dates of both diagnoses: synchronous within 6 months (local convention)."""
+    assessed = facts["timing"]
+    first, later = facts["nen_diagnosis"], facts["liver_metastases_diagnosis"]
+    if assessed.known or first.on is None or later.on is None:
+        return _from("timing", assessed)
+    if first.on.earliest != first.on.latest or later.on.earliest != later.on.latest:
+        return _from("timing", assessed)
+    months = (later.on.earliest.year - first.on.earliest.year) * 12 + later.on.earliest.month - first.on.earliest.month
+    months -= later.on.earliest.day < first.on.earliest.day
+    within = facts.knowledge.scores.timing.synchronous_within_months
+    seen = (*first.seen, *later.seen)
+    return Part("timing", "synchronous" if months < within else "metachronous", seen, "by the dates of diagnosis")
+
+
+def _hormonal(facts: Facts) -> Part:
+    functioning = facts["functioning"]
+    if not functioning.known:
+        return _from("hormonal", functioning)
+    if functioning.is_(False):
+        return Part("hormonal", "non-functioning", functioning.seen)
+    for name, value in (("refractory_to_suppression", "refractory"), ("hormonal_symptoms_extreme", "extreme")):
+        if facts[name].is_(True):
+            return Part("hormonal", value, facts[name].seen)
+    controlled = facts["hormonal_symptoms_controlled"].is_(True)
+    return Part("hormonal", "functioning-controlled" if controlled else "functioning", functioning.seen)
+
+
+def _treatment_group(facts: Facts) -> Part:
+    """The first that holds (CLINICAL section 5)."""
+    curative, resectability = facts["curative_resection"], facts["resectability"]
+    operable = resectability.is_("complete") and facts["remnant"].is_("sufficient") and facts["drainage_intact"].is_(True)
+    groups = (
+        ("after-transplant", facts["transplanted"].is_(True), facts["transplanted"]),
+        ("nec", facts["nec"].is_(True), facts["nec"]),
+        ("widespread", facts["disease_extent"].is_("widespread"), facts["disease_extent"]),
+        ("resectable", curative.is_("possible"), curative),
+        (
+            "liver-resectable-extrahepatic-not",
+            operable and facts["extrahepatic_disease"].is_("unresectable"),
+            facts["extrahepatic_disease"],
+        ),
+        ("debulkable", resectability.is_("debulkable"), resectability),
+        (
+            "unresectable-liver-dominant",
+            facts["liver_prevents_resection"].is_(True),
+            facts["liver_prevents_resection"],
+        ),
+    )
+    for name, holds, fact in groups:
+        if holds:
+            return Part("treatment_group", name, fact.seen)
+    return Part("treatment_group", "undetermined", curative.seen, curative.why)
+
+
+PARTS: Mapping[str, Callable[[Facts], Part]] = {
+    "who_grade": _grade,
+    "m_category": _m_category,
+    "hepatic_pattern": _pattern,
+    "lesion_number": _banded("lesion_number"),
+    "lesion_size": _banded("lesion_size"),
+    "liver_involvement": _banded("liver_involvement"),
+    "lobes": _lobes,
+    "timing": _timing,
+    "hormonal": _hormonal,
+    "treatment_group": _treatment_group,
+}
