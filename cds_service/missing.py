@@ -9,14 +9,14 @@ kept, so that a chart on which almost nothing is known stays within the time an 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from decimal import Decimal
-from itertools import combinations, pairwise, product
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 
 from cds_service.facts import Fact, Facts, State, leaves_of
-from cds_service.judgement import Finding, Opinion, judge, judge_indication, opine
-from cds_service.knowledge.model import RANK, Criterion, Indication, Knowledge, Modality, Verdict
-from cds_service.picture import Amount, Observed, Value, When
+from cds_service.judgement import Finding, Opinion, judge, opine
+from cds_service.knowledge.model import RANK, Criterion, Indication, Modality, Verdict
+from cds_service.open_facts import candidates, criteria_of, open_leaves
+from cds_service.picture import Observed, Value, When
 
 Context = Mapping[str, int]
 """Facts supposed to be answered: fact -> place among its candidate values."""
@@ -109,9 +109,9 @@ class Search:
 
     def __init__(self, modality: Modality, suppositions: Suppositions, shut: bool | None) -> None:
         self.modality, self.suppositions, self.shut = modality, suppositions, shut
-        self.asked = _open_leaves(modality, suppositions.facts, shut)
+        self.asked = open_leaves(modality, suppositions.facts, shut)
         self.values = {name: suppositions.values(name) for name in self.asked}
-        self._criteria = tuple(dict.fromkeys(_criteria(modality, suppositions.knowledge)))
+        self._criteria = tuple(dict.fromkeys(criteria_of(modality, suppositions.knowledge)))
         inputs = [suppositions.inputs(criterion.key, criterion.facts) for criterion in self._criteria]
         self._fed = {name: frozenset(place for place, names in enumerate(inputs) if name in names) for name in self.asked}
         self._opinions: dict[tuple[bool | None, ...], Opinion] = {}
@@ -224,86 +224,3 @@ def _supposed(leaf: Fact, value: Value, on: When) -> Fact:
     values: Iterable[Value] = sorted(value) if isinstance(value, frozenset) else [value]
     seen = tuple(Observed(part, on, "supposed", "") for part in values)
     return Fact(State.KNOWN, value, on, seen, (*seen, *leaf.history))
-
-
-def candidates(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]:
-    """One value of a fact for every region that the knowledge tells apart."""
-    if fact.options:
-        return fact.options
-    definition = knowledge.facts[name]
-    match definition.kind:
-        case "boolean":
-            return (True, False)
-        case "code":
-            return tuple(option for option in definition.options if option != definition.vague)
-        case "codes":
-            pairs = [frozenset(pair) for pair in combinations(definition.options[:3], 2)]
-            return (*(frozenset({option}) for option in definition.options), *pairs)
-        case "quantity" | "integer":
-            regions = [Amount.exactly(number) for number in _regions(knowledge, name)]
-            usual = definition.usual
-            return (*regions, usual) if regions and usual is not None and usual not in regions else tuple(regions)
-    return ()
-
-
-def _regions(knowledge: Knowledge, name: str) -> Iterator[Decimal]:
-    """A number below, on, between and above the limits, within what the fact can be."""
-    cuts = knowledge.cuts.get(name, ())
-    if not cuts:
-        return
-    bounds = knowledge.facts[name].range or (Decimal(0), cuts[-1] * 2)
-    edges = (bounds[0], *cuts, bounds[1])
-    for low, high in pairwise(edges):
-        if low in cuts:
-            yield low
-        if low < high:
-            yield (low + high) / 2
-
-
-def _criteria(modality: Modality, knowledge: Knowledge) -> Iterator[Criterion]:
-    """Every criterion that the verdict of the modality looks at."""
-    yield from modality.contraindications
-    yield from (criterion for criterion, _ in modality.exclusions)
-    for indication in modality.indications:
-        yield from indication.requires
-        yield from indication.update_requires
-    yield from (knowledge.criteria[f"gate.{name}"] for name in ("transplanted-liver", "nec", "g3"))
-    yield from (criterion for criterion in modality.cautions if criterion.id in modality.downgraded_by)
-
-
-def _open_leaves(modality: Modality, facts: Facts, shut: bool | None) -> tuple[str, ...]:
-    """Open facts under findings that are not decided yet, each one that somebody can supply."""
-    names: dict[str, None] = {}
-    for finding in _undecided(modality, facts, shut):
-        for fact in finding.criterion.facts:
-            _collect(facts, fact, names, finding.criterion.silent_is_not_met)
-    return tuple(names)
-
-
-def _undecided(modality: Modality, facts: Facts, shut: bool | None) -> Iterator[Finding]:
-    criteria = facts.knowledge.criteria
-    standing = [*modality.contraindications, *(criterion for criterion, only in modality.exclusions if not only)]
-    standing += [criteria["gate.nec"]] if modality.nec == "not-indicated" else []
-    for criterion in standing:
-        finding = judge(criterion, facts)
-        if finding.met is None:
-            yield finding
-    for indication in modality.indications:
-        found = judge_indication(indication, modality, lambda criterion: judge(criterion, facts), "update", shut)
-        if found.met is None:
-            yield from (finding for finding in (*found.requirements, *found.excluded_by) if finding.met is None)
-    if modality.g3 == "at-most-consider" and facts["g3"].unknown:
-        yield judge(criteria["gate.g3"], facts)
-
-
-def _collect(facts: Facts, name: str, names: dict[str, None], silence_settles: bool) -> None:
-    fact = facts[name]
-    if (fact.known and not fact.options) or (fact.silent and silence_settles):
-        return
-    definition = facts.knowledge.derived.get(name)
-    if definition is None:
-        if facts.knowledge.facts[name].ask != "never":
-            names[name] = None
-        return
-    for read in definition.reads:
-        _collect(facts, read, names, read in definition.settled_by_silence)

@@ -176,6 +176,11 @@ class ClinicalPicture:
     """Resources that could not be read at all."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Why resources were left out -> how many (other patient, entered in error, ...)."""
+    ordered: Mapping[str, Observed] = field(default_factory=dict)
+    """Modality → the active order or scheduled procedure that means it."""
+    ordered_tests: frozenset[str] = frozenset()
+    """LOINC codes of tests with an active order."""
+    patient_id: str = ""
     not_consulted: tuple[str, ...] = ()
     """Prefetch keys that were not answered completely, with the reason."""
 

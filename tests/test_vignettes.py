@@ -15,7 +15,7 @@ from cds_service import knowledge
 from cds_service.assessment import assess
 from cds_service.cards.board import assessment_of
 from cds_service.derived import CALCULATIONS
-from cds_service.facts import settle
+from cds_service.settling import settle
 from cds_service.staging import stage
 from tests.pictures import picture
 

@@ -8,10 +8,10 @@ from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.board import Board, assessment_of, caution_ids, deciding, editions, overview, reasons, unchecked
 from cds_service.cards.card import EXTENSION, Card
-from cds_service.facts import stale_or_conflicting
 from cds_service.judgement import judge
 from cds_service.knowledge.model import Knowledge, Verdict
 from cds_service.picture import ClinicalPicture, Nlm
+from cds_service.settling import stale_or_conflicting
 
 AT_MOST = 3
 """Cards without an active order; the overview is one of them."""

@@ -22,6 +22,8 @@ CALCULATIONS: Mapping[str, Calculation] = {
     "hepatic_failure_found": organs.hepatic_failure_found,
     "coagulopathy_found": organs.coagulopathy_found,
     "renal_failure_found": organs.renal_failure_found,
+    "ascites_found": organs.ascites_found,
+    "obstruction_documented": organs.obstruction_documented,
     "portal_thrombosis_open": organs.portal_thrombosis_open,
     "transplanted": course.transplanted,
     "ecog_known": organs.ecog_known,

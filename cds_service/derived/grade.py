@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cds_service.facts import Fact, Facts, known, tri, unknown
-from cds_service.knowledge.model import Bands
+from cds_service.knowledge.scores import Bands
 
 SEVERITY = ("G1", "G2", "G3", "G3-or-NEC", "NEC")
 NOT_GRADED_BY_INDEX = frozenset({"lung", "thymus"})

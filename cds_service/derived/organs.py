@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from cds_service.derived.dates import newer, newest, not_older
 from cds_service.facts import Fact, Facts, State, known, unknown
-from cds_service.knowledge.model import Falling, Rising
+from cds_service.knowledge.scores import Falling, Rising
 from cds_service.picture import Amount, Observed, When
 
 HEPATIC_PARTS = ("total_bilirubin", "albumin", "inr", "ascites", "encephalopathy")
@@ -232,3 +232,14 @@ def portal_thrombosis_open(facts: Facts) -> Fact:
 
 def ecog_known(facts: Facts) -> Fact:
     return known(facts["ecog"].known, facts["ecog"])
+
+
+def ascites_found(facts: Facts) -> Fact:
+    assessed, coded = facts["ascites"], facts["ascites_coded"]
+    if assessed.known and (not coded.known or not_older(assessed.on, coded.on)):
+        return known(assessed.value != "none", assessed)
+    return known(True, coded) if coded.known else unknown(assessed.why or "not documented", assessed)
+
+
+def obstruction_documented(facts: Facts) -> Fact:
+    return known(facts["biliary_obstruction"].is_(True), facts["biliary_obstruction"])

@@ -18,6 +18,8 @@ from cds_service.fhir.resources import (
     CodeableConcept,
     Coding,
     Condition,
+    DiagnosticReport,
+    ImagingStudy,
     Medication,
     MedicationRequest,
     MedicationStatement,
@@ -25,6 +27,7 @@ from cds_service.fhir.resources import (
     Patient,
     Procedure,
     Reference,
+    ServiceRequest,
     Struct,
 )
 from cds_service.picture import Unreadable, When
@@ -73,6 +76,10 @@ class Chart:
     medication_requests: list[tuple[str, MedicationRequest]] = field(default_factory=list)
     medication_statements: list[tuple[str, MedicationStatement]] = field(default_factory=list)
     observations: list[tuple[str, Observation]] = field(default_factory=list)
+    orders: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
+    """Active orders and scheduled procedures."""
+    studies: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
+    """Reports and imaging studies: that they exist, and when. Their text is not read."""
     medications: dict[str, Medication] = field(default_factory=dict)
     unreadable: list[tuple[str, Unreadable]] = field(default_factory=list)
     """(resource type, what and why)"""
@@ -195,9 +202,30 @@ def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) 
                 chart.left_out["Condition refuted or entered in error"] += 1
             else:
                 chart.conditions.append((where, resource))
+        case ServiceRequest():
+            wanted = resource.intent not in {"proposal", "plan", "option"} and not resource.do_not_perform
+            if resource.status == "active" and wanted:
+                chart.orders.append((where, resource.code, date_of(resource.authored_on)))
+            else:
+                chart.left_out["ServiceRequest not active"] += 1
+        case DiagnosticReport():
+            if resource.status in COUNTING_OBSERVATIONS:
+                period = resource.effective_period
+                on = date_of(resource.effective_date_time, period.start if period else None, resource.issued)
+                chart.studies.append((where, resource.code, on))
+            else:
+                chart.left_out["DiagnosticReport not final"] += 1
+        case ImagingStudy():
+            if resource.status == "available":
+                on = date_of(resource.started)
+                chart.studies += [(where, concept, on) for concept in resource.procedure_code or []]
+            else:
+                chart.left_out["ImagingStudy not available"] += 1
         case Procedure():
             if (resource.status or "") in DONE_PROCEDURES:
                 chart.procedures.append((where, resource))
+            elif resource.status == "preparation":
+                chart.orders.append((where, resource.code, date_of(resource.performed_date_time)))
             else:
                 chart.left_out[f"Procedure {_known(resource.status or '')}"] += 1
         case MedicationRequest():

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
-from cds_service.fhir import units
 from cds_service.fhir.chart import Chart, date_of, is_history, is_unconfirmed, read_medication
 from cds_service.fhir.gate import (
     Neoplasms,
@@ -18,11 +17,12 @@ from cds_service.fhir.gate import (
     neoplasms,
     text_of,
 )
-from cds_service.fhir.resources import CodeableConcept, Component, Condition, Observation, Quantity
+from cds_service.fhir.resources import CodeableConcept, Component, Condition, Observation
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
+from cds_service.fhir.values import coded, has_value, largest_of_each_day, value_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding
-from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
+from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When
 
 CLOCK_SKEW = timedelta(days=1)
 """A result from a time zone ahead of ours may bear tomorrow's date; anything later is a mistake."""
@@ -66,7 +66,15 @@ class Reader:
             self._presence("Procedure", where, procedure.code, on, found)
         for where, concept, on, active in read_medication(chart):
             self._presence("Medication", where, concept, on, found, active)
+        for where, concept, on in [*chart.studies, *((w, x.code, date_of(x.performed_date_time)) for w, x in chart.procedures)]:
+            if any(self.knowledge.terminology.value("cardiac_assessment", c) for c in codings(self.knowledge, concept)):
+                done = Observed(True, on, where, text_of(concept), "echocardiography")
+                found["cardiac_assessment"].valid.append(done)
+        ordered, tests = self._orders(chart)
         return ClinicalPicture(
+            ordered=ordered,
+            ordered_tests=tests,
+            patient_id=chart.patient_id or "",
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
             gate=judge_gate(tumours, sum(name == "Condition" for name, _ in chart.unreadable)),
             unreadable=tuple(what for _, what in chart.unreadable),
@@ -74,9 +82,22 @@ class Reader:
             not_consulted=chart.not_consulted,
         )
 
+    def _orders(self, chart: Chart) -> tuple[dict[str, Observed], frozenset[str]]:
+        """Active orders and scheduled procedures: the modalities they mean, and the tests already asked for."""
+        ordered: dict[str, Observed] = {}
+        tests: set[str] = set()
+        for where, concept, on in chart.orders:
+            for coding in codings(self.knowledge, concept):
+                tests |= {coding.code} if coding.system == "loinc" else set()
+                concepts = {meaning.concept for meaning in self.knowledge.terminology.meanings(coding)}
+                for modality in self.knowledge.modalities:
+                    if concepts & set(modality.ordered_by):
+                        ordered.setdefault(modality.id, Observed(True, on, where, text_of(concept)))
+        return ordered, frozenset(tests)
+
     def _readings(self, definition: FactDefinition, part: _Found, chart: Chart) -> Readings:
         if definition.id == "largest_lesion":
-            part.valid = _largest_of_each_day(part.valid)
+            part.valid = largest_of_each_day(part.valid)
         return Readings(
             valid=tuple(part.valid),
             unreadable=tuple(part.unreadable),
@@ -148,17 +169,17 @@ class Reader:
         answered = {d.id for part in parts[1:] for d in self._definitions(part.code)}
         for part in parts:
             for definition in self._definitions(part.code):
-                if part is observation and definition.id in answered and not _has_value(part):
+                if part is observation and definition.id in answered and not has_value(part):
                     continue  # a panel: its components answer
                 if definition.id == "largest_lesion" and not is_liver(self.knowledge, [observation.body_site]):
                     continue
-                if definition.id == "m_category" and self._coded(definition, part) is None:
+                if definition.id == "m_category" and coded(self.knowledge, definition, part) is None:
                     continue  # a T or N category
                 if on is not None and on.earliest > today + CLOCK_SKEW:
                     found[definition.id].unreadable.append(Unreadable(None, where, "dated in the future"))
                     continue
                 try:
-                    value, text = self._value(definition, part)
+                    value, text = value_of(self.knowledge, definition, part)
                 except ValueError as error:
                     found[definition.id].unreadable.append(Unreadable(on, where, str(error)))
                     continue
@@ -178,49 +199,6 @@ class Reader:
                         if not meaning.concept.startswith("cond."):
                             matched[definition.id] = definition
         return list(matched.values())
-
-    def _coded(self, definition: FactDefinition, part: Observation | Component) -> str | None:
-        for coding in codings(self.knowledge, part.value_codeable_concept):
-            own = coding.system == self.knowledge.assessment_system and coding.code in definition.options
-            if value := coding.code if own else self.knowledge.terminology.value(definition.id, coding):
-                return value
-        return None
-
-    def _value(self, definition: FactDefinition, part: Observation | Component) -> tuple[Value, str]:
-        """The value in the fact's terms, and as recorded. Raises ValueError with the reason, never with the value."""
-        if definition.kind in {"quantity", "integer"}:
-            return self._number(definition, part)
-        boolean = part.value_boolean
-        if boolean is not None and (definition.kind == "boolean" or definition.id == "hormonal_syndrome"):
-            if definition.kind == "boolean":
-                return boolean, "yes" if boolean else "no"
-            return ("unspecified", "yes") if boolean else ("none", "no")
-        if definition.kind in {"code", "codes"}:
-            value = self._coded(definition, part)
-            if value is not None:
-                return value, text_of(part.value_codeable_concept) or value
-        raise ValueError(_no_value(part, definition.kind))
-
-    def _number(self, definition: FactDefinition, part: Observation | Component) -> tuple[Value, str]:
-        quantity = part.value_quantity
-        if quantity is not None and quantity.value is not None:
-            value = units.convert(quantity.value, _unit(quantity), definition.units)
-            amount = Amount.compared((quantity.comparator or "").strip(), value)
-            text = f"{quantity.comparator or ''}{quantity.value} {quantity.unit or quantity.code or ''}".strip()
-        elif part.value_integer is not None and "1" in definition.units:
-            value = Decimal(part.value_integer)
-            amount, text = Amount.exactly(value), str(part.value_integer)
-        elif part.value_string is not None and definition.units.get("1") == 1:
-            try:
-                value = Decimal(part.value_string.strip())
-            except InvalidOperation:
-                raise ValueError("valueString is not a number") from None
-            amount, text = Amount.exactly(value), part.value_string.strip()
-        else:
-            raise ValueError(_no_value(part, "a number"))
-        if not value.is_finite() or (definition.range and not definition.range[0] <= value <= definition.range[1]):
-            raise ValueError("number outside what the fact can be")
-        return amount, text
 
     def _condition(self, where: str, condition: Condition, found: dict[str, _Found]) -> None:
         """What a diagnosis says beyond the gate. Only active, confirmed ones; an unconfirmed one asks."""
@@ -303,36 +281,3 @@ class Reader:
 
 def _years(born: date, today: date) -> int:
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-
-
-def _unit(quantity: Quantity) -> str | None:
-    """The UCUM code; the printed unit only where no code is sent."""
-    return quantity.code if quantity.code else quantity.unit
-
-
-def _has_value(part: Observation | Component) -> bool:
-    values = (part.value_quantity, part.value_codeable_concept, part.value_string, part.value_boolean, part.value_integer)
-    return any(value is not None for value in values)
-
-
-def _no_value(part: Observation | Component, wanted: str) -> str:
-    if part.data_absent_reason is not None:
-        return "the value is absent, with a reason"
-    return f"no value that can be read as {wanted}" if _has_value(part) else "no value"
-
-
-def _largest_of_each_day(readings: Iterable[Observed]) -> list[Observed]:
-    """Tumour sizes of one study date: the largest counts."""
-    best: dict[str, Observed] = {}
-    for reading in readings:
-        assert isinstance(reading.value, Amount)
-        day = str(reading.on)
-        held = best.get(day)
-        if held is None or _low(reading) > _low(held):
-            best[day] = reading
-    return list(best.values())
-
-
-def _low(reading: Observed) -> Decimal:
-    value = reading.value
-    return value.low if isinstance(value, Amount) and value.low is not None else Decimal(-1)

@@ -97,6 +97,34 @@ class MedicationStatement(Struct):
     subject: Reference | None = None
 
 
+class ServiceRequest(Struct):
+    id: str | None = None
+    status: str | None = None
+    intent: str | None = None
+    do_not_perform: bool | None = None
+    code: CodeableConcept | None = None
+    authored_on: str | None = None
+    subject: Reference | None = None
+
+
+class DiagnosticReport(Struct):
+    id: str | None = None
+    status: str | None = None
+    code: CodeableConcept | None = None
+    effective_date_time: str | None = None
+    effective_period: Period | None = None
+    issued: str | None = None
+    subject: Reference | None = None
+
+
+class ImagingStudy(Struct):
+    id: str | None = None
+    status: str | None = None
+    procedure_code: list[CodeableConcept] | None = None
+    started: str | None = None
+    subject: Reference | None = None
+
+
 class Medication(Struct):
     id: str | None = None
     code: CodeableConcept | None = None
@@ -133,5 +161,16 @@ class Observation(Struct):
 
 READ: dict[str, type[Struct]] = {
     kind.__name__: kind
-    for kind in (Patient, Condition, Procedure, MedicationRequest, MedicationStatement, Medication, Observation)
+    for kind in (
+        Patient,
+        Condition,
+        Procedure,
+        MedicationRequest,
+        MedicationStatement,
+        Medication,
+        Observation,
+        ServiceRequest,
+        DiagnosticReport,
+        ImagingStudy,
+    )
 }

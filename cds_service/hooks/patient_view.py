@@ -12,19 +12,21 @@ from cds_service.cards.card import Card, check, identify
 from cds_service.cards.compose import compose, possible_nlm
 from cds_service.derived import CALCULATIONS
 from cds_service.errors import Fault, PreconditionFailed
-from cds_service.facts import settle
 from cds_service.fhir.chart import Chart, read_chart
 from cds_service.fhir.reading import Reader
 from cds_service.hooks.prefetch import Prefetched, State, read_prefetch
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import ClinicalPicture, Nlm
+from cds_service.settling import settle
 from cds_service.staging import stage
 
 SERVICE = "nlm-patient-view"
 PATIENT = "patient={{context.patientId}}"
 REQUIRED = ("conditions",)
 """Without conditions nobody can say whether the patient is one of ours (CLINICAL section 9)."""
+OPTIONAL = frozenset({"medicationStatements", "serviceRequests", "diagnosticReports"})
+"""Keys whose absence no verdict rests on: their silence denies nothing."""
 
 
 @cache
@@ -46,6 +48,8 @@ def _prefetch(known: Knowledge) -> dict[str, str]:
         "procedures": f"Procedure?{PATIENT}",
         "medicationRequests": f"MedicationRequest?{PATIENT}",
         "medicationStatements": f"MedicationStatement?{PATIENT}",
+        "serviceRequests": f"ServiceRequest?{PATIENT}&status=active",
+        "diagnosticReports": f"DiagnosticReport?{PATIENT}",
     }
 
 
@@ -58,7 +62,7 @@ def answer(request: HookRequest, today: date) -> list[Card]:
     chart = read_chart(sent.entries, request.patient_id)
     chart.complete = sent.complete
     chart.not_consulted = tuple(
-        f"{key} ({state.value})" for key, state in sent.states.items() if not state.complete and key != "medicationStatements"
+        f"{key} ({state.value})" for key, state in sent.states.items() if not state.complete and key not in OPTIONAL
     )
     picture = reader().read(chart, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:

@@ -30,11 +30,12 @@ from cds_service.knowledge.model import (
     Knowledge,
     Modality,
     Publication,
-    Scores,
     StagePart,
     Statement,
+    Technique,
     Verdict,
 )
+from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology
 from cds_service.picture import Amount
 
@@ -107,6 +108,7 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         assessment_system=facts_file["assessment_system"],
         missing_order=tuple(facts_file["missing_order"]),
         strict_imaging_days=facts_file["imaging_window_in_g3_and_nec_days"],
+        laboratory_days_with_order=facts_file["laboratory_window_with_order_days"],
         facts={name: _fact(name, table) for name, table in facts_file["fact"].items()},
         derived={
             name: DerivedDefinition(name, t["says"], tuple(t["reads"]), tuple(t.get("settled_by_silence", ())))
@@ -171,6 +173,7 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         choose=table.get("choose", "latest"),
         conflict=table.get("conflict", ""),
         vague=table.get("vague", ""),
+        order=table.get("order", ""),
         usual=Amount.exactly(table["usual"]) if table["kind"] == "quantity" and "usual" in table else table.get("usual"),
     )
 
@@ -187,7 +190,7 @@ def _comparison(table: Tables) -> Comparison:
 
 def _criterion(key: str, table: Tables) -> Criterion:
     tables = table.get("all_of") or table.get("any_of") or ([table] if "fact" in table else [])
-    caution = key.startswith("caution.")
+    caution = key.startswith(("caution.", "technique."))
     return Criterion(
         key=key,
         id=table.get("as", key.split(".", 1)[1]),
@@ -247,4 +250,17 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
         beside=tuple(table["beside"]),
         support=tuple(table["support"]),
         about=tuple(table["about"]),
+        techniques=tuple(
+            Technique(
+                says=t["says"],
+                when=named("technique", t.get("when", [])),
+                only_for=frozenset(t.get("for", ())),
+                stopped_by=named("technique", t.get("stopped_by", [])),
+                cautions=named("technique", t.get("cautions", [])),
+                also=t.get("also", ""),
+                statements=tuple(t["statements"]),
+            )
+            for t in table.get("technique", ())
+        ),
+        ordered_by=tuple(table.get("ordered_by", ())),
     )

@@ -112,6 +112,16 @@ def _modality(files: Mapping[str, Tables], name: str, expected: str) -> Iterator
         for only in exclusion["only"]:
             if only not in indications:
                 yield Fault(f"{name}: excluded_by.only", repr(only), f"one of {', '.join(indications)}")
+    for technique in table.get("technique", []):
+        for key in ("when", "stopped_by", "cautions"):
+            wanted += [("technique", c, f"technique {technique['says'][:30]}") for c in technique.get(key, [])]
+        for only in technique.get("for", []):
+            if only not in indications:
+                yield Fault(f"{name}: technique.for", repr(only), f"one of {', '.join(indications)}")
+    concepts = {row["concept"] for row in files["terminology.toml"]["value_set"]}
+    for concept in table.get("ordered_by", []):
+        if concept not in concepts:
+            yield Fault(f"{name}: ordered_by", repr(concept), "a concept of terminology.toml")
     for indication in table["indication"]:
         needed = [*indication.get("requires", []), *indication.get("update_requires", [])]
         wanted += [("requirement", c, f"indication {indication['id']}") for c in needed]
@@ -137,6 +147,7 @@ def _citations(files: Mapping[str, Tables]) -> Iterator[Fault]:
         if name.startswith("modalities/"):
             cited += [(name, s) for key in ("beside", "support", "about") for s in table[key]]
             cited += [(f"{name}: {i['id']}", s) for i in table["indication"] for s in i["statements"]]
+            cited += [(f"{name}: technique", s) for t in table.get("technique", []) for s in t["statements"]]
         if name in {"scores.toml", "staging.toml"}:
             cited += [(f"{name}: {key}", s) for key, part in table.items() for s in part.get("statements", [])]
     for where, statement in cited:

@@ -8,8 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
-import msgspec
-
+from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology
 from cds_service.picture import Value
 
@@ -60,6 +59,7 @@ class FactDefinition:
     conflict: str = ""
     vague: str = ""
     usual: Value | None = None
+    order: str = ""
 
     @property
     def precise(self) -> tuple[str, ...]:
@@ -124,6 +124,19 @@ class Indication:
 
 
 @dataclass(frozen=True, slots=True)
+class Technique:
+    """One way of doing a modality, or one option in it: shown on its card, no part of any verdict."""
+
+    says: str
+    when: tuple[Criterion, ...]
+    only_for: frozenset[str]
+    stopped_by: tuple[Criterion, ...]
+    cautions: tuple[Criterion, ...]
+    also: str
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Modality:
     id: str
     title: str
@@ -143,6 +156,9 @@ class Modality:
     beside: tuple[str, ...]
     support: tuple[str, ...]
     about: tuple[str, ...]
+    techniques: tuple[Technique, ...] = ()
+    ordered_by: tuple[str, ...] = ()
+    """Value sets whose codes, in an active order or a scheduled procedure, mean this modality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,138 +216,6 @@ class Statement:
     display: bool = True
 
 
-class _Table(msgspec.Struct, forbid_unknown_fields=True):
-    pass
-
-
-class Bands(_Table):
-    g2_from: Decimal
-    g3_above: Decimal
-
-
-class GradeBands(_Table):
-    statements: tuple[str, ...]
-    ki67_index: Bands
-    mitotic_count: Bands
-
-
-class RemnantLimits(_Table):
-    statements: tuple[str, ...]
-    fact: str
-    normal: Decimal
-    chemotherapy: Decimal
-    cirrhosis: Decimal
-
-
-class HepaticLimits(_Table):
-    statements: tuple[str, ...]
-    local: bool
-    total_bilirubin_at_most: Decimal
-    albumin_below: Decimal
-    child_pugh_sum_at_most: int
-    child_pugh_c_from: int
-    child_pugh_b_from: int
-
-
-class Rising(_Table):
-    two_from: Decimal
-    three_above: Decimal
-
-
-class Falling(_Table):
-    one_above: Decimal
-    three_below: Decimal
-
-
-class ChildPugh(_Table):
-    citation: str
-    total_bilirubin: Rising
-    albumin: Falling
-    inr: Rising
-    ascites: dict[str, int]
-    encephalopathy: dict[str, int]
-
-
-class CoagulationLimits(_Table):
-    statements: tuple[str, ...]
-    inr_from: Decimal
-    platelets_below: Decimal
-
-
-class RenalLimits(_Table):
-    statements: tuple[str, ...]
-    egfr_below: Decimal
-    egfr_denies_acute_from: Decimal
-
-
-class CkdEpi(_Table):
-    citation: str
-    factor: Decimal
-    kappa: dict[str, Decimal]
-    alpha: dict[str, Decimal]
-    exponent_above: Decimal
-    per_year: Decimal
-    female: Decimal
-    adults_from_years: int
-
-
-class RemovableLimits(_Table):
-    statements: tuple[str, ...]
-    fact: str
-    later_above: Decimal
-    review_at_least: Decimal
-
-
-class SynchronousWithin(_Table):
-    local: bool
-    synchronous_within_months: int
-
-
-class WithinDays(_Table):
-    local: bool
-    within_days: int
-
-
-class StableDisease(_Table):
-    statements: tuple[str, ...]
-    months: Decimal
-
-
-class Scores(_Table):
-    grade: GradeBands
-    remnant: RemnantLimits
-    hepatic_failure: HepaticLimits
-    child_pugh: ChildPugh
-    coagulation: CoagulationLimits
-    renal_failure: RenalLimits
-    ckd_epi_2021: CkdEpi
-    removable_fraction: RemovableLimits
-    timing: SynchronousWithin
-    new_diagnosis: WithinDays
-    recent_liver_surgery: WithinDays
-    stable_disease: StableDisease
-
-    def cuts(self) -> dict[str, tuple[Decimal, ...]]:
-        """Fact -> the limits with which a calculation divides its values."""
-        cp, grade = self.child_pugh, self.grade
-        return {
-            "ki67_index": (grade.ki67_index.g2_from, grade.ki67_index.g3_above),
-            "mitotic_count": (grade.mitotic_count.g2_from, grade.mitotic_count.g3_above),
-            "future_liver_remnant": (self.remnant.normal, self.remnant.chemotherapy, self.remnant.cirrhosis),
-            "total_bilirubin": (
-                self.hepatic_failure.total_bilirubin_at_most,
-                cp.total_bilirubin.two_from,
-                cp.total_bilirubin.three_above,
-            ),
-            "albumin": (self.hepatic_failure.albumin_below, cp.albumin.one_above, cp.albumin.three_below),
-            "inr": (self.coagulation.inr_from, cp.inr.two_from, cp.inr.three_above),
-            "platelets": (self.coagulation.platelets_below,),
-            "egfr": (self.renal_failure.egfr_below, self.renal_failure.egfr_denies_acute_from),
-            "months_since_status": (self.stable_disease.months,),
-            "removable_fraction": (self.removable_fraction.later_above, self.removable_fraction.review_at_least),
-        }
-
-
 @dataclass(frozen=True)
 class Knowledge:
     """Everything the service knows. `digest` names the exact text of all files; it stands on every card."""
@@ -340,6 +224,7 @@ class Knowledge:
     assessment_system: str
     missing_order: tuple[str, ...]
     strict_imaging_days: int
+    laboratory_days_with_order: int
     facts: Mapping[str, FactDefinition]
     derived: Mapping[str, DerivedDefinition]
     criteria: Mapping[str, Criterion]
@@ -366,10 +251,12 @@ class Knowledge:
 
     @cached_property
     def cuts(self) -> dict[str, tuple[Decimal, ...]]:
-        """Fact -> every limit that any criterion or calculation compares it with, sorted."""
+        """Fact -> every limit with which a deciding criterion or a calculation divides its values, sorted."""
         limits: dict[str, set[Decimal]] = {fact: set(values) for fact, values in self.scores.cuts().items()}
         alias = {"removable": "removable_fraction", "egfr_used": "egfr"}
         for criterion in self.criteria.values():
+            if criterion.key.startswith(("caution.", "technique.")):
+                continue
             for test in criterion.tests:
                 if isinstance(test.limit, Decimal):
                     limits.setdefault(alias.get(test.fact, test.fact), set()).add(test.limit)

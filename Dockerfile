@@ -1,0 +1,20 @@
+# A test stage that must pass, and a small final image that runs as nobody in particular.
+FROM python:3.11-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE NOTICE openapi.yaml ./
+COPY cds_service ./cds_service
+COPY fhir_fixtures ./fhir_fixtures
+RUN pip install --no-cache-dir --prefix=/install .
+
+FROM build AS test
+COPY tests ./tests
+RUN pip install --no-cache-dir '.[test]' && python -m pytest
+
+FROM python:3.11-slim
+COPY --from=build /install /usr/local
+RUN useradd --system --no-create-home --uid 10001 nlm
+USER 10001
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=3s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
+ENTRYPOINT ["cds-service"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8080"]

@@ -1,0 +1,35 @@
+# Two commands for a newcomer: `make run` and `make test`. Both set up what they need in .venv (Python only, no root).
+PYTHON ?= python3
+VENV   := .venv
+PORT   ?= 8080
+
+run: $(VENV)/.run          ## set up and start the service on http://127.0.0.1:8080
+	$(VENV)/bin/python -m cds_service serve --port $(PORT)
+
+test: $(VENV)/.test        ## set up and run every test that needs Python alone
+	$(VENV)/bin/python -m pytest
+	@echo "Nothing was left out for want of a system package."
+
+check: $(VENV)/.test       ## style, types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.test       ## milliseconds by stage and fixture, against decoding the same body as JSON
+	$(VENV)/bin/python -m bench
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml
+	@echo "Setting up (about a minute the first time) ..."
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	@echo "Setting up (about a minute the first time) ..."
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.run
+
+.PHONY: run test check bench

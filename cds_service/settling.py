@@ -1,0 +1,205 @@
+"""A clinical picture on one day → its facts: the newest reading, in its window, or why not (CLINICAL section 3). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+
+from cds_service.facts import SILENCE, Calculation, Fact, Facts, State, unknown
+from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When
+
+
+def settle(
+    picture: ClinicalPicture,
+    knowledge: Knowledge,
+    today: date,
+    calculations: Mapping[str, Calculation],
+) -> Facts:
+    """The facts of `picture` on `today`.
+
+    Imaging has the shorter window in G3 and NEC, so the grade (pathology never ages) is settled first.
+    """
+    facts = _settle_all(picture, knowledge, today, calculations, strict_imaging=False)
+    if facts["g3"].is_(True) or facts["nec"].is_(True):
+        facts = _settle_all(picture, knowledge, today, calculations, strict_imaging=True)
+    return facts
+
+
+def _settle_all(
+    picture: ClinicalPicture,
+    knowledge: Knowledge,
+    today: date,
+    calculations: Mapping[str, Calculation],
+    strict_imaging: bool,
+) -> Facts:
+    leaves: dict[str, Fact] = {}
+    for name, definition in knowledge.facts.items():
+        window = definition.window_days
+        if window is not None and definition.ask == "laboratory" and picture.ordered:
+            window = min(window, knowledge.laboratory_days_with_order)
+        if window is not None and definition.imaging and strict_imaging:
+            window = min(window, knowledge.strict_imaging_days)
+        leaves[name] = settle_fact(definition, picture.of(name), today, window)
+    return Facts(leaves, knowledge, today, calculations)
+
+
+def settle_fact(definition: FactDefinition, readings: Readings, today: date, window: int | None) -> Fact:
+    """One fact from its readings: the newest, or the highest, or the union, as facts.toml says."""
+    named = (replace(reading, fact=definition.id) for reading in readings.valid)
+    asked = tuple(replace(reading, fact=definition.id) for reading in readings.open_question)
+    readings = replace(readings, valid=tuple(sorted(named, key=_newest_first)), open_question=asked)
+    if definition.kind == "codes":
+        return _union(readings, today, window)
+    if definition.choose == "highest":
+        return _highest(readings)
+    if definition.kind == "presence":
+        return _presence(readings, today, window)
+    return _latest(definition, readings, today, window)
+
+
+def _newest_first(reading: Observed | Unreadable) -> tuple[bool, int, float]:
+    on = reading.on
+    if on is None:
+        return (True, 0, 0.0)
+    return (False, -on.latest.toordinal(), -on.instant.timestamp() if on.instant else 0.0)
+
+
+def same_time(first: When | None, second: When | None) -> bool:
+    """Equal dates. Two instants of one day are apart; a day and an instant of it are not."""
+    if first is None or second is None:
+        return first is second
+    if first.instant and second.instant:
+        return first.instant == second.instant
+    return first.earliest <= second.latest and second.earliest <= first.latest
+
+
+def _nothing(readings: Readings) -> Fact:
+    return SILENCE if readings.complete else unknown("not consulted")
+
+
+def _latest(definition: FactDefinition, readings: Readings, today: date, window: int | None) -> Fact:
+    valid = readings.valid
+    asks = sorted(readings.open_question, key=_newest_first)
+    if not valid and not readings.unreadable and not asks:
+        return _nothing(readings)
+    top = valid[0] if valid else None
+    for bad in readings.unreadable:
+        if top is None or not _newer(top, bad):
+            return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
+    if asks and (top is None or (not _newer(top, asks[0]) and not _worst_of_all(definition, top))):
+        return Fact(State.UNKNOWN, seen=(asks[0],), history=valid, why=asks[0].note)
+    if top is None:
+        return _nothing(readings)
+    ties = tuple(r for r in valid if same_time(r.on, top.on) or (r.on is None and r.ageless))
+    note = top.note
+    if any(reading.value != top.value for reading in ties):
+        worst = _worst(definition, ties)
+        if worst is None:
+            return Fact(State.UNKNOWN, seen=ties, history=valid, why="conflicting values of one date")
+        top, note = worst, "conflicting values of one date: the worse counts"
+    if definition.vague and top.value == definition.vague:
+        precise = [r for r in valid if r.value in definition.precise and not _out_of_window(r, today, window)]
+        top = precise[0] if precise else top
+    late = _out_of_window(top, today, window)
+    if late:
+        if definition.stale_denial_is_silent and not _adverse(definition, top) and readings.complete:
+            return Fact(State.SILENT, seen=(top,), history=valid, why=late)
+        return Fact(State.UNKNOWN, seen=(top,), history=valid, why=late)
+    seen = ties if note.startswith("conflicting") else (top,)
+    options = definition.precise if definition.vague and top.value == definition.vague else ()
+    return Fact(State.KNOWN, top.value, top.on, seen, valid, note=note, options=options)
+
+
+def _worst_of_all(definition: FactDefinition, reading: Observed) -> bool:
+    return reading.value in (definition.adverse or ())[:1]
+
+
+def _newer(first: Observed | Unreadable, second: Observed | Unreadable) -> bool:
+    """Whether `first` is certainly newer than `second`; an undated one never is, and any dated one is newer than it."""
+    if first.on is None:
+        return False
+    if second.on is None:
+        return isinstance(second, Observed)
+    if same_time(first.on, second.on):
+        return False
+    return _newest_first(first) < _newest_first(second)
+
+
+def _adverse(definition: FactDefinition, reading: Observed) -> bool:
+    if definition.adverse_above is not None and isinstance(reading.value, Amount):
+        return reading.value.at_most(definition.adverse_above) is not True
+    return definition.adverse is not None and reading.value in definition.adverse
+
+
+def _worst(definition: FactDefinition, ties: Iterable[Observed]) -> Observed | None:
+    """Of one date's contradicting answers the adverse one, where facts.toml tells which that is (worst first)."""
+    readings = tuple(ties)
+    if definition.conflict == "highest":
+        return max(readings, key=lambda r: r.value.low or 0 if isinstance(r.value, Amount) else 0)
+    for value in definition.adverse or ():
+        for reading in readings:
+            if reading.value == value:
+                return reading
+    return None
+
+
+def _out_of_window(reading: Observed, today: date, window: int | None) -> str:
+    """Why a reading is out of its window, or an empty string. Windows are inclusive; a month counts from its first day."""
+    if window is None or reading.ageless:
+        return ""
+    if reading.on is None:
+        return "undated"
+    return "" if reading.on.earliest >= today - timedelta(days=window) else "out of date"
+
+
+def _highest(readings: Readings) -> Fact:
+    if readings.unreadable:
+        return Fact(State.UNKNOWN, seen=readings.valid, history=readings.valid, why=f"unreadable: {readings.unreadable[0].why}")
+    if not readings.valid:
+        return _nothing(readings)
+    amounts = [(reading, reading.value) for reading in readings.valid if isinstance(reading.value, Amount)]
+    top, value = max(amounts, key=lambda pair: pair[1].low if pair[1].low is not None else -1)
+    note = "several values: the highest counts" if any(other != value for _, other in amounts) else ""
+    seen = readings.valid if note else (top,)
+    return Fact(State.KNOWN, value, top.on, seen, readings.valid, note=note)
+
+
+def _presence(readings: Readings, today: date, window: int | None) -> Fact:
+    """A coded thing is there, or was never recorded. Several are no conflict; the newest one dates the fact."""
+    current = [r for r in readings.valid if not _out_of_window(r, today, window)]
+    undated = [r for r in readings.valid if window is not None and r.on is None]
+    if current:
+        return Fact(State.KNOWN, True, current[0].on, tuple(current), readings.valid)
+    if undated:
+        return Fact(State.UNKNOWN, seen=tuple(undated), history=readings.valid, why="undated")
+    if readings.unreadable:
+        return Fact(State.UNKNOWN, history=readings.valid, why=f"unreadable: {readings.unreadable[0].why}")
+    if readings.open_question:
+        return Fact(State.UNKNOWN, seen=readings.open_question, history=readings.valid, why=readings.open_question[0].note)
+    if not readings.complete:
+        return unknown("not consulted")
+    return Fact(State.SILENT, seen=readings.valid, history=readings.valid, why="out of date" if readings.valid else "")
+
+
+def _union(readings: Readings, today: date, window: int | None) -> Fact:
+    """All answers in the window together; their dates stay in `seen`."""
+    current = tuple(r for r in readings.valid if not _out_of_window(r, today, window))
+    newest = current[0] if current else None
+    for bad in readings.unreadable:
+        if newest is None or not _newer(newest, bad):
+            return Fact(State.UNKNOWN, seen=current, history=readings.valid, why=f"unreadable: {bad.why}")
+    if newest is not None:
+        answers = frozenset(str(reading.value) for reading in current)
+        return Fact(State.KNOWN, answers, newest.on, current, readings.valid)
+    if readings.valid:
+        return Fact(State.UNKNOWN, seen=readings.valid[:1], history=readings.valid, why="out of date")
+    return _nothing(readings)
+
+
+def stale_or_conflicting(facts: Facts) -> Iterator[tuple[FactDefinition, Fact]]:
+    """Facts whose value is there but cannot be used, for the data-quality part of the cards."""
+    for name, fact in facts.leaves.items():
+        if fact.why and (fact.seen or fact.why.startswith("unreadable")):
+            yield facts.knowledge.facts[name], fact
