@@ -37,8 +37,9 @@ def what_would_decide(modality: Modality, suppositions: Suppositions, shut: bool
         if (context := search.favourable(indication)) is not None:
             contexts.append(context)
             best = max(best, search.opinion(context).verdict, key=RANK.__getitem__)
-    if (context := search.closing()) is not None:
-        contexts.append(context)
+    several = len(modality.indications) > 1
+    edges = [search.closing(), *(search.lone(i) for i in modality.indications if several and not i.when_closed)]
+    contexts += [edge for edge in edges if edge is not None and edge not in contexts]
     found = [name for name in search.asked if search.matters(name, contexts)]
     order = {name: place for place, name in enumerate(suppositions.knowledge.missing_order)}
     return tuple(sorted(found, key=lambda name: (order.get(name, len(order)), name))), best
@@ -136,11 +137,13 @@ class Search:
         """Answers with which the indication is met, alone of all if that can be, at its full strength if that can be,
         and nothing stands against it; without those answers it can do without."""
         for alone, goal in product((True, False), dict.fromkeys((indication.strength, Verdict.CONSIDER))):
-            if (found := self._favourable(indication.id, alone, RANK[goal])) is not None:
+            if (found := self._favourable(indication, alone, RANK[goal])) is not None:
                 return found
         return None
 
-    def _favourable(self, indication: str, alone: bool, goal: int) -> Context | None:
+    def _favourable(self, wanted: Indication, alone: bool, goal: int) -> Context | None:
+        indication = wanted.id
+
         def hopeless(opinion: Opinion) -> bool:
             met = {found.indication.id: found.met for found in opinion.indications}
             others = alone and any(answer for name, answer in met.items() if name != indication)
@@ -150,7 +153,27 @@ class Search:
             met = any(found.met and found.indication.id == indication for found in opinion.indications)
             return met and RANK[opinion.verdict] >= goal and not hopeless(opinion)
 
-        return self._context(hopeless, reached)
+        own = {c.key for c in (*wanted.requires, *wanted.update_requires)}
+        own |= {c.key for c, only in self.modality.exclusions if not only or indication in only}
+        own |= {c.key for c in self._criteria if not c.key.startswith(("requirement.", "exclusion."))}
+        bearing = {place for place, criterion in enumerate(self._criteria) if criterion.key in own}
+        return self._context(hopeless, reached, tuple(n for n in self.asked if self._fed[n] & bearing))
+
+    def lone(self, indication: Indication) -> Context | None:
+        """Answers with which every other indication is lost and this one open: one more answer may lose it too."""
+        others = [part for part in self.modality.indications if part.id != indication.id]
+
+        def hopeless(opinion: Opinion) -> bool:
+            met = {found.indication.id: found.met for found in opinion.indications}
+            return RANK[opinion.verdict] == 0 or met[indication.id] is False or any(met[part.id] for part in others)
+
+        def reached(opinion: Opinion) -> bool:
+            closed = all(found.met is False for found in opinion.indications if found.indication.id != indication.id)
+            return closed and not hopeless(opinion)
+
+        own = {c.key for part in others for c in (*part.requires, *part.update_requires)}
+        bearing = {place for place, criterion in enumerate(self._criteria) if criterion.key in own}
+        return self._context(hopeless, reached, tuple(n for n in self.asked if self._fed[n] & bearing), usual=False)
 
     def closing(self) -> Context | None:
         """Answers with which nothing stands against the modality and yet no indication is left: each one counts."""
@@ -161,16 +184,23 @@ class Search:
         def reached(opinion: Opinion) -> bool:
             return opinion.verdict is Verdict.NOT_INDICATED and all(f.met is False for f in opinion.indications)
 
-        return self._context(hopeless, reached)
+        return self._context(hopeless, reached, self.asked)
 
-    def _context(self, hopeless: Callable[[Opinion], bool], reached: Callable[[Opinion], bool]) -> Context | None:
+    def _context(
+        self,
+        hopeless: Callable[[Opinion], bool],
+        reached: Callable[[Opinion], bool],
+        names: tuple[str, ...],
+        usual: bool = True,
+    ) -> Context | None:
+        """Depth first over `names`, the usual answers given from the start; then once more without them."""
         definitions = self.suppositions.knowledge.facts
         start = {
-            name: self.values[name].index(usual)
-            for name in self.asked
-            if (usual := definitions[name].usual) is not None and usual in self.values[name]
+            name: self.values[name].index(often)
+            for name in names
+            if usual and (often := definitions[name].usual) is not None and often in self.values[name]
         }
-        free = tuple(name for name in self.asked if name not in start) + tuple(start)
+        free = tuple(name for name in names if name not in start) + tuple(start)
         steps = 0
 
         def go(position: int, context: dict[str, int]) -> Context | None:
@@ -186,13 +216,14 @@ class Search:
                     return found
             return go(position + 1, context)
 
-        found = go(0, start) or go(0, {})
+        found = go(0, start) or (go(0, {}) if start else None)
         return None if found is None else self._needed(found, reached)
 
     def _needed(self, context: Context, reached: Callable[[Opinion], bool]) -> Context:
         """The context without what it can do without; judgements go first, so that the laboratory is seen to decide."""
         definitions = self.suppositions.knowledge.facts
-        for name in sorted(context, key=lambda name: definitions[name].ask != "board"):
+        first = {name: (definitions[name].kind != "boolean", definitions[name].ask != "board") for name in context}
+        for name in sorted(context, key=first.__getitem__):
             without = {other: place for other, place in context.items() if other != name}
             if reached(self.opinion(without)):
                 context = without
@@ -217,7 +248,12 @@ class Search:
         return False
 
     def _differs(self, name: str, places: range, context: Context, base: tuple[Finding, ...], fed: frozenset[int]) -> bool:
-        return len({self.opinion({**context, name: place}, base, fed).verdict for place in places}) > 1
+        answers = [{**context, name: place} for place in places]
+        own = [self._criteria[place] for place in self._fed[name]]
+        finding = self.suppositions.finding
+        if len({tuple([finding(criterion, answer).met for criterion in own]) for answer in answers}) < 2:
+            return False  # what changes no criterion changes no verdict
+        return len({self.opinion(answer, base, fed).verdict for answer in answers}) > 1
 
 
 def _supposed(leaf: Fact, value: Value, on: When) -> Fact:

@@ -24,7 +24,7 @@ def candidates(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]
             return tuple(option for option in definition.options if option != definition.vague)
         case "codes":
             pairs = [frozenset(pair) for pair in combinations(definition.options[:3], 2)]
-            return (*(frozenset({option}) for option in definition.options), *pairs)
+            return (*pairs, *(frozenset({option}) for option in definition.options))
         case "quantity" | "integer":
             regions = [Amount.exactly(number) for number in _regions(knowledge, name)]
             usual = definition.usual

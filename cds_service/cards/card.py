@@ -34,7 +34,19 @@ class Link(msgspec.Struct):
     type: str = "absolute"
 
 
-class Card(msgspec.Struct, omit_defaults=True):
+class Action(msgspec.Struct):
+    type: str
+    description: str
+    resource: dict[str, Any]
+
+
+class Suggestion(msgspec.Struct, omit_defaults=True):
+    label: str
+    actions: list[Action]
+    uuid: str = ""
+
+
+class Card(msgspec.Struct, omit_defaults=True, rename={"selection_behavior": "selectionBehavior"}):
     """Empty strings and lists are left out of the JSON (CH-02 to CH-04)."""
 
     summary: str
@@ -43,6 +55,9 @@ class Card(msgspec.Struct, omit_defaults=True):
     detail: str
     extension: dict[str, Any]
     links: list[Link] = []
+    suggestions: list[Suggestion] = []
+    selection_behavior: str = ""
+    """"any" when there are suggestions: the only value every client of ours takes (CH-81, Epic)."""
     uuid: str = ""
 
     @property
@@ -63,6 +78,8 @@ def identify(cards: list[Card], *about: str) -> list[Card]:
     for card in cards:
         content = msgspec.json.encode(msgspec.structs.replace(card, uuid=""), order="deterministic").decode()
         card.uuid = str(uuid.uuid5(NAMESPACE, "|".join([*about, card.kind, content])))
+        for suggestion in card.suggestions:
+            suggestion.uuid = str(uuid.uuid5(NAMESPACE, f"{card.uuid}|{suggestion.label}"))
     return cards
 
 
@@ -78,6 +95,8 @@ def check(cards: list[Card]) -> list[Card]:
             faults.append("HTML in detail")
         if not card.source.label or not card.uuid:
             faults.append("no source or no uuid")
+        if bool(card.suggestions) != bool(card.selection_behavior):
+            faults.append("suggestions and selectionBehavior go together")
         faults += [f"link {link.url}" for link in card.links if not link.url.startswith("https://")]
         if faults:
             raise CardFault(f"{card.kind}: {'; '.join(faults)}")

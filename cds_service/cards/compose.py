@@ -8,20 +8,22 @@ from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.board import Board, assessment_of, caution_ids, deciding, editions, overview, reasons, unchecked
 from cds_service.cards.card import EXTENSION, Card
+from cds_service.cards.suggestions import draft_orders
+from cds_service.cards.techniques import techniques
 from cds_service.judgement import judge
 from cds_service.knowledge.model import Knowledge, Verdict
 from cds_service.picture import ClinicalPicture, Nlm
 from cds_service.settling import stale_or_conflicting
 
-AT_MOST = 3
-"""Cards without an active order; the overview is one of them."""
+AT_MOST, WITH_ORDER = 3, 5
+"""Cards without and with an active order; the overview is one of them."""
 ASKED = {"laboratory": "Laboratory", "imaging": "Imaging", "pathology": "Pathology", "board": "For the board to judge"}
 
 
 def compose(board: Board) -> list[Card]:
     """The cards of a patient with neuroendocrine liver metastases, most important first, the overview first of all."""
     urgent = [card for card in (_contraindications(board), _safety(board)) if card]
-    room = AT_MOST - 1 - len(urgent)
+    room = (WITH_ORDER if board.picture.ordered else AT_MOST) - 1 - len(urgent)
     options = [_option(board, [modality]) for modality in board.options]
     if len(options) > room:
         options = [_option(board, board.options)] if room > 0 else []
@@ -62,7 +64,10 @@ def possible_nlm(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
 
 def _card(board: Board, kind: str, topic: str, summary: str, indicator: str, detail: str, modalities: list[Assessed]) -> Card:
     """A card on one or several modalities, with what the machine needs to know of them."""
-    statements = list(dict.fromkeys(s for modality in modalities for s in modality.statements()))
+    relied_on = [s for modality in modalities for s in modality.statements()]
+    if kind == "modality":
+        relied_on += [s for modality in modalities for cited in techniques(board, modality).values() for s in cited]
+    statements = list(dict.fromkeys(relied_on))
     decided = list(dict.fromkeys(s for modality in modalities for s in deciding(modality)))
     content: dict[str, object] = {"kind": kind, "knowledge": board.knowledge.digest}
     if len(modalities) == 1:
@@ -116,6 +121,8 @@ def _option_detail(board: Board, modality: Assessed, folded: bool) -> str:
         parts.append(f"**Not checked:** {', '.join(names)}.")
     names_beside = modality.modality.beside if folded else (*modality.modality.beside, *modality.modality.support)
     beside = [_statement(board.knowledge, name) for name in names_beside]
+    if ways := techniques(board, modality):
+        parts.append("**Techniques and options**\n\n" + wording.bullets(ways))
     parts.append("**Beside it**\n\n" + wording.bullets(beside))
     if modality.modality.about:
         parts.append(f"About this evidence: {', '.join(modality.modality.about)}.")
@@ -145,16 +152,12 @@ def _statement(knowledge: Knowledge, name: str) -> str:
 
 
 def _contraindications(board: Board) -> Card | None:
-    """A contraindication met while an indication is met or not excluded; transplantation is a line of the overview."""
-    found = [
-        modality
-        for modality in board.with_verdict(Verdict.CONTRAINDICATED)
-        if modality.modality.id != "transplantation"
-        and any(part.met is not False for part in modality.opinion.indications)
-        and not any(judge(criterion, board.facts).met for criterion, only in modality.modality.exclusions if not only)
-    ]
+    """A contraindication met while an indication is met or not excluded, or while the treatment is ordered.
+    Transplantation is a line of the overview until it is ordered. Those ordered come first."""
+    found = [modality for modality in board.with_verdict(Verdict.CONTRAINDICATED) if _concerns(board, modality)]
     if not found:
         return None
+    found.sort(key=lambda modality: modality.modality.id not in board.picture.ordered)
     names = [modality.modality.short for modality in found]
     why = dict.fromkeys(f.criterion.says for modality in found for f in modality.contraindications)
     summary = f"{wording.listing([names[0], *(name.lower() for name in names[1:])])}: contraindicated"
@@ -162,12 +165,36 @@ def _contraindications(board: Board) -> Card | None:
         summary = f"{summary} ({wording.listing(w[:1].lower() + w[1:] for w in why)})"
     details = []
     for modality in found:
-        parts = [f"**{modality.modality.title}**", wording.bullets(reasons(board.knowledge, modality))]
+        order = board.picture.ordered.get(modality.modality.id)
+        ordered = f", ordered ({order.on or 'undated'}, {wording.safe(order.seen_in)})" if order else ""
+        parts = [f"**{modality.modality.title}**{ordered}", wording.bullets(reasons(board.knowledge, modality))]
         parts.append(modality.modality.contraindications_say)
-        if cautions := [wording.finding_line(board.knowledge, finding) for finding in modality.cautions if finding.facts]:
+        if cautions := [wording.finding_line(board.knowledge, f) for f in modality.cautions if f.facts]:
             parts.append("**Cautions**\n\n" + wording.bullets(cautions))
         details.append("\n\n".join(part for part in parts if part))
-    return _card(board, "contraindication", "NlmContraindication", summary, "warning", "\n\n".join(details), found)
+    indicator = "critical" if any(_critical(board, modality) for modality in found) else "warning"
+    return _card(board, "contraindication", "NlmContraindication", summary, indicator, "\n\n".join(details), found)
+
+
+def _concerns(board: Board, modality: Assessed) -> bool:
+    if modality.modality.id in board.picture.ordered:
+        return True
+    excluded = any(judge(criterion, board.facts).met for criterion, only in modality.modality.exclusions if not only)
+    possible = any(part.met is not False for part in modality.opinion.indications)
+    return modality.modality.id != "transplantation" and possible and not excluded
+
+
+HARD = {
+    "hepatic-arterial-therapy": {"portal-vein-occlusion", "hepatic-failure"},
+    "transplantation": {"distant-extrahepatic-disease"},
+}
+"""Hard facts against a treatment that is ordered or scheduled: the only ground for a critical card (CLINICAL 7.3)."""
+
+
+def _critical(board: Board, modality: Assessed) -> bool:
+    name = modality.modality.id
+    met = {finding.criterion.id for finding in modality.contraindications}
+    return name in board.picture.ordered and bool(met & HARD.get(name, set()))
 
 
 SAFETY = ("carcinoid-heart-disease", "cardiac-assessment-missing")
@@ -181,6 +208,10 @@ def _safety(board: Board) -> Card | None:
     found = [finding for finding in (severe, *findings) if finding.met]
     if not found:
         return None
+    heart = any(finding.criterion.id == "carcinoid-heart-disease" for finding in found)
+    unassessed = board.facts["cardiac_assessment_current"].is_(False)
+    at_risk = {"resection", "debulking", "hepatic-arterial-therapy"} & set(board.picture.ordered)
+    critical = heart and unassessed and bool(at_risk)
     summary = wording.listing(f.criterion.says if not n else f.criterion.says.lower() for n, f in enumerate(found))
     statements = list(dict.fromkeys(s for finding in found for s in finding.criterion.statements))
     cautions = [finding.criterion.id for finding in findings if finding.met]
@@ -192,7 +223,7 @@ def _safety(board: Board) -> Card | None:
         detail += "\n\n**Cited without a link:** " + "; ".join(in_words)
     return Card(
         summary=summary,
-        indicator="warning",
+        indicator="critical" if critical else "warning",
         source=evidence.source(board.knowledge, statements, "NlmSafety", "Cardiac safety"),
         detail=f"{detail}\n\n{wording.TONE}",
         extension={EXTENSION: content},
@@ -244,12 +275,15 @@ def _missing(board: Board) -> Card | None:
     told = wording.listing(names) if len(names) <= 3 else f"{len(names)} treatments"
     content = {"kind": "missing-data", "knowledge": board.knowledge.digest, "missing": missing_facts(board)}
     content["modalities"] = [modality.modality.id for modality in open_ones]
+    suggestions = draft_orders(board, missing_facts(board))
     return Card(
         summary=f"Not documented: what would decide on {told}",
         indicator="info",
         source=evidence.source(board.knowledge, ["S063"], "NlmMissingData", "Missing data"),
         detail=f"{wording.bullets(lines)}\n\n{wording.TONE}",
         extension={EXTENSION: content},
+        suggestions=suggestions,
+        selection_behavior="any" if suggestions else "",
     )
 
 

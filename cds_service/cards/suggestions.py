@@ -1,0 +1,29 @@
+"""Draft orders for laboratory tests and imaging that would decide; a judgement is a question, never an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cds_service.cards.board import Board
+from cds_service.cards.card import Action, Suggestion
+from cds_service.knowledge.terminology import Coding
+
+
+def draft_orders(board: Board, missing: Iterable[str]) -> list[Suggestion]:
+    """One suggestion for each test, unless it is ordered already. The client fills in what it knows and signs it."""
+    found: dict[str, Suggestion] = {}
+    for name in missing:
+        code = board.knowledge.facts[name].order
+        if not code or code in found or code in board.picture.ordered_tests or not board.picture.patient_id:
+            continue
+        terms = board.knowledge.terminology
+        display = next((meaning.display for meaning in terms.meanings(Coding("loinc", code))), code)
+        resource = {
+            "resourceType": "ServiceRequest",
+            "status": "draft",
+            "intent": "order",
+            "code": {"coding": [{"system": terms.uris["loinc"], "code": code, "display": display}]},
+            "subject": {"reference": f"Patient/{board.picture.patient_id}"},
+        }
+        found[code] = Suggestion(f"Order: {display}", [Action("create", f"Draft order for {display}", resource)])
+    return list(found.values())
