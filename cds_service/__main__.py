@@ -85,9 +85,11 @@ def _cards(path: Path, as_of: date | None, as_json: bool) -> int:
     if isinstance(content, Chart):
         chart = content.chart()
         cards = patient_view.cards_of_chart(chart, day, "command-line")
+        for _, broken in chart.unreadable:
+            print(f"could not be read: {broken.seen_in}: {broken.why}", file=sys.stderr)
     else:
         service = next(iter(SERVICES.values()))
-        cards = service.answer(parse(content, service.hook), day)
+        cards = service.answer(parse(content, service.hook), day).cards
     if as_json:
         print(msgspec.json.format(msgspec.json.encode({"cards": cards}), indent=1).decode())
     else:

@@ -57,9 +57,9 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
             raise UnknownService("no such service", [Fault("path", "an unknown service id", ", ".join(SERVICES))])
         g.service = service.id
         _require_json()
-        cards = service.answer(parse(request.get_data(cache=False), service.hook), today())
-        g.cards = Counter(card.kind for card in cards)
-        return Response(ENCODER.encode({"cards": cards}), 200, content_type=JSON)
+        answer = service.answer(parse(request.get_data(cache=False), service.hook), today())
+        g.cards, g.unreadable = Counter(card.kind for card in answer.cards), answer.unreadable
+        return Response(ENCODER.encode({"cards": answer.cards}), 200, content_type=JSON)
 
     @app.get("/health")
     def health() -> Response:
@@ -150,6 +150,7 @@ def _log(response: Response) -> None:
         "service": g.get("service"),
         "status": response.status_code,
         "cards": dict(g.get("cards", {})),
+        "unreadable": g.get("unreadable", 0),
         "knowledge": knowledge.load().digest,
         "ms": round((time.perf_counter() - g.started) * 1000, 1),
     }

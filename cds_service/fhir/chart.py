@@ -93,8 +93,10 @@ class Chart:
 class Entry:
     """A resource as sent, with the fullUrl of its Bundle entry, by which others may refer to it."""
 
-    raw: bytes | msgspec.Raw
+    raw: bytes
     full_url: str | None = None
+    kind: Kind | None = None
+    """Its type and id, where somebody looked already."""
 
 
 def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
@@ -104,14 +106,14 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     names: dict[str, str] = {}
     seen: set[bytes] = set()
     for place, entry in enumerate(entries):
-        raw = bytes(entry.raw)
+        raw = entry.raw
         if raw in seen:
             chart.left_out["sent twice"] += 1
             continue
         seen.add(raw)
         where = f"entry {place + 1}"
         try:
-            kind = KIND.decode(raw)
+            kind = entry.kind or KIND.decode(raw)
             decoder = DECODERS.get(kind.resourceType or "")
             where = f"{kind.resourceType or 'resource'}/{kind.id or '?'}"
             if entry.full_url and kind.id:

@@ -48,9 +48,22 @@ class Reader:
             for concept in definition.concepts:
                 self._concepts.setdefault((definition.source, concept), []).append(definition)
 
+        terms = knowledge.terminology
+        wanted = {c for d in knowledge.facts.values() if d.source == "Observation" for c in d.concepts} | {"obs.histology"}
+        self._codes = frozenset(self._assessments) | {m.code for _, m in terms.all_rows() if m.concept in wanted}
+
+    def _speaks(self, observation: Observation) -> bool:
+        """Whether any code of it is one that we read: most of a long chart is passed over here, without a look inside."""
+        for part in (observation, *(observation.component or ())):
+            for coding in (part.code.coding or ()) if part.code else ():
+                if (coding.code or "").strip() in self._codes:
+                    return True
+        return False
+
     def read(self, chart: Chart, today: date) -> ClinicalPicture:
         """Never raises on the content of a chart: what cannot be read is named in the picture."""
         found: dict[str, _Found] = {name: _Found() for name in self.knowledge.facts}
+        chart.observations = [pair for pair in chart.observations if self._speaks(pair[1])]
         tumours = neoplasms(chart, self.knowledge)
         self._patient(chart, today, found)
         self._tumour(tumours, found)

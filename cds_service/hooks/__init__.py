@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-from cds_service.cards.card import Card
 from cds_service.hooks import patient_view
+from cds_service.hooks.patient_view import Answer
 from cds_service.hooks.request import HookRequest
-
-Answer = Callable[[HookRequest, date], list[Card]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class Service:
     description: str
     usage_requirements: str
     prefetch: dict[str, str]
-    answer: Answer
+    answer: Callable[[HookRequest, date], Answer]
 
     def describe(self) -> dict[str, object]:
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
@@ -56,7 +57,15 @@ def _prefetch(known: Knowledge) -> dict[str, str]:
 PREFETCH = _prefetch(knowledge.load())
 
 
-def answer(request: HookRequest, today: date) -> list[Card]:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Cards, and how many resources could not be read, for the log: a number, nothing of the chart."""
+
+    cards: list[Card]
+    unreadable: int
+
+
+def answer(request: HookRequest, today: date) -> Answer:
     """Raises PreconditionFailed when the conditions could not be had and nothing else shows the disease."""
     sent = read_prefetch(request.prefetch, PREFETCH)
     chart = read_chart(sent.entries, request.patient_id)
@@ -67,7 +76,7 @@ def answer(request: HookRequest, today: date) -> list[Card]:
     picture = reader().read(chart, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
         raise PreconditionFailed("required data could not be had", _not_had(sent))
-    return identify_and_check(cards_of(picture, today), request.instance)
+    return Answer(identify_and_check(cards_of(picture, today), request.instance), len(picture.unreadable))
 
 
 def _not_had(sent: Prefetched) -> list[Fault]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from cds_service.fhir.chart import Entry
+from cds_service.fhir.chart import KIND, Entry
 from cds_service.fhir.resources import READ
 
 
@@ -92,15 +92,16 @@ def _read_bundle(bundle: Sent) -> Read:
         if not raw or raw.strip() == b"null":
             continue
         try:
-            kind = TYPE.decode(raw).resource_type or ""
+            kind = KIND.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
-            kind = ""
-        if kind == "OperationOutcome":
+            kind = None
+        name = (kind.resourceType if kind else None) or ""
+        if name == "OperationOutcome":
             # Epic says "nothing found" this way; a warning beside entries is none of ours, a failure is
             failed = failed or _is_failure(raw)
             continue
-        types.add(kind)
-        entries.append(Entry(raw, entry.full_url))
+        types.add(name)
+        entries.append(Entry(raw, entry.full_url, kind))
     if failed and not entries:
         return Read(State.ERROR)
     partial = failed or any(link.relation == "next" for link in bundle.link or [])

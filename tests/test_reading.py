@@ -1,0 +1,268 @@
+"""How charts are read: values, units, dates, statuses, whose resource it is, and what a code may say."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from cds_service import knowledge
+from cds_service.derived import CALCULATIONS
+from cds_service.facts import Fact, Facts
+from cds_service.fhir import dates, units
+from cds_service.fhir.chart import Entry, read_chart
+from cds_service.fhir.reading import Reader
+from cds_service.fhir.resources import READ
+from cds_service.picture import Amount, ClinicalPicture, Nlm
+from cds_service.settling import settle
+
+TODAY = date(2026, 11, 1)
+KNOWN = knowledge.load()
+READER = Reader(KNOWN)
+OWN = KNOWN.assessment_system
+CM, WHO = "http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10"
+SNOMED, LOINC = "http://snomed.info/sct", "http://loinc.org"
+ICD_O = "http://terminology.hl7.org/CodeSystem/icd-o-3"
+MINE = {"reference": "Patient/p"}
+PATIENT = {"resourceType": "Patient", "id": "p", "birthDate": "1970-06-01", "gender": "female"}
+
+
+def condition(code: str, system: str = CM, **more: Any) -> dict[str, Any]:
+    return {"resourceType": "Condition", "id": f"c-{code}", "subject": MINE,
+            "code": {"coding": [{"system": system, "code": code}]}} | more  # fmt: skip
+
+
+def observation(code: str, system: str = OWN, on: str | None = "2026-10-20", **more: Any) -> dict[str, Any]:
+    made = {"resourceType": "Observation", "id": f"o-{code}", "status": "final", "subject": MINE,
+            "code": {"coding": [{"system": system, "code": code}]}}  # fmt: skip
+    return made | ({"effectiveDateTime": on} if on else {}) | more
+
+
+def quantity(value: float, unit: str) -> dict[str, Any]:
+    return {"valueQuantity": {"value": value, "unit": unit, "system": units.UCUM, "code": unit}}
+
+
+def coded(code: str) -> dict[str, Any]:
+    return {"valueCodeableConcept": {"coding": [{"system": OWN, "code": code}]}}
+
+
+def picture(*resources: dict[str, Any]) -> ClinicalPicture:
+    chart = read_chart([Entry(json.dumps(r).encode()) for r in (PATIENT, *resources)], "p")
+    chart.complete = frozenset(READ)
+    return READER.read(chart, TODAY)
+
+
+def facts(*resources: dict[str, Any]) -> Facts:
+    return settle(picture(*resources), KNOWN, TODAY, CALCULATIONS)
+
+
+def fact(name: str, *resources: dict[str, Any]) -> Fact:
+    return facts(*resources)[name]
+
+
+NEN = condition("C7A.012")
+LIVER = condition("C78.7")
+
+
+@pytest.mark.parametrize(
+    ("resources", "answer"),
+    [
+        ([condition("C7B.02")], Nlm.YES),
+        ([NEN, LIVER], Nlm.YES),
+        ([NEN, condition("C787")], Nlm.YES),
+        ([condition("255046005", SNOMED), condition("94381002", SNOMED)], Nlm.YES),
+        ([condition("C17.2", WHO), condition("C78.7", WHO)], Nlm.NO),
+        ([condition("C25.4"), LIVER], Nlm.NO),
+        ([condition("C7B.1"), LIVER], Nlm.NO),
+        ([condition("C18.7"), LIVER], Nlm.NO),
+        ([NEN], Nlm.NO),
+        ([LIVER], Nlm.NO),
+        ([NEN, LIVER, condition("C18.7")], Nlm.POSSIBLE),
+        ([condition("C7B.02"), condition("C18.7")], Nlm.YES),
+        ([condition("D3A.012"), LIVER], Nlm.POSSIBLE),
+        ([condition("D3A.012"), LIVER, condition("C18.7")], Nlm.NO),
+        ([condition("Z85.060"), LIVER], Nlm.POSSIBLE),
+        ([NEN | {"clinicalStatus": {"coding": [{"code": "resolved"}]}}, LIVER], Nlm.YES),
+        ([NEN, LIVER | {"clinicalStatus": {"coding": [{"code": "resolved"}]}}], Nlm.NO),
+        ([NEN | {"verificationStatus": {"coding": [{"code": "provisional"}]}}, LIVER], Nlm.POSSIBLE),
+        ([NEN | {"verificationStatus": {"coding": [{"code": "refuted"}]}}, LIVER], Nlm.NO),
+        ([condition("C7B.8"), condition("E11.9")], Nlm.NO),
+        ([condition("C7B.8", bodySite=[{"coding": [{"system": SNOMED, "code": "10200004"}]}])], Nlm.YES),
+    ],
+    ids=str,
+)
+def test_neuroendocrine_liver_metastases_need_both_halves(resources: list[dict[str, Any]], answer: Nlm) -> None:
+    assert picture(*[r | {"id": f"{r['id']}-{n}"} for n, r in enumerate(resources)]).gate.answer is answer
+
+
+@pytest.mark.parametrize(
+    ("morphology", "site", "answer"),
+    [("8240/3", "C17.2", Nlm.YES), ("8244/3", "C17.2", Nlm.NO), ("8041/3", "C34.1", Nlm.NO), ("8041/3", "C17.2", Nlm.YES)],
+)
+def test_a_site_code_with_a_neuroendocrine_histology_is_the_tumour(morphology: str, site: str, answer: Nlm) -> None:
+    histology = observation("59847-4", LOINC) | {"valueCodeableConcept": {"coding": [{"system": ICD_O, "code": morphology}]}}
+    assert picture(condition(site, WHO), condition("C78.7", WHO), histology).gate.answer is answer
+
+
+@pytest.mark.parametrize(
+    ("resource", "name", "value"),
+    [
+        (observation("1975-2", LOINC, **quantity(1.2, "mg/dL")), "total_bilirubin", "1.2"),
+        (observation("14631-6", LOINC, **quantity(51.3, "umol/L")), "total_bilirubin", "3.00"),
+        (observation("1751-7", LOINC, **quantity(38, "g/L")), "albumin", "3.8"),
+        (observation("777-3", LOINC, **quantity(210, "10*3/uL")), "platelets", "210"),
+        (observation("777-3", LOINC, **quantity(210, "K/uL")), "platelets", "210"),
+        (observation("14682-9", LOINC, **quantity(177, "umol/L")), "creatinine", "2.00"),
+        (observation("6301-6", LOINC, **quantity(1.1, "{INR}")), "inr", "1.1"),
+        (observation("89247-1", LOINC, valueInteger=2), "ecog", "2"),
+        (observation("liver-involvement", **quantity(35, "%")), "liver_involvement", "35"),
+        (observation("lesion-count", valueInteger=4), "lesion_count", "4"),
+    ],
+    ids=lambda part: str(part)[:60],
+)
+def test_a_value_is_read_in_its_unit(resource: dict[str, Any], name: str, value: str) -> None:
+    amount = fact(name, resource).amount
+    assert amount is not None
+    assert amount.exact == Decimal(value)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        quantity(1.2, "furlong"),
+        quantity(-3, "mg/dL"),
+        {"valueString": "not measured"},
+        {"dataAbsentReason": {"text": "unknown"}},
+        {},
+        {"valueQuantity": {"value": "high", "unit": "mg/dL"}},
+        {"valueQuantity": {"value": 1.0, "comparator": "about", "code": "mg/dL"}},
+    ],
+    ids=str,
+)
+def test_a_value_that_cannot_be_read_leaves_its_fact_unknown(more: dict[str, Any]) -> None:
+    old = observation("1975-2", LOINC, on="2026-09-01", **quantity(0.8, "mg/dL")) | {"id": "old"}
+    found = fact("total_bilirubin", old, observation("1975-2", LOINC, **more))
+    assert found.unknown
+    assert found.why.startswith("unreadable")
+
+
+@pytest.mark.parametrize("status", ["preliminary", "registered", "entered-in-error", "cancelled", "unknown", "weird", ""])
+def test_only_final_amended_and_corrected_observations_count(status: str) -> None:
+    assert fact("inr", observation("6301-6", LOINC, **quantity(1.1, "1")) | {"status": status}).silent
+
+
+@pytest.mark.parametrize("subject", [{"reference": "Patient/other"}, {"reference": "Group/p"}, {"display": "p"}])
+def test_a_resource_of_another_patient_is_left_out(subject: dict[str, str]) -> None:
+    assert fact("inr", observation("6301-6", LOINC, **quantity(1.1, "1")) | {"subject": subject}).silent
+
+
+@pytest.mark.parametrize("reference", ["Patient/p", "https://ehr.example/fhir/Patient/p", "Patient/p/_history/2"])
+def test_a_reference_may_be_relative_absolute_or_versioned(reference: str) -> None:
+    inr = observation("6301-6", LOINC, **quantity(1.1, "1")) | {"subject": {"reference": reference}}
+    assert fact("inr", inr).known
+
+
+@pytest.mark.parametrize(
+    ("on", "state"),
+    [("2026-05-05", "known"), ("2026-05-04", "unknown"), (None, "unknown"), ("2026-11-02", "known"), ("2026-11-03", "unknown"),
+     ("2026-10", "known"), ("2026", "unknown"), ("2026-10-20T08:00:00+02:00", "known"), ("yesterday", "unknown")],
+)  # fmt: skip
+def test_a_laboratory_value_counts_for_180_days_and_not_from_the_future(on: str | None, state: str) -> None:
+    assert fact("inr", observation("6301-6", LOINC, on=on, **quantity(1.1, "1"))).state.value == state
+
+
+def test_two_values_of_one_day_that_disagree_are_unknown_and_both_are_named() -> None:
+    first = observation("6301-6", LOINC, **quantity(1.1, "1"))
+    found = fact("inr", first, observation("6301-6", LOINC, **quantity(2.4, "1")) | {"id": "second"})
+    assert found.unknown
+    assert len(found.seen) == 2
+
+
+def test_a_comparator_says_no_more_than_it_knows() -> None:
+    below = Amount.compared("<", Decimal(5))
+    assert below.at_least(Decimal(5)) is False
+    assert below.above(Decimal(3)) is None
+    above = Amount.compared(">", Decimal(60))
+    assert above.below(Decimal(15)) is False
+    assert str(above) == "> 60"
+
+
+def test_portal_vein_thrombosis_without_its_extent_asks_and_an_assessment_answers() -> None:
+    thrombosis = condition("I81", recordedDate="2026-09-01")
+    assert fact("portal_vein", thrombosis).unknown
+    assert fact("portal_vein", thrombosis, observation("portal-vein", **coded("patent"))).is_("patent")
+    assert fact("portal_vein", thrombosis, observation("portal-vein", on="2026-08-01", **coded("patent"))).unknown
+
+
+def test_nodal_metastases_ask_and_bone_metastases_answer() -> None:
+    assert fact("extrahepatic_disease", condition("C77.2")).unknown
+    assert fact("extrahepatic_disease", condition("C79.51")).is_("present")
+    assert fact("extrahepatic_disease", condition("C79.51"), observation("extrahepatic-disease", **coded("resectable"))).is_(
+        "resectable"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "met"),
+    [("N18.5", True), ("N18.6", True), ("Z99.2", True), ("N18.4", None), ("N18.30", None), ("N18.9", None)],
+)
+def test_kidney_disease_short_of_failure_is_never_renal_failure(code: str, met: bool | None) -> None:
+    found = fact("renal_failure_found", condition(code))
+    assert (found.value if found.known else None) is met
+
+
+@pytest.mark.parametrize(
+    ("on", "egfr_on", "met"),
+    [("2026-10-01", None, True), ("2026-07-01", "2026-10-20", False), ("2026-10-01", "2026-10-20", False),
+     ("2026-10-01", "2026-09-20", True), (None, "2026-10-20", None)],
+)  # fmt: skip
+def test_an_acute_kidney_failure_counts_for_90_days_unless_a_later_egfr_denies_it(
+    on: str | None, egfr_on: str | None, met: bool | None
+) -> None:
+    resources = [condition("N17.9", **({"onsetDateTime": on} if on else {}))]
+    if egfr_on:
+        resources.append(observation("98979-8", LOINC, on=egfr_on, **quantity(64, "mL/min/{1.73_m2}")))
+    found = fact("renal_failure_found", *resources)
+    assert (found.value if found.known else None) is met
+
+
+def test_a_missing_egfr_is_calculated_and_says_so() -> None:
+    found = fact("egfr_used", observation("2160-0", LOINC, **quantity(1.0, "mg/dL")))
+    assert found.amount is not None
+    assert found.amount.exact == 66  # a woman of 56: 142 × (1/0.7)^-1.2 × 0.9938^56 × 1.012 = 66.1
+    assert "CKD-EPI 2021" in found.note
+
+
+def test_a_drug_known_by_its_name_only_asks_and_never_decides() -> None:
+    by_name = {"resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order", "subject": MINE,
+               "authoredOn": "2026-01-01", "medicationCodeableConcept": {"text": "Octreotide LAR 30 mg"}}  # fmt: skip
+    found = fact("somatostatin_analogue", by_name)
+    assert found.unknown
+    assert "by name" in found.why
+
+
+def test_lesions_are_counted_from_tumour_sizes_as_at_least_so_many() -> None:
+    segment = {"bodySite": {"coding": [{"system": SNOMED, "code": "277959000"}]}}
+    sizes = [observation("21889-1", LOINC, **quantity(n, "mm"), **segment) | {"id": f"s{n}"} for n in (12, 31, 45)]
+    found = facts(*sizes)
+    assert str(found["lesion_count"].value) == "≥ 3"
+    assert str(found["largest_lesion"].value) == "4.5"
+    assert found["lobes_involved"].is_("right")
+
+
+def test_what_an_unreadable_resource_spoke_of_is_a_question() -> None:
+    broken = observation("portal-vein") | {"valueCodeableConcept": "occluded"}
+    found = picture(broken)
+    assert len(found.unreadable) == 1
+    assert fact("portal_vein", broken).unknown
+
+
+def test_a_fhir_date_is_a_day_a_month_a_year_or_an_instant() -> None:
+    assert str(dates.parse("2026-02")) == "2026-02"
+    assert dates.parse("2026-02").latest == date(2026, 2, 28)
+    assert dates.parse("2026-10-20T08:00:00Z").instant is not None
+    with pytest.raises(ValueError, match="not a FHIR date"):
+        dates.parse("20.10.2026")
