@@ -26,6 +26,7 @@ from cds_service.errors import (
 )
 from cds_service.hooks import SERVICES
 from cds_service.hooks.request import parse
+from cds_service.pages import register_pages
 from cds_service.settings import Settings
 
 LOG = logging.getLogger("cds_service")
@@ -45,6 +46,8 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
+    if settings.pages:
+        register_pages(app, today)
 
     @app.get("/cds-services")
     def discovery() -> Response:

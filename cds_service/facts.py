@@ -12,7 +12,7 @@ from datetime import date
 from enum import StrEnum
 
 from cds_service.knowledge.model import Knowledge
-from cds_service.picture import Amount, Observed, Value, When
+from cds_service.picture import Amount, Observed, Unreadable, Value, When
 
 
 class State(StrEnum):
@@ -37,6 +37,8 @@ class Fact:
     history: tuple[Observed, ...] = ()
     why: str = ""
     note: str = ""
+    unread: tuple[Unreadable, ...] = ()
+    """Readings that could not be read, whatever the state."""
     options: tuple[str, ...] = ()
     """Where a recorded answer is imprecise ("present"): the precise answers still open."""
 

@@ -40,7 +40,8 @@ def what_would_decide(modality: Modality, suppositions: Suppositions, shut: bool
     several = len(modality.indications) > 1
     edges = [search.closing(), *(search.lone(i) for i in modality.indications if several and not i.when_closed)]
     contexts += [edge for edge in edges if edge is not None and edge not in contexts]
-    found = [name for name in search.asked if search.matters(name, contexts)]
+    asked = [name for name in search.asked if suppositions.knowledge.facts[name].ask != "never"]
+    found = [name for name in asked if search.matters(name, contexts)]
     order = {name: place for place, name in enumerate(suppositions.knowledge.missing_order)}
     return tuple(sorted(found, key=lambda name: (order.get(name, len(order)), name))), best
 
@@ -72,7 +73,7 @@ class Suppositions:
         """The plain facts under `names` that anybody may answer, computed once for each key."""
         if key not in self._inputs:
             leaves = frozenset().union(*(leaves_of(self.knowledge, name) for name in names))
-            self._inputs[key] = tuple(sorted(n for n in leaves if self.knowledge.facts[n].ask != "never"))
+            self._inputs[key] = tuple(sorted(n for n in leaves if self.knowledge.facts[n].supposable))
         return self._inputs[key]
 
     def fact(self, name: str, context: Context) -> Fact:
@@ -259,4 +260,6 @@ class Search:
 def _supposed(leaf: Fact, value: Value, on: When) -> Fact:
     values: Iterable[Value] = sorted(value) if isinstance(value, frozenset) else [value]
     seen = tuple(Observed(part, on, "supposed", "") for part in values)
+    if isinstance(value, frozenset) and leaf.known and isinstance(leaf.value, frozenset):
+        value, seen = value | leaf.value, (*seen, *leaf.seen)
     return Fact(State.KNOWN, value, on, seen, (*seen, *leaf.history))

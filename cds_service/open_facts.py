@@ -25,9 +25,11 @@ def candidates(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]
         case "codes":
             pairs = [frozenset(pair) for pair in combinations(definition.options[:3], 2)]
             return (*pairs, *(frozenset({option}) for option in definition.options))
-        case "quantity" | "integer":
+        case "quantity" | "integer" | "person":
             regions = [Amount.exactly(number) for number in _regions(knowledge, name)]
             usual = definition.usual
+            if not regions and usual is not None and definition.range:
+                regions = [Amount.exactly(definition.range[1])]  # read by a calculation only: try an extreme
             return (*regions, usual) if regions and usual is not None and usual not in regions else tuple(regions)
     return ()
 
@@ -58,7 +60,7 @@ def criteria_of(modality: Modality, knowledge: Knowledge) -> Iterator[Criterion]
 
 
 def open_leaves(modality: Modality, facts: Facts, shut: bool | None) -> tuple[str, ...]:
-    """Open facts under findings that are not decided yet, each one that somebody can supply."""
+    """Open facts under findings that are not decided yet, each one that can be answered or supposed."""
     names: dict[str, None] = {}
     for finding in _undecided(modality, facts, shut):
         for fact in finding.criterion.facts:
@@ -78,17 +80,18 @@ def _undecided(modality: Modality, facts: Facts, shut: bool | None) -> Iterator[
         found = judge_indication(indication, modality, lambda criterion: judge(criterion, facts), "update", shut)
         if found.met is None:
             yield from (finding for finding in (*found.requirements, *found.excluded_by) if finding.met is None)
-    if modality.g3 == "at-most-consider" and facts["g3"].unknown:
+    if modality.g3 != "open" and facts["g3"].unknown:
         yield judge(criteria["gate.g3"], facts)
 
 
 def _collect(facts: Facts, name: str, names: dict[str, None], silence_settles: bool) -> None:
     fact = facts[name]
-    if (fact.known and not fact.options) or (fact.silent and silence_settles):
-        return
     definition = facts.knowledge.derived.get(name)
+    several = definition is None and facts.knowledge.facts[name].kind == "codes"  # a union can always grow
+    if (fact.known and not fact.options and not several) or (fact.silent and silence_settles):
+        return
     if definition is None:
-        if facts.knowledge.facts[name].ask != "never":
+        if facts.knowledge.facts[name].supposable:
             names[name] = None
         return
     for read in definition.reads:

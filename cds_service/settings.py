@@ -13,6 +13,8 @@ class Settings:
     """CDS_ALLOWED_ORIGINS: browser origins that may call the service, comma-separated (none by default)."""
     max_body_bytes: int = 20_000_000
     """CDS_MAX_BODY_BYTES: largest request body; above it 413."""
+    pages: bool = True
+    """CDS_PAGES: `off` leaves out every page meant for people; the CDS Hooks service is the same."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -25,6 +27,7 @@ class Settings:
         return cls(
             allowed_origins=origins,
             max_body_bytes=_positive(env, "CDS_MAX_BODY_BYTES", cls.max_body_bytes),
+            pages=_switch(env, "CDS_PAGES", cls.pages),
         )
 
 
@@ -35,3 +38,10 @@ def _positive(env: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise ValueError(f"{name}: {text!r} is not a whole number above 0")
     return int(text)
+
+
+def _switch(env: Mapping[str, str], name: str, default: bool) -> bool:
+    text = env.get(name, "").strip().lower()
+    if text not in {"", "on", "off"}:
+        raise ValueError(f"{name}: {text!r} is neither on nor off")
+    return default if not text else text == "on"

@@ -51,12 +51,14 @@ def settle_fact(definition: FactDefinition, readings: Readings, today: date, win
     asked = tuple(replace(reading, fact=definition.id) for reading in readings.open_question)
     readings = replace(readings, valid=tuple(sorted(named, key=_newest_first)), open_question=asked)
     if definition.kind == "codes":
-        return _union(readings, today, window)
-    if definition.choose == "highest":
-        return _highest(readings)
-    if definition.kind == "presence":
-        return _presence(readings, today, window)
-    return _latest(definition, readings, today, window)
+        fact = _union(readings, today, window)
+    elif definition.choose == "highest":
+        fact = _highest(readings)
+    elif definition.kind == "presence":
+        fact = _presence(readings, today, window)
+    else:
+        fact = _latest(definition, readings, today, window)
+    return replace(fact, unread=readings.unreadable) if readings.unreadable else fact
 
 
 def _newest_first(reading: Observed | Unreadable) -> tuple[bool, int, float]:
@@ -87,12 +89,17 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     top = valid[0] if valid else None
     for bad in readings.unreadable:
         if top is None or not _newer(top, bad):
+            if definition.conflict == "highest" and top is not None and not _out_of_window(top, today, window):
+                break  # a newer value that cannot be read denies nothing: the worst valid one stands
             return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
     if asks and (top is None or (not _newer(top, asks[0]) and not _worst_of_all(definition, top))):
         return Fact(State.UNKNOWN, seen=(asks[0],), history=valid, why=asks[0].note)
     if top is None:
         return _nothing(readings)
     ties = tuple(r for r in valid if same_time(r.on, top.on) or (r.on is None and r.ageless))
+    if definition.vague and any(r.value in definition.precise for r in ties):
+        ties = tuple(r for r in ties if r.value != definition.vague)
+        top = ties[0]
     note = top.note
     if any(reading.value != top.value for reading in ties):
         worst = _worst(definition, ties)

@@ -94,18 +94,19 @@ def _lobes(facts: Facts) -> Part:
 
 
 def _timing(facts: Facts) -> Part:
-    """As assessed, else by the dates of both diagnoses: synchronous within 6 months (local convention)."""
+    """As assessed, else by the dates of both diagnoses: synchronous within 6 months, inclusive (local convention)."""
     assessed = facts["timing"]
     first, later = facts["nen_diagnosis"], facts["liver_metastases_diagnosis"]
     if assessed.known or first.on is None or later.on is None:
         return _from("timing", assessed)
     if first.on.earliest != first.on.latest or later.on.earliest != later.on.latest:
         return _from("timing", assessed)
-    months = (later.on.earliest.year - first.on.earliest.year) * 12 + later.on.earliest.month - first.on.earliest.month
-    months -= later.on.earliest.day < first.on.earliest.day
+    early, late = sorted((first.on.earliest, later.on.earliest))
+    months = (late.year - early.year) * 12 + late.month - early.month
     within = facts.knowledge.scores.timing.synchronous_within_months
+    together = months < within or (months == within and late.day <= early.day)
     seen = (*first.seen, *later.seen)
-    return Part("timing", "synchronous" if months < within else "metachronous", seen, "by the dates of diagnosis")
+    return Part("timing", "synchronous" if together else "metachronous", seen, "by the dates of diagnosis")
 
 
 def _hormonal(facts: Facts) -> Part:
@@ -128,7 +129,7 @@ def _treatment_group(facts: Facts) -> Part:
     groups = (
         ("after-transplant", facts["transplanted"].is_(True), facts["transplanted"]),
         ("nec", facts["nec"].is_(True), facts["nec"]),
-        ("widespread", facts["disease_extent"].is_("widespread"), facts["disease_extent"]),
+        ("widespread", facts["extent"].is_("widespread"), facts["extent"]),
         ("resectable", curative.is_("possible"), curative),
         (
             "liver-resectable-extrahepatic-not",

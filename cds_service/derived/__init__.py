@@ -33,6 +33,7 @@ CALCULATIONS: Mapping[str, Calculation] = {
     "remnant": liver.remnant,
     "liver_prevents_resection": liver.liver_prevents_resection,
     "curative_resection": liver.curative_resection,
+    "extent": liver.extent,
     "removable": liver.removable,
     "recurrence": course.recurrence,
     "liver_only_confirmed": liver.liver_only_confirmed,

@@ -68,6 +68,8 @@ def _graded(facts: Facts) -> Graded:
         answers[str(given.value)] = (given,)
     if differentiation.is_("poor"):
         answers["NEC"] = (differentiation,)
+    if given.unknown and "NEC" not in answers:
+        return Graded("", (), why=f"reported grade: {given.why}")  # it might be a worse one
     if not answers:
         return Graded("", (), why=why)
     if "G3-or-NEC" in answers and differentiation.is_("well"):
@@ -97,7 +99,7 @@ def nec(facts: Facts) -> Fact:
         return known(True, *found.parts)
     for name in ("differentiation", *INDICES, "who_grade"):
         fact = facts[name]
-        if fact.unknown and fact.why != "not consulted":
+        if fact.unknown:
             return unknown(f"{facts.knowledge.facts[name].says}: {fact.why}", fact)
     if found.grade == "G3-or-NEC":
         return unknown("G3 or NEC: differentiation not known", *found.parts)
@@ -106,10 +108,11 @@ def nec(facts: Facts) -> Fact:
     if facts["differentiation"].is_("well"):
         return known(False, facts["differentiation"])
     bands = facts.knowledge.scores.grade
-    for name in INDICES:
-        amount = facts[name].amount
-        if amount is not None and amount.at_most(getattr(bands, name).g3_above):
-            return known(False, facts[name])
+    within = [
+        (facts[name], amount.at_most(getattr(bands, name).g3_above)) for name in INDICES if (amount := facts[name].amount)
+    ]
+    if within and all(answer for _, answer in within):  # the higher index decides: one above 20 leaves it open
+        return known(False, *(index for index, _ in within))
     return unknown(found.why or "grade unknown")
 
 

@@ -45,6 +45,8 @@ def _failures(facts: Facts) -> tuple[dict[str, When], bool | None]:
         elif (old := failed.get(str(reading.value))) is None or newer(reading.on, old):
             failed[str(reading.value)] = reading.on
     denied, last = newest(denials), newest(failed.values())
+    if _may_deny(controlled, last):
+        return failed, None
     if denied is None:
         return failed, False
     if last is None or newer(denied, last):
@@ -52,10 +54,17 @@ def _failures(facts: Facts) -> tuple[dict[str, When], bool | None]:
     return failed, False if newer(last, denied) else None
 
 
+def _may_deny(controlled: Fact, last: When | None) -> bool:
+    """Whether an answer on control that nobody could read, or asked for, may be newer than the last failure."""
+    if controlled.unknown and controlled.why == "not consulted":
+        return True
+    return any(item.on is None or last is None or not newer(last, item.on) for item in controlled.unread)
+
+
 def _refractory(facts: Facts, enough: bool, denied: bool | None) -> Fact:
     parts = (facts["symptoms_refractory_to"], facts["hormonal_symptoms_controlled"])
     if denied is None:
-        return unknown("failure and control recorded on one date", *parts)
+        return unknown("control recorded on the date of the failure, or not readable", *parts)
     return tri(False if denied else (True if enough else None), "not documented", *(p for p in parts if p.known))
 
 

@@ -9,7 +9,7 @@ def remnant(facts: Facts) -> Fact:
     """`sufficient` or `insufficient`: as documented, else by volume and background liver (M015)."""
     documented, volume = facts["remnant_sufficient"], facts["future_liver_remnant"]
     by_volume = _sufficient_by_volume(facts)
-    if documented.unknown and documented.why != "not consulted":
+    if documented.unknown:
         return unknown(documented.why, documented)
     if documented.known:
         if by_volume is not None and by_volume != documented.value:
@@ -83,6 +83,20 @@ def curative_resection(facts: Facts) -> Fact:
 
 def _first_open(*parts: Fact) -> str:
     return next((part.why for part in parts if not part.known and part.why), "not documented")
+
+
+def extent(facts: Facts) -> Fact:
+    """As a board or oncologist judged it; where nobody did, liver-only when nothing lies outside on a positive PET.
+    Widespread is never derived, and stands even beside a recorded "nothing outside"."""
+    judged = facts["disease_extent"]
+    if not judged.silent:
+        return judged
+    confirmed = facts["liver_only_confirmed"]
+    return (
+        known("liver-only", confirmed, note="nothing outside the liver on a positive SSTR-PET")
+        if confirmed.is_(True)
+        else judged
+    )
 
 
 def removable(facts: Facts) -> Fact:

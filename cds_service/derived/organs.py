@@ -10,6 +10,7 @@ from cds_service.facts import Fact, Facts, State, known, unknown
 from cds_service.knowledge.scores import Falling, Rising
 from cds_service.picture import Amount, Observed, When
 
+NOT_CONSULTED = "not consulted"
 HEPATIC_PARTS = ("total_bilirubin", "albumin", "inr", "ascites", "encephalopathy")
 
 
@@ -50,7 +51,7 @@ def child_pugh_class(facts: Facts) -> Fact:
     given = facts["child_pugh"]
     if given.known:
         return given
-    if given.unknown and given.why != "not consulted":
+    if given.unknown:
         return given
     if not facts["vitamin_k_antagonist"].silent:
         return unknown("not scored on a vitamin K antagonist", facts["vitamin_k_antagonist"])
@@ -67,8 +68,19 @@ def child_pugh_class(facts: Facts) -> Fact:
     return unknown("not all five parts known", *parts)
 
 
-def _abnormal(facts: Facts) -> When | None:
-    """Date of the newest value that ages a denial of hepatic failure."""
+def _stands(denial: Fact, against: list[When | None], laboratory: tuple[Fact, ...]) -> bool:
+    """Whether a denial by assessment holds: none of the abnormal values is newer, nor any that could not be read, and
+    everything that could be abnormal was at least asked for."""
+    if any(fact.unknown and fact.why == NOT_CONSULTED for fact in laboratory):
+        return False
+    dates = [*against, *(item.on for fact in laboratory for item in fact.unread)]
+    if any(on is None for fact in laboratory for on in (item.on for item in fact.unread)):
+        return False
+    return not_older(denial.on, newest(dates))
+
+
+def _abnormal(facts: Facts) -> list[When | None]:
+    """Dates of the values that age a denial of hepatic failure."""
     limits, coagulation = facts.knowledge.scores.hepatic_failure, facts.knowledge.scores.coagulation
     bad: list[When | None] = []
     for name in ("total_bilirubin", "albumin", "inr"):
@@ -82,7 +94,7 @@ def _abnormal(facts: Facts) -> When | None:
             }[name]
             if within is not True:
                 bad.append(reading.on)
-    return newest(bad)
+    return bad
 
 
 def hepatic_failure_found(facts: Facts) -> Fact:
@@ -90,6 +102,7 @@ def hepatic_failure_found(facts: Facts) -> Fact:
     Bilirubin above 2 mg/dL or Child-Pugh B alone leave it open: failure or obstruction?"""
     assessed, score = facts["hepatic_failure"], facts["child_pugh_class"]
     coded = [facts["hepatic_failure_coded"], facts["acute_hepatic_failure_coded"]]
+    laboratory = (facts["total_bilirubin"], facts["albumin"], facts["inr"])
     adverse = [fact for fact in coded if fact.known]
     adverse += [assessed] if assessed.is_(True) else []
     adverse += [score] if score.is_("C") else []
@@ -99,17 +112,16 @@ def hepatic_failure_found(facts: Facts) -> Fact:
     if adverse and not (denial and not undated and newer(denial.on, last)):
         against = "an older or equally old assessment denies it" if denial else ""
         return known(True, *adverse, *([denial] if denial else []), note=against)
-    abnormal = _abnormal(facts)
-    if denial and not_older(denial.on, abnormal):
+    if denial and _stands(denial, _abnormal(facts), laboratory):
         note = "a newer assessment denies what is coded or computed" if adverse else ""
         return known(False, denial, *adverse, note=note)
-    if score.is_("A") and not adverse and not_older(score.on, abnormal):
-        return known(False, score)
-    blocked = next((f for f in (assessed, *coded, facts["child_pugh"]) if f.unknown and f.why != "not consulted"), None)
+    blocked = next((fact for fact in (assessed, *coded, facts["child_pugh"]) if fact.unknown), None)
     if blocked:
         return unknown(blocked.why, blocked)
-    if adverse or any(fact.unknown for fact in coded):
-        return unknown("denied, but values have turned abnormal since" if adverse else "diagnoses not consulted", *adverse)
+    if adverse:
+        return unknown("denied, but values have turned abnormal since", *adverse)
+    if score.is_("A") and _stands(score, _abnormal(facts), laboratory):
+        return known(False, score)
     return _hepatic_failure_by_laboratory(facts)
 
 
@@ -157,9 +169,9 @@ def coagulopathy_found(facts: Facts) -> Fact:
         if isinstance(r.value, Amount) and r.value.at_least(limits.platelets_below) is not True
     ]  # fmt: skip
     undated = coded.known and coded.on is None
-    if assessed.is_(False) and not undated and not_older(assessed.on, newest(bad)):
+    if assessed.is_(False) and not undated and not coded.unknown and _stands(assessed, bad, (inr, platelets)):
         return known(False, assessed)
-    if assessed.unknown and assessed.why != "not consulted":
+    if assessed.unknown:
         return unknown(assessed.why, assessed)
     on_antagonist = facts["vitamin_k_antagonist"].known
     inr_fine = inr.known and (on_antagonist or (inr.amount is not None and inr.amount.below(limits.inr_from) is True))
@@ -214,7 +226,7 @@ def renal_failure_found(facts: Facts) -> Fact:
         if denial and not undated and newer(denial.on, last):
             return known(False, denial, *adverse, note="a newer assessment denies what is coded or measured")
         return known(True, *adverse, *([denial] if denial else []))
-    if denial:
+    if denial and _stands(denial, [], (facts["egfr"], facts["creatinine"])):
         return known(False, denial)
     sources = (assessed, facts["renal_failure_coded"], *acute)
     blocked = next((fact for fact in sources if fact.unknown), None)

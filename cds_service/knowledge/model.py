@@ -62,6 +62,11 @@ class FactDefinition:
     order: str = ""
 
     @property
+    def supposable(self) -> bool:
+        """Whether the search for missing facts may suppose an answer: also age and fitness, which it never asks for."""
+        return self.ask != "never" or self.id in {"age", "ecog"}
+
+    @property
     def precise(self) -> tuple[str, ...]:
         """The answers that make a vague one precise: `present` may be resectable or unresectable."""
         return tuple(option for option in self.options if option not in {self.vague, "none"})

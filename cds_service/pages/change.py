@@ -1,0 +1,171 @@
+"""Change a fact: the controls, what the chart says in each, and what somebody supposed instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from cds_service import knowledge
+from cds_service.cards import wording
+from cds_service.cards.board import Board
+from cds_service.errors import Fault
+from cds_service.facts import Facts
+from cds_service.knowledge.model import RANK, FactDefinition
+from cds_service.pages.trace import found_words, reading_of
+from cds_service.picture import Amount, Observed, Value, When, plain
+
+CHANGEABLE = {
+    "inr": "INR",
+    "portal_vein": "Portal vein",
+    "egfr": "eGFR",
+    "resectability": "Resectability",
+    "removable_fraction": "Removable share",
+    "liver_involvement": "Liver involvement",
+    "extrahepatic_disease": "Disease outside the liver",
+    "who_grade": "WHO grade",
+}
+"""Fact → its label, short enough for two columns on a phone."""
+BESIDE = {"who_grade": "grade", "egfr": "egfr_used"}
+"""Facts that are also calculated from others: the control says what the calculation found."""
+SEEN_IN = "changed on this page"
+NUMBER = re.compile(r"[0-9]{1,6}([.,][0-9]{1,6})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    name: str
+    label: str
+    unit: str
+    options: tuple[tuple[str, str], ...]
+    """(value, words); none: a number."""
+    low: str
+    high: str
+    chart: str
+    """The value of the chart as the control would send it; empty where it has none that is usable."""
+    shown: str
+    says: str
+    """What the chart says, with date and reference, or why it says nothing."""
+    fault: str = ""
+
+
+def controls(facts: Facts, supposed: Mapping[str, str], faults: Mapping[str, Fault]) -> list[Control]:
+    """`facts`: those of the chart itself; `supposed`: what stands in the controls now."""
+    return [_control(facts, name, supposed.get(name), faults.get(name)) for name in CHANGEABLE]
+
+
+def _control(facts: Facts, name: str, supposed: str | None, fault: Fault | None) -> Control:
+    definition = facts.knowledge.facts[name]
+    low, high = definition.range or (Decimal(0), Decimal(1_000_000))
+    chart = chart_value(facts, name)
+    return Control(
+        name=name,
+        label=CHANGEABLE[name],
+        unit=wording.unit(definition).strip(),
+        options=tuple((option, wording.value(definition, option)) for option in definition.options),
+        low=plain(low),
+        high=plain(high),
+        chart=chart,
+        shown=chart if supposed is None else supposed,
+        says=_says(facts, name),
+        fault=f"Allowed: {fault.allowed}." if fault else "",
+    )
+
+
+def chart_value(facts: Facts, name: str) -> str:
+    value = facts[name].value if facts[name].known else None
+    if isinstance(value, Amount):
+        return plain(value.exact) if value.exact is not None else ""
+    return str(value) if value is not None else ""
+
+
+def _says(facts: Facts, name: str) -> str:
+    """The value of the chart with its date, or why there is none; the reference stands in the trace."""
+    fact = facts[name]
+    said = found_words(facts.knowledge, name, fact)
+    if fact.known:
+        said += f", {fact.on or 'undated'}"
+    elif fact.seen:
+        said += ": " + "; ".join(f"{seen.value}, {seen.on}" for seen in (reading_of(facts.knowledge, r) for r in fact.seen[:2]))
+    beside = BESIDE.get(name)
+    if beside and facts[beside].known and facts[beside].value != fact.value:
+        said += f"; calculated: {found_words(facts.knowledge, beside, facts[beside])}"
+    return said
+
+
+def supposed_values(
+    form: Mapping[str, str], facts: Facts, today: date
+) -> tuple[dict[str, str], dict[str, Observed], dict[str, Fault]]:
+    """What stands in the controls; of it what differs from the chart, as readings of today; and what cannot be read."""
+    texts, values, faults = {}, {}, {}
+    for name in CHANGEABLE:
+        text = form.get(name, "").strip()
+        if not text or text == chart_value(facts, name):
+            continue
+        definition = knowledge.load().facts[name]
+        texts[name] = text[:20]
+        value = _value(definition, text)
+        if value is None:
+            faults[name] = Fault(CHANGEABLE[name], "another value", allowed(definition))
+        elif value != facts[name].value:
+            values[name] = Observed(value, When.day(today), SEEN_IN, text)
+    return texts, values, faults
+
+
+def _value(definition: FactDefinition, text: str) -> Value | None:
+    if definition.options:
+        return text if text in definition.options else None
+    if not NUMBER.fullmatch(text):
+        return None
+    number = Decimal(text.replace(",", "."))
+    low, high = definition.range or (number, number)
+    return Amount.exactly(number) if low <= number <= high else None
+
+
+def allowed(definition: FactDefinition) -> str:
+    if definition.options:
+        return wording.listing([wording.value(definition, option) for option in definition.options], "or")
+    low, high = definition.range or (Decimal(0), Decimal(1_000_000))
+    return f"a number from {plain(low)} to {plain(high)}{wording.unit(definition)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Something that the supposed values moved."""
+
+    name: str
+    edition: str
+    before: str
+    after: str
+    direction: str = ""
+
+
+def moves(before: Board, after: Board) -> list[Move]:
+    """Verdicts first, those of later evidence and of 2010; then the parts of the stage."""
+    found = []
+    for name, was in before.assessed.items():
+        now = after.assessed[name]
+        for edition, old, new in (
+            ("with later evidence", was.verdict, now.verdict),
+            ("by 2010 alone", was.by_2010.verdict, now.by_2010.verdict),
+        ):
+            if old is not new:
+                rise = RANK[new] - RANK[old]
+                direction = "up" if rise > 0 else "down" if rise < 0 else ""
+                found.append(Move(was.modality.short, edition, wording.VERDICT[old], wording.VERDICT[new], direction))
+    return found
+
+
+def stage_moves(before: Board, after: Board) -> list[Move]:
+    known = before.knowledge
+    return [
+        Move(known.staging[name].title, "", said(known.words, part.value), said(known.words, after.stage[name].value))
+        for name, part in before.stage.items()
+        if part.value != after.stage[name].value
+    ]
+
+
+def said(words: Mapping[str, str], value: str) -> str:
+    return words.get(value, value)

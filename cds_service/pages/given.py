@@ -1,0 +1,126 @@
+"""What somebody chose, pasted or uploaded → the body of a hook request, and what to say about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from cds_service.cards.card import NAMESPACE
+from cds_service.errors import BadRequest, Fault
+from cds_service.files import Chart, as_request, read_file
+from cds_service.hooks.patient_view import PREFETCH
+from cds_service.pages.fixtures import Fixture
+
+ALLOWED = "a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON"
+ASKED = frozenset(query.split("?")[0].split("/")[0] for query in PREFETCH.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """`body`: the hook request that the service would get. `text`: what was pasted, to stay in the form."""
+
+    title: str
+    body: bytes
+    fixture: Fixture | None = None
+    text: str = ""
+    moved: timedelta = timedelta(0)
+    made: bool = True
+    """Whether the request was made here from a chart; False: it was given as one."""
+    not_asked: tuple[tuple[str, int], ...] = ()
+    """Resource types of the chart that no prefetch key asks for, and how many."""
+
+    @property
+    def mark(self) -> str:
+        """Tells whether a form still speaks of the same chart."""
+        return mark_of(self.text)
+
+
+def mark_of(text: str) -> str:
+    return hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).hexdigest()[:16] if text.strip() else ""
+
+
+def from_fixture(fixture: Fixture, today: date) -> Given:
+    """Raises ChartError where the fixture's file is broken."""
+    chart = read_file(fixture.chart)
+    if not isinstance(chart, Chart):
+        return Given(fixture.title, chart, fixture, made=False)
+    moved = today - fixture.as_of if fixture.as_of else timedelta(0)
+    request = as_request(chart, moved, _instance(fixture.name), PREFETCH)
+    return Given(fixture.title, json.dumps(request).encode(), fixture, moved=moved, not_asked=_not_asked(chart))
+
+
+def from_text(text: str) -> Given:
+    """Raises BadRequest with what was found and what is allowed; never with a value of the chart."""
+    if not text.strip():
+        raise _not_usable("nothing to read", "nothing", ALLOWED)
+    try:
+        content = json.loads(text)
+    except RecursionError:
+        raise _not_usable("nested too deeply", "deep nesting", ALLOWED) from None
+    except json.JSONDecodeError as error:
+        where = f"text that is not JSON (line {error.lineno}, column {error.colno}: {error.msg})"
+        raise _not_usable("not JSON", where, ALLOWED) from None
+    except ValueError:
+        raise _not_usable("not JSON", "a number that cannot be read", ALLOWED) from None
+    if not isinstance(content, dict):
+        kind = {list: "array", str: "string", bool: "boolean", type(None): "null"}.get(type(content), "number")
+        raise _not_usable("neither a chart nor a hook request", f"a JSON {kind}", ALLOWED)
+    if "hook" in content or "hookInstance" in content:
+        return Given("your hook request", text.encode("utf-8", "replace"), text=text, made=False)
+    chart = _chart(content)
+    return Given("your chart", _as_sent(chart, text), text=text, not_asked=_not_asked(chart))
+
+
+def _not_usable(text: str, found: str, allowed: str) -> BadRequest:
+    return BadRequest(text, [Fault("what you gave", found, allowed)])
+
+
+def _chart(content: dict[str, Any]) -> Chart:
+    kind = content.get("resourceType")
+    if not isinstance(kind, str):
+        raise _not_usable("neither a chart nor a hook request", "a JSON object without resourceType and hook", ALLOWED)
+    if kind != "Bundle":
+        return Chart(((content, None),))
+    entries = content.get("entry")
+    if not isinstance(entries, list) or not entries:
+        raise _not_usable("an empty Bundle", "a Bundle without entries", "a Bundle with the resources of one patient")
+    found = [e for e in entries if isinstance(e, dict) and isinstance(e.get("resource"), dict)]
+    return Chart(tuple((e["resource"], e.get("fullUrl") if isinstance(e.get("fullUrl"), str) else None) for e in found))
+
+
+def _as_sent(chart: Chart, text: str) -> bytes:
+    """What as_request makes, without moving any date: a chart of somebody's own may hold dates that do not exist."""
+    try:
+        patient = chart.chart().patient_id
+        if patient is None:
+            allowed = "a Patient, or resources that all have the same subject"
+            raise BadRequest("whose chart is it?", [Fault("Patient", "none, and not one subject that all share", allowed)])
+        request = as_request(Chart(()), timedelta(0), _instance(text), PREFETCH)
+        request["context"]["patientId"] = patient
+        for key, query in PREFETCH.items():
+            kind = query.split("?")[0].split("/")[0]
+            mine = [(resource, url) for resource, url in chart.resources if resource.get("resourceType") == kind]
+            if kind == "Patient":
+                request["prefetch"][key] = next((resource for resource, _ in mine if resource.get("id") == patient), None)
+            else:
+                bundle = request["prefetch"][key]
+                bundle["entry"] = [{"resource": resource} | ({"fullUrl": url} if url else {}) for resource, url in mine]
+                bundle["total"] = len(mine)
+        return json.dumps(request).encode()
+    except RecursionError:
+        raise _not_usable("nested too deeply", "deep nesting", ALLOWED) from None
+
+
+def _not_asked(chart: Chart) -> tuple[tuple[str, int], ...]:
+    kinds = Counter(str(resource.get("resourceType", "no resourceType"))[:40] for resource, _ in chart.resources)
+    return tuple(sorted((kind, count) for kind, count in kinds.items() if kind not in ASKED))
+
+
+def _instance(text: str) -> str:
+    """The same for the same chart, so that a reload gives the same cards with the same uuids."""
+    return str(uuid.uuid5(NAMESPACE, f"page|{mark_of(text)}"))

@@ -1,0 +1,79 @@
+"""What of a chart was not used, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cds_service.cards import wording
+from cds_service.pages.evaluate import Evaluation
+from cds_service.pages.given import Given
+from cds_service.settling import stale_or_conflicting
+
+MOST = 4
+"""Older readings named for each fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    title: str
+    why: str
+    lines: tuple[str, ...]
+
+
+def ignored(given: Given, evaluation: Evaluation) -> list[Ignored]:
+    picture, board = evaluation.picture, evaluation.board
+    groups = [
+        Ignored(
+            "Left out",
+            "Resources that do not count: another patient's, cancelled, not final, refuted.",
+            tuple(f"{wording.safe(why)}: {count}" for why, count in sorted(picture.left_out.items())),
+        ),
+        Ignored(
+            "Could not be read",
+            "The fact they speak of is unknown until a newer value is there.",
+            tuple(f"{wording.safe(item.seen_in)}: {wording.safe(item.why)}" for item in picture.unreadable),
+        ),
+        Ignored(
+            "Not answered completely",
+            "Prefetch keys that did not arrive whole: what they would hold is unknown.",
+            tuple(wording.safe(name) for name in picture.not_consulted),
+        ),
+    ]
+    if board:
+        unusable = [wording.fact_line(board.knowledge, d.id, fact) for d, fact in stale_or_conflicting(board.facts)]
+        decided = [
+            wording.fact_line(board.knowledge, name, fact)
+            for name, fact in board.facts.leaves.items()
+            if fact.known and "conflict" in fact.note
+        ]
+        older = [
+            f"{board.knowledge.facts[name].says}: {'; '.join(wording.reading(board.knowledge.facts[name], r) for r in rest[:MOST])}"
+            f"{f'; and {len(rest) - MOST} more' if len(rest) > MOST else ''}"
+            for name, fact in board.facts.leaves.items()
+            if fact.known and (rest := [reading for reading in fact.history if reading not in fact.seen])
+        ]
+        groups += [
+            Ignored("Out of date, conflicting or undated", "There, but not usable today.", tuple(unusable)),
+            Ignored("Conflicts that were decided", "Two values of one date: the worse counts.", tuple(decided)),
+            Ignored(
+                "Superseded",
+                "Another reading of the same fact counts: a newer or, where the rule book says so, a higher one.",
+                tuple(older),
+            ),
+        ]
+    groups.append(
+        Ignored(
+            "Not asked for",
+            "Types of resource in the chart that no prefetch key of the service asks for.",
+            tuple(f"{wording.safe(kind)}: {count}" for kind, count in given.not_asked),
+        )
+    )
+    return [group for group in groups if group.lines]
+
+
+def gate_lines(evaluation: Evaluation) -> list[str]:
+    """What the chart says of the disease itself, where that is not certain."""
+    return [
+        f"{wording.safe(seen.recorded) or 'recorded'} ({seen.on or 'undated'}, {wording.safe(seen.seen_in)})"
+        for seen in evaluation.picture.gate.seen
+    ]

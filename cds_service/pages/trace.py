@@ -1,0 +1,260 @@
+"""Why: every criterion of every modality with what was found, in words. Reads a Board, decides nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cds_service.assessment import Assessed
+from cds_service.cards import wording
+from cds_service.cards.board import Board
+from cds_service.facts import Fact
+from cds_service.judgement import Finding, IndicationFinding, judge
+from cds_service.knowledge.model import Comparison, Criterion, FactDefinition, Knowledge
+from cds_service.picture import Amount, Observed
+
+MET = {True: "met", False: "not met", None: "unknown"}
+HOW = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
+NO_UNIT = FactDefinition("", "", "quantity", "never")
+GATE = {
+    "not-indicated": "if met: not indicated",
+    "at-most-consider": "if met: at most consider",
+    "open": "no effect on this verdict",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    fact: str
+    value: str
+    on: str
+    where: str
+    more: str
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    fact: str
+    found: str
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One criterion. `state`: met, not met, unknown, not checked (counts as not met only because nothing is known)."""
+
+    id: str
+    says: str
+    then: str
+    state: str
+    decided: bool
+    scope: str
+    joint: str
+    tests: tuple[Test, ...]
+    readings: tuple[Reading, ...]
+    notes: tuple[str, ...]
+    statements: tuple[str, ...]
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndicationTrace:
+    id: str
+    says: str
+    edition: str
+    strength: str
+    by_2010: str
+    now: str
+    statements: tuple[str, ...]
+    local: bool
+    closed: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityTrace:
+    id: str
+    title: str
+    short: str
+    verdict: str
+    by_2010: str
+    verdict_words: str
+    by_2010_words: str
+    because: tuple[str, ...]
+    missing: tuple[str, ...]
+    best: str
+    groups: tuple[tuple[str, tuple[Row, ...]], ...]
+    indications: tuple[IndicationTrace, ...]
+
+
+def trace(board: Board) -> list[ModalityTrace]:
+    return [_modality(board, assessed) for assessed in board.assessed.values()]
+
+
+def statements_of(traces: Iterable[ModalityTrace]) -> list[str]:
+    """Every statement that a trace cites, the review's first."""
+    cited: set[str] = set()
+    for modality in traces:
+        rows = [row for _, group in modality.groups for row in group]
+        rows += [row for indication in modality.indications for row in indication.rows]
+        cited.update(name for row in rows for name in row.statements)
+        cited.update(name for indication in modality.indications for name in indication.statements)
+    return sorted(cited, key=lambda name: (name[:1] != "S", name))
+
+
+def _modality(board: Board, assessed: Assessed) -> ModalityTrace:
+    modality, known = assessed.modality, board.knowledge
+    decided = {finding.criterion.id for finding in assessed.opinion.findings}
+
+    def row(criterion: Criterion, scope: str = "") -> Row:
+        return _row(known, judge(criterion, board.facts), criterion.id in decided, scope)
+
+    gates = [row(known.criteria["gate.transplanted-liver"], "if met: no verdict")] if modality.liver_directed else []
+    nec_open = "; if unknown: no verdict" if modality.nec_open == "undetermined" else ""
+    gates.append(row(known.criteria["gate.nec"], GATE.get(modality.nec, modality.nec) + nec_open))
+    gates.append(row(known.criteria["gate.g3"], GATE.get(modality.g3, modality.g3)))
+    exclusions = tuple(
+        row(criterion, f"only for {wording.listing(sorted(only))}" if only else "") for criterion, only in modality.exclusions
+    )
+    held = GATE["at-most-consider"]
+    cautions = tuple(row(c, held if c.id in modality.downgraded_by else "") for c in modality.cautions)
+    groups = (
+        ("Contraindications", tuple(row(criterion) for criterion in modality.contraindications)),
+        ("Gates: grade and transplanted liver", tuple(gates)),
+        ("Exclusions", exclusions),
+        ("Cautions", cautions),
+    )
+    best = assessed.best_possible
+    return ModalityTrace(
+        id=modality.id,
+        title=modality.title,
+        short=modality.short,
+        verdict=assessed.verdict.value,
+        by_2010=assessed.by_2010.verdict.value,
+        verdict_words=wording.VERDICT[assessed.verdict],
+        by_2010_words=wording.VERDICT[assessed.by_2010.verdict],
+        because=_because(assessed),
+        missing=tuple(wording.name(known.facts[name].says) for name in assessed.missing),
+        best=wording.VERDICT[best] if best and best is not assessed.verdict else "",
+        groups=tuple((title, rows) for title, rows in groups if rows),
+        indications=tuple(_indication(board, assessed, number) for number in range(len(modality.indications))),
+    )
+
+
+def _because(assessed: Assessed) -> tuple[str, ...]:
+    """What decided, in short: criteria, then the indications that are met."""
+    found = [finding.criterion.says for finding in assessed.opinion.findings]
+    found += [
+        f"{part.indication.id}: {part.indication.says}"
+        for part in assessed.opinion.indications
+        if part.met and part.indication.id in assessed.opinion.decided_by
+    ]
+    if not found and all(part.met is False for part in assessed.opinion.indications):
+        found.append("no indication is met")
+    return tuple(dict.fromkeys(found))
+
+
+def _indication(board: Board, assessed: Assessed, number: int) -> IndicationTrace:
+    indication = assessed.modality.indications[number]
+
+    def met(parts: tuple[IndicationFinding, ...]) -> str:
+        return next((MET[part.met] for part in parts if part.indication.id == indication.id), "not in this edition")
+
+    rows = [_row(board.knowledge, judge(criterion, board.facts)) for criterion in indication.requires]
+    rows += [
+        _row(board.knowledge, judge(criterion, board.facts), scope="with later evidence only")
+        for criterion in indication.update_requires
+    ]
+    return IndicationTrace(
+        id=indication.id,
+        says=indication.says,
+        edition="review of 2010" if indication.edition == "2010" else "later evidence",
+        strength=wording.VERDICT[indication.strength],
+        by_2010=met(assessed.by_2010.indications),
+        now=met(assessed.opinion.indications),
+        statements=indication.statements,
+        local=indication.local,
+        closed=tuple(board.knowledge.modality(name).short.lower() for name in indication.when_closed),
+        rows=tuple(rows),
+    )
+
+
+def _row(known: Knowledge, finding: Finding, decided: bool = False, scope: str = "") -> Row:
+    criterion = finding.criterion
+    tests = tuple(
+        Test(fact_name(known, test.fact), found_words(known, test.fact, fact), limit_words(known, test))
+        for test, fact in zip(criterion.tests, finding.facts, strict=True)
+    )
+    seen = list(dict.fromkeys(reading for fact in finding.facts for reading in fact.seen))
+    return Row(
+        id=criterion.id,
+        says=criterion.says,
+        then=criterion.then,
+        state="not checked" if finding.met is False and not finding.checked else MET[finding.met],
+        decided=decided,
+        scope=scope,
+        joint="one of these is enough" if criterion.combine == "any" and len(tests) > 1 else "",
+        tests=tests,
+        readings=tuple(reading_of(known, reading) for reading in seen),
+        notes=tuple(dict.fromkeys(wording.safe(fact.note) for fact in finding.facts if fact.note)),
+        statements=criterion.statements,
+        local=criterion.local,
+    )
+
+
+def fact_name(known: Knowledge, name: str) -> str:
+    definition = known.facts.get(name)
+    return definition.says if definition else known.derived[name].says
+
+
+def found_words(known: Knowledge, name: str, fact: Fact) -> str:
+    """The value of a fact, or why there is none."""
+    if fact.silent:
+        return "nothing recorded"
+    if not fact.known:
+        return wording.safe(fact.why) or "not known"
+    return wording.value(measured(known, name), fact.value)
+
+
+def measured(known: Knowledge, name: str) -> FactDefinition:
+    """Whose unit a fact has: its own, or for a calculated one that of the first number it is made from."""
+    if name in known.facts:
+        return known.facts[name]
+    reads = [known.facts[read] for read in known.derived[name].reads if read in known.facts]
+    return next((definition for definition in reads if definition.kind == "quantity"), NO_UNIT)
+
+
+def limit_words(known: Knowledge, test: Comparison) -> str:
+    match test.limit:
+        case bool():
+            return "yes" if test.limit else "no"
+        case Decimal():
+            return f"{HOW[test.how]} {wording.value(measured(known, test.fact), Amount.exactly(test.limit))}"
+        case frozenset():
+            return wording.listing(sorted(option.replace("-", " ") for option in test.limit), "or")
+    return test.limit.replace("-", " ")
+
+
+def reading_of(known: Knowledge, seen: Observed) -> Reading:
+    definition = known.facts.get(seen.fact)
+    more = [wording.safe(seen.note)] if seen.note else []
+    value = wording.value(definition, seen.value) if definition else wording.safe(seen.recorded)
+    if seen.recorded and not _same(wording.safe(seen.recorded), value):
+        more.insert(0, f"recorded as {wording.safe(seen.recorded)}")
+    return Reading(
+        fact=wording.name(definition.says) if definition else "recorded",
+        value=value,
+        on=str(seen.on) if seen.on else "undated",
+        where=wording.safe(seen.seen_in),
+        more=", ".join(more),
+    )
+
+
+def _same(recorded: str, value: str) -> bool:
+    """Whether the original text tells no more than the value: "1.1 INR" and "1.1", "liver-dominant" and "liver dominant"."""
+    number = re.match(r"[0-9.]+", recorded)
+    if number:
+        return value.partition(" ")[0] == number[0]
+    return recorded.replace("-", " ").casefold() == value.casefold()

@@ -1,0 +1,192 @@
+"""The try-it page: a form in, the page out. Nothing is kept between two requests, nothing of a chart is logged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, current_app, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from cds_service import knowledge
+from cds_service.cards import wording
+from cds_service.errors import BadRequest, CdsError, ChartError, Fault, Internal, TooLarge, UnknownService
+from cds_service.pages.change import controls, moves, said, stage_moves, supposed_values
+from cds_service.pages.evaluate import STAGES, Evaluation, evaluate, suppose
+from cds_service.pages.fixtures import fixtures
+from cds_service.pages.given import Given, from_fixture, from_text, mark_of
+from cds_service.pages.ignored import gate_lines, ignored
+from cds_service.pages.markup import html_of
+from cds_service.pages.trace import reading_of, statements_of, trace
+from cds_service.picture import Observed
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+MOST_RAW = 300_000
+"""Characters of the raw request that the page repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Everything of one evaluation that the template shows."""
+
+    given: Given
+    chart: Evaluation
+    now: Evaluation
+    texts: dict[str, str]
+    supposed: dict[str, Observed]
+    faults: dict[str, Fault]
+
+
+def pages_blueprint(today: Callable[[], date]) -> Blueprint:
+    pages = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
+    pages.add_app_template_filter(html_of, "card_markdown")
+
+    @pages.get("/")
+    def try_it() -> Response:
+        name = request.args.get("fixture", "")
+        return _page(_show(_fixture(name, today()), today()) if name else None)
+
+    @pages.post("/")
+    def evaluated() -> Response:
+        # a pasted chart may be as large as a request; MAX_CONTENT_LENGTH still holds
+        request.max_form_memory_size = current_app.config["MAX_CONTENT_LENGTH"]
+        name = request.form.get("fixture", "")
+        given = _fixture(name, today()) if name else from_text(_text())
+        same = bool(name) or request.form.get("of") == given.mark
+        shown = _show(given, today(), change=same and "reset" not in request.form)
+        return _page(shown, status=400 if shown.faults else 200)
+
+    @pages.after_request
+    def guard(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    @pages.errorhandler(CdsError)
+    def refused(error: CdsError) -> Response:
+        return _page(None, problem=error, status=error.status)
+
+    @pages.errorhandler(ChartError)
+    def broken(_: ChartError) -> Response:
+        return refused(Internal("this example could not be read"))
+
+    @pages.errorhandler(HTTPException)
+    def flasks(error: HTTPException) -> Response:
+        if error.code == 413:
+            limit = f"at most {current_app.config['MAX_CONTENT_LENGTH']:,} bytes"
+            return refused(TooLarge("too large", [Fault("what you gave", "a larger body", limit)]))
+        if error.code == 404:
+            return refused(UnknownService("no such page", [Fault("path", "an unknown path", "/")]))
+        return refused(BadRequest("the form could not be read", [Fault("form", error.name, "the form of this page")]))
+
+    return pages
+
+
+def _fixture(name: str, today: date) -> Given:
+    found = fixtures().get(name)
+    if found is None:
+        raise UnknownService("no such example", [Fault("fixture", "an unknown name", ", ".join(fixtures()) or "none here")])
+    return from_fixture(found, today)
+
+
+def _text() -> str:
+    """The uploaded file, else the pasted text."""
+    upload = request.files.get("file")
+    sent = upload.read() if upload and upload.filename else b""
+    if not sent:
+        return request.form.get("chart", "")
+    try:
+        return sent.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadRequest("not a text file", [Fault("file", "bytes that are not UTF-8", "JSON in UTF-8")]) from None
+
+
+def _show(given: Given, today: date, change: bool = False) -> Shown:
+    chart = evaluate(given.body, today)
+    if not change or chart.board is None:
+        return Shown(given, chart, chart, {}, {}, {})
+    texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
+    return Shown(given, chart, suppose(chart, supposed, today) if supposed else chart, texts, supposed, faults)
+
+
+def _page(shown: Shown | None, problem: CdsError | None = None, status: int = 200) -> Response:
+    known = knowledge.load()
+    kept = shown.given.text if shown else _pasted() if problem else ""
+    html = render_template(
+        "pages/try_it.html",
+        knowledge=known,
+        fixtures=list(fixtures().values()),
+        chosen=shown.given.fixture.name if shown and shown.given.fixture else "",
+        text=kept,
+        of=mark_of(kept),
+        problem=problem,
+        shown=shown,
+        **(_context(shown) if shown else {}),
+    )
+    return Response(html, status, content_type="text/html; charset=utf-8")
+
+
+def _pasted() -> str:
+    """What was pasted stays in its field beside the error, where the form could be read at all."""
+    try:
+        return request.form.get("chart", "") if request.method == "POST" else ""
+    except HTTPException:
+        return ""
+
+
+def _context(shown: Shown) -> dict[str, Any]:
+    board, before = shown.now.board, shown.chart.board
+    known = knowledge.load()
+    context: dict[str, Any] = {
+        "cards": shown.now.cards,
+        "gate": shown.now.picture.gate,
+        "gate_lines": gate_lines(shown.now),
+        "ignored": ignored(shown.given, shown.now),
+        "raw_request": _raw(shown.given.body),
+        "raw_response": msgspec.json.format(msgspec.json.encode({"cards": shown.now.cards}), indent=2).decode(),
+        "times": [(stage, shown.now.milliseconds[stage]) for stage in STAGES if stage in shown.now.milliseconds],
+        "board": board,
+    }
+    if board and before:
+        traces = trace(board)
+        context |= {
+            "traces": traces,
+            "statements": [known.statements[name] for name in statements_of(traces)],
+            "stage": [_stage_part(shown, name) for name in board.stage],
+            "controls": controls(before.facts, shown.texts, shown.faults),
+            "moves": moves(before, board),
+            "stage_moves": stage_moves(before, board),
+            "before": before,
+            "words": wording.VERDICT,
+        }
+    return context
+
+
+def _stage_part(shown: Shown, name: str) -> dict[str, Any]:
+    assert shown.now.board is not None
+    part, known = shown.now.board.stage[name], shown.now.board.knowledge
+    return {
+        "title": known.staging[name].title,
+        "value": said(known.words, part.value),
+        "because": part.because,
+        "readings": [reading_of(known, seen) for seen in part.seen],
+    }
+
+
+def _raw(body: bytes) -> str:
+    """The request in print, without its access token. A long one is cut, and says so."""
+    try:
+        content = json.loads(body)
+        if "fhirAuthorization" in content:
+            content["fhirAuthorization"] = "(not shown)"
+        text = json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode()
+    except (ValueError, RecursionError):
+        return "(could not be printed)"
+    return text if len(text) <= MOST_RAW else f"{text[:MOST_RAW]}\n… cut here: {len(text):,} characters in all"
