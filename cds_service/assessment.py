@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from cds_service.facts import Facts
 from cds_service.judgement import Finding, Opinion, closed, judge, opine
@@ -10,18 +12,32 @@ from cds_service.knowledge.model import EDITIONS, Criterion, Modality, Verdict
 from cds_service.missing import Suppositions, what_would_decide
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Assessed:
-    """One modality. `opinion` is that of 2010 plus update, which is the card's verdict."""
+    """One modality. `opinion` is that of 2010 plus update, which is the card's verdict; what would decide an
+    undetermined one is searched for when somebody asks."""
 
     modality: Modality
     opinion: Opinion
     by_2010: Opinion
     cautions: tuple[Finding, ...]
     not_checked: tuple[Finding, ...]
-    missing: tuple[str, ...] = ()
-    best_possible: Verdict | None = None
+    search: Callable[[], tuple[tuple[str, ...], Verdict]]
     depends_on: tuple[str, ...] = ()
+
+    @cached_property
+    def _decisive(self) -> tuple[tuple[str, ...], Verdict | None]:
+        return self.search() if self.verdict is Verdict.UNDETERMINED else ((), None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The facts that would decide, most decisive first; none unless undetermined."""
+        return self._decisive[0]
+
+    @property
+    def best_possible(self) -> Verdict | None:
+        """The best verdict still possible; None unless undetermined."""
+        return self._decisive[1]
 
     @property
     def verdict(self) -> Verdict:
@@ -65,7 +81,6 @@ def assess(facts: Facts) -> dict[str, Assessed]:
             verdicts[edition][modality.id] = opinion.verdict
         now = opinions["update"]
         undetermined = now.verdict is Verdict.UNDETERMINED
-        missing, best = what_would_decide(modality, suppositions, shut["update"]) if undetermined else ((), None)
         findings = [judged(criterion) for criterion in modality.cautions]
         results[modality.id] = Assessed(
             modality=modality,
@@ -73,8 +88,7 @@ def assess(facts: Facts) -> dict[str, Assessed]:
             by_2010=opinions["2010"],
             cautions=tuple(finding for finding in findings if finding.met),
             not_checked=tuple(finding for finding in findings if not finding.met and not finding.checked),
-            missing=missing,
-            best_possible=best,
+            search=partial(what_would_decide, modality, suppositions, shut["update"]),
             depends_on=depends if undetermined and shut["update"] is None else (),
         )
     return results

@@ -234,7 +234,8 @@ class Search:
         """Whether two values of the fact give two verdicts: in a context as it is, with one of the fact's neighbours
         (facts that meet it in a criterion) left open, or with one of them answered otherwise."""
         fed = self._fed[name]
-        near = [other for other in self.asked if other != name and not fed.isdisjoint(self._fed[other])]
+        asked = (n for n in self.asked if self.suppositions.knowledge.facts[n].ask != "never")
+        near = [other for other in asked if other != name and not fed.isdisjoint(self._fed[other])]
         places = range(len(self.values[name]))
         for context in contexts:
             base = self.findings(context)

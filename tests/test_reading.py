@@ -246,7 +246,7 @@ def test_a_drug_known_by_its_name_only_asks_and_never_decides() -> None:
 
 def test_lesions_are_counted_from_tumour_sizes_as_at_least_so_many() -> None:
     segment = {"bodySite": {"coding": [{"system": SNOMED, "code": "277959000"}]}}
-    sizes = [observation("21889-1", LOINC, **quantity(n, "mm"), **segment) | {"id": f"s{n}"} for n in (12, 31, 45)]
+    sizes = [observation("21889-1", LOINC, **quantity(n, "mm")) | segment | {"id": f"s{n}"} for n in (12, 31, 45)]
     found = facts(*sizes)
     assert str(found["lesion_count"].value) == "≥ 3"
     assert str(found["largest_lesion"].value) == "4.5"

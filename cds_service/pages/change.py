@@ -14,7 +14,7 @@ from cds_service.cards.board import Board
 from cds_service.errors import Fault
 from cds_service.facts import Facts
 from cds_service.knowledge.model import RANK, FactDefinition
-from cds_service.pages.trace import found_words, reading_of
+from cds_service.pages.said import found_words, reading_of
 from cds_service.picture import Amount, Observed, Value, When, plain
 
 CHANGEABLE = {
@@ -47,7 +47,8 @@ class Control:
     """The value of the chart as the control would send it; empty where it has none that is usable."""
     shown: str
     says: str
-    """What the chart says, with date and reference, or why it says nothing."""
+    """What the chart says, or why it says nothing; the reference stands in the trace."""
+    on: str
     fault: str = ""
 
 
@@ -70,6 +71,7 @@ def _control(facts: Facts, name: str, supposed: str | None, fault: Fault | None)
         chart=chart,
         shown=chart if supposed is None else supposed,
         says=_says(facts, name),
+        on=str(facts[name].on or "undated") if facts[name].known else "",
         fault=f"Allowed: {fault.allowed}." if fault else "",
     )
 
@@ -82,12 +84,9 @@ def chart_value(facts: Facts, name: str) -> str:
 
 
 def _says(facts: Facts, name: str) -> str:
-    """The value of the chart with its date, or why there is none; the reference stands in the trace."""
     fact = facts[name]
     said = found_words(facts.knowledge, name, fact)
-    if fact.known:
-        said += f", {fact.on or 'undated'}"
-    elif fact.seen:
+    if not fact.known and fact.seen:
         said += ": " + "; ".join(f"{seen.value}, {seen.on}" for seen in (reading_of(facts.knowledge, r) for r in fact.seen[:2]))
     beside = BESIDE.get(name)
     if beside and facts[beside].known and facts[beside].value != fact.value:

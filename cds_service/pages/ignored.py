@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cds_service.cards import wording
+from cds_service.knowledge.model import FactDefinition
 from cds_service.pages.evaluate import Evaluation
 from cds_service.pages.given import Given
+from cds_service.picture import Observed
 from cds_service.settling import stale_or_conflicting
 
 MOST = 4
@@ -47,8 +49,7 @@ def ignored(given: Given, evaluation: Evaluation) -> list[Ignored]:
             if fact.known and "conflict" in fact.note
         ]
         older = [
-            f"{board.knowledge.facts[name].says}: {'; '.join(wording.reading(board.knowledge.facts[name], r) for r in rest[:MOST])}"
-            f"{f'; and {len(rest) - MOST} more' if len(rest) > MOST else ''}"
+            _superseded(board.knowledge.facts[name], rest)
             for name, fact in board.facts.leaves.items()
             if fact.known and (rest := [reading for reading in fact.history if reading not in fact.seen])
         ]
@@ -69,6 +70,12 @@ def ignored(given: Given, evaluation: Evaluation) -> list[Ignored]:
         )
     )
     return [group for group in groups if group.lines]
+
+
+def _superseded(definition: FactDefinition, readings: list[Observed]) -> str:
+    named = "; ".join(wording.reading(definition, reading) for reading in readings[:MOST])
+    more = f"; and {len(readings) - MOST} more" if len(readings) > MOST else ""
+    return f"{definition.says}: {named}{more}"
 
 
 def gate_lines(evaluation: Evaluation) -> list[str]:

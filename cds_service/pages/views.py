@@ -21,7 +21,8 @@ from cds_service.pages.fixtures import fixtures
 from cds_service.pages.given import Given, from_fixture, from_text, mark_of
 from cds_service.pages.ignored import gate_lines, ignored
 from cds_service.pages.markup import html_of
-from cds_service.pages.trace import reading_of, statements_of, trace
+from cds_service.pages.said import reading_of
+from cds_service.pages.trace import statements_of, trace
 from cds_service.picture import Observed
 
 POLICY = (

@@ -1,0 +1,132 @@
+"""The house is as ARCHITECTURE.md draws it: imports run downwards only, and what touches the world stays at the edge."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "cds_service"
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
+
+FACTS = {"facts", "knowledge", "picture"}
+BELOW: dict[str, set[str]] = {
+    "errors": set(),
+    "settings": set(),
+    "picture": set(),
+    "knowledge": {"picture", "errors"},
+    "facts": FACTS - {"facts"},
+    "settling": FACTS,
+    "derived": FACTS,
+    "staging": FACTS,
+    "judgement": FACTS,
+    "open_facts": FACTS,
+    "missing": {*FACTS, "judgement", "open_facts"},
+    "assessment": {*FACTS, "judgement", "missing"},
+    "fhir": {"knowledge", "picture"},
+    "cards": {*FACTS, "assessment", "judgement", "settling", "staging"},
+    "rulebook": {"knowledge", "picture"},
+    "files": {"errors", "fhir"},
+    "hooks": {*FACTS, "assessment", "cards", "derived", "errors", "fhir", "settling", "staging"},
+    "app": {"errors", "hooks", "knowledge", "pages", "settings"},
+}
+"""Part of the package → the parts below it that it may import. Siblings that are not listed do not know each other."""
+EDGE = {"__main__", "__init__", "pages"}
+"""May import anything of ours, and nothing of ours but app imports them."""
+
+
+def part_of(module: str) -> str:
+    return (module.split(".") + ["__init__"])[1]
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every imported name, whole: `from a import b` as a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def ours(module: str) -> set[str]:
+    """Modules of ours that a module imports."""
+    names = {name for name in imported(TREES[module]) if name.startswith("cds_service.")}
+    return {name if name in MODULES else name.rsplit(".", 1)[0] for name in names}
+
+
+def importers(library: str) -> set[str]:
+    return {part_of(module) for module, tree in TREES.items() if library in {name.split(".")[0] for name in imported(tree)}}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_downwards_only(module: str) -> None:
+    part = part_of(module)
+    if part in EDGE:
+        return
+    assert part in BELOW, f"{part} is new: say in BELOW what it may import"
+    upwards = {name for name in ours(module) if part_of(name) not in BELOW[part] | {part}}
+    assert not upwards, f"{module} imports {upwards}"
+
+
+def test_no_module_imports_itself_in_a_ring() -> None:
+    TopologicalSorter({module: ours(module) - {module} for module in MODULES}).prepare()
+
+
+def test_the_layers_hold_no_permission_that_nobody_needs() -> None:
+    used: dict[str, set[str]] = {part: set() for part in BELOW}
+    for module in MODULES:
+        if part_of(module) in BELOW:
+            used[part_of(module)] |= {part_of(name) for name in ours(module)} - {part_of(module)}
+    assert {part: BELOW[part] - names for part, names in used.items() if BELOW[part] - names} == {}
+
+
+def test_flask_is_met_only_in_app_and_pages() -> None:
+    assert importers("flask") <= {"app", "pages"}
+    assert importers("werkzeug") <= {"app", "pages"}
+
+
+def test_no_part_opens_a_connection_of_its_own() -> None:
+    for library in ("requests", "urllib3", "httpx", "socket", "http", "aiohttp", "subprocess"):
+        assert importers(library) == set(), library
+    assert not [name for tree in TREES.values() for name in imported(tree) if name.startswith("urllib.request")]
+
+
+def test_only_settings_reads_the_environment() -> None:
+    assert importers("os") <= {"settings"}
+
+
+def test_only_app_looks_at_the_clock() -> None:
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in {"today", "now", "utcnow"} and isinstance(node.value, ast.Name):
+                assert node.value.id not in {"date", "datetime"} or part_of(module) == "app", f"{module}:{node.lineno}"
+
+
+def test_no_code_of_the_knowledge_is_evaluated() -> None:
+    for module, tree in TREES.items():
+        called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        assert not called & {"eval", "exec", "compile", "__import__"}, module
+
+
+def test_no_module_is_a_drawer_for_anything() -> None:
+    names = {part for path in MODULES.values() for part in (*path.relative_to(PACKAGE).parts[:-1], path.stem)}
+    assert not names & {"utils", "util", "helpers", "common", "models", "misc", "base"}
+
+
+def test_every_module_says_in_its_first_line_what_it_is_for() -> None:
+    assert [name for name, tree in TREES.items() if not ast.get_docstring(tree)] == []
+
+
+def test_no_module_of_ours_is_without_a_place_in_the_tree() -> None:
+    assert Path(PACKAGE / "app.py") in MODULES.values()
+    assert {part_of(module) for module in MODULES} <= set(BELOW) | EDGE
