@@ -266,3 +266,16 @@ def test_a_fhir_date_is_a_day_a_month_a_year_or_an_instant() -> None:
     assert dates.parse("2026-10-20T08:00:00Z").instant is not None
     with pytest.raises(ValueError, match="not a FHIR date"):
         dates.parse("20.10.2026")
+
+
+def test_a_new_liver_metastasis_after_a_resection_that_cleared_the_old_ones_is_a_recurrence() -> None:
+    resection = {"resourceType": "Procedure", "id": "op", "status": "completed", "subject": MINE,
+                 "performedDateTime": "2024-03-01", "code": {"coding": [{"system": SNOMED, "code": "71273005"}]}}  # fmt: skip
+    before = condition("C78.7", onsetDateTime="2023-12-01") | {
+        "id": "old",
+        "clinicalStatus": {"coding": [{"code": "resolved"}]},
+    }
+    now = condition("C78.7", onsetDateTime="2026-08-01")
+    assert fact("recurrence", NEN, resection, before, now).is_(True)
+    assert fact("recurrence", NEN, resection, now).unknown
+    assert fact("recurrence", NEN, now).is_(False)

@@ -58,7 +58,7 @@ def test_vignette(vignette: Vignette) -> None:
     asks = {"missing", "missing_has", "best"} & set(table)  # the search for deciding facts is slow: only where it is asked
     of_interest = {name for key in asks for name in table[key]}
     found = {
-        name: assessment_of(modality) if name in of_interest else without_search(modality)
+        name: assessment_of(modality if name in of_interest else without_search(modality))
         for name, modality in assessed.items()
     }
     for name, verdict in table.get("expect", {}).items():

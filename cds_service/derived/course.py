@@ -18,12 +18,14 @@ def transplanted(facts: Facts) -> Fact:
 
 
 def recurrence(facts: Facts) -> Fact:
-    """As assessed; else denied only when a complete, readable list of procedures holds no liver resection."""
+    """As assessed; else by a new liver metastasis after a resection that had cleared the earlier ones; denied only when
+    a complete, readable list of procedures holds no liver resection."""
     assessed, resection = facts["recurrence_after_resection"], facts["liver_resection"]
-    if assessed.known:
+    later = facts["new_liver_metastasis"]
+    if not assessed.silent:
         return assessed
-    if assessed.unknown:
-        return assessed
+    if resection.known and later.known and any(newer(later.on, reading.on) for reading in resection.seen):
+        return known(True, resection, later, note="a new liver metastasis after earlier ones were cleared")
     if resection.known:
         return unknown("liver resected before: is this a recurrence?", resection)
     return known(False) if resection.silent else unknown(resection.why, resection)

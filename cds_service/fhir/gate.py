@@ -46,6 +46,8 @@ class Neoplasms:
     """Every coding of a tumour that is neuroendocrine, with the reference and date of its resource."""
     liver: list[Observed] = field(default_factory=list)
     liver_unconfirmed: list[Observed] = field(default_factory=list)
+    liver_before: list[Observed] = field(default_factory=list)
+    """Liver metastases of the past: resolved, in remission, inactive."""
     both: list[Observed] = field(default_factory=list)
     """Codes that say neuroendocrine and liver metastasis at once."""
     weak: list[Observed] = field(default_factory=list)
@@ -102,6 +104,8 @@ def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
             found.weak.append(seen)
         elif not history and not unconfirmed and _other_malignancy(everything, meanings, condition):
             waiting.append((seen, condition, everything))
+        if history and not unconfirmed and _liver_metastasis(meanings, condition, knowledge):
+            found.liver_before.append(seen)
         if not history and _liver_metastasis(meanings, condition, knowledge):
             (found.liver_unconfirmed if unconfirmed else found.liver).append(seen)
             if nen and not unconfirmed and any(m.concept in METASTASIS - {"cond.liver_mets"} for m in meanings):

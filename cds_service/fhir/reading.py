@@ -167,6 +167,9 @@ class Reader:
             )
             if poor:
                 found["differentiation"].valid.append(Observed("poor", on, where, text, "coded"))
+        new = [reading for reading in tumours.liver if reading.on and reading.seen_in.startswith("Condition/")]
+        if tumours.liver_before and new:
+            found["new_liver_metastasis"].valid.append(max(new, key=lambda r: r.on.latest if r.on else date.min))
         for name, seen in (("nen_diagnosis", tumours.nen), ("liver_metastases_diagnosis", tumours.liver)):
             dated = [reading for reading in seen if reading.on]
             if dated:
