@@ -25,8 +25,8 @@ CASES = {"resectable": "NLM", "almost-nothing-known": "NLM, nothing known", "col
 SIZES = (0, 300, 3000)
 URL = "/cds-services/nlm-patient-view"
 CHECKED = (
-    "checked: envelope by JSON Schema, read fields by type, status, dates, units, codes, card invariants; "
-    "not yet: the deciding resources by fhir.resources"
+    "checked: envelope by JSON Schema, read fields by type, status, dates, units, codes, card invariants, "
+    "the deciding resources by fhir.resources"
 )
 
 

@@ -47,6 +47,13 @@ class Assessed:
     def contraindications(self) -> tuple[Finding, ...]:
         return self.opinion.findings if self.verdict is Verdict.CONTRAINDICATED else ()
 
+    def references(self) -> tuple[str, ...]:
+        """The resources that decided, or that a caution rests on."""
+        findings = [*self.opinion.findings, *self.cautions]
+        for part in self.opinion.indications:
+            findings += part.requirements if part.met else ()
+        return tuple(dict.fromkeys(r.seen_in for finding in findings for fact in finding.facts for r in fact.seen))
+
     def statements(self) -> tuple[str, ...]:
         """Every statement relied on: of what decided, of the cautions met, and those that always stand beside it."""
         names: list[str] = []

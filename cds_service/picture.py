@@ -181,6 +181,8 @@ class ClinicalPicture:
     ordered_tests: frozenset[str] = frozenset()
     """LOINC codes of tests with an active order."""
     patient_id: str = ""
+    sources: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Reference → the resource as sent."""
     not_consulted: tuple[str, ...] = ()
     """Prefetch keys that were not answered completely, with the reason."""
 

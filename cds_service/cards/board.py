@@ -12,7 +12,7 @@ from cds_service.cards.card import EXTENSION, Card
 from cds_service.facts import Facts, leaves_of
 from cds_service.judgement import Finding
 from cds_service.knowledge.model import EDITIONS, RANK, Knowledge, Verdict
-from cds_service.picture import ClinicalPicture
+from cds_service.picture import ClinicalPicture, Unreadable
 from cds_service.staging import Part
 
 
@@ -24,6 +24,8 @@ class Board:
     facts: Facts
     stage: Mapping[str, Part]
     assessed: Mapping[str, Assessed]
+    invalid: tuple[Unreadable, ...] = ()
+    """Resources that decided and are not valid FHIR R4."""
 
     @property
     def knowledge(self) -> Knowledge:

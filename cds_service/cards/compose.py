@@ -305,6 +305,7 @@ def _quality_lines(board: Board) -> list[str]:
             f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in board.picture.unreadable[:5]
         ]
         lines += [f"not consulted: {wording.safe(name)}" for name in board.picture.not_consulted]
+    lines += [f"{wording.safe(item.seen_in)} decided and is {wording.safe(item.why)}" for item in board.invalid]
     return lines
 
 

@@ -81,6 +81,7 @@ class Chart:
     studies: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
     """Reports and imaging studies: that they exist, and when. Their text is not read."""
     medications: dict[str, Medication] = field(default_factory=dict)
+    sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     unreadable: list[tuple[str, Unreadable]] = field(default_factory=list)
     """(resource type, what and why)"""
     left_out: Counter[str] = field(default_factory=Counter)
@@ -122,6 +123,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
                 chart.left_out["type not read" if kind.resourceType else "no resourceType"] += 1
                 continue
             decoded.append((where, decoder.decode(raw)))
+            chart.sources[where] = raw
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             broken = where.split("/")[0]
             chart.unreadable.append((broken, Unreadable(None, where, _why(error))))

@@ -88,6 +88,7 @@ class Reader:
             ordered=ordered,
             ordered_tests=tests,
             patient_id=chart.patient_id or "",
+            sources=chart.sources,
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
             gate=judge_gate(tumours, sum(name == "Condition" for name, _ in chart.unreadable)),
             unreadable=tuple(what for _, what in chart.unreadable),

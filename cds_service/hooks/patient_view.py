@@ -15,6 +15,7 @@ from cds_service.derived import CALCULATIONS
 from cds_service.errors import Fault, PreconditionFailed
 from cds_service.fhir.chart import Chart, read_chart
 from cds_service.fhir.reading import Reader
+from cds_service.fhir.validation import faults
 from cds_service.hooks.prefetch import Prefetched, State, read_prefetch
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
@@ -101,7 +102,10 @@ def cards_of(picture: ClinicalPicture, today: date) -> list[Card]:
             return [possible_nlm(picture, known)]
         case Nlm.YES:
             facts = settle(picture, known, today, CALCULATIONS)
-            return compose(Board(picture, facts, stage(facts), assess(facts)))
+            assessed = assess(facts)
+            deciding = (reference for modality in assessed.values() for reference in modality.references())
+            invalid = tuple(faults(deciding, picture.sources))
+            return compose(Board(picture, facts, stage(facts), assessed, invalid))
 
 
 def identify_and_check(cards: list[Card], instance: str) -> list[Card]:

@@ -1,0 +1,41 @@
+"""The few resources that decided, held against strict R4 by `fhir.resources`. A fault is told, and silences nothing:
+what we read of a resource was checked on its own, and a contraindication must not vanish over a trailing space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+
+from pydantic import ValidationError
+
+from cds_service.picture import Unreadable
+
+TYPES = (
+    "Patient",
+    "Condition",
+    "Procedure",
+    "MedicationRequest",
+    "MedicationStatement",
+    "Observation",
+    "ServiceRequest",
+    "DiagnosticReport",
+    "ImagingStudy",
+)
+MODELS = {name: getattr(import_module(f"fhir.resources.R4B.{name.lower()}"), name) for name in TYPES}
+"""R4B: fhir.resources has no R4 package, and its default is R5. Imported at start, so that no request waits for it."""
+
+
+def faults(references: Iterable[str], sources: Mapping[str, bytes]) -> list[Unreadable]:
+    """For each resource that is not valid R4: its reference, and the path and kind of its first fault, never a value."""
+    found: list[Unreadable] = []
+    for reference in dict.fromkeys(references):
+        model, raw = MODELS.get(reference.split("/")[0]), sources.get(reference)
+        if model is None or raw is None:
+            continue
+        try:
+            model.model_validate_json(raw)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            path = ".".join(str(step) for step in first["loc"])
+            found.append(Unreadable(None, reference, f"not valid R4 at {path or 'the resource'} ({first['type']})"))
+    return found
