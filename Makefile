@@ -8,7 +8,6 @@ run: $(VENV)/.run          ## set up and start the service on http://127.0.0.1:8
 
 test: $(VENV)/.test        ## set up and run every test that needs Python alone
 	$(VENV)/bin/python -m pytest
-	@echo "Nothing was left out for want of a system package."
 
 check: $(VENV)/.test       ## style, types
 	$(VENV)/bin/ruff check .

@@ -71,7 +71,11 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
     @app.before_request
     def start() -> Response | None:
         g.started = time.perf_counter()
-        return Response(status=204) if request.method == "OPTIONS" and "Origin" in request.headers else None
+        if request.method != "OPTIONS" or "Origin" not in request.headers:
+            return None
+        preflight = Response(status=204)
+        del preflight.headers["Content-Type"]
+        return preflight
 
     @app.after_request
     def finish(response: Response) -> Response:

@@ -29,14 +29,14 @@ BELOW: dict[str, set[str]] = {
     "derived": FACTS,
     "staging": FACTS,
     "judgement": FACTS,
-    "open_facts": FACTS,
+    "open_facts": {*FACTS, "judgement"},
     "missing": {*FACTS, "judgement", "open_facts"},
-    "assessment": {*FACTS, "judgement", "missing"},
+    "assessment": {"facts", "judgement", "knowledge", "missing"},
     "fhir": {"knowledge", "picture"},
     "cards": {*FACTS, "assessment", "judgement", "settling", "staging"},
     "rulebook": {"knowledge", "picture"},
     "files": {"errors", "fhir"},
-    "hooks": {*FACTS, "assessment", "cards", "derived", "errors", "fhir", "settling", "staging"},
+    "hooks": {"knowledge", "picture", "assessment", "cards", "derived", "errors", "fhir", "settling", "staging"},
     "app": {"errors", "hooks", "knowledge", "pages", "settings"},
 }
 """Part of the package → the parts below it that it may import. Siblings that are not listed do not know each other."""
@@ -45,7 +45,7 @@ EDGE = {"__main__", "__init__", "pages"}
 
 
 def part_of(module: str) -> str:
-    return (module.split(".") + ["__init__"])[1]
+    return [*module.split("."), "__init__"][1]
 
 
 def imported(tree: ast.AST) -> Iterator[str]:

@@ -153,8 +153,19 @@ def test_the_extension_of_every_card_fits_the_given_schema(client: FlaskClient, 
 
 def test_the_schemas_of_answers_are_closed() -> None:
     """An answer with a field that nobody documented fails every test that sees it."""
-    for name in ("Discovery", "Service", "CDSResponse", "Card", "Source", "Coding", "Link", "Suggestion", "Action", "Health",
-                 "OperationOutcome"):
+    for name in (
+        "Discovery",
+        "Service",
+        "CDSResponse",
+        "Card",
+        "Source",
+        "Coding",
+        "Link",
+        "Suggestion",
+        "Action",
+        "Health",
+        "OperationOutcome",
+    ):
         assert contract()["components"]["schemas"][name]["additionalProperties"] is False, name
     request = contract()["components"]["schemas"]["HookRequest"]
     assert "additionalProperties" not in request

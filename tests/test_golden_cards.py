@@ -47,9 +47,7 @@ def pretty(body: Any) -> str:
 
 
 @pytest.mark.parametrize("fixture", FIXTURES)
-def test_the_answer_is_the_golden_one(
-    client: FlaskClient, clock: Clock, fixture: str, request: pytest.FixtureRequest
-) -> None:
+def test_the_answer_is_the_golden_one(client: FlaskClient, clock: Clock, fixture: str, request: pytest.FixtureRequest) -> None:
     file = folder_of(fixture) / "cards.json"
     now = pretty(answered(client, clock, fixture))
     if request.config.getoption("--update-golden"):
@@ -57,7 +55,9 @@ def test_the_answer_is_the_golden_one(
     assert file.is_file(), f"{file} is not there: pytest --update-golden writes it"
     golden = file.read_text("utf-8")
     changes = difflib.unified_diff(golden.splitlines(), now.splitlines(), "golden", "now", lineterm="", n=1)
-    assert now == golden, "the cards have changed; if they should, pytest --update-golden and read the diff:\n" + "\n".join(changes)
+    assert now == golden, "the cards have changed; if they should, pytest --update-golden and read the diff:\n" + "\n".join(
+        changes
+    )
 
 
 @pytest.mark.parametrize("fixture", FIXTURES)

@@ -294,7 +294,12 @@ def test_a_token_beside_the_prefetch_changes_nothing(client: FlaskClient, clock:
 
 
 def test_hook_instances_of_any_uuid_version_and_case_are_read(client: FlaskClient) -> None:
-    for instance in (INSTANCE, INSTANCE.upper(), "00000000-0000-0000-0000-000000000000", "018f4e5c-7a3b-7c3d-8e9f-0a1b2c3d4e5f"):
+    for instance in (
+        INSTANCE,
+        INSTANCE.upper(),
+        "00000000-0000-0000-0000-000000000000",
+        "018f4e5c-7a3b-7c3d-8e9f-0a1b2c3d4e5f",
+    ):
         answer = client.post(SERVICE, json=bare_request(hookInstance=instance, prefetch={"conditions": None}))
         assert answer.status_code == 200
 
@@ -452,7 +457,9 @@ def test_a_preflight_of_an_allowed_origin_is_answered_for_that_origin_only(clien
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", f"{ORIGIN}.evil.example", ORIGIN.replace("https", "http"), "null", ""])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", f"{ORIGIN}.evil.example", ORIGIN.replace("https", "http"), "null", ""]
+)
 def test_another_origin_gets_no_cors_header(client: FlaskClient, origin: str) -> None:
     for answer in (
         preflight(client, SERVICE, origin),

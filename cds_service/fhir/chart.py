@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -39,9 +40,19 @@ UNCONFIRMED = frozenset({"provisional", "differential", "unconfirmed"})
 HISTORY = frozenset({"inactive", "resolved", "remission"})
 
 
-class Kind(msgspec.Struct, frozen=True):
-    resourceType: str | None = None
-    id: str | None = None
+class Kind(msgspec.Struct):
+    resourceType: Any = None
+    id: Any = None
+
+    @property
+    def name(self) -> str:
+        return self.resourceType if isinstance(self.resourceType, str) else ""
+
+    @property
+    def reference(self) -> str:
+        """ "Condition/7": an id that is a number (not R4, but sent) is read as its digits."""
+        known = isinstance(self.id, (str, int)) and not isinstance(self.id, bool)
+        return f"{self.name or 'resource'}/{self.id if known else '?'}"
 
 
 KIND = msgspec.json.Decoder(Kind)
@@ -49,14 +60,14 @@ DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ.items()}
 
 
 class ObservationHead(Struct):
-    id: str | None = None
+    id: Any = None
     status: str | None = None
     code: CodeableConcept | None = None
     subject: Reference | None = None
 
 
 class ConditionHead(Struct):
-    id: str | None = None
+    id: Any = None
     code: CodeableConcept | None = None
     subject: Reference | None = None
 
@@ -115,12 +126,11 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
         where = f"entry {place + 1}"
         try:
             kind = entry.kind or KIND.decode(raw)
-            decoder = DECODERS.get(kind.resourceType or "")
-            where = f"{kind.resourceType or 'resource'}/{kind.id or '?'}"
+            decoder, where = DECODERS.get(kind.name), kind.reference
             if entry.full_url and kind.id:
                 names[entry.full_url] = where
             if decoder is None:
-                chart.left_out["type not read" if kind.resourceType else "no resourceType"] += 1
+                chart.left_out["type not read" if kind.name else "no resourceType"] += 1
                 continue
             decoded.append((where, decoder.decode(raw)))
             chart.sources[where] = raw
@@ -162,7 +172,7 @@ def _only_patient(decoded: Iterable[tuple[str, Struct]]) -> str | None:
     resources = list(decoded)
     for _, resource in resources:
         if isinstance(resource, Patient):
-            return resource.id
+            return str(resource.id) if resource.id is not None else None
     subjects = {(_id(getattr(resource, "subject", None), {}) or ("", ""))[1] for _, resource in resources} - {""}
     return subjects.pop() if len(subjects) == 1 else None
 
@@ -171,6 +181,8 @@ def _id(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] |
     """(type, id) of a relative, absolute, versioned or urn reference."""
     text = (reference.reference or "") if reference else ""
     text = names.get(text, text).split("/_history/")[0]
+    if "?" in text:
+        return None  # a conditional reference names nobody
     parts = text.rstrip("/").split("/")
     if len(parts) >= 2:
         return parts[-2], parts[-1]
@@ -182,7 +194,7 @@ def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) 
         chart.medications[where] = resource
         return
     if isinstance(resource, Patient):
-        if resource.id == chart.patient_id:
+        if str(resource.id) == chart.patient_id:
             chart.patient = resource
         else:
             chart.left_out["other patient"] += 1
@@ -278,25 +290,3 @@ def date_of(*texts: str | None) -> When | None:
             except ValueError:
                 continue
     return None
-
-
-def read_medication(chart: Chart) -> Iterable[tuple[str, CodeableConcept | None, When | None, bool]]:
-    """Every drug given or taken: its reference, its concept, its first date, whether it is active now."""
-    for where, request in chart.medication_requests:
-        concept = _medicine(chart, request.medication_codeable_concept, request.medication_reference)
-        yield where, concept, date_of(request.authored_on), request.status == "active"
-    for where, statement in chart.medication_statements:
-        concept = _medicine(chart, statement.medication_codeable_concept, statement.medication_reference)
-        period = statement.effective_period
-        on = date_of(statement.effective_date_time, period.start if period else None, statement.date_asserted)
-        yield where, concept, on, statement.status == "active"
-
-
-def _medicine(chart: Chart, concept: CodeableConcept | None, reference: Reference | None) -> CodeableConcept | None:
-    """The concept itself, or that of the Medication referred to; else what the reference displays, as text."""
-    if concept is not None or reference is None:
-        return concept
-    name = "/".join((reference.reference or "").split("/")[-2:])
-    if (medication := chart.medications.get(name)) is not None:
-        return medication.code
-    return CodeableConcept(text=reference.display)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import Decimal
 
-from cds_service.fhir.chart import Chart, date_of, is_history, is_unconfirmed, read_medication
+from cds_service.fhir.chart import Chart, date_of, is_history, is_unconfirmed
 from cds_service.fhir.gate import (
     Neoplasms,
     codings,
@@ -17,12 +16,14 @@ from cds_service.fhir.gate import (
     neoplasms,
     text_of,
 )
+from cds_service.fhir.medication import read_medication
+from cds_service.fhir.person import orders, person
 from cds_service.fhir.resources import CodeableConcept, Component, Condition, Observation
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
 from cds_service.fhir.values import coded, has_value, largest_of_each_day, value_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding
-from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When
+from cds_service.picture import ClinicalPicture, Observed, Readings, Unreadable, When
 
 CLOCK_SKEW = timedelta(days=1)
 """A result from a time zone ahead of ours may bear tomorrow's date; anything later is a mistake."""
@@ -65,7 +66,8 @@ class Reader:
         found: dict[str, _Found] = {name: _Found() for name in self.knowledge.facts}
         chart.observations = [pair for pair in chart.observations if self._speaks(pair[1])]
         tumours = neoplasms(chart, self.knowledge)
-        self._patient(chart, today, found)
+        for name, reading in person(chart, today):
+            found[name].valid.append(reading)
         self._tumour(tumours, found)
         for where, observation in chart.observations:
             self._observation(where, observation, today, found)
@@ -83,7 +85,7 @@ class Reader:
             if any(self.knowledge.terminology.value("cardiac_assessment", c) for c in codings(self.knowledge, concept)):
                 done = Observed(True, on, where, text_of(concept), "echocardiography")
                 found["cardiac_assessment"].valid.append(done)
-        ordered, tests = self._orders(chart)
+        ordered, tests = orders(chart, self.knowledge)
         return ClinicalPicture(
             ordered=ordered,
             ordered_tests=tests,
@@ -95,19 +97,6 @@ class Reader:
             left_out=dict(chart.left_out),
             not_consulted=chart.not_consulted,
         )
-
-    def _orders(self, chart: Chart) -> tuple[dict[str, Observed], frozenset[str]]:
-        """Active orders and scheduled procedures: the modalities they mean, and the tests already asked for."""
-        ordered: dict[str, Observed] = {}
-        tests: set[str] = set()
-        for where, concept, on in chart.orders:
-            for coding in codings(self.knowledge, concept):
-                tests |= {coding.code} if coding.system == "loinc" else set()
-                concepts = {meaning.concept for meaning in self.knowledge.terminology.meanings(coding)}
-                for modality in self.knowledge.modalities:
-                    if concepts & set(modality.ordered_by):
-                        ordered.setdefault(modality.id, Observed(True, on, where, text_of(concept)))
-        return ordered, frozenset(tests)
 
     def _readings(self, definition: FactDefinition, part: _Found, chart: Chart) -> Readings:
         if definition.id == "largest_lesion":
@@ -141,19 +130,6 @@ class Reader:
         count = sum(not any(c.system in systems for c in codings(self.knowledge, concept)) for concept in concepts)
         if count:
             yield Observed(True, None, definition.source, "", f"{count} entries could not be read")
-
-    def _patient(self, chart: Chart, today: date, found: dict[str, _Found]) -> None:
-        person = chart.patient
-        if person is None:
-            return
-        where = f"Patient/{person.id}"
-        born = date_of(person.birth_date)
-        if born and born.latest <= today:
-            oldest, youngest = _years(born.earliest, today), _years(born.latest, today)
-            value = Amount(Decimal(youngest), Decimal(oldest))
-            found["age"].valid.append(Observed(value, When.day(today), where, f"born {born}"))
-        if person.gender in {"female", "male"}:
-            found["sex"].valid.append(Observed(person.gender, When.day(today), where, person.gender))
 
     def _tumour(self, tumours: Neoplasms, found: dict[str, _Found]) -> None:
         """Primary site, syndrome and differentiation as the tumour's own codes tell them; first dates of both halves."""
@@ -294,7 +270,3 @@ class Reader:
                 for definition in definitions:
                     if active or not definition.active:
                         found[definition.id].asking.append(Observed(True, on, where, text, "by name, not by code"))
-
-
-def _years(born: date, today: date) -> int:
-    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -46,13 +47,13 @@ class Extension(Struct):
 
 
 class Patient(Struct):
-    id: str | None = None
+    id: Any = None
     birth_date: str | None = None
     gender: str | None = None
 
 
 class Condition(Struct):
-    id: str | None = None
+    id: Any = None
     clinical_status: CodeableConcept | None = None
     verification_status: CodeableConcept | None = None
     code: CodeableConcept | None = None
@@ -66,7 +67,7 @@ class Condition(Struct):
 
 
 class Procedure(Struct):
-    id: str | None = None
+    id: Any = None
     status: str | None = None
     code: CodeableConcept | None = None
     body_site: list[CodeableConcept] | None = None
@@ -76,7 +77,7 @@ class Procedure(Struct):
 
 
 class MedicationRequest(Struct):
-    id: str | None = None
+    id: Any = None
     status: str | None = None
     intent: str | None = None
     do_not_perform: bool | None = None
@@ -87,7 +88,7 @@ class MedicationRequest(Struct):
 
 
 class MedicationStatement(Struct):
-    id: str | None = None
+    id: Any = None
     status: str | None = None
     medication_codeable_concept: CodeableConcept | None = None
     medication_reference: Reference | None = None
@@ -98,7 +99,7 @@ class MedicationStatement(Struct):
 
 
 class ServiceRequest(Struct):
-    id: str | None = None
+    id: Any = None
     status: str | None = None
     intent: str | None = None
     do_not_perform: bool | None = None
@@ -108,7 +109,7 @@ class ServiceRequest(Struct):
 
 
 class DiagnosticReport(Struct):
-    id: str | None = None
+    id: Any = None
     status: str | None = None
     code: CodeableConcept | None = None
     effective_date_time: str | None = None
@@ -118,7 +119,7 @@ class DiagnosticReport(Struct):
 
 
 class ImagingStudy(Struct):
-    id: str | None = None
+    id: Any = None
     status: str | None = None
     procedure_code: list[CodeableConcept] | None = None
     started: str | None = None
@@ -126,7 +127,7 @@ class ImagingStudy(Struct):
 
 
 class Medication(Struct):
-    id: str | None = None
+    id: Any = None
     code: CodeableConcept | None = None
 
 
@@ -141,7 +142,7 @@ class Component(Struct):
 
 
 class Observation(Struct):
-    id: str | None = None
+    id: Any = None
     status: str | None = None
     code: CodeableConcept | None = None
     subject: Reference | None = None

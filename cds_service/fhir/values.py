@@ -39,6 +39,7 @@ def value_of(knowledge: Knowledge, definition: FactDefinition, part: Observation
 def _number(definition: FactDefinition, part: Observation | Component) -> tuple[Value, str]:
     quantity = part.value_quantity
     if quantity is not None and quantity.value is not None:
+        _plausible(quantity.value)
         value = units.convert(quantity.value, _unit(quantity), definition.units)
         amount = Amount.compared((quantity.comparator or "").strip(), value)
         text = f"{quantity.comparator or ''}{quantity.value} {quantity.unit or quantity.code or ''}".strip()
@@ -47,7 +48,7 @@ def _number(definition: FactDefinition, part: Observation | Component) -> tuple[
         amount, text = Amount.exactly(value), str(part.value_integer)
     elif part.value_string is not None and definition.units.get("1") == 1:
         try:
-            value = Decimal(part.value_string.strip())
+            value = _plausible(Decimal(part.value_string.strip()))
         except InvalidOperation:
             raise ValueError("valueString is not a number") from None
         amount, text = Amount.exactly(value), part.value_string.strip()
@@ -56,6 +57,16 @@ def _number(definition: FactDefinition, part: Observation | Component) -> tuple[
     if not value.is_finite() or (definition.range and not definition.range[0] <= value <= definition.range[1]):
         raise ValueError("number outside what the fact can be")
     return amount, text
+
+
+LARGEST_EXPONENT = 15
+
+
+def _plausible(value: Decimal) -> Decimal:
+    """Raises ValueError on a number no laboratory sends: its exponent alone could keep a worker busy for minutes."""
+    if not value.is_finite() or abs(value.adjusted()) > LARGEST_EXPONENT or len(value.as_tuple().digits) > 2 * LARGEST_EXPONENT:
+        raise ValueError("number outside what the fact can be")
+    return value
 
 
 def _unit(quantity: Quantity) -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from typing import Protocol, TypeVar
 
 from cds_service import knowledge
 from cds_service.assessment import assess
@@ -23,6 +25,7 @@ from cds_service.picture import ClinicalPicture, Nlm
 from cds_service.settling import settle
 from cds_service.staging import stage
 
+T = TypeVar("T")
 SERVICE = "nlm-patient-view"
 PATIENT = "patient={{context.patientId}}"
 REQUIRED = ("conditions",)
@@ -68,6 +71,13 @@ class Answer:
 
 def answer(request: HookRequest, today: date) -> Answer:
     """Raises PreconditionFailed when the conditions could not be had and nothing else shows the disease."""
+    picture = picture_of(request, today)
+    cards = identify_and_check(cards_of(picture, today), request.instance, request.patient_id)
+    return Answer(cards, len(picture.unreadable))
+
+
+def picture_of(request: HookRequest, today: date) -> ClinicalPicture:
+    """What the request holds of its patient. Raises PreconditionFailed as `answer` does."""
     sent = read_prefetch(request.prefetch, PREFETCH)
     chart = read_chart(sent.entries, request.patient_id)
     chart.complete = sent.complete
@@ -77,7 +87,7 @@ def answer(request: HookRequest, today: date) -> Answer:
     picture = reader().read(chart, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
         raise PreconditionFailed("required data could not be had", _not_had(sent))
-    return Answer(identify_and_check(cards_of(picture, today), request.instance), len(picture.unreadable))
+    return picture
 
 
 def _not_had(sent: Prefetched) -> list[Fault]:
@@ -90,23 +100,39 @@ def _not_had(sent: Prefetched) -> list[Fault]:
 
 def cards_of_chart(chart: Chart, today: date, instance: str) -> list[Card]:
     """The cards of a whole chart: everything was asked, so what it does not hold is silent (command line)."""
-    return identify_and_check(cards_of(reader().read(chart, today), today), instance)
+    return identify_and_check(cards_of(reader().read(chart, today), today), instance, chart.patient_id or "")
 
 
 def cards_of(picture: ClinicalPicture, today: date) -> list[Card]:
+    return judge_picture(picture, today)[1]
+
+
+class Run(Protocol):
+    """Runs one named step of an evaluation; the try-it page measures them with it."""
+
+    def __call__(self, name: str, step: Callable[[], T], /) -> T: ...
+
+
+def at_once(name: str, step: Callable[[], T]) -> T:
+    return step()
+
+
+def judge_picture(picture: ClinicalPicture, today: date, run: Run = at_once) -> tuple[Board | None, list[Card]]:
+    """The board, where there is one to judge, and the cards without their uuids."""
     known = knowledge.load()
     match picture.gate.answer:
         case Nlm.NO:
-            return []
+            return None, []
         case Nlm.POSSIBLE | Nlm.CANNOT_TELL:
-            return [possible_nlm(picture, known)]
-        case Nlm.YES:
-            facts = settle(picture, known, today, CALCULATIONS)
-            assessed = assess(facts)
-            deciding = (reference for modality in assessed.values() for reference in modality.references())
-            invalid = tuple(faults(deciding, picture.sources))
-            return compose(Board(picture, facts, stage(facts), assessed, invalid))
+            return None, [possible_nlm(picture, known)]
+    facts = run("settle", lambda: settle(picture, known, today, CALCULATIONS))
+    staged = run("stage", lambda: stage(facts))
+    assessed = run("assess", lambda: assess(facts))
+    deciding = [reference for modality in assessed.values() for reference in modality.references()]
+    invalid = run("validate", lambda: tuple(faults(deciding, picture.sources)))
+    board = Board(picture, facts, staged, assessed, invalid)
+    return board, run("compose", lambda: compose(board))
 
 
-def identify_and_check(cards: list[Card], instance: str) -> list[Card]:
-    return check(identify(cards, "", SERVICE, instance))
+def identify_and_check(cards: list[Card], instance: str, patient_id: str) -> list[Card]:
+    return check(identify(cards, "", SERVICE, instance, patient_id))

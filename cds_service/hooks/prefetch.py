@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -27,35 +28,25 @@ class State(StrEnum):
         return self in {State.PRESENT, State.NULL, State.EMPTY}
 
 
-class Search(msgspec.Struct):
-    mode: str | None = None
-
-
 class BundleEntry(msgspec.Struct, rename="camel"):
     resource: msgspec.Raw = msgspec.Raw()
-    full_url: str | None = None
-    search: Search | None = None
+    full_url: Any = None
 
 
 class BundleLink(msgspec.Struct):
-    relation: str | None = None
-    url: str | None = None
+    relation: Any = None
 
 
 class Sent(msgspec.Struct, rename="camel"):
-    """A value under a prefetch key: a resource or a Bundle."""
+    """A Bundle; its entries are decoded one by one, so that an odd one spoils no other."""
 
-    resource_type: str | None = None
-    entry: list[BundleEntry] | None = None
+    entry: list[msgspec.Raw] | None = None
     link: list[BundleLink] | None = None
-
-
-class TypeOnly(msgspec.Struct, rename="camel"):
-    resource_type: str | None = None
+    total: Any = None
 
 
 SENT = msgspec.json.Decoder(Sent)
-TYPE = msgspec.json.Decoder(TypeOnly)
+ENTRY = msgspec.json.Decoder(BundleEntry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +63,11 @@ def read_value(raw: bytes) -> Read:
     if raw.strip() == b"null":
         return Read(State.NULL)
     try:
-        kind = TYPE.decode(raw).resource_type
-        if kind != "Bundle":
-            if kind is None or kind == "OperationOutcome":
+        kind = KIND.decode(raw)
+        if kind.name != "Bundle":
+            if kind.name in {"", "OperationOutcome"}:
                 return Read(State.ERROR)
-            return Read(State.PRESENT, (Entry(raw),), frozenset({kind}))
+            return Read(State.PRESENT, (Entry(raw, kind=kind),), frozenset({kind.name}))
         bundle = SENT.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return Read(State.ERROR)
@@ -86,26 +77,26 @@ def read_value(raw: bytes) -> Read:
 def _read_bundle(bundle: Sent) -> Read:
     entries: list[Entry] = []
     types: set[str] = set()
-    failed = False
-    for entry in bundle.entry or []:
-        raw = bytes(entry.resource)
-        if not raw or raw.strip() == b"null":
-            continue
+    failed, odd = False, False
+    for sent in bundle.entry or []:
         try:
+            entry = ENTRY.decode(sent)
+            raw = bytes(entry.resource)
             kind = KIND.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
-            kind = None
-        name = (kind.resourceType if kind else None) or ""
-        if name == "OperationOutcome":
+            odd = True  # nobody knows what it was: the answer is not whole
+            continue
+        if kind.name == "OperationOutcome":
             # Epic says "nothing found" this way; a warning beside entries is none of ours, a failure is
             failed = failed or _is_failure(raw)
             continue
-        types.add(name)
-        entries.append(Entry(raw, entry.full_url, kind))
+        types.add(kind.name)
+        entries.append(Entry(raw, entry.full_url if isinstance(entry.full_url, str) else None, kind))
     if failed and not entries:
         return Read(State.ERROR)
-    partial = failed or any(link.relation == "next" for link in bundle.link or [])
-    state = State.PARTIAL if partial else State.PRESENT if entries else State.EMPTY
+    more = any(link.relation == "next" for link in bundle.link or [])
+    promised = not entries and isinstance(bundle.total, int) and bundle.total > 0
+    state = State.PARTIAL if failed or odd or more or promised else State.PRESENT if entries else State.EMPTY
     return Read(state, tuple(entries), frozenset(types))
 
 
@@ -146,9 +137,12 @@ def read_prefetch(prefetch: Mapping[str, bytes], advertised: Mapping[str, str]) 
     complete: set[str] = set()
     states: dict[str, State] = {}
     for key, query in advertised.items():
+        asked = query.split("?")[0].split("/")[0]
         states[key] = read[key].state if key in read else State.MISSING
+        if states[key] is State.PRESENT and asked not in read[key].types:
+            states[key] = State.ERROR  # an answer to another question
         if states[key].complete:
-            complete.add(query.split("?")[0].split("/")[0])
+            complete.add(asked)
     for key, found in read.items():
         if key in advertised or found.state is not State.PRESENT:
             continue

@@ -88,7 +88,9 @@ def parse(body: bytes, hook: str) -> HookRequest:
     except msgspec.ValidationError:
         raise BadRequest("the body is not a hook request", [Fault("body", "another JSON type", "an object")]) from None
     except msgspec.DecodeError as error:
-        raise BadRequest("the body is not JSON", [Fault("body", str(error)[:120], "JSON (RFC 8259)")]) from None
+        raise BadRequest(
+            "the body is not JSON", [Fault("body", f"text that is not JSON ({_where(error)})", "JSON (RFC 8259)")]
+        ) from None
     names = ("hook", "hookInstance", "fhirServer", "fhirAuthorization", "context", "extension")
     values = (
         envelope.hook, envelope.hook_instance, envelope.fhir_server, envelope.fhir_authorization, envelope.context,
@@ -100,6 +102,12 @@ def parse(body: bytes, hook: str) -> HookRequest:
         raise BadRequest("the request is not a sound CDS Hooks request", faults)
     patient = str(envelope.context["patientId"]).rsplit("/", 1)[-1]
     return HookRequest(hook, str(envelope.hook_instance).lower(), patient, {key: bytes(value) for key, value in raw.items()})
+
+
+def _where(error: msgspec.DecodeError) -> str:
+    """Where the parser stopped, in our words: it says "truncated" of a lone surrogate, too."""
+    text = str(error)
+    return text[text.rindex("(") + 1 :].rstrip(")") if "(byte" in text else "it ends or breaks off"
 
 
 def _kind_of(raw: bytes) -> str:

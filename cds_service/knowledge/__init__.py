@@ -72,9 +72,14 @@ def read(folder: Traversable) -> Knowledge:
             continue
         digest.update(name.encode() + b"\0" + text.encode() + b"\0")
         faults += _schema_faults(schema, name, files[name])
-    if faults:
+    try:
+        faults += cross_references(files, MODALITIES)
+    except (KeyError, TypeError, AttributeError):
+        if not faults:
+            raise
+        faults.append(Fault("between the files", "not all could be compared", "files that fit schema.json"))
+    if "scores.toml" not in files:
         raise KnowledgeError(faults)
-    faults += cross_references(files, MODALITIES)
     try:
         scores = msgspec.convert(files["scores.toml"], Scores)
     except msgspec.ValidationError as error:

@@ -1,7 +1,7 @@
 """A hook request → everything the service makes of it, with the milliseconds of each stage.
 
-The same steps as `hooks.patient_view.answer`, one by one, so that the page can show what lies between; a test compares
-the cards of both.
+Through the same functions as `hooks.patient_view.answer`, so that the page shows what the service would answer; a test
+compares the cards of both.
 """
 
 from __future__ import annotations
@@ -12,22 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
 
-from cds_service import knowledge
-from cds_service.assessment import assess
 from cds_service.cards.board import Board
 from cds_service.cards.card import Card
-from cds_service.cards.compose import compose, possible_nlm
-from cds_service.derived import CALCULATIONS
-from cds_service.fhir.chart import read_chart
-from cds_service.hooks.patient_view import OPTIONAL, PREFETCH, answer, identify_and_check, reader
-from cds_service.hooks.prefetch import read_prefetch
+from cds_service.hooks.patient_view import identify_and_check, judge_picture, picture_of
 from cds_service.hooks.request import parse
-from cds_service.picture import ClinicalPicture, Nlm, Observed, Readings
-from cds_service.settling import settle
-from cds_service.staging import stage
+from cds_service.picture import ClinicalPicture, Observed, Readings
 
 HOOK = "patient-view"
-STAGES = ("read chart", "settle", "stage", "assess", "compose")
+STAGES = ("read chart", "settle", "stage", "assess", "validate", "compose")
 T = TypeVar("T")
 
 
@@ -57,8 +49,9 @@ class Watch:
 def evaluate(body: bytes, today: date) -> Evaluation:
     """Raises BadRequest and PreconditionFailed as the service does."""
     watch = Watch()
-    picture, instance = watch.run("read chart", lambda: _picture(body, today))
-    return _judge(picture, instance, today, watch)
+    request = parse(body, HOOK)
+    picture = watch.run("read chart", lambda: picture_of(request, today))
+    return _judge(picture, request.instance, today, watch)
 
 
 def suppose(evaluation: Evaluation, values: Mapping[str, Observed], today: date) -> Evaluation:
@@ -71,32 +64,7 @@ def suppose(evaluation: Evaluation, values: Mapping[str, Observed], today: date)
     return _judge(replace(evaluation.picture, readings=readings), evaluation.instance, today, watch)
 
 
-def _picture(body: bytes, today: date) -> tuple[ClinicalPicture, str]:
-    request = parse(body, HOOK)
-    sent = read_prefetch(request.prefetch, PREFETCH)
-    chart = read_chart(sent.entries, request.patient_id)
-    chart.complete = sent.complete
-    chart.not_consulted = tuple(
-        f"{key} ({state.value})" for key, state in sent.states.items() if not state.complete and key not in OPTIONAL
-    )
-    picture = reader().read(chart, today)
-    if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
-        answer(request, today)  # the service says why it refuses
-    return picture, request.instance
-
-
 def _judge(picture: ClinicalPicture, instance: str, today: date, watch: Watch) -> Evaluation:
-    known, board = knowledge.load(), None
-    cards: list[Card] = []
-    match picture.gate.answer:
-        case Nlm.NO:
-            pass
-        case Nlm.POSSIBLE | Nlm.CANNOT_TELL:
-            cards = watch.run("compose", lambda: identify_and_check([possible_nlm(picture, known)], instance))
-        case Nlm.YES:
-            facts = watch.run("settle", lambda: settle(picture, known, today, CALCULATIONS))
-            staged = watch.run("stage", lambda: stage(facts))
-            board = Board(picture, facts, staged, watch.run("assess", lambda: assess(facts)))
-            composed = board
-            cards = watch.run("compose", lambda: identify_and_check(compose(composed), instance))
+    board, cards = judge_picture(picture, today, watch.run)
+    cards = identify_and_check(cards, instance, picture.patient_id)
     return Evaluation(picture, board, cards, instance, watch.times)

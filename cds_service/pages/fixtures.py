@@ -10,6 +10,8 @@ from pathlib import Path
 from cds_service.files import story_date
 
 PACKAGE = Path(__file__).parent.parent
+START = "arterial-candidate"
+"""The example that stands in the chooser at first: one control moves its verdicts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,13 @@ def ignored(given: Given, evaluation: Evaluation) -> list[Ignored]:
             for name, fact in board.facts.leaves.items()
             if fact.known and (rest := [reading for reading in fact.history if reading not in fact.seen])
         ]
+        invalid = [f"{wording.safe(item.seen_in)}: {wording.safe(item.why)}" for item in board.invalid]
         groups += [
+            Ignored(
+                "Used, though not valid FHIR R4",
+                "What was read of them is sound; their sender may want to know.",
+                tuple(invalid),
+            ),
             Ignored("Out of date, conflicting or undated", "There, but not usable today.", tuple(unusable)),
             Ignored("Conflicts that were decided", "Two values of one date: the worse counts.", tuple(decided)),
             Ignored(

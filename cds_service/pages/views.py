@@ -17,7 +17,7 @@ from cds_service.cards import wording
 from cds_service.errors import BadRequest, CdsError, ChartError, Fault, Internal, TooLarge, UnknownService
 from cds_service.pages.change import controls, moves, said, stage_moves, supposed_values
 from cds_service.pages.evaluate import STAGES, Evaluation, evaluate, suppose
-from cds_service.pages.fixtures import fixtures
+from cds_service.pages.fixtures import START, fixtures
 from cds_service.pages.given import Given, from_fixture, from_text, mark_of
 from cds_service.pages.ignored import gate_lines, ignored
 from cds_service.pages.markup import html_of
@@ -124,7 +124,7 @@ def _page(shown: Shown | None, problem: CdsError | None = None, status: int = 20
         "pages/try_it.html",
         knowledge=known,
         fixtures=list(fixtures().values()),
-        chosen=shown.given.fixture.name if shown and shown.given.fixture else "",
+        chosen=shown.given.fixture.name if shown and shown.given.fixture else START,
         text=kept,
         of=mark_of(kept),
         problem=problem,

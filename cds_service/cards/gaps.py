@@ -1,0 +1,110 @@
+"""What is missing to know, and data that could not be used (CLINICAL section 7.5 and 7.6)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cds_service.cards import evidence, wording
+from cds_service.cards.board import Board
+from cds_service.cards.card import EXTENSION, Card
+from cds_service.cards.suggestions import draft_orders
+from cds_service.knowledge.model import Verdict
+from cds_service.settling import stale_or_conflicting
+
+ASKED = {"laboratory": "Laboratory", "imaging": "Imaging", "pathology": "Pathology", "board": "For the board to judge"}
+
+
+def missing_facts(board: Board) -> list[str]:
+    """Deciding facts, those first that decide most modalities, then in the order of the knowledge."""
+    counts = Counter(name for modality in board.assessed.values() for name in modality.missing)
+    place = {name: number for number, name in enumerate(board.knowledge.missing_order)}
+    return sorted(counts, key=lambda name: (-counts[name], place.get(name, len(place)), name))
+
+
+def _missing_lines(board: Board) -> list[str]:
+    missing, knowledge = missing_facts(board), board.knowledge
+    lines = []
+    for ask, title in ASKED.items():
+        names = [name for name in missing if knowledge.facts[name].ask == ask]
+        if names:
+            said = [f"{wording.name(knowledge.facts[name].says)}{_why(board, name)}" for name in names]
+            lines.append(f"{title}: {'; '.join(said)}")
+    return lines
+
+
+def _why(board: Board, name: str) -> str:
+    fact = board.facts[name]
+    if fact.seen or fact.why.startswith(("unreadable", "conflict")):
+        return f" ({wording.fact_line(board.knowledge, name, fact).split(': ', 1)[1]})"
+    return ""
+
+
+def missing_section(board: Board) -> str:
+    """On a chart that says almost nothing the board's five questions, else the facts that decide."""
+    questions = [says for says, facts in board.knowledge.board_questions if not any(board.facts[name].known for name in facts)]
+    undetermined = board.with_verdict(Verdict.UNDETERMINED)
+    if questions and len(undetermined) == len(board.assessed):
+        return "**Questions for the board**\n\n" + wording.bullets(questions)
+    lines = _missing_lines(board)
+    return "**What would decide**\n\n" + wording.bullets(lines) if lines else ""
+
+
+def missing(board: Board) -> Card | None:
+    lines = _missing_lines(board)
+    if not lines:
+        return None
+    open_ones = [modality for modality in board.with_verdict(Verdict.UNDETERMINED) if modality.missing]
+    names = [modality.modality.short.lower() for modality in open_ones]
+    told = wording.listing(names) if len(names) <= 3 else f"{len(names)} treatments"
+    content = {"kind": "missing-data", "knowledge": board.knowledge.digest, "missing": missing_facts(board)}
+    content["modalities"] = [modality.modality.id for modality in open_ones]
+    suggestions = draft_orders(board, missing_facts(board))
+    return Card(
+        summary=f"Not documented: what would decide on {told}",
+        indicator="info",
+        source=evidence.source(board.knowledge, ["S063"], "NlmMissingData", "Missing data"),
+        detail=f"{wording.bullets(lines)}\n\n{wording.TONE}",
+        extension={EXTENSION: content},
+        suggestions=suggestions,
+        selection_behavior="any" if suggestions else "",
+    )
+
+
+def _quality_lines(board: Board) -> list[str]:
+    """Data that is there but cannot be used, where it could matter: a fact that decides, or one that was in conflict."""
+    missing = set(missing_facts(board))
+    lines = [
+        wording.fact_line(board.knowledge, definition.id, fact)
+        for definition, fact in stale_or_conflicting(board.facts)
+        if definition.id in missing
+    ]
+    lines += [
+        wording.fact_line(board.knowledge, name, fact)
+        for name, fact in board.facts.leaves.items()
+        if fact.known and fact.note.startswith("conflicting")
+    ]
+    if missing:
+        lines += [
+            f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in board.picture.unreadable[:5]
+        ]
+        lines += [f"not consulted: {wording.safe(name)}" for name in board.picture.not_consulted]
+    lines += [f"{wording.safe(item.seen_in)} decided and is {wording.safe(item.why)}" for item in board.invalid]
+    return lines
+
+
+def quality_section(board: Board) -> str:
+    lines = _quality_lines(board)
+    return "**Data that could not be used**\n\n" + wording.bullets(lines) if lines else ""
+
+
+def data_quality(board: Board) -> Card | None:
+    lines = _quality_lines(board)
+    if not lines:
+        return None
+    return Card(
+        summary="Some data could not be used: out of date, conflicting or unreadable",
+        indicator="info",
+        source=evidence.source(board.knowledge, ["S063"], "NlmDataQuality", "Data quality"),
+        detail=f"{wording.bullets(lines)}\n\n{wording.TONE}",
+        extension={EXTENSION: {"kind": "data-quality", "knowledge": board.knowledge.digest}},
+    )

@@ -1,0 +1,41 @@
+"""The frame of a card on one or several modalities: extension, source, links."""
+
+from __future__ import annotations
+
+from cds_service.assessment import Assessed
+from cds_service.cards import evidence, wording
+from cds_service.cards.board import Board, assessment_of, caution_ids, deciding
+from cds_service.cards.card import EXTENSION, Card
+from cds_service.cards.techniques import techniques
+
+
+def card_on(board: Board, kind: str, topic: str, summary: str, indicator: str, detail: str, modalities: list[Assessed]) -> Card:
+    """A card on one or several modalities, with what the machine needs to know of them."""
+    relied_on = [s for modality in modalities for s in modality.statements()]
+    if kind == "modality":
+        relied_on += [s for modality in modalities for cited in techniques(board, modality).values() for s in cited]
+    statements = list(dict.fromkeys(relied_on))
+    decided = list(dict.fromkeys(s for modality in modalities for s in deciding(modality)))
+    content: dict[str, object] = {"kind": kind, "knowledge": board.knowledge.digest}
+    if len(modalities) == 1:
+        one = assessment_of(modalities[0])
+        content |= {"modality": modalities[0].modality.id, "verdict": one["verdict"]}
+    elif modalities:
+        content |= {"modalities": [modality.modality.id for modality in modalities]}
+    lists = {
+        "decided_by": list(dict.fromkeys(name for modality in modalities for name in modality.opinion.decided_by)),
+        "cautions": caution_ids(modalities),
+        "statements": statements,
+    }
+    content |= {key: found for key, found in lists.items() if found}
+    in_words = evidence.unlinked(board.knowledge, statements)
+    if in_words:
+        detail += "\n\n**Cited without a link:** " + "; ".join(in_words)
+    return Card(
+        summary=summary,
+        indicator=indicator,
+        source=evidence.source(board.knowledge, decided or statements or ["S063"], topic, summary[:100]),
+        detail=f"{detail}\n\n{wording.TONE}",
+        extension={EXTENSION: content},
+        links=evidence.links(board.knowledge, statements),
+    )

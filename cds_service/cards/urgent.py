@@ -1,0 +1,91 @@
+"""Cards that never move out of sight: contraindications and cardiac safety (CLINICAL section 7.3 and 7.4)."""
+
+from __future__ import annotations
+
+from cds_service.assessment import Assessed
+from cds_service.cards import evidence, wording
+from cds_service.cards.board import Board, reasons
+from cds_service.cards.card import EXTENSION, Card
+from cds_service.cards.modality_card import card_on
+from cds_service.judgement import judge
+from cds_service.knowledge.model import Verdict
+
+
+def contraindications(board: Board) -> Card | None:
+    """A contraindication met while an indication is met or not excluded, or while the treatment is ordered.
+    Transplantation is a line of the overview until it is ordered. Those ordered come first."""
+    found = [modality for modality in board.with_verdict(Verdict.CONTRAINDICATED) if _concerns(board, modality)]
+    if not found:
+        return None
+    found.sort(key=lambda modality: modality.modality.id not in board.picture.ordered)
+    names = [modality.modality.short for modality in found]
+    why = dict.fromkeys(f.criterion.says for modality in found for f in modality.contraindications)
+    summary = f"{wording.listing([names[0], *(name.lower() for name in names[1:])])}: contraindicated"
+    if len(found) == 1:
+        summary = f"{summary} ({wording.listing(w[:1].lower() + w[1:] for w in why)})"
+    details = []
+    for modality in found:
+        order = board.picture.ordered.get(modality.modality.id)
+        ordered = f", ordered ({order.on or 'undated'}, {wording.safe(order.seen_in)})" if order else ""
+        parts = [f"**{modality.modality.title}**{ordered}", wording.bullets(reasons(board.knowledge, modality))]
+        parts.append(modality.modality.contraindications_say)
+        if cautions := [wording.finding_line(board.knowledge, f) for f in modality.cautions if f.facts]:
+            parts.append("**Cautions**\n\n" + wording.bullets(cautions))
+        details.append("\n\n".join(part for part in parts if part))
+    indicator = "critical" if any(_critical(board, modality) for modality in found) else "warning"
+    return card_on(board, "contraindication", "NlmContraindication", summary, indicator, "\n\n".join(details), found)
+
+
+def _concerns(board: Board, modality: Assessed) -> bool:
+    if modality.modality.id in board.picture.ordered:
+        return True
+    excluded = any(judge(criterion, board.facts).met for criterion, only in modality.modality.exclusions if not only)
+    possible = any(part.met is not False for part in modality.opinion.indications)
+    return modality.modality.id != "transplantation" and possible and not excluded
+
+
+HARD = {
+    "hepatic-arterial-therapy": {"portal-vein-occlusion", "hepatic-failure"},
+    "transplantation": {"distant-extrahepatic-disease"},
+}
+"""Hard facts against a treatment that is ordered or scheduled: the only ground for a critical card (CLINICAL 7.3)."""
+
+
+def _critical(board: Board, modality: Assessed) -> bool:
+    name = modality.modality.id
+    met = {finding.criterion.id for finding in modality.contraindications}
+    return name in board.picture.ordered and bool(met & HARD.get(name, set()))
+
+
+SAFETY = ("carcinoid-heart-disease", "cardiac-assessment-missing")
+
+
+def safety(board: Board) -> Card | None:
+    """Carcinoid syndrome without a cardiac assessment in its window, or carcinoid heart disease."""
+    criteria = board.knowledge.criteria
+    findings = [judge(criteria[f"caution.{name}"], board.facts) for name in SAFETY]
+    severe = judge(criteria["contraindication.severe-carcinoid-heart-disease"], board.facts)
+    found = [finding for finding in (severe, *findings) if finding.met]
+    if not found:
+        return None
+    heart = any(finding.criterion.id == "carcinoid-heart-disease" for finding in found)
+    unassessed = board.facts["cardiac_assessment_current"].is_(False)
+    at_risk = {"resection", "debulking", "hepatic-arterial-therapy"} & set(board.picture.ordered)
+    critical = heart and unassessed and bool(at_risk)
+    summary = wording.listing(f.criterion.says if not n else f.criterion.says.lower() for n, f in enumerate(found))
+    statements = list(dict.fromkeys(s for finding in found for s in finding.criterion.statements))
+    cautions = [finding.criterion.id for finding in findings if finding.met]
+    content: dict[str, object] = {"kind": "safety", "knowledge": board.knowledge.digest, "statements": statements}
+    content |= {"cautions": cautions} if cautions else {}
+    detail = wording.bullets(wording.finding_line(board.knowledge, finding) for finding in found)
+    in_words = evidence.unlinked(board.knowledge, statements)
+    if in_words:
+        detail += "\n\n**Cited without a link:** " + "; ".join(in_words)
+    return Card(
+        summary=summary,
+        indicator="critical" if critical else "warning",
+        source=evidence.source(board.knowledge, statements, "NlmSafety", "Cardiac safety"),
+        detail=f"{detail}\n\n{wording.TONE}",
+        extension={EXTENSION: content},
+        links=evidence.links(board.knowledge, statements),
+    )

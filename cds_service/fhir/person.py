@@ -1,0 +1,45 @@
+"""What of a chart is not a diagnosis or a measurement: the person, and what is ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+from cds_service.fhir.chart import Chart, date_of
+from cds_service.fhir.gate import codings, text_of
+from cds_service.knowledge.model import Knowledge
+from cds_service.picture import Amount, Observed, When
+
+
+def person(chart: Chart, today: date) -> Iterator[tuple[str, Observed]]:
+    """Age on the day and sex, as readings of their facts."""
+    patient = chart.patient
+    if patient is None:
+        return
+    where = f"Patient/{patient.id}"
+    born = date_of(patient.birth_date)
+    if born and born.latest <= today:
+        oldest, youngest = _years(born.earliest, today), _years(born.latest, today)
+        value = Amount(Decimal(youngest), Decimal(oldest))
+        yield "age", Observed(value, When.day(today), where, f"born {born}")
+    if patient.gender in {"female", "male"}:
+        yield "sex", Observed(patient.gender, When.day(today), where, patient.gender)
+
+
+def _years(born: date, today: date) -> int:
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], frozenset[str]]:
+    """Active orders and scheduled procedures: the modalities they mean, and the tests already asked for."""
+    ordered: dict[str, Observed] = {}
+    tests: set[str] = set()
+    for where, concept, on in chart.orders:
+        for coding in codings(knowledge, concept):
+            tests |= {coding.code} if coding.system == "loinc" else set()
+            concepts = {meaning.concept for meaning in knowledge.terminology.meanings(coding)}
+            for modality in knowledge.modalities:
+                if concepts & set(modality.ordered_by):
+                    ordered.setdefault(modality.id, Observed(True, on, where, text_of(concept)))
+    return ordered, frozenset(tests)

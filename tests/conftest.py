@@ -1,0 +1,182 @@
+"""What every test may lean on: the app on a day of one's choice, a client that holds each answer against openapi.yaml,
+the fixture charts and the requests made of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from flask import Flask
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+from werkzeug.test import TestResponse
+
+from cds_service.app import create_app
+from cds_service.files import Chart, as_request, read_file, story_date
+from cds_service.hooks import patient_view
+from cds_service.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+FIXTURES = sorted(path.parent.name for path in (ROOT / "fhir_fixtures").glob("*/chart.json"))
+SERVICE = "/cds-services/nlm-patient-view"
+EXTENSION = "example.nlm-cds.assessment"
+INSTANCE = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
+ORIGIN = "https://ehr.example"
+MAY_BE_EMPTY = {"cards", "services"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write fhir_fixtures/*/cards.json as the service answers now")
+
+
+@dataclass
+class Clock:
+    """The day it is, for the app of a test."""
+
+    today: date = date(2026, 11, 23)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The CDS Hooks service alone: the pages for people are HTML, and none of openapi.yaml's."""
+    return Settings(allowed_origins=(ORIGIN,), max_body_bytes=1_000_000, pages=False)
+
+
+@pytest.fixture
+def app(clock: Clock, settings: Settings) -> Flask:
+    app = create_app(settings, lambda: clock.today)
+    app.test_client_class = CheckedClient
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+class CheckedClient(FlaskClient):
+    """A client whose every answer keeps the contract, so that each test is a contract test too."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        response = super().open(*args, **kwargs)
+        check_contract(response.request.method, response.request.path, response)
+        return response
+
+
+@cache
+def contract() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text("utf-8"))
+    return content
+
+
+@cache
+def validator(schema: str) -> Draft202012Validator:
+    """The validator of a part of openapi.yaml: "CDSResponse", or a path such as "#/components/schemas/Card"."""
+    where = schema if schema.startswith("#") else f"#/components/schemas/{schema}"
+    document = Resource.from_contents(contract(), default_specification=DRAFT202012)
+    registry: Registry[Any] = Registry().with_resource("urn:openapi", document)
+    return Draft202012Validator({"$ref": f"urn:openapi{where}"}, registry=registry)
+
+
+def resolved(part: dict[str, Any]) -> dict[str, Any]:
+    """A part of openapi.yaml, or what it refers to."""
+    found: Any = part
+    while "$ref" in found:
+        steps = found["$ref"].removeprefix("#/").split("/")
+        found = contract()
+        for step in steps:
+            found = found[step]
+    return dict(found)
+
+
+def check_contract(method: str, path: str, response: TestResponse) -> None:
+    """Status documented for path and method, media type, body schema, no null and nothing empty."""
+    if method in {"OPTIONS", "HEAD"}:
+        assert not response.data, f"{method} {path} has a body"
+        return
+    template = next((t for t in contract()["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", t) + "/?", path)), None)
+    if template is None:
+        documented = contract()["components"]["responses"]["UnknownService"]
+        assert response.status_code == 404, f"{path} is not in openapi.yaml"
+    elif method.lower() not in contract()["paths"][template]:
+        documented = contract()["components"]["responses"]["WrongMethod"]
+        assert response.status_code == 405, f"{method} {template} is not in openapi.yaml"
+    else:
+        statuses = contract()["paths"][template][method.lower()]["responses"]
+        assert str(response.status_code) in statuses, f"{method} {template}: {response.status_code} is not documented"
+        documented = resolved(statuses[str(response.status_code)])
+    assert response.content_type in documented["content"], f"{response.content_type} is not documented"
+    body = json.loads(response.get_data(as_text=True), parse_constant=pytest.fail)
+    schema = documented["content"][response.content_type]["schema"]["$ref"]
+    faults = [f"{error.json_path}: {error.message[:300]}" for error in validator(schema).iter_errors(body)]
+    assert not faults, "\n".join(faults)
+    assert not list(empty_parts(body)), f"null or empty: {list(empty_parts(body))}"
+
+
+def empty_parts(content: Any, path: str = "$") -> Iterator[str]:
+    """Paths of nulls, empty strings, lists and objects; of the lists only `cards` and `services` may be empty."""
+    if content is None or (content in ("", [], {}) and path.removeprefix("$.") not in MAY_BE_EMPTY):
+        yield path
+    parts = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, part in parts:
+        yield from empty_parts(part, f"{path}.{key}")
+
+
+def folder_of(fixture: str) -> Path:
+    return ROOT / "fhir_fixtures" / fixture
+
+
+def as_of(fixture: str) -> date:
+    day = story_date(folder_of(fixture) / "chart.json")
+    assert day, f"{fixture}: story.md has no as_of"
+    return day
+
+
+def chart_file(fixture: str) -> Chart:
+    content = read_file(folder_of(fixture) / "chart.json")
+    assert isinstance(content, Chart)
+    return content
+
+
+def request_of(fixture: str, instance: str = INSTANCE) -> dict[str, Any]:
+    """What an EHR would post for a fixture's chart: everything prefetched."""
+    return as_request(chart_file(fixture), timedelta(0), instance, patient_view.PREFETCH)
+
+
+def bare_request(**more: Any) -> dict[str, Any]:
+    """A sound request about patient "example"; `more` replaces or adds fields."""
+    context = {"userId": "Practitioner/example", "patientId": "example"}
+    return {"hook": "patient-view", "hookInstance": INSTANCE, "context": context, **more}
+
+
+def bundle(*resources: Any, **more: Any) -> dict[str, Any]:
+    """A searchset of resources."""
+    entries = [{"resource": resource} for resource in resources]
+    return {"resourceType": "Bundle", "type": "searchset", "entry": entries, **more}
+
+
+def diagnostics(response: TestResponse) -> list[str]:
+    """One line for each fault that an OperationOutcome tells."""
+    assert response.json is not None
+    return [issue["diagnostics"] for issue in response.json["issue"]]
+
+
+def extensions(response: TestResponse) -> list[dict[str, Any]]:
+    """The machine-readable part of each card."""
+    assert response.json is not None
+    return [card["extension"][EXTENSION] for card in response.json["cards"]]

@@ -1,0 +1,327 @@
+"""The try-it page without a browser: what it answers, what it refuses, what it never tells."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import logging
+import re
+import tempfile
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from flask.testing import FlaskClient
+
+from cds_service.app import create_app
+from cds_service.files import Chart, as_request, read_file
+from cds_service.hooks import patient_view
+from cds_service.hooks.request import parse
+from cds_service.pages import fixtures as examples
+from cds_service.pages.change import CHANGEABLE, controls
+from cds_service.pages.evaluate import evaluate
+from cds_service.pages.fixtures import fixtures
+from cds_service.pages.given import from_fixture, from_text
+from cds_service.pages.markup import html_of
+from cds_service.pages.views import POLICY
+from cds_service.settings import Settings
+
+TODAY = date(2026, 11, 23)
+NAMES = sorted(fixtures())
+ARTERIAL = "arterial-candidate"
+
+
+@pytest.fixture
+def pages() -> FlaskClient:
+    return create_app(Settings(), lambda: TODAY).test_client()
+
+
+def chart_text(name: str = ARTERIAL) -> str:
+    return fixtures()[name].chart.read_text("utf-8")
+
+
+def request_text(name: str = ARTERIAL) -> str:
+    chart = read_file(fixtures()[name].chart)
+    assert isinstance(chart, Chart)
+    instance = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
+    return json.dumps(as_request(chart, timedelta(0), instance, patient_view.PREFETCH))
+
+
+def words(page: str) -> str:
+    """What stands on the page, without markup and the request it repeats."""
+    page = re.sub(r"<textarea.*?</textarea>|<pre.*?</pre>", " ", page, flags=re.DOTALL)
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+    return re.sub(r" (?=[,.;:)])", "", text)
+
+
+def mark(page: str) -> str:
+    found = re.search(r'name="of" value="(\w*)"', page)
+    assert found
+    return found[1]
+
+
+# ── what it answers ───────────────────────────────────────────────────────────────────────────────────────────────
+def test_page_and_its_files_are_guarded(pages: FlaskClient) -> None:
+    for path in ("/", f"/?fixture={ARTERIAL}", "/static/try-it.css", "/static/try-it.js", "/static/icon.svg"):
+        with pages.get(path) as answer:
+            assert answer.status_code == 200
+        assert answer.headers["Content-Security-Policy"] == POLICY
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_page_needs_no_inline_style_script_or_other_host(pages: FlaskClient) -> None:
+    page = pages.get(f"/?fixture={ARTERIAL}").text
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! src=\"/static/)|javascript:", page)
+    assert not re.search(r"<(?:img|script|link|iframe)[^>]*(?:src|href)=\"(?!/static/)", page)
+    assert all('rel="noopener noreferrer"' in link for link in re.findall(r'<a [^>]*href="https?:[^>]*>', page))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page_and_service_agree_on_every_example(pages: FlaskClient, name: str) -> None:
+    given = from_fixture(fixtures()[name], TODAY)
+    cards = patient_view.answer(parse(given.body, "patient-view"), TODAY).cards
+    assert msgspec.json.encode(evaluate(given.body, TODAY).cards) == msgspec.json.encode(cards)
+    page = pages.get(f"/?fixture={name}")
+    assert page.status_code == 200
+    for card in cards:
+        assert card.summary in words(page.text)
+    assert f"moved by {(TODAY - (fixtures()[name].as_of or TODAY)).days} days" in words(page.text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pasted_chart_gives_the_cards_of_the_same_request(name: str) -> None:
+    day = fixtures()[name].as_of or TODAY
+    pasted, asked = evaluate(from_text(chart_text(name)).body, day), evaluate(from_text(request_text(name)).body, day)
+    assert [(card.summary, card.detail) for card in pasted.cards] == [(card.summary, card.detail) for card in asked.cards]
+
+
+def test_no_disease_no_card_and_it_says_so(pages: FlaskClient) -> None:
+    told = words(pages.get("/?fixture=colorectal-liver-metastases").text)
+    assert 'No card: there are no neuroendocrine liver metastases in this chart. {"cards": []} is the whole answer.' in told
+    assert "Change a fact" not in told
+
+
+def test_uncertain_disease_is_told_with_its_reason(pages: FlaskClient) -> None:
+    told = words(pages.get("/?fixture=possible-nlm-two-primaries").text)
+    assert "Why no treatment is judged" in told
+    assert "which primary?" in told
+
+
+def test_trace_names_value_date_reference_limit_and_source(pages: FlaskClient) -> None:
+    told = words(pages.get(f"/?fixture={ARTERIAL}").text)
+    assert "not met Main portal vein occluded portal-vein-occlusion Portal vein: patent (met if occluded)" in told
+    assert "portal vein: patent, 2026-10-30, Observation/arterial-candidate-obs-16 Source: S053, S042" in told
+    assert "not checked The liver has been transplanted" in told
+    assert "Removable share" in told
+    assert "other patient: 2" in told
+
+
+def test_missing_examples_leave_the_chooser_out(pages: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(examples, "PACKAGE", tmp_path / "cds_service")
+    answer = pages.get("/")
+    assert answer.status_code == 200
+    assert 'id="fixture"' not in answer.text
+    assert 'id="chart"' in answer.text
+
+
+# ── change a fact ─────────────────────────────────────────────────────────────────────────────────────────────────
+def test_supposed_value_moves_the_verdict_as_a_chart_with_it_would(pages: FlaskClient) -> None:
+    answer = pages.post("/", data={"fixture": ARTERIAL, "portal_vein": "occluded"})
+    told = words(answer.text)
+    assert "What moved Supposed: Portal vein occluded, as of today (chart: patent, 2026-10-30)" in told
+    assert "Arterial therapy was consider →, now contraindicated was consider →, now contraindicated" in told
+    assert "2026-11-23, changed on this page" in told
+    occluded = words(pages.get("/?fixture=arterial-portal-vein-occluded").text)
+    assert "Arterial therapy contraindicated contraindicated" in occluded
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_of_the_chart_in_the_controls_change_nothing(pages: FlaskClient, name: str) -> None:
+    evaluation = evaluate(from_fixture(fixtures()[name], TODAY).body, TODAY)
+    if evaluation.board is None:
+        return
+    unchanged = {control.name: control.shown for control in controls(evaluation.board.facts, {}, {})}
+    assert set(unchanged) == set(CHANGEABLE)
+    answer = pages.post("/", data={"fixture": name, **unchanged})
+    assert answer.status_code == 200
+    assert "Supposed:" not in words(answer.text)
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "allowed"),
+    [
+        ("inr", "high", "a number from"),
+        ("inr", "-1", "a number from"),
+        ("removable_fraction", "101", "a number from 0 to 100 %"),
+        ("portal_vein", "gone", "patent, occluded or branch"),
+    ],
+)
+def test_control_refuses_what_cannot_be_and_says_what_can(pages: FlaskClient, control: str, value: str, allowed: str) -> None:
+    answer = pages.post("/", data={"fixture": ARTERIAL, control: value})
+    assert answer.status_code == 400
+    assert f"Allowed: {allowed}" in words(answer.text)
+    assert "Supposed:" not in words(answer.text)
+
+
+def test_comma_is_a_decimal_point(pages: FlaskClient) -> None:
+    assert "Supposed: INR 2,4" in words(pages.post("/", data={"fixture": ARTERIAL, "inr": "2,4"}).text)
+
+
+def test_reset_goes_back_to_the_chart(pages: FlaskClient) -> None:
+    answer = pages.post("/", data={"fixture": ARTERIAL, "portal_vein": "occluded", "reset": "1"})
+    assert "Supposed:" not in words(answer.text)
+
+
+def test_controls_of_another_chart_are_not_supposed_of_a_new_one(pages: FlaskClient) -> None:
+    first = pages.post("/", data={"chart": chart_text()})
+    same = pages.post("/", data={"chart": chart_text(), "of": mark(first.text), "portal_vein": "occluded"})
+    other = pages.post("/", data={"chart": chart_text("resectable"), "of": mark(first.text), "portal_vein": "occluded"})
+    assert "Supposed: Portal vein occluded" in words(same.text)
+    assert other.status_code == 200
+    assert "Supposed:" not in words(other.text)
+
+
+# ── what it refuses ───────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "found nothing"),
+        ("carcinoid", "found text that is not JSON (line 1, column 1: Expecting value)"),
+        ('{"a":', "found text that is not JSON"),
+        ("[1]", "found a JSON array; allowed: a FHIR Bundle, a FHIR resource or a CDS Hooks request"),
+        ('"text"', "found a JSON string"),
+        ("null", "found a JSON null"),
+        ("{}", "found a JSON object without resourceType and hook"),
+        ('{"resourceType": 3}', "found a JSON object without resourceType and hook"),
+        ('{"resourceType": "Bundle", "entry": {}}', "found a Bundle without entries"),
+        ('{"resourceType": "Condition"}', "Patient: found none, and not one subject that all share"),
+        ("[" * 100_000, "found deep nesting"),
+        ('{"resourceType": "Patient", "id": "p", "x": ' + "[" * 900 + "]" * 900 + "}", ""),
+        ('{"hook": "order-sign"}', "hook: found another hook; allowed: patient-view"),
+        ("9" * 5000, "found a number that cannot be read"),
+    ],
+)
+def test_what_is_no_chart_is_refused_with_found_and_allowed(pages: FlaskClient, text: str, found: str) -> None:
+    answer = pages.post("/", data={"chart": text})
+    if found:
+        assert answer.status_code == 400
+        assert found in words(answer.text)
+    assert answer.status_code in {200, 400}
+
+
+def test_request_without_conditions_is_refused_as_the_service_refuses_it(pages: FlaskClient) -> None:
+    request = json.loads(request_text())
+    del request["prefetch"]["conditions"]
+    request["prefetch"]["observations"] = None
+    answer = pages.post("/", data={"chart": json.dumps(request)})
+    assert answer.status_code == 412
+    assert "prefetch.conditions: found missing" in words(answer.text)
+
+
+def test_other_refusals_are_pages_too(pages: FlaskClient) -> None:
+    unknown = pages.get("/?fixture=../../etc")
+    assert unknown.status_code == 404
+    assert "etc" not in unknown.text
+    assert pages.get("/static/none.js").status_code == 404
+    latin = pages.post("/", data={"file": (io.BytesIO(b"\xff\xfe{}"), "chart.json")})
+    assert latin.status_code == 400
+    assert "found bytes that are not UTF-8" in words(latin.text)
+    small = create_app(Settings(max_body_bytes=500), lambda: TODAY).test_client()
+    large = small.post("/", data={"chart": "x" * 600})
+    assert large.status_code == 413
+    assert "allowed: at most 500 bytes" in words(large.text)
+
+
+def test_date_that_does_not_exist_spoils_nothing(pages: FlaskClient) -> None:
+    text = chart_text().replace("2026-09-07", "2026-02-30")
+    assert pages.post("/", data={"chart": text}).status_code == 200
+
+
+def test_switch_turns_every_page_off() -> None:
+    client = create_app(Settings(pages=False), lambda: TODAY).test_client()
+    for path in ("/", "/static/try-it.css"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert answer.json is not None
+        assert answer.json["resourceType"] == "OperationOutcome"
+    assert Settings.from_environment({}).pages
+    assert Settings.from_environment({"CDS_PAGES": "on"}).pages
+    assert not Settings.from_environment({"CDS_PAGES": "off"}).pages
+    with pytest.raises(ValueError, match="CDS_PAGES"):
+        Settings.from_environment({"CDS_PAGES": "maybe"})
+
+
+# ── what it never tells ───────────────────────────────────────────────────────────────────────────────────────────
+HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) ![y](http://evil.example/y.png) **bold** </textarea><b>"
+
+
+def hostile_chart() -> str:
+    def spoilt(content: Any, key: str = "") -> Any:
+        if isinstance(content, dict):
+            return {name: spoilt(value, name) for name, value in content.items()}
+        if isinstance(content, list):
+            return [spoilt(value, key) for value in content]
+        return HOSTILE if key in {"display", "text", "unit", "family", "div"} and isinstance(content, str) else content
+
+    content = spoilt(json.loads(chart_text()))
+    content["entry"].append({"resource": {"resourceType": HOSTILE, "id": HOSTILE}})
+    content["entry"].append({"resource": {"resourceType": "Observation", "id": HOSTILE, "status": 3}})
+    return json.dumps(content)
+
+
+def test_hostile_text_stays_text(pages: FlaskClient) -> None:
+    answer = pages.post("/", data={"chart": hostile_chart()})
+    assert answer.status_code == 200
+    assert "<script>alert" not in answer.text
+    assert not re.search(r'(?:href|src)="(?:javascript|http://evil)', answer.text)
+    assert "</textarea><b>" not in answer.text
+    assert answer.text.count("<textarea") == answer.text.count("</textarea>") == 1
+
+
+def test_card_markdown_is_shown_without_html_pictures_or_scripts() -> None:
+    shown = html_of(HOSTILE + "\n\n# Title\n\n- [paper](https://doi.org/10.1/x)")
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "<h1" not in shown
+    assert 'href="javascript' not in shown
+    assert "<strong>bold</strong>" in shown
+    assert '<a href="https://doi.org/10.1/x" rel="noopener noreferrer">paper</a>' in shown
+
+
+def test_nothing_of_a_chart_is_logged(pages: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    chart = chart_text().replace(ARTERIAL, "zzyzx")
+    pages.post("/", data={"chart": chart, "inr": "2.4"})
+    pages.post("/", data={"chart": "zzyzx"})
+    pages.get("/?fixture=zzyzx")
+    assert caplog.messages
+    assert "zzyzx" not in caplog.text
+
+
+def test_upload_never_reaches_a_disk(pages: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a temporary file was opened")
+
+    for name in ("TemporaryFile", "SpooledTemporaryFile", "NamedTemporaryFile"):
+        monkeypatch.setattr(tempfile, name, refuse)
+        monkeypatch.setattr(f"werkzeug.formparser.{name}", refuse, raising=False)
+    content = json.loads(chart_text())
+    content["entry"].append({"resource": {"resourceType": "Binary", "data": "A" * 1_000_000}})
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="chart.json"\r\n\r\n'
+    body = head + json.dumps(content).encode() + b"\r\n--x--\r\n"  # the test client would write a file of its own
+    upload = pages.post("/", data=body, content_type="multipart/form-data; boundary=x")
+    assert upload.status_code == 200
+    assert "Your chart" in words(upload.text)
+
+
+def test_access_token_is_not_repeated_in_the_request_shown(pages: FlaskClient) -> None:
+    request = json.loads(request_text()) | {"fhirServer": "https://ehr.example/fhir"}
+    request["fhirAuthorization"] = {"access_token": "secret-token", "token_type": "Bearer"}
+    answer = pages.post("/", data={"chart": json.dumps(request)})
+    assert answer.status_code == 200
+    assert "secret-token" not in re.sub(r"<textarea.*?</textarea>", "", answer.text, flags=re.DOTALL)
