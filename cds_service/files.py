@@ -72,8 +72,16 @@ def shifted(content: Any, days: timedelta) -> Any:
         case list():
             return [shifted(value, days) for value in content]
         case str():
-            return DATE.sub(lambda found: (date.fromisoformat(found[1]) + days).isoformat(), content)
+            return DATE.sub(lambda found: _moved(found[1], days), content)
     return content
+
+
+def _moved(text: str, days: timedelta) -> str:
+    """A date that does not exist (2026-02-30) stays as it was sent: the service has to see it."""
+    try:
+        return (date.fromisoformat(text) + days).isoformat()
+    except (ValueError, OverflowError):
+        return text
 
 
 def as_request(chart: Chart, shift: timedelta, instance: str, prefetch: dict[str, str]) -> dict[str, Any]:
