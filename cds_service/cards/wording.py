@@ -75,6 +75,8 @@ def fact_line(knowledge: Knowledge, name: str, fact: Fact) -> str:
     definition = knowledge.facts[name]
     if fact.known and fact.seen:
         lines = "; ".join(reading(definition, seen) for seen in fact.seen[:3])
+        if definition.trend and len(fact.history) > 1:
+            lines += f"; before: {reading(definition, fact.history[1])}"
         return f"{definition.says}: {lines}{f' ({fact.note})' if fact.note and fact.note != fact.seen[0].note else ''}"
     if fact.known:
         return f"{definition.says}: {value(definition, fact.value)}"

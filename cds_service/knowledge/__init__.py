@@ -179,6 +179,7 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         conflict=table.get("conflict", ""),
         vague=table.get("vague", ""),
         order=table.get("order", ""),
+        trend=table.get("trend", False),
         usual=Amount.exactly(table["usual"]) if table["kind"] == "quantity" and "usual" in table else table.get("usual"),
     )
 

@@ -60,6 +60,7 @@ class FactDefinition:
     vague: str = ""
     usual: Value | None = None
     order: str = ""
+    trend: bool = False
 
     @property
     def supposable(self) -> bool:

@@ -1,0 +1,130 @@
+"""Which cards come, in what order, and how loud (CLINICAL section 7)."""
+
+from __future__ import annotations
+
+import copy
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.servicerequest import ServiceRequest
+
+from cds_service.cards.card import EXTENSION, Card
+from cds_service.cards.wording import safe
+from cds_service.files import Chart, read_file, story_date
+from cds_service.hooks.patient_view import cards_of_chart
+
+FIXTURES = Path(__file__).parent.parent / "fhir_fixtures"
+SNOMED = "http://snomed.info/sct"
+
+
+def resources(case: str) -> tuple[list[dict[str, Any]], date]:
+    path = FIXTURES / case / "chart.json"
+    chart, day = read_file(path), story_date(path)
+    assert isinstance(chart, Chart)
+    assert day is not None
+    return [copy.deepcopy(resource) for resource, _ in chart.resources], day
+
+
+def cards(found: list[dict[str, Any]], day: date) -> list[Card]:
+    return cards_of_chart(Chart(tuple((resource, None) for resource in found)).chart(), day, "test")
+
+
+def patient_of(found: list[dict[str, Any]]) -> str:
+    return next(str(r["id"]) for r in found if r["resourceType"] == "Patient")
+
+
+def order(found: list[dict[str, Any]], code: str, day: date, system: str = SNOMED) -> dict[str, Any]:
+    return {"resourceType": "ServiceRequest", "id": "order", "status": "active", "intent": "order",
+            "authoredOn": day.isoformat(), "subject": {"reference": f"Patient/{patient_of(found)}"},
+            "code": {"coding": [{"system": system, "code": code}]}}  # fmt: skip
+
+
+def without(found: list[dict[str, Any]], *codes: str) -> list[dict[str, Any]]:
+    """The chart without the Observations of these codes."""
+    return [r for r in found if not {c.get("code") for c in r.get("code", {}).get("coding", [])} & set(codes)]
+
+
+def kinds(found: list[Card]) -> list[str]:
+    return [card.kind for card in found]
+
+
+def test_a_contraindication_to_what_is_ordered_is_critical_and_comes_first() -> None:
+    found, day = resources("arterial-portal-vein-occluded")
+    assert [card.indicator for card in cards(found, day) if card.kind == "contraindication"] == ["warning"]
+    ordered = cards([*found, order(found, "314617008", day)], day)
+    assert [card.indicator for card in ordered if card.kind == "contraindication"] == ["critical"]
+    assert kinds(ordered)[:2] == ["overview", "contraindication"]
+    assert len(ordered) <= 5
+
+
+def test_an_ordered_transplantation_with_disease_elsewhere_gets_its_card_and_an_unordered_one_a_line() -> None:
+    found, day = resources("arterial-candidate")
+    assert "contraindication" not in kinds(cards(found, day))
+    ordered = cards([*found, order(found, "18027006", day)], day)
+    warned = [card for card in ordered if card.kind == "contraindication"]
+    assert [card.extension[EXTENSION]["modality"] for card in warned] == ["transplantation"]
+    assert [card.indicator for card in warned] == ["critical"]
+
+
+def test_with_an_active_order_laboratory_values_count_for_thirty_days_only() -> None:
+    found, day = resources("arterial-candidate")
+    for resource in found:
+        if any(c.get("code") == "6301-6" for c in resource.get("code", {}).get("coding", [])):
+            resource["effectiveDateTime"] = date.fromordinal(day.toordinal() - 31).isoformat()
+    assert "inr" not in str(cards(found, day)[0].extension[EXTENSION]["modalities"]["hepatic-arterial-therapy"])
+    late = without(found, "coagulopathy-uncorrectable")
+    ordered = cards([*late, order(late, "314617008", day)], day)[0].extension[EXTENSION]["modalities"]
+    assert "inr" in ordered["hepatic-arterial-therapy"]["missing"]
+
+
+def test_tests_that_would_decide_are_offered_as_draft_orders_unless_ordered_already() -> None:
+    found, day = resources("snomed-only")
+    bare = without(found, "6301-6", "777-3", "coagulopathy-uncorrectable")
+    offered = next(card for card in cards(bare, day) if card.kind == "missing-data")
+    assert offered.selection_behavior == "any"
+    drafts = [suggestion.actions[0].resource for suggestion in offered.suggestions]
+    assert {draft["code"]["coding"][0]["code"] for draft in drafts} == {"6301-6", "777-3"}
+    for draft in drafts:
+        ServiceRequest.model_validate(draft)
+    ordered = [*bare, order(bare, "6301-6", day, "http://loinc.org")]
+    again = next(card for card in cards(ordered, day) if card.kind == "missing-data")
+    assert [s.actions[0].resource["code"]["coding"][0]["code"] for s in again.suggestions] == ["777-3"]
+
+
+def test_carcinoid_heart_disease_without_an_echo_is_critical_once_an_operation_is_ordered() -> None:
+    found, day = resources("carcinoid-heart-before-resection")
+    assert [c.indicator for c in cards(found, day) if c.kind == "safety"] == ["warning"]
+    ordered = cards([*found, order(found, "107963000", day)], day)
+    assert [c.indicator for c in ordered if c.kind == "safety"] == ["critical"]
+
+
+def test_a_chart_that_says_almost_nothing_gets_one_card_with_the_questions_of_the_board() -> None:
+    found = cards(*resources("almost-nothing-known"))
+    assert kinds(found) == ["overview"]
+    for question in ("Grade and differentiation?", "with what remnant?", "outside the liver", "INR?", "hormonal syndrome?"):
+        assert question in found[0].detail
+
+
+def test_nothing_is_ever_called_free_of_contraindications() -> None:
+    for case in sorted(FIXTURES.iterdir()):
+        for card in cards(*resources(case.name)):
+            assert "no contraindication" not in f"{card.summary} {card.detail}".lower()
+
+
+def test_a_deciding_resource_that_is_not_valid_r4_is_told_and_still_decides() -> None:
+    found, day = resources("arterial-portal-vein-occluded")
+    for resource in found:
+        if any(c.get("code") == "portal-vein" for c in resource.get("code", {}).get("coding", [])):
+            resource["issued"] = "sometime"
+    answer = cards(found, day)
+    assert "contraindication" in kinds(answer)
+    assert "not valid R4" in "".join(card.detail for card in answer)
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", "[click](https://evil.example)", "**bold** `code` # title", "a|b"]
+)
+def test_recorded_text_cannot_become_markup(text: str) -> None:
+    assert not set(safe(text)) & set("<>[]*`#|_!\\")
