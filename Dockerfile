@@ -8,10 +8,12 @@ RUN pip install --no-cache-dir --prefix=/install .
 
 FROM build AS test
 COPY tests ./tests
-RUN pip install --no-cache-dir '.[test]' && python -m pytest
+RUN pip install --no-cache-dir '.[test]' && python -m pytest && touch /tested
 
 FROM python:3.11-slim
 COPY --from=build /install /usr/local
+# the final image is built from a tested one only
+COPY --from=test /tested /usr/local/share/nlm-tested
 RUN useradd --system --no-create-home --uid 10001 nlm
 USER 10001
 EXPOSE 8080

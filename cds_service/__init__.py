@@ -9,6 +9,15 @@ cards       assessment → cards
 knowledge   every number, code, citation and sentence, in TOML
 """
 
-from cds_service.app import create_app
+from typing import Any
 
 __all__ = ["create_app"]
+
+
+def __getattr__(name: str) -> Any:
+    """`create_app`, read when somebody asks: the knowledge files are loaded with it, and may have faults to tell."""
+    if name == "create_app":
+        from cds_service.app import create_app
+
+        return create_app
+    raise AttributeError(name)

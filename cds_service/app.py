@@ -91,7 +91,10 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
 
     @app.errorhandler(HTTPException)
     def flasks(error: HTTPException) -> Response:
-        return ours(_translate(error, settings))
+        response = ours(_translate(error, settings))
+        if methods := getattr(error, "valid_methods", None):
+            response.headers["Allow"] = ", ".join(sorted(methods))
+        return response
 
     @app.errorhandler(Exception)
     def fault(error: Exception) -> Response:

@@ -45,7 +45,9 @@ def read_file(path: Path) -> Chart | bytes:
     if "hook" in content or "hookInstance" in content:
         return body
     if content.get("resourceType") == "Bundle":
-        entries = content.get("entry") or []
+        entries = content.get("entry")
+        if not isinstance(entries, list) or not entries:
+            raise ChartError(f"{path}: a Bundle without entries, allowed: a Bundle with the resources of one patient")
         found = [
             (e["resource"], e.get("fullUrl")) for e in entries if isinstance(e, dict) and isinstance(e.get("resource"), dict)
         ]
@@ -90,11 +92,14 @@ def as_request(chart: Chart, shift: timedelta, instance: str, prefetch: dict[str
     patient = chart.chart().patient_id
     for key, query in prefetch.items():
         kind = query.split("?")[0].split("/")[0]
-        mine = [shifted(resource, shift) for resource, _ in chart.resources if resource.get("resourceType") == kind]
+        mine = [(shifted(r, shift), url) for r, url in chart.resources if r.get("resourceType") == kind]
         if kind == "Patient":
-            found[key] = next((resource for resource in mine if resource.get("id") == patient), None)
+            found[key] = next((r | {"id": patient} for r, _ in mine if str(r.get("id", patient)) == patient), None)
         else:
-            entries = [{"resource": resource, "search": {"mode": "match"}} for resource in mine]
+            entries = [
+                {"resource": resource, "search": {"mode": "match"}} | ({"fullUrl": url} if url else {})
+                for resource, url in mine
+            ]
             found[key] = {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}
     context = {"userId": "Practitioner/example", "patientId": patient}
     return {"hook": "patient-view", "hookInstance": instance, "context": context, "prefetch": found}

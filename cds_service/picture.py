@@ -1,7 +1,7 @@
 """What is recorded about one patient, before anybody asks how old it is.
 
 A `ClinicalPicture` keeps, for every fact of `knowledge/facts.toml`, all readings that count, each with its date,
-its reference and the text it was recorded as. `settle` (in `facts.py`) turns it, for one day, into facts that are
+its reference and the text it was recorded as. `settle` (in `settling.py`) turns it, for one day, into facts that are
 known, silent or unknown. Nothing here does any input or output.
 """
 
@@ -18,7 +18,7 @@ from enum import StrEnum
 class Amount:
     """A number as an interval, so that a comparator ("< 5") says no more than it knows.
 
-    Bounds of None are open ends. `text` is how it was recorded, unit included.
+    Bounds of None are open ends.
     """
 
     low: Decimal | None

@@ -92,8 +92,9 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
             if definition.conflict == "highest" and top is not None and not _out_of_window(top, today, window):
                 break  # a newer value that cannot be read denies nothing: the worst valid one stands
             return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
-    if asks and (top is None or (not _newer(top, asks[0]) and not _worst_of_all(definition, top))):
-        return Fact(State.UNKNOWN, seen=(asks[0],), history=valid, why=asks[0].note)
+    live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
+    if live and not (top is not None and _worst_of_all(definition, top)):
+        return Fact(State.UNKNOWN, seen=(live[0],), history=valid, why=live[0].note)
     if top is None:
         return _nothing(readings)
     ties = tuple(r for r in valid if same_time(r.on, top.on) or (r.on is None and r.ageless))

@@ -42,13 +42,19 @@ def _m_category(facts: Facts) -> Part:
     outside, site, recorded = facts["extrahepatic_disease"], facts["primary_site"], facts["m_category"]
     sites = facts.knowledge.staging["m_category"].sites
     words = {True: "liver only", False: "liver and elsewhere"}
+    if not outside.known and recorded.known and recorded.value in {"M1a", "M1c"}:
+        return Part("m_category", str(recorded.value), recorded.seen, "as recorded")
     if not outside.known:
         return Part("m_category", UNKNOWN, outside.seen, f"disease outside the liver: {outside.why or 'not documented'}")
     liver_only = outside.value == "none"
     if not (site.known and site.value in sites) or facts["nec"].is_(True):
         return Part("m_category", UNKNOWN, outside.seen, f"stage IV, {words[liver_only]}; no M1a or M1c for this tumour")
     value, because = ("M1a" if liver_only else "M1c"), ""
-    if recorded.known and recorded.value in {"M1a", "M1b", "M1c", "M0"} and recorded.value != value:
+    if recorded.known and recorded.value in {"M1a", "M1c"}:  # kept as recorded
+        if recorded.value != value:
+            because = f"conflict: recorded as {recorded.value}, by what is documented {value}"
+        value = str(recorded.value)
+    elif recorded.known and recorded.value in {"M1b", "M0"}:
         because = f"conflict: recorded as {recorded.value}"
     elif facts["liver_only_unconfirmed"].is_(True):
         because = "liver only is not confirmed by a positive SSTR-PET in its window"
@@ -96,7 +102,7 @@ def _lobes(facts: Facts) -> Part:
 def _timing(facts: Facts) -> Part:
     """As assessed, else by the dates of both diagnoses: synchronous within 6 months, inclusive (local convention)."""
     assessed = facts["timing"]
-    first, later = facts["nen_diagnosis"], facts["liver_metastases_diagnosis"]
+    first, later = facts["primary_diagnosis"], facts["liver_metastases_diagnosis"]
     if assessed.known or first.on is None or later.on is None:
         return _from("timing", assessed)
     if first.on.earliest != first.on.latest or later.on.earliest != later.on.latest:

@@ -55,7 +55,7 @@ def _value(definition: FactDefinition, what: object) -> Value:
     if isinstance(what, bool):
         return what
     text = str(what)
-    if definition.kind in {"boolean", "presence"} or definition.id == "nen_diagnosis":
+    if definition.kind in {"boolean", "presence"} or definition.id in {"nen_diagnosis", "primary_diagnosis"}:
         assert text in {"true", "false"}, f"{definition.id}: {text!r} is neither true nor false"
         return text == "true"
     if definition.kind in {"code", "codes"} or definition.id == "sex":

@@ -40,7 +40,7 @@ BELOW: dict[str, set[str]] = {
     "app": {"errors", "hooks", "knowledge", "pages", "settings"},
 }
 """Part of the package → the parts below it that it may import. Siblings that are not listed do not know each other."""
-EDGE = {"__main__", "__init__", "pages"}
+EDGE = {"__main__", "__init__", "command_line", "pages"}
 """May import anything of ours, and nothing of ours but app imports them."""
 
 

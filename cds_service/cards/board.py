@@ -38,7 +38,12 @@ class Board:
     def options(self) -> list[Assessed]:
         """Recommended, then considered, in the order of the knowledge."""
         found = self.with_verdict(Verdict.RECOMMENDED, Verdict.CONSIDER)
-        return sorted(found, key=lambda modality: -RANK[modality.verdict])
+        return sorted(found, key=self.place)
+
+    def place(self, modality: Assessed) -> tuple[int, bool]:
+        """Strongest first; arterial therapy of a carcinoma after systemic therapy (CLINICAL section 5)."""
+        after = modality.modality.nec == "at-most-consider" and self.facts["nec"].is_(True)
+        return -RANK[modality.verdict], after
 
 
 def assessment_of(modality: Assessed) -> dict[str, Any]:
@@ -122,6 +127,8 @@ def _summary(board: Board) -> str:
             return f"{named}: {len(stopped)} of 7 treatments contraindicated, none can be considered on what is documented"
         if len(board.with_verdict(Verdict.NOT_INDICATED)) == len(board.assessed):
             return f"{named}: no treatment meets its criteria on what is documented"
+        if board.with_verdict(Verdict.NOT_INDICATED):
+            return f"{named}: no treatment can be considered on what is documented; what would decide is listed"
         return f"{named}: what is documented does not decide any treatment; questions for the board"
     told = f"to discuss: {wording.listing(options)}" if len(options) <= 2 else f"{len(options)} of 7 treatments to discuss"
     return f"{named}; {told}"
@@ -145,10 +152,12 @@ def _stage(board: Board) -> str:
                 f" ({wording.safe(part.because)})" if "conflict" in part.because or "not confirmed" in part.because else ""
             )
             said.append(f"{title}: {words.get(part.value, part.value)}{conflict}")
-        elif name == "m_category" and part.because.startswith("stage IV"):
-            said.append(wording.safe(part.because))
+        elif name == "m_category":  # liver metastases are stage IV, whatever else is known
+            said.append(f"Stage IV ({wording.safe(part.because.removeprefix('stage IV, '))})")
     unknown = [
-        wording.name(board.knowledge.staging[name].title) for name, part in board.stage.items() if part.value == "unknown"
+        wording.name(board.knowledge.staging[name].title)
+        for name, part in board.stage.items()
+        if part.value == "unknown" and name != "m_category"
     ]
     if unknown:
         said.append(f"not known: {', '.join(unknown)}")
@@ -167,12 +176,14 @@ def reasons(knowledge: Knowledge, modality: Assessed) -> list[str]:
 
 def _verdicts(board: Board) -> list[str]:
     lines = []
-    for modality in sorted(board.assessed.values(), key=lambda m: (-RANK[m.verdict], m.verdict is Verdict.NOT_INDICATED)):
+    for modality in sorted(board.assessed.values(), key=lambda m: (*board.place(m), m.verdict is Verdict.NOT_INDICATED)):
         if modality.verdict is Verdict.UNDETERMINED:
             continue
         because = "; ".join(_short(finding) for finding in modality.opinion.findings)
         if not because and modality.verdict is Verdict.NOT_INDICATED:
             because = "no indication is met"
+        if modality.verdict is Verdict.NOT_INDICATED and modality.opinion.findings and modality.modality.excluded_say:
+            because += f"; {modality.modality.excluded_say}"
         line = f"**{modality.modality.short}**: {wording.VERDICT[modality.verdict]}"
         line += f" ({because})" if because else ""
         lines.append(line + editions(modality))
@@ -195,29 +206,38 @@ def editions(modality: Assessed) -> str:
 
 
 def _undetermined(board: Board) -> list[str]:
-    found = board.with_verdict(Verdict.UNDETERMINED)
-    if len(found) == len(board.assessed):
-        return []
-    lines = []
+    """Told in two kinds: indication unknown; indication met, safety checks open. On a chart that says almost nothing
+    only what was found against it: the questions of the board say the rest."""
+    found, lines = board.with_verdict(Verdict.UNDETERMINED), []
     for modality in found:
+        stopped = [finding for finding in modality.opinion.findings if finding.met]
         if modality.opinion.open == "safety":
-            says = [_short(f) for f in modality.opinion.findings] or ["grade"]
-            told = f"indication met, safety checks open: {'; '.join(says)}"
+            names = [wording.name(board.knowledge.facts[name].says) for name in modality.missing[:6]] or ["grade"]
+            told = f"indication met, safety checks open: {', '.join(names)}"
+        elif stopped:
+            told = "; ".join(_short(finding) for finding in stopped)
+        elif len(found) == len(board.assessed):
+            continue
         else:
-            told = "; ".join(_short(f) for f in modality.opinion.findings if f.met) or "indication unknown"
+            told = "indication unknown"
         best = modality.best_possible
         possible = f"; best still possible: {wording.VERDICT[best]}" if best and RANK[best] > 1 else ""
         lines.append(f"**{modality.modality.short}**: {told}{possible}{editions(modality)}")
     return lines
 
 
+ONLY_IF_LIKELY = frozenset({"age-above-50", "age-56-to-59", "age-60-or-more", "ecog-unknown"})
+"""Remarks on the person: noise beside a treatment that nobody can propose yet."""
+
+
 def _safety(board: Board) -> list[str]:
     """Cautions that are met, and the modalities that may come about on which each bears."""
     bearing: dict[str, tuple[Finding, list[str]]] = {}
     for modality in board.assessed.values():
-        if RANK[modality.verdict] == 0:
-            continue
+        likely = RANK[modality.verdict] > RANK[Verdict.UNDETERMINED] or modality.opinion.open == "safety"
         for finding in modality.cautions:
+            if RANK[modality.verdict] == 0 or (not likely and finding.criterion.id in ONLY_IF_LIKELY):
+                continue
             if finding.facts:
                 bearing.setdefault(finding.criterion.id, (finding, []))[1].append(modality.modality.short.lower())
     return [

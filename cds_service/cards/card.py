@@ -73,7 +73,8 @@ class CardFault(AssertionError):
 def identify(cards: list[Card], *about: str) -> list[Card]:
     """Gives each card a uuid that is the same for the same request and content, and no other.
 
-    `about`: issuer, service, hook instance. The content is hashed in, so that two patients never share a uuid.
+    `about`: issuer (none yet), service, hook instance, patient. The content is hashed in:
+    two patients never share a uuid.
     """
     for card in cards:
         content = msgspec.json.encode(msgspec.structs.replace(card, uuid=""), order="deterministic").decode()

@@ -28,7 +28,7 @@ def compose(board: Board) -> list[Card]:
     folded: list[str] = []
     last: list[Card] = []
     for card, section in ((missing(board), missing_section(board)), (data_quality(board), quality_section(board))):
-        if card and room > 0 and (urgent or options):
+        if card and room > 0 and (urgent or options or board.picture.ordered):
             last.append(card)
             room -= 1
         elif section:

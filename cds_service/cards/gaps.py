@@ -42,8 +42,7 @@ def _why(board: Board, name: str) -> str:
 def missing_section(board: Board) -> str:
     """On a chart that says almost nothing the board's five questions, else the facts that decide."""
     questions = [says for says, facts in board.knowledge.board_questions if not any(board.facts[name].known for name in facts)]
-    undetermined = board.with_verdict(Verdict.UNDETERMINED)
-    if questions and len(undetermined) == len(board.assessed):
+    if len(questions) == len(board.knowledge.board_questions):
         return "**Questions for the board**\n\n" + wording.bullets(questions)
     lines = _missing_lines(board)
     return "**What would decide**\n\n" + wording.bullets(lines) if lines else ""
@@ -83,11 +82,12 @@ def _quality_lines(board: Board) -> list[str]:
         for name, fact in board.facts.leaves.items()
         if fact.known and fact.note.startswith("conflicting")
     ]
-    if missing:
-        lines += [
-            f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in board.picture.unreadable[:5]
-        ]
-        lines += [f"not consulted: {wording.safe(name)}" for name in board.picture.not_consulted]
+    unreadable = board.picture.unreadable
+    lines += [f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in unreadable[:5]]
+    lines += [f"{len(unreadable) - 5} more could not be read"] if len(unreadable) > 5 else []
+    lines += [f"not consulted: {wording.safe(name)}" for name in board.picture.not_consulted]
+    ecog = board.facts["ecog"]
+    lines += [wording.fact_line(board.knowledge, "ecog", ecog)] if ecog.unread and not ecog.known else []
     lines += [f"{wording.safe(item.seen_in)} decided and is {wording.safe(item.why)}" for item in board.invalid]
     return lines
 

@@ -20,7 +20,7 @@ VERDICT = {
     Verdict.UNDETERMINED: "cannot be said",
 }
 UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
-UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³]|_")
+UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|_")
 LONGEST = 80
 TONE = "For discussion in a tumour board. Criteria and evidence, never an instruction."
 
@@ -90,7 +90,8 @@ def finding_line(knowledge: Knowledge, finding: Finding) -> str:
     seen = list(dict.fromkeys(seen for fact in finding.facts for seen in fact.seen))[:4]
     where = "; ".join(_named(knowledge, reading_) for reading_ in seen)
     sources = [*criterion.statements, *(["local convention"] if criterion.local else [])]
-    notes = "; ".join(dict.fromkeys(safe(fact.note) for fact in finding.facts if fact.note))
+    told = {reading_.note for reading_ in seen}
+    notes = "; ".join(dict.fromkeys(safe(fact.note) for fact in finding.facts if fact.note and fact.note not in told))
     then = f": {criterion.then}" if criterion.then else ""
     return f"{criterion.says}{then}{f' ({where})' if where else ''}{f' ({notes})' if notes else ''} [{', '.join(sources)}]"
 
@@ -105,7 +106,8 @@ def _named(knowledge: Knowledge, seen: Observed) -> str:
 def name(says: str) -> str:
     """The name of a fact inside a sentence: "Albumin" -> "albumin", "INR" stays; without "(assessment)"."""
     short = says.replace(" (assessment)", "")
-    return short[:1].lower() + short[1:] if short[1:2].islower() else short
+    rest = short.split(" ")[0][1:]
+    return short[:1].lower() + short[1:] if rest.isalpha() and rest.islower() else short
 
 
 def listing(words: Iterable[str], last: str = "and") -> str:

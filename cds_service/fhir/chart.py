@@ -127,7 +127,9 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
         try:
             kind = entry.kind or KIND.decode(raw)
             decoder, where = DECODERS.get(kind.name), kind.reference
-            if entry.full_url and kind.id:
+            if entry.full_url and kind.id is None:  # only its fullUrl tells it apart
+                where = f"{kind.name or 'resource'}/{entry.full_url.replace(':', '/').rsplit('/', 1)[-1]}"
+            if entry.full_url:
                 names[entry.full_url] = where
             if decoder is None:
                 chart.left_out["type not read" if kind.name else "no resourceType"] += 1
@@ -168,11 +170,11 @@ def _why(error: Exception) -> str:
 
 
 def _only_patient(decoded: Iterable[tuple[str, Struct]]) -> str | None:
-    """The first Patient of the file; without one, the one subject that all resources share."""
+    """The first Patient of the file that has an id; without one, the one subject that all resources share."""
     resources = list(decoded)
-    for _, resource in resources:
-        if isinstance(resource, Patient):
-            return str(resource.id) if resource.id is not None else None
+    for where, resource in resources:
+        if isinstance(resource, Patient) and not where.endswith("?"):
+            return where.split("/")[1]
     subjects = {(_id(getattr(resource, "subject", None), {}) or ("", ""))[1] for _, resource in resources} - {""}
     return subjects.pop() if len(subjects) == 1 else None
 
@@ -194,7 +196,7 @@ def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) 
         chart.medications[where] = resource
         return
     if isinstance(resource, Patient):
-        if str(resource.id) == chart.patient_id:
+        if where.split("/")[1] == chart.patient_id:
             chart.patient = resource
         else:
             chart.left_out["other patient"] += 1

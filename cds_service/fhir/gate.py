@@ -26,9 +26,10 @@ METASTASIS = frozenset({"cond.net_metastatic", "morph.net_metastatic", "cond.liv
 LIVER_METASTASES = frozenset({"cond.liver_mets", "cond.liver_mets.net"})
 IF_NOT_LUNG = "decides if primary is not lung"
 HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
-OTHER_MALIGNANCY = re.compile(r"malignant|cancer|carcinoma|sarcoma|melanoma", re.IGNORECASE)
+OTHER_MALIGNANCY = re.compile(r"malignant|cancer|carcinoma|sarcoma|melanoma|karzinom|krebs|b(?:ö|oe)sartig", re.IGNORECASE)
 NO_OTHER_MALIGNANCY = re.compile(
-    r"neuroendocrine|carcinoid|islet|metasta|secondary|history|family|screening|suspected|risk of|benign|in situ|"
+    r"neuroendocrine|neuroendokrin|carcinoid|karzinoid|islet|metasta(?:s[ei]s|tic (?:malignant )?\w+ (?:to|in) )|"
+    r"secondary|history|family|screening|suspected|risk of|benign|in situ|"
     r"basal cell|squamous cell carcinoma of skin|lymphoma|leuka?emia|myeloma",
     re.IGNORECASE,
 )
@@ -41,6 +42,10 @@ class Neoplasms:
     """What the chart says of neoplasms, sorted by the two halves of the gate."""
 
     nen: list[Observed] = field(default_factory=list)
+    primary: list[Observed] = field(default_factory=list)
+    """Those of them that are no metastasis."""
+    mixed: bool = False
+    """A mixed tumour's histology that names no tumour of the chart."""
     nen_unconfirmed: list[Observed] = field(default_factory=list)
     nen_codings: list[tuple[Coding, str, When | None]] = field(default_factory=list)
     """Every coding of a tumour that is neuroendocrine, with the reference and date of its resource."""
@@ -86,7 +91,8 @@ def is_liver(knowledge: Knowledge, sites: Iterable[CodeableConcept | None]) -> b
 
 def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
     found = Neoplasms()
-    histologies = _histologies(chart, knowledge)
+    histologies, mixed = _histologies(chart, knowledge)
+    found.mixed = "" in mixed
     linked = {reference for _, references, _ in histologies for reference in references}
     waiting: list[tuple[Observed, Condition, list[Coding]]] = []
     for where, condition in chart.conditions:
@@ -94,10 +100,12 @@ def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
         on = date_of_condition(condition)
         seen = Observed(True, on, where, text_of(condition.code))
         meanings = [m for coding in everything for m in knowledge.terminology.meanings(coding)]
-        nen = is_nen(meanings, lung=_is_lung(everything)) or where in linked
+        nen = (is_nen(meanings, lung=_is_lung(everything)) or where in linked) and where not in mixed
         unconfirmed, history = is_unconfirmed(condition), is_history(condition)
         if nen:
             (found.nen_unconfirmed if unconfirmed else found.nen).append(seen)
+            if not unconfirmed and not any(m.concept in METASTASIS or "mets" in m.concept for m in meanings):
+                found.primary.append(seen)
             if not unconfirmed:
                 found.nen_codings += [(coding, where, on) for coding in everything]
         elif any(m.use == "benign" or (m.use == "history" and m.concept == "cond.net.history") for m in meanings):
@@ -135,21 +143,30 @@ def is_nen(meanings: list[Meaning], lung: bool) -> bool:
     return any(m.use.startswith("decides") and (m.use != IF_NOT_LUNG or not lung) for m in relevant)
 
 
+LUNG = re.compile(r"\b(lung|bronch|pulmon)", re.IGNORECASE)
+
+
 def _is_lung(everything: list[Coding]) -> bool:
-    return any(c.system in PREFIX_SYSTEMS and c.code.upper().startswith("C34") for c in everything)
+    """By ICD-10, or by the display: small cell carcinoma of the lung must not pass for a NEN (use: if not lung)."""
+    icd = any(c.system in PREFIX_SYSTEMS and c.code.upper().startswith("C34") for c in everything)
+    return icd or any(LUNG.search(c.display) for c in everything)
 
 
 def _liver_metastasis(meanings: list[Meaning], condition: Condition, knowledge: Knowledge) -> bool:
     if any(m.concept in LIVER_METASTASES and m.use == "decides" for m in meanings):
         return True
-    metastasis = any(m.concept in METASTASIS and m.use != "history" for m in meanings)
+    metastasis = any((m.concept in METASTASIS and m.use != "history") or m.use == "question: site?" for m in meanings)
     return metastasis and is_liver(knowledge, condition.body_site or [])
 
 
 def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
     """A tumour size with a liver body site, or a count of liver metastases above none."""
     for coding in codings(knowledge, observation.code):
-        sized = any(m.concept == "obs.tumor_size" for m in knowledge.terminology.meanings(coding))
+        about = {m.concept for m in knowledge.terminology.meanings(coding)}
+        sized = "obs.tumor_size" in about
+        if "obs.histology" in about and is_liver(knowledge, [observation.body_site]):
+            values = codings(knowledge, observation.value_codeable_concept)
+            sized = any(m.concept == "morph.net_metastatic" for v in values for m in knowledge.terminology.meanings(v))
         if sized and is_liver(knowledge, [observation.body_site]):
             return True
         if coding.system == knowledge.assessment_system and coding.code == "lesion-count":
@@ -175,22 +192,29 @@ def _other_malignancy(everything: list[Coding], meanings: list[Meaning], conditi
 Histology = tuple[Observed, frozenset[str], list[Coding]]
 
 
-def _histologies(chart: Chart, knowledge: Knowledge) -> list[Histology]:
-    """Histology Observations that say NEN: the reading, the Conditions they are about, their codings."""
-    lung = any(_is_lung(_codings(condition, knowledge)) for _, condition in chart.conditions)
+def _histologies(chart: Chart, knowledge: Knowledge) -> tuple[list[Histology], set[str]]:
+    """Histology Observations that say NEN: the reading, the Conditions they are about, their codings. And the
+    Conditions whose histology is a mixed tumour ("" where none is named)."""
+    tumours = dict(chart.conditions)
     found: list[Histology] = []
+    mixed: set[str] = set()
     for where, observation in chart.observations:
         about = [m for c in codings(knowledge, observation.code) for m in knowledge.terminology.meanings(c)]
         if not any(m.concept == "obs.histology" for m in about):
             continue
+        focus = {(f.reference or "").split("/_history/")[0] for f in observation.focus or []}
+        names = frozenset("/".join(text.rstrip("/").split("/")[-2:]) for text in focus if "Condition/" in text)
+        concerned = [c for name, c in tumours.items() if (name in names if names else not is_history(c))]
+        site = codings(knowledge, observation.body_site)
+        lung = _is_lung(site) or any(_is_lung(_codings(condition, knowledge)) for condition in concerned)
         values = codings(knowledge, observation.value_codeable_concept)
-        if is_nen([m for coding in values for m in knowledge.terminology.meanings(coding)], lung):
+        meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
+        if is_nen(meanings, lung):
             on = date_of(observation.effective_date_time, observation.effective_instant)
-            seen = Observed(True, on, where, text_of(observation.value_codeable_concept))
-            focus = {(f.reference or "").split("/_history/")[0] for f in observation.focus or []}
-            names = frozenset("/".join(text.rstrip("/").split("/")[-2:]) for text in focus if "Condition/" in text)
-            found.append((seen, names, values))
-    return found
+            found.append((Observed(True, on, where, text_of(observation.value_codeable_concept)), names, values))
+        elif any(m.use == "exclude" and m.code != "8000/6" for m in meanings):
+            mixed |= names or {""}
+    return found, mixed
 
 
 def _add_histologies(
@@ -208,6 +232,9 @@ def _add_histologies(
 
 
 def judge_gate(found: Neoplasms, unreadable_conditions: int) -> Gate:
+    if found.mixed and found.nen and (found.liver or found.both):
+        because = "a histology of a mixed tumour is on record: which tumour is it of?"
+        return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1]))
     if found.both:
         return Gate(Nlm.YES, seen=(*found.both[:1], *found.nen[:1]))
     if found.nen and found.liver:
@@ -224,3 +251,8 @@ def judge_gate(found: Neoplasms, unreadable_conditions: int) -> Gate:
     if unreadable_conditions and (any_nen or any_liver):
         return Gate(Nlm.CANNOT_TELL, f"{unreadable_conditions} diagnoses could not be read", (*any_nen, *any_liver))
     return Gate(Nlm.NO)
+
+
+def named(concept: CodeableConcept | None) -> bool:
+    """Whether a concept carries any words."""
+    return concept is not None and bool(concept.text or any(c.display for c in concept.coding or []))

@@ -13,6 +13,7 @@ from cds_service.fhir.gate import (
     date_of_condition,
     is_liver,
     judge_gate,
+    named,
     neoplasms,
     text_of,
 )
@@ -74,7 +75,7 @@ class Reader:
         from_tumour_sizes(chart, self.knowledge, found["lesion_count"].valid, found["lobes_involved"].valid,
                           found["caudate_lesion"].valid)  # fmt: skip
         for where, condition in chart.conditions:
-            self._condition(where, condition, found)
+            self._condition(where, condition, today, found)
         for where, procedure in chart.procedures:
             period = procedure.performed_period
             on = date_of(procedure.performed_date_time, period.end if period else None, period.start if period else None)
@@ -126,10 +127,19 @@ class Reader:
             concepts = (procedure.code for _, procedure in chart.procedures)
         else:
             concepts = (concept for _, concept, _, _ in read_medication(chart))
-        systems = RECOGNISED[definition.source]
-        count = sum(not any(c.system in systems for c in codings(self.knowledge, concept)) for concept in concepts)
+        count = sum(not self._recognised(definition.source, concept) for concept in concepts)
         if count:
             yield Observed(True, None, definition.source, "", f"{count} entries could not be read")
+
+    def _recognised(self, source: str, concept: CodeableConcept | None) -> bool:
+        """Whether a coding says which procedure or drug it is: an ATC group or an RxNorm code without a name does not."""
+        for coding in codings(self.knowledge, concept):
+            if self.knowledge.terminology.meanings(coding):
+                return True
+            vague = (coding.system == "atc" and len(coding.code) < 7) or (coding.system == "rxnorm" and not named(concept))
+            if coding.system in RECOGNISED[source] and not vague:
+                return True
+        return False
 
     def _tumour(self, tumours: Neoplasms, found: dict[str, _Found]) -> None:
         """Primary site, syndrome and differentiation as the tumour's own codes tell them; first dates of both halves."""
@@ -147,7 +157,12 @@ class Reader:
         new = [reading for reading in tumours.liver if reading.on and reading.seen_in.startswith("Condition/")]
         if tumours.liver_before and new:
             found["new_liver_metastasis"].valid.append(max(new, key=lambda r: r.on.latest if r.on else date.min))
-        for name, seen in (("nen_diagnosis", tumours.nen), ("liver_metastases_diagnosis", tumours.liver)):
+        firsts = {
+            "nen_diagnosis": tumours.nen,
+            "primary_diagnosis": tumours.primary,
+            "liver_metastases_diagnosis": tumours.liver,
+        }
+        for name, seen in firsts.items():
             dated = [reading for reading in seen if reading.on]
             if dated:
                 found[name].valid.append(min(dated, key=lambda r: r.on.earliest if r.on else date.max))
@@ -193,10 +208,12 @@ class Reader:
                             matched[definition.id] = definition
         return list(matched.values())
 
-    def _condition(self, where: str, condition: Condition, found: dict[str, _Found]) -> None:
+    def _condition(self, where: str, condition: Condition, today: date, found: dict[str, _Found]) -> None:
         """What a diagnosis says beyond the gate. Only active, confirmed ones; an unconfirmed one asks."""
-        on = date_of_condition(condition)
-        stated = date_of(condition.recorded_date) or on
+        on, stated = (
+            None if when and when.earliest > today + CLOCK_SKEW else when  # a date to come is none
+            for when in (date_of_condition(condition), date_of(condition.recorded_date) or date_of_condition(condition))
+        )
         history, unconfirmed = is_history(condition), is_unconfirmed(condition)
         text = text_of(condition.code)
         self._presence("Condition", where, condition.code, on, found, asked=unconfirmed, history=history, stated=stated)
@@ -228,6 +245,8 @@ class Reader:
             question = "recorded as provisional: disease outside the liver?"
         elif use.startswith("nodal"):
             question = "nodal metastases: regional or distant?"
+        elif use == "question: site?" and is_liver(self.knowledge, sites):
+            return
         elif use.startswith(("question", "decides NEN; site")):
             question = "metastases of an unnamed site: outside the liver?"
         if question:
@@ -265,8 +284,10 @@ class Reader:
 
     def _by_name(self, where: str, text: str, on: When | None, active: bool, found: dict[str, _Found]) -> None:
         """A drug whose code we do not hold, but whose name is in the text: it asks, it never decides."""
+        said = text.lower()
         for (source, concept), definitions in self._concepts.items():
-            if source == "Medication" and concept.split(".")[1].replace("_", " ") in text.lower():
+            brands = [brand for definition in definitions for brand in definition.names]
+            if source == "Medication" and any(n in said for n in (concept.split(".")[1].replace("_", " "), *brands)):
                 for definition in definitions:
                     if active or not definition.active:
                         found[definition.id].asking.append(Observed(True, on, where, text, "by name, not by code"))

@@ -31,7 +31,7 @@ PATIENT = "patient={{context.patientId}}"
 REQUIRED = ("conditions",)
 """Without conditions nobody can say whether the patient is one of ours (CLINICAL section 9)."""
 OPTIONAL = frozenset({"medicationStatements", "serviceRequests", "diagnosticReports"})
-"""Keys whose absence no verdict rests on: their silence denies nothing."""
+"""Keys that may be missing unsaid: no verdict rests on their silence."""
 
 
 @cache
@@ -82,7 +82,9 @@ def picture_of(request: HookRequest, today: date) -> ClinicalPicture:
     chart = read_chart(sent.entries, request.patient_id)
     chart.complete = sent.complete
     chart.not_consulted = tuple(
-        f"{key} ({state.value})" for key, state in sent.states.items() if not state.complete and key not in OPTIONAL
+        f"{key} ({state.value})"
+        for key, state in sent.states.items()
+        if not state.complete and (key not in OPTIONAL or state is not State.MISSING)
     )
     picture = reader().read(chart, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:

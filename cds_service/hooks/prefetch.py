@@ -151,5 +151,7 @@ def read_prefetch(prefetch: Mapping[str, bytes], advertised: Mapping[str, str]) 
         elif len(found.types) == 1 and found.types <= {"Condition", "Procedure", "MedicationRequest", "MedicationStatement"}:
             complete |= found.types
     failed = {query.split("?")[0] for key, query in advertised.items() if states[key] in {State.ERROR, State.PARTIAL}}
+    if "MedicationStatement" in failed:
+        failed.add("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
     entries = tuple(entry for found in read.values() for entry in found.entries)
     return Prefetched(entries, states, frozenset(complete - failed))

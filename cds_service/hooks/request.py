@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,9 +147,3 @@ def _fault(error: jsonschema.ValidationError, base: str) -> Fault:
     if error.validator in {"pattern", "minLength", "const"}:
         found = f"another {found}"
     return Fault(path or "body", found, allowed)
-
-
-def example(hook: str, hook_instance: str, patient_id: str, prefetch: dict[str, Any]) -> str:
-    """A request as an EHR would send it, for the command line and the curl line of the README."""
-    context = {"userId": "Practitioner/example", "patientId": patient_id}
-    return json.dumps({"hook": hook, "hookInstance": hook_instance, "context": context, "prefetch": prefetch}, indent=1)

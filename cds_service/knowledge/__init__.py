@@ -83,7 +83,7 @@ def read(folder: Traversable) -> Knowledge:
     try:
         scores = msgspec.convert(files["scores.toml"], Scores)
     except msgspec.ValidationError as error:
-        faults.append(Fault("scores.toml", str(error), "the tables and keys of knowledge/model.py"))
+        faults.append(Fault("scores.toml", str(error), "the tables and keys of knowledge/scores.py"))
     if faults:
         raise KnowledgeError(faults)
     return _build(files, scores, digest.hexdigest()[:16])
@@ -167,6 +167,7 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         source=table.get("from", "Observation"),
         active=table.get("active", False),
         every_entry_recognised=table.get("every_entry_recognised", False),
+        names=tuple(table.get("names", ())),
         unit=table.get("unit", ""),
         units={unit: Decimal(factor) for unit, factor in table.get("units", {}).items()},
         options=tuple(table.get("options", ())),

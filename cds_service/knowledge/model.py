@@ -47,6 +47,7 @@ class FactDefinition:
     source: str = "Observation"
     active: bool = False
     every_entry_recognised: bool = False
+    names: tuple[str, ...] = ()
     unit: str = ""
     units: Mapping[str, Decimal] = field(default_factory=dict)
     options: tuple[str, ...] = ()

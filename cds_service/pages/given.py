@@ -94,24 +94,12 @@ def _chart(content: dict[str, Any]) -> Chart:
 
 
 def _as_sent(chart: Chart, text: str) -> bytes:
-    """What as_request makes, without moving any date: a chart of somebody's own may hold dates that do not exist."""
+    """The request that an EHR would post for the chart, with its dates as they are."""
     try:
-        patient = chart.chart().patient_id
-        if patient is None:
+        if chart.chart().patient_id is None:
             allowed = "a Patient, or resources that all have the same subject"
             raise BadRequest("whose chart is it?", [Fault("Patient", "none, and not one subject that all share", allowed)])
-        request = as_request(Chart(()), timedelta(0), _instance(text), PREFETCH)
-        request["context"]["patientId"] = patient
-        for key, query in PREFETCH.items():
-            kind = query.split("?")[0].split("/")[0]
-            mine = [(resource, url) for resource, url in chart.resources if resource.get("resourceType") == kind]
-            if kind == "Patient":
-                request["prefetch"][key] = next((resource for resource, _ in mine if resource.get("id") == patient), None)
-            else:
-                bundle = request["prefetch"][key]
-                bundle["entry"] = [{"resource": resource} | ({"fullUrl": url} if url else {}) for resource, url in mine]
-                bundle["total"] = len(mine)
-        return json.dumps(request).encode()
+        return json.dumps(as_request(chart, timedelta(0), _instance(text), PREFETCH)).encode()
     except RecursionError:
         raise _not_usable("nested too deeply", "deep nesting", ALLOWED) from None
 

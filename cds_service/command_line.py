@@ -1,0 +1,127 @@
+"""The commands: serve, cards FILE, request FILE, knowledge."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import uuid
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+import msgspec
+
+from cds_service import knowledge
+from cds_service.app import create_app, today_here
+from cds_service.cards.card import Card
+from cds_service.errors import CdsError, ChartError
+from cds_service.files import Chart, as_request, read_file, story_date
+from cds_service.hooks import SERVICES, patient_view
+from cds_service.hooks.request import parse
+from cds_service.rulebook import rule_book
+from cds_service.settings import Settings
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Exit status. Raises ValueError for a setting that cannot be used."""
+    parser = argparse.ArgumentParser(prog="cds-service", description="CDS Hooks for neuroendocrine liver metastases")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="start the service")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    serve.add_argument("--port", type=int, default=8080)
+    for name, words in (("cards", "the cards of a chart, or of a hook request"), ("request", "a hook request from a chart")):
+        command = commands.add_parser(name, help=words)
+        command.add_argument("file", type=Path, help="a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON")
+        command.add_argument("--as-of", type=date.fromisoformat, metavar="DATE", help="the day it is (default: today)")
+        if name == "cards":
+            command.add_argument("--json", action="store_true", help="the answer as JSON")
+    commands.add_parser("knowledge", help="the rule book, as Markdown")
+    chosen = parser.parse_args(arguments)
+    try:
+        match chosen.command:
+            case "serve":
+                return _serve(chosen.host, chosen.port)
+            case "cards":
+                return _cards(chosen.file, chosen.as_of, chosen.json)
+            case "request":
+                return _request(chosen.file, chosen.as_of)
+        print(rule_book(knowledge.load()))
+    except ChartError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except CdsError as error:
+        print(error.text, *(f"  {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(host: str, port: int) -> int:
+    """gunicorn with threads: two half-sent bodies do not block the next request."""
+    from gunicorn.app.base import BaseApplication
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    settings = Settings.from_environment()
+
+    class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
+        def load_config(self) -> None:
+            options = {"bind": f"{host}:{port}", "worker_class": "gthread", "workers": 2, "threads": 8, "loglevel": "warning"}
+            for key, option in options.items():
+                self.cfg.set(key, option)
+
+        def load(self) -> object:
+            return create_app(settings)
+
+    page = f", page: http://{host}:{port}/" if settings.pages else ""
+    print(f"CDS Hooks discovery: http://{host}:{port}/cds-services{page}", file=sys.stderr, flush=True)
+    Server().run()
+    return 0
+
+
+def _cards(path: Path, as_of: date | None, as_json: bool) -> int:
+    content = read_file(path)
+    day = as_of or (story_date(path) if isinstance(content, Chart) else None) or today_here()
+    if isinstance(content, Chart):
+        chart = content.chart()
+        cards = patient_view.cards_of_chart(chart, day, "command-line")
+        if not (chart.conditions or chart.observations) and any(chart.left_out.values()):
+            told = ", ".join(f"{count} × {why}" for why, count in sorted(chart.left_out.items()))
+            print(f"left out: {told}", file=sys.stderr)
+        for _, broken in chart.unreadable:
+            print(f"could not be read: {broken.seen_in}: {broken.why}", file=sys.stderr)
+    else:
+        service = next(iter(SERVICES.values()))
+        cards = service.answer(parse(content, service.hook), day).cards
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode({"cards": cards}), indent=1).decode())
+    else:
+        print(_text(cards, day))
+    return 0
+
+
+def _text(cards: list[Card], day: date) -> str:
+    """Cards to read on a terminal."""
+    if not cards:
+        return f"No card: no neuroendocrine liver metastases in this chart (as of {day})."
+    parts = [f"{len(cards)} {'card' if len(cards) == 1 else 'cards'}, as of {day}"]
+    for card in cards:
+        parts.append(f"━━ {card.indicator.upper()} · {card.kind} ━━\n{card.summary}\n\n{card.detail.replace('**', '')}")
+        parts += [f"Suggestion: {suggestion.label}" for suggestion in card.suggestions]
+        parts.append(f"Source: {card.source.label}" + "".join(f"\n  {link.label}\n    {link.url}" for link in card.links))
+    return "\n\n".join(parts)
+
+
+def _request(path: Path, as_of: date | None) -> int:
+    """A request for the service, with the dates of a fixture moved to today, which it says on standard error."""
+    content = read_file(path)
+    if not isinstance(content, Chart):
+        raise ChartError(f"{path}: already a hook request")
+    if content.chart().patient_id is None:
+        raise ChartError(f"{path}: no Patient, and no one subject that all resources share: whose chart is it?")
+    then = as_of or story_date(path)
+    shift = today_here() - then if then else timedelta(0)
+    if shift:
+        print(f"dates moved by {shift.days} days, from {then} to today", file=sys.stderr)
+    print(json.dumps(as_request(content, shift, str(uuid.uuid4()), patient_view.PREFETCH), ensure_ascii=False))
+    return 0
