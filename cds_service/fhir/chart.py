@@ -99,6 +99,13 @@ class Chart:
     complete: frozenset[str] = frozenset()
     """Resource types that were asked for and arrived complete."""
     not_consulted: tuple[str, ...] = ()
+    own: int = 0
+    """How many resources are of the patient, whether they count or not."""
+
+    @property
+    def only_of_others(self) -> bool:
+        """Resources came, none of them of the patient: the question and the data do not fit together."""
+        return not self.own and not self.unreadable and self.left_out["other patient"] > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +205,7 @@ def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) 
     if isinstance(resource, Patient):
         if where.split("/")[1] == chart.patient_id:
             chart.patient = resource
+            chart.own += 1
         else:
             chart.left_out["other patient"] += 1
         return
@@ -208,6 +216,7 @@ def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) 
     if whose[1] != chart.patient_id or whose[0] not in {"Patient", ""}:
         chart.left_out["other patient"] += 1
         return
+    chart.own += 1
     match resource:
         case Observation():
             status = (resource.status or "").strip()

@@ -86,6 +86,9 @@ def picture_of(request: HookRequest, today: date) -> ClinicalPicture:
         for key, state in sent.states.items()
         if not state.complete and (key not in OPTIONAL or state is not State.MISSING)
     )
+    if chart.only_of_others:
+        what = f"{chart.left_out['other patient']} resources, none of this patient"
+        raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])
     picture = reader().read(chart, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
         raise PreconditionFailed("required data could not be had", _not_had(sent))
