@@ -177,7 +177,7 @@ class ClinicalPicture:
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Why resources were left out -> how many (other patient, entered in error, ...)."""
     ordered: Mapping[str, Observed] = field(default_factory=dict)
-    """Modality → the active order or scheduled procedure that means it."""
+    """Modality, or the concept by which a technique is ordered → the active order or scheduled procedure."""
     ordered_tests: frozenset[str] = frozenset()
     """LOINC codes of tests with an active order."""
     patient_id: str = ""

@@ -68,6 +68,58 @@ def test_an_ordered_transplantation_with_disease_elsewhere_gets_its_card_and_an_
     assert [card.indicator for card in warned] == ["critical"]
 
 
+PCS = "http://www.cms.gov/Medicare/Coding/ICD10"
+
+
+def fact(found: list[dict[str, Any]], day: date, concept: str, **value: Any) -> dict[str, Any]:
+    code = {"coding": [{"system": "https://nlm-cds.example/fhir/CodeSystem/nlm-assessment", "code": concept}]}
+    return {"resourceType": "Observation", "id": concept, "status": "final", "effectiveDateTime": day.isoformat(),
+            "subject": {"reference": f"Patient/{patient_of(found)}"}, "code": code, **value}  # fmt: skip
+
+
+def test_an_ordered_radioembolization_with_a_lung_shunt_above_twenty_percent_is_critical() -> None:
+    found, day = resources("arterial-candidate")
+    spheres = order(found, "3E053HZ", day, PCS)
+    limits: tuple[tuple[float, list[str]], ...] = ((20, []), (20.5, ["critical"]))
+    for shunt, expected in limits:
+        percent: dict[str, Any] = {"value": shunt, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"}
+        shown = cards([*found, spheres, fact(found, day, "lung-shunt-fraction", valueQuantity=percent)], day)
+        assert [card.indicator for card in shown if "Lung shunt" in card.detail and card.kind == "contraindication"] == expected
+        assert len(shown) <= 5
+    assert [card.kind for card in cards([*found, order(found, "314617008", day)], day)].count("contraindication") == 0
+
+
+@pytest.mark.parametrize(("code", "system"), [("399315003", SNOMED), ("3E053HZ", PCS)])
+def test_an_ordered_radionuclide_in_pregnancy_is_critical_and_comes_before_all_but_the_overview(code: str, system: str) -> None:
+    found, day = resources("arterial-candidate")
+    pregnant = {"resourceType": "Condition", "id": "pregnant", "subject": {"reference": f"Patient/{patient_of(found)}"},
+                "code": {"coding": [{"system": SNOMED, "code": "77386006"}]}, "recordedDate": day.isoformat()}  # fmt: skip
+    shown = cards([*found, pregnant, order(found, code, day, system)], day)
+    assert (shown[1].kind, shown[1].indicator) == ("contraindication", "critical")
+    assert "pregnancy" in shown[1].summary
+    assert not [card for card in cards([*found, pregnant], day) if card.indicator == "critical"]
+
+
+def test_every_hard_fact_against_every_ordered_technique_fits_one_card() -> None:
+    found, day = resources("arterial-candidate")
+    spheres, lutetium = order(found, "3E053HZ", day, PCS), order(found, "399315003", day) | {"id": "lutetium"}
+    percent = {"value": 30, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"}
+    against = [
+        fact(found, day, "lung-shunt-fraction", valueQuantity=percent),
+        fact(found, day, "pregnancy", valueBoolean=True),
+        {"resourceType": "MedicationRequest", "id": "drug", "status": "active", "intent": "order",
+         "authoredOn": day.isoformat(), "subject": {"reference": f"Patient/{patient_of(found)}"},
+         "medicationCodeableConcept": {"coding": [{"system": "http://www.whocc.no/atc", "code": "L01BC06"}]}},
+    ]  # fmt: skip
+    one = cards([*found, *against, spheres], day)[1]
+    both = cards([*found, *against, spheres, lutetium], day)[1]
+    assert (one.indicator, both.indicator) == ("critical", "critical")
+    assert one.summary == (
+        "Radioembolization ordered: lung shunt above 20 %, capecitabine now or in the last two months and pregnancy"
+    )
+    assert both.summary == "Radioembolization and radionuclide therapy (PRRT) ordered: contraindicated"
+
+
 def test_with_an_active_order_laboratory_values_count_for_thirty_days_only() -> None:
     found, day = resources("arterial-candidate")
     for resource in found:

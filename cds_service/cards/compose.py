@@ -9,7 +9,7 @@ from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.gaps import data_quality, missing, missing_section, quality_section
 from cds_service.cards.modality_card import card_on
 from cds_service.cards.techniques import techniques
-from cds_service.cards.urgent import contraindications, safety
+from cds_service.cards.urgent import contraindications, safety, stopped_order
 from cds_service.knowledge.model import Knowledge, Verdict
 from cds_service.picture import ClinicalPicture, Nlm
 
@@ -19,7 +19,7 @@ AT_MOST, WITH_ORDER = 3, 5
 
 def compose(board: Board) -> list[Card]:
     """The cards of a patient with neuroendocrine liver metastases, most important first, the overview first of all."""
-    urgent = [card for card in (contraindications(board), safety(board)) if card]
+    urgent = [card for card in (stopped_order(board), contraindications(board), safety(board)) if card]
     room = (WITH_ORDER if board.picture.ordered else AT_MOST) - 1 - len(urgent)
     options = [_option(board, [modality]) for modality in board.options]
     if len(options) > room:

@@ -48,13 +48,40 @@ HARD = {
     "hepatic-arterial-therapy": {"portal-vein-occlusion", "hepatic-failure"},
     "transplantation": {"distant-extrahepatic-disease"},
 }
-"""Hard facts against a treatment that is ordered or scheduled: the only ground for a critical card (CLINICAL 7.3)."""
+"""Hard facts against a treatment that is ordered or scheduled (CLINICAL 7.3); those against a technique stand with it."""
 
 
 def _critical(board: Board, modality: Assessed) -> bool:
     name = modality.modality.id
     met = {finding.criterion.id for finding in modality.contraindications}
     return name in board.picture.ordered and bool(met & HARD.get(name, set()))
+
+
+def stopped_order(board: Board) -> Card | None:
+    """An ordered technique (radioembolization, radionuclide therapy) with a hard fact against it: always critical."""
+    lines: list[str] = []
+    why: dict[str, str] = {}
+    modalities: list[str] = []
+    statements: list[str] = []
+    for modality in board.knowledge.modalities:
+        for technique in modality.techniques:
+            order = next((board.picture.ordered[name] for name in technique.ordered_by if name in board.picture.ordered), None)
+            found = [judge(criterion, board.facts) for criterion in technique.stopped_by if criterion.id in technique.critical]
+            if order is None or not (met := [finding for finding in found if finding.met]):
+                continue
+            against = "; ".join(wording.finding_line(board.knowledge, finding) for finding in met)
+            lines.append(f"{technique.says}, ordered ({order.on or 'undated'}, {wording.safe(order.seen_in)}): {against}")
+            why[technique.says.split(",")[0]] = wording.listing(finding.criterion.says.lower() for finding in met)
+            modalities.append(modality.id)
+            statements += [s for finding in met for s in finding.criterion.statements]
+    if not lines:
+        return None
+    one = len(why) == 1
+    names = [name if not place else name[:1].lower() + name[1:] for place, name in enumerate(why)]
+    summary = f"{wording.listing(names)} ordered: " + ("".join(why.values()) if one else "contraindicated")
+    return _card(
+        board, "critical", ("NlmContraindication", summary[:100]), summary, lines, statements, {"modalities": modalities}
+    )
 
 
 SAFETY = ("carcinoid-heart-disease", "cardiac-assessment-missing")
@@ -73,18 +100,35 @@ def safety(board: Board) -> Card | None:
     at_risk = {"resection", "debulking", "hepatic-arterial-therapy"} & set(board.picture.ordered)
     critical = heart and unassessed and bool(at_risk)
     summary = wording.listing(f.criterion.says if not n else f.criterion.says.lower() for n, f in enumerate(found))
-    statements = list(dict.fromkeys(s for finding in found for s in finding.criterion.statements))
+    statements = [s for finding in found for s in finding.criterion.statements]
     cautions = [finding.criterion.id for finding in findings if finding.met]
-    content: dict[str, object] = {"kind": "safety", "knowledge": board.knowledge.digest, "statements": statements}
-    content |= {"cautions": cautions} if cautions else {}
-    detail = wording.bullets(wording.finding_line(board.knowledge, finding) for finding in found)
+    lines = [wording.finding_line(board.knowledge, finding) for finding in found]
+    about: dict[str, object] = {"cautions": cautions} if cautions else {}
+    indicator = "critical" if critical else "warning"
+    return _card(board, indicator, ("NlmSafety", "Cardiac safety"), summary, lines, statements, about)
+
+
+def _card(
+    board: Board,
+    indicator: str,
+    topic: tuple[str, str],
+    summary: str,
+    lines: list[str],
+    statements: list[str],
+    about: dict[str, object],
+) -> Card:
+    """`about`: what the machine is told besides the statements."""
+    statements = list(dict.fromkeys(statements))
+    kind = "safety" if topic[0] == "NlmSafety" else "contraindication"
+    content: dict[str, object] = {"kind": kind, "knowledge": board.knowledge.digest, "statements": statements} | about
+    detail = wording.bullets(lines)
     in_words = evidence.unlinked(board.knowledge, statements)
     if in_words:
         detail += "\n\n**Cited without a link:** " + "; ".join(in_words)
     return Card(
         summary=summary,
-        indicator="critical" if critical else "warning",
-        source=evidence.source(board.knowledge, statements, "NlmSafety", "Cardiac safety"),
+        indicator=indicator,
+        source=evidence.source(board.knowledge, statements, *topic),
         detail=f"{detail}\n\n{wording.TONE}",
         extension={EXTENSION: content},
         links=evidence.links(board.knowledge, statements),

@@ -32,7 +32,7 @@ def _years(born: date, today: date) -> int:
 
 
 def orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], frozenset[str]]:
-    """Active orders and scheduled procedures: the modalities they mean, and the tests already asked for."""
+    """Active orders and scheduled procedures: the modalities and techniques they mean, and the tests already asked for."""
     ordered: dict[str, Observed] = {}
     tests: set[str] = set()
     for where, concept, on in chart.orders:
@@ -42,4 +42,6 @@ def orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], fro
             for modality in knowledge.modalities:
                 if concepts & set(modality.ordered_by):
                     ordered.setdefault(modality.id, Observed(True, on, where, text_of(concept)))
+                for name in concepts & {name for technique in modality.techniques for name in technique.ordered_by}:
+                    ordered.setdefault(name, Observed(True, on, where, text_of(concept)))
     return ordered, frozenset(tests)

@@ -266,6 +266,8 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
                 cautions=named("technique", t.get("cautions", [])),
                 also=t.get("also", ""),
                 statements=tuple(t["statements"]),
+                ordered_by=tuple(t.get("ordered_by", ())),
+                critical=frozenset(t.get("critical", ())),
             )
             for t in table.get("technique", ())
         ),

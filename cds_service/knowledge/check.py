@@ -118,8 +118,12 @@ def _modality(files: Mapping[str, Tables], name: str, expected: str) -> Iterator
         for only in technique.get("for", []):
             if only not in indications:
                 yield Fault(f"{name}: technique.for", repr(only), f"one of {', '.join(indications)}")
+        for hard in technique.get("critical", []):
+            if hard not in technique.get("stopped_by", []):
+                yield Fault(f"{name}: technique.critical", repr(hard), "one of its stopped_by")
     concepts = {row["concept"] for row in files["terminology.toml"]["value_set"]}
-    for concept in table.get("ordered_by", []):
+    orders = [table, *table.get("technique", [])]
+    for concept in [concept for part in orders for concept in part.get("ordered_by", [])]:
         if concept not in concepts:
             yield Fault(f"{name}: ordered_by", repr(concept), "a concept of terminology.toml")
     for indication in table["indication"]:

@@ -141,6 +141,10 @@ class Technique:
     cautions: tuple[Criterion, ...]
     also: str
     statements: tuple[str, ...]
+    ordered_by: tuple[str, ...] = ()
+    """Concepts of orders that mean this technique."""
+    critical: frozenset[str] = frozenset()
+    """Those of `stopped_by` that are hard facts against it once it is ordered (CLINICAL section 7.3)."""
 
 
 @dataclass(frozen=True, slots=True)
