@@ -104,10 +104,10 @@ def _named(knowledge: Knowledge, seen: Observed) -> str:
 
 
 def name(says: str) -> str:
-    """The name of a fact inside a sentence: "Albumin" -> "albumin", "INR" stays; without "(assessment)"."""
+    """The name of a fact inside a sentence: "Albumin" -> "albumin", "INR" and "Ki-67" stay; without "(assessment)"."""
     short = says.replace(" (assessment)", "")
-    rest = short.split(" ")[0][1:]
-    return short[:1].lower() + short[1:] if rest.isalpha() and rest.islower() else short
+    word = short.split(" ")[0]
+    return short[:1].lower() + short[1:] if word[1:].replace("-", "").isalpha() and word[1:].islower() else short
 
 
 def listing(words: Iterable[str], last: str = "and") -> str:
