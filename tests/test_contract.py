@@ -26,6 +26,7 @@ from tests.conftest import (
     bare_request,
     contract,
     empty_parts,
+    extensions,
     request_of,
     resolved,
     validator,
@@ -147,8 +148,8 @@ def test_the_extension_of_every_card_fits_the_given_schema(client: FlaskClient, 
     clock.today = as_of(fixture)
     answer = client.post(SERVICE, json=request_of(fixture))
     assert answer.status_code == 200
-    for card in answer.json["cards"]:  # type: ignore[index]
-        validator("AssessmentExtension").validate(card["extension"][EXTENSION])
+    for content in extensions(answer):
+        validator("AssessmentExtension").validate(content)
 
 
 def test_the_schemas_of_answers_are_closed() -> None:

@@ -227,3 +227,11 @@ def test_every_fixture_is_shipped_with_the_package() -> None:
     for fixture in FIXTURES:
         assert {path.name for path in folder_of(fixture).iterdir()} >= {"chart.json", "story.md"}
         assert folder_of(fixture).parent in shipped
+
+
+def test_a_misspelt_key_does_not_hide_the_faults_between_the_files(copy: Path) -> None:
+    spoil(copy, "criteria.toml", r"(\[contraindication\.hepatic-failure\]\n)", r"\1if_silnet = 'unknown'\n")
+    spoil(copy, "modalities/resection.toml", r"^(beside = \[)", r'\1"S999", ')
+    faults = told(copy)
+    assert "if_silnet" in faults
+    assert "S999" in faults

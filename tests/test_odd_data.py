@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from cds_service.errors import ChartError
+from cds_service.files import Chart, read_file
 from tests.conftest import SERVICE, Clock, as_of, bare_request, bundle, diagnostics, extensions, request_of
-from tests.test_knowledge import copy, spoil, told  # noqa: F401
 from tests.test_requests import condition, nlm, patient
-
-# ── test_requests.py ──
 
 
 def test_a_very_small_number_is_never_a_fault(client: FlaskClient, clock: Clock) -> None:
@@ -24,8 +24,6 @@ def test_a_very_small_number_is_never_a_fault(client: FlaskClient, clock: Clock)
         if "valueQuantity" in entry["resource"]:
             entry["resource"]["valueQuantity"]["value"] = "@@"
     body = json.dumps(request).replace('"@@"', "1e-20000000")
-    import time
-
     t = time.perf_counter()
     assert client.post(SERVICE, data=body, content_type="application/json").status_code == 200
     assert time.perf_counter() - t < 1
@@ -130,8 +128,6 @@ def test_liver_metastases_of_a_mixed_tumour_are_never_taken_for_neuroendocrine(c
 
 
 def test_an_entry_without_an_id_is_told_apart_by_its_full_url() -> None:
-    from cds_service.files import Chart
-
     resources = [
         ({key: value for key, value in nlm().items() if key != "id"} | {"onsetDateTime": f"2026-0{n}"}, f"urn:uuid:{n}")
         for n in (1, 2)
@@ -140,9 +136,6 @@ def test_an_entry_without_an_id_is_told_apart_by_its_full_url() -> None:
 
 
 def test_a_bundle_without_entries_is_no_chart(tmp_path: Path) -> None:
-    from cds_service.errors import ChartError
-    from cds_service.files import read_file
-
     empty = tmp_path / "empty.json"
     empty.write_text('{"resourceType": "Bundle", "type": "collection"}', "utf-8")
     with pytest.raises(ChartError, match="a Bundle without entries"):
@@ -151,17 +144,3 @@ def test_a_bundle_without_entries_is_no_chart(tmp_path: Path) -> None:
 
 def test_a_preflight_has_no_media_type_for_the_body_it_has_not(client: FlaskClient) -> None:
     assert "Content-Type" not in client.options(SERVICE, headers={"Origin": "https://ehr.example"}).headers
-
-
-# ── test_knowledge.py ──
-
-
-def test_a_misspelt_key_does_not_hide_the_faults_between_the_files(copy: Path) -> None:  # noqa: F811
-    spoil(copy, "criteria.toml", r"(\[contraindication\.hepatic-failure\]\n)", r"\1if_silnet = 'unknown'\n")
-    spoil(copy, "modalities/resection.toml", r"^(beside = \[)", r'\1"S999", ')
-    faults = told(copy)
-    assert "if_silnet" in faults
-    assert "S999" in faults
-
-
-# ── test_architecture.py ──

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.board import Board, assessment_of, caution_ids, deciding
-from cds_service.cards.card import EXTENSION, Card
+from cds_service.cards.card import EXTENSION, Card, Source
 from cds_service.cards.techniques import techniques
 
 
@@ -13,7 +13,7 @@ def card_on(board: Board, kind: str, topic: str, summary: str, indicator: str, d
     """A card on one or several modalities, with what the machine needs to know of them."""
     relied_on = [s for modality in modalities for s in modality.statements()]
     if kind == "modality":
-        relied_on += [s for modality in modalities for cited in techniques(board, modality).values() for s in cited]
+        relied_on += [s for modality in modalities for behind in techniques(board, modality).values() for s in behind]
     statements = list(dict.fromkeys(relied_on))
     decided = list(dict.fromkeys(s for modality in modalities for s in deciding(modality)))
     content: dict[str, object] = {"kind": kind, "knowledge": board.knowledge.digest}
@@ -28,13 +28,21 @@ def card_on(board: Board, kind: str, topic: str, summary: str, indicator: str, d
         "statements": statements,
     }
     content |= {key: found for key, found in lists.items() if found}
+    shown_by = evidence.source(board.knowledge, decided or statements or ["S063"], topic, summary[:100])
+    return cited(board, summary, indicator, shown_by, detail, content, statements)
+
+
+def cited(
+    board: Board, summary: str, indicator: str, source: Source, detail: str, content: dict[str, object], statements: list[str]
+) -> Card:
+    """A card that rests on statements: each publication of theirs is a link, or is named in words."""
     in_words = evidence.unlinked(board.knowledge, statements)
     if in_words:
         detail += "\n\n**Cited without a link:** " + "; ".join(in_words)
     return Card(
         summary=summary,
         indicator=indicator,
-        source=evidence.source(board.knowledge, decided or statements or ["S063"], topic, summary[:100]),
+        source=source,
         detail=f"{detail}\n\n{wording.TONE}",
         extension={EXTENSION: content},
         links=evidence.links(board.knowledge, statements),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.board import Board, reasons
-from cds_service.cards.card import EXTENSION, Card
-from cds_service.cards.modality_card import card_on
+from cds_service.cards.card import Card
+from cds_service.cards.modality_card import card_on, cited
 from cds_service.judgement import judge
 from cds_service.knowledge.model import Verdict
+from cds_service.picture import Observed
 
 
 def contraindications(board: Board) -> Card | None:
@@ -26,14 +27,20 @@ def contraindications(board: Board) -> Card | None:
     details = []
     for modality in found:
         order = board.picture.ordered.get(modality.modality.id)
-        ordered = f", ordered ({order.on or 'undated'}, {wording.safe(order.seen_in)})" if order else ""
-        parts = [f"**{modality.modality.title}**{ordered}", wording.bullets(reasons(board.knowledge, modality))]
+        parts = [
+            f"**{modality.modality.title}**{_ordered(order) if order else ''}",
+            wording.bullets(reasons(board.knowledge, modality)),
+        ]
         parts.append(modality.modality.contraindications_say)
         if cautions := [wording.finding_line(board.knowledge, f) for f in modality.cautions if f.facts]:
             parts.append("**Cautions**\n\n" + wording.bullets(cautions))
         details.append("\n\n".join(part for part in parts if part))
     indicator = "critical" if any(_critical(board, modality) for modality in found) else "warning"
     return card_on(board, "contraindication", "NlmContraindication", summary, indicator, "\n\n".join(details), found)
+
+
+def _ordered(order: Observed) -> str:
+    return f", ordered ({order.on or 'undated'}, {wording.safe(order.seen_in)})"
 
 
 def _concerns(board: Board, modality: Assessed) -> bool:
@@ -70,18 +77,20 @@ def stopped_order(board: Board) -> Card | None:
             if order is None or not (met := [finding for finding in found if finding.met]):
                 continue
             against = "; ".join(wording.finding_line(board.knowledge, finding) for finding in met)
-            lines.append(f"{technique.says}, ordered ({order.on or 'undated'}, {wording.safe(order.seen_in)}): {against}")
+            lines.append(f"{technique.says}{_ordered(order)}: {against}")
             why[technique.says.split(",")[0]] = wording.listing(finding.criterion.says.lower() for finding in met)
             modalities.append(modality.id)
             statements += [s for finding in met for s in finding.criterion.statements]
     if not lines:
         return None
     one = len(why) == 1
-    names = [name if not place else name[:1].lower() + name[1:] for place, name in enumerate(why)]
+    names = [name if not place else wording.name(name) for place, name in enumerate(why)]
     summary = f"{wording.listing(names)} ordered: " + ("".join(why.values()) if one else "contraindicated")
-    return _card(
-        board, "critical", ("NlmContraindication", summary[:100]), summary, lines, statements, {"modalities": modalities}
-    )
+    statements = list(dict.fromkeys(statements))
+    content: dict[str, object] = {"kind": "contraindication", "knowledge": board.knowledge.digest}
+    content |= {"statements": statements, "modalities": modalities}
+    source = evidence.source(board.knowledge, statements, "NlmContraindication", summary[:100])
+    return cited(board, summary, "critical", source, wording.bullets(lines), content, statements)
 
 
 SAFETY = ("carcinoid-heart-disease", "cardiac-assessment-missing")
@@ -100,36 +109,10 @@ def safety(board: Board) -> Card | None:
     at_risk = {"resection", "debulking", "hepatic-arterial-therapy"} & set(board.picture.ordered)
     critical = heart and unassessed and bool(at_risk)
     summary = wording.listing(f.criterion.says if not n else f.criterion.says.lower() for n, f in enumerate(found))
-    statements = [s for finding in found for s in finding.criterion.statements]
+    statements = list(dict.fromkeys(s for finding in found for s in finding.criterion.statements))
     cautions = [finding.criterion.id for finding in findings if finding.met]
-    lines = [wording.finding_line(board.knowledge, finding) for finding in found]
-    about: dict[str, object] = {"cautions": cautions} if cautions else {}
-    indicator = "critical" if critical else "warning"
-    return _card(board, indicator, ("NlmSafety", "Cardiac safety"), summary, lines, statements, about)
-
-
-def _card(
-    board: Board,
-    indicator: str,
-    topic: tuple[str, str],
-    summary: str,
-    lines: list[str],
-    statements: list[str],
-    about: dict[str, object],
-) -> Card:
-    """`about`: what the machine is told besides the statements."""
-    statements = list(dict.fromkeys(statements))
-    kind = "safety" if topic[0] == "NlmSafety" else "contraindication"
-    content: dict[str, object] = {"kind": kind, "knowledge": board.knowledge.digest, "statements": statements} | about
-    detail = wording.bullets(lines)
-    in_words = evidence.unlinked(board.knowledge, statements)
-    if in_words:
-        detail += "\n\n**Cited without a link:** " + "; ".join(in_words)
-    return Card(
-        summary=summary,
-        indicator=indicator,
-        source=evidence.source(board.knowledge, statements, *topic),
-        detail=f"{detail}\n\n{wording.TONE}",
-        extension={EXTENSION: content},
-        links=evidence.links(board.knowledge, statements),
-    )
+    content: dict[str, object] = {"kind": "safety", "knowledge": board.knowledge.digest, "statements": statements}
+    content |= {"cautions": cautions} if cautions else {}
+    detail = wording.bullets(wording.finding_line(board.knowledge, finding) for finding in found)
+    source = evidence.source(board.knowledge, statements, "NlmSafety", "Cardiac safety")
+    return cited(board, summary, "critical" if critical else "warning", source, detail, content, statements)

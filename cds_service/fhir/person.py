@@ -35,6 +35,7 @@ def orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], fro
     """Active orders and scheduled procedures: the modalities and techniques they mean, and the tests already asked for."""
     ordered: dict[str, Observed] = {}
     tests: set[str] = set()
+    techniques = {name for modality in knowledge.modalities for t in modality.techniques for name in t.ordered_by}
     for where, concept, on in chart.orders:
         for coding in codings(knowledge, concept):
             tests |= {coding.code} if coding.system == "loinc" else set()
@@ -42,6 +43,6 @@ def orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], fro
             for modality in knowledge.modalities:
                 if concepts & set(modality.ordered_by):
                     ordered.setdefault(modality.id, Observed(True, on, where, text_of(concept)))
-                for name in concepts & {name for technique in modality.techniques for name in technique.ordered_by}:
-                    ordered.setdefault(name, Observed(True, on, where, text_of(concept)))
+            for name in concepts & techniques:
+                ordered.setdefault(name, Observed(True, on, where, text_of(concept)))
     return ordered, frozenset(tests)
