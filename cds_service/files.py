@@ -12,7 +12,7 @@ from typing import Any
 from cds_service.errors import ChartError
 from cds_service.fhir.chart import Chart as Read
 from cds_service.fhir.chart import Entry, read_chart
-from cds_service.fhir.resources import READ
+from cds_service.fhir.resources import READ, type_asked
 
 DATE = re.compile(r"(?<![\d-])(\d{4}-\d{2}-\d{2})(?=T|$)")
 
@@ -22,6 +22,12 @@ class Chart:
     """A chart file: its resources, with the fullUrl of their entries."""
 
     resources: tuple[tuple[dict[str, Any], str | None], ...]
+
+    @classmethod
+    def of_entries(cls, entries: list[Any]) -> Chart:
+        """What is no entry with a resource is left out; a fullUrl that is no string is none."""
+        found = [e for e in entries if isinstance(e, dict) and isinstance(e.get("resource"), dict)]
+        return cls(tuple((e["resource"], url if isinstance(url := e.get("fullUrl"), str) else None) for e in found))
 
     def chart(self) -> Read:
         """The whole chart of its one patient: every type counts as asked and complete."""
@@ -48,10 +54,7 @@ def read_file(path: Path) -> Chart | bytes:
         entries = content.get("entry")
         if not isinstance(entries, list) or not entries:
             raise ChartError(f"{path}: a Bundle without entries, allowed: a Bundle with the resources of one patient")
-        found = [
-            (e["resource"], e.get("fullUrl")) for e in entries if isinstance(e, dict) and isinstance(e.get("resource"), dict)
-        ]
-        return Chart(tuple(found))
+        return Chart.of_entries(entries)
     if "resourceType" in content:
         return Chart(((content, None),))
     raise ChartError(f"{path}: found neither resourceType nor hook, allowed: a FHIR resource or a hook request")
@@ -91,7 +94,7 @@ def as_request(chart: Chart, shift: timedelta, instance: str, prefetch: dict[str
     found: dict[str, Any] = {}
     patient = chart.chart().patient_id
     for key, query in prefetch.items():
-        kind = query.split("?")[0].split("/")[0]
+        kind = type_asked(query)
         mine = [(shifted(r, shift), url) for r, url in chart.resources if r.get("resourceType") == kind]
         if kind == "Patient":
             found[key] = next((r | {"id": patient} for r, _ in mine if str(r.get("id", patient)) == patient), None)

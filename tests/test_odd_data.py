@@ -135,6 +135,18 @@ def test_an_entry_without_an_id_is_told_apart_by_its_full_url() -> None:
     assert [where for where, _ in Chart(tuple(resources)).chart().conditions] == ["Condition/1", "Condition/2"]
 
 
+def test_a_full_url_that_is_no_string_stops_no_chart(tmp_path: Path) -> None:
+    odd = tmp_path / "odd.json"
+    entries = [
+        {"fullUrl": 7, "resource": {k: v for k, v in nlm().items() if k != "id"}},
+        {"fullUrl": ["x"], "resource": patient()},
+    ]
+    odd.write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}), "utf-8")
+    found = read_file(odd)
+    assert isinstance(found, Chart)
+    assert len(found.chart().conditions) == 1
+
+
 def test_a_bundle_without_entries_is_no_chart(tmp_path: Path) -> None:
     empty = tmp_path / "empty.json"
     empty.write_text('{"resourceType": "Bundle", "type": "collection"}', "utf-8")

@@ -175,3 +175,8 @@ READ: dict[str, type[Struct]] = {
         ImagingStudy,
     )
 }
+
+
+def type_asked(query: str) -> str:
+    """Condition?patient=… → Condition; Patient/example → Patient."""
+    return query.split("?")[0].split("/")[0]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cds_service.fhir.chart import KIND, Entry
-from cds_service.fhir.resources import READ
+from cds_service.fhir.resources import READ, type_asked
 
 
 class State(StrEnum):
@@ -137,7 +137,7 @@ def read_prefetch(prefetch: Mapping[str, bytes], advertised: Mapping[str, str]) 
     complete: set[str] = set()
     states: dict[str, State] = {}
     for key, query in advertised.items():
-        asked = query.split("?")[0].split("/")[0]
+        asked = type_asked(query)
         states[key] = read[key].state if key in read else State.MISSING
         if states[key] is State.PRESENT and asked not in read[key].types:
             states[key] = State.ERROR  # an answer to another question
@@ -150,7 +150,7 @@ def read_prefetch(prefetch: Mapping[str, bytes], advertised: Mapping[str, str]) 
             complete |= set(READ)
         elif len(found.types) == 1 and found.types <= {"Condition", "Procedure", "MedicationRequest", "MedicationStatement"}:
             complete |= found.types
-    failed = {query.split("?")[0] for key, query in advertised.items() if states[key] in {State.ERROR, State.PARTIAL}}
+    failed = {type_asked(query) for key, query in advertised.items() if states[key] in {State.ERROR, State.PARTIAL}}
     if "MedicationStatement" in failed:
         failed.add("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
     entries = tuple(entry for found in read.values() for entry in found.entries)

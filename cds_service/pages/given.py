@@ -12,12 +12,13 @@ from typing import Any
 
 from cds_service.cards.card import NAMESPACE
 from cds_service.errors import BadRequest, Fault
+from cds_service.fhir.resources import type_asked
 from cds_service.files import Chart, as_request, read_file
 from cds_service.hooks.patient_view import PREFETCH
 from cds_service.pages.fixtures import Fixture
 
 ALLOWED = "a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON"
-ASKED = frozenset(query.split("?")[0].split("/")[0] for query in PREFETCH.values())
+ASKED = frozenset(type_asked(query) for query in PREFETCH.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,7 @@ def _chart(content: dict[str, Any]) -> Chart:
     entries = content.get("entry")
     if not isinstance(entries, list) or not entries:
         raise _not_usable("an empty Bundle", "a Bundle without entries", "a Bundle with the resources of one patient")
-    found = [e for e in entries if isinstance(e, dict) and isinstance(e.get("resource"), dict)]
-    return Chart(tuple((e["resource"], e.get("fullUrl") if isinstance(e.get("fullUrl"), str) else None) for e in found))
+    return Chart.of_entries(entries)
 
 
 def _as_sent(chart: Chart, text: str) -> bytes:
