@@ -1,7 +1,7 @@
 """Patients as facts: what a vignette says in words, as a ClinicalPicture.
 
 A value is written as a clinician would: "1.2 on 2026-10-01", "< 5 on 2026-10-01", true, "debulkable",
-"unreadable on 2026-10-01". Without a date it is of the day itself. Facts not given are silent; those listed under
+"unreadable on 2026-10-01", "asks: which trunk?" (a code that asks without answering). Without a date it is of the day itself. Facts not given are silent; those listed under
 `unknown` were not consulted.
 """
 
@@ -27,15 +27,17 @@ def picture(
     for name, text in given.items():
         definition = knowledge.facts[name]
         texts = text if isinstance(text, list) else [text]
-        valid, unreadable = [], []
+        valid, unreadable, asking = [], [], []
         for place, part in enumerate(texts):
             what, on = _parts(part, today)
             seen_in = f"Observation/{name.replace('_', '-')}-{place}"
             if what == "unreadable":
                 unreadable.append(Unreadable(on, seen_in, "unit not known"))
+            elif str(what).startswith("asks: "):
+                asking.append(Observed(True, on, seen_in, "coded", str(what).removeprefix("asks: ")))
             else:
                 valid.append(Observed(_value(definition, what), on, seen_in, str(what)))
-        readings[name] = Readings(tuple(valid), tuple(unreadable), name not in missing)
+        readings[name] = Readings(tuple(valid), tuple(unreadable), name not in missing, tuple(asking))
     return ClinicalPicture(readings)
 
 
