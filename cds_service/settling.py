@@ -43,7 +43,7 @@ def _settle_all(
 
 def _window(definition: FactDefinition, picture: ClinicalPicture, knowledge: Knowledge, strict_imaging: bool) -> int | None:
     window = definition.window_days
-    if window is not None and definition.ask == "laboratory" and picture.ordered:
+    if window is not None and definition.laboratory and picture.ordered:
         window = min(window, knowledge.laboratory_days_with_order)
     if window is not None and definition.imaging and strict_imaging:
         window = min(window, knowledge.strict_imaging_days)

@@ -212,9 +212,11 @@ def ordered_entries(value: Any, place: Place) -> list[Any]:
     """Each entry taken out, and each two neighbours changed over."""
     if value is ABSENT:
         return []
+    vague = place.table.get("vague")  # an answer that never meets a precise one, but as the worst of all
     swapped = [
         Instead(f"{value[n + 1]} before {value[n]}", [*value[:n], value[n + 1], value[n], *value[n + 2 :]], around=False)
         for n in range(len(value) - 1)
+        if not (n and vague in value[n : n + 2])
     ]
     return [*entries(value, place), *swapped]
 
@@ -412,6 +414,13 @@ def _scores(place: Place, value: Any) -> Iterator[Mutant]:
             raise KeyWithoutRule(f"scores.toml: {'.'.join(map(str, here.path))}: neither a number nor words about one")
 
 
+def _g3(value: Any, place: Place) -> list[str]:
+    """Where nothing is recommended there is nothing to hold down to "consider"."""
+    recommended = any(indication["strength"] == "recommended" for indication in place.table["indication"])
+    words = ["not-indicated", "at-most-consider", "open"] if recommended else ["not-indicated", "open"]
+    return [word for word in words if word != value]
+
+
 ASK = ("laboratory", "imaging", "pathology", "board", "never")
 EDITION, STRENGTH = ("2010", "update"), ("recommended", "consider")
 DERIVED = NotPinned("what the criterion needs to be found by; the loader refuses another")
@@ -477,8 +486,7 @@ RULES: Mapping[str, Any] = {
     "modality.liver_directed": flag,
     "modality.ordered_by": entries,
     "modality.nec": one_of("not-indicated", "at-most-consider", "open"),
-    "modality.nec_open": one_of("undetermined", "caution", "open"),
-    "modality.g3": one_of("not-indicated", "at-most-consider", "open"),
+    "modality.g3": _g3,
     "modality.downgraded_by": entries,
     "modality.contraindicated_by": entries,
     "modality.contraindications_say": WORDING,

@@ -16,6 +16,7 @@ from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
 
 VALUE = re.compile(r"(?P<what>.+?)(?: on (?P<on>\d{4}-\d{2}-\d{2}|no date)| (?P<ago>\d+) days ago)?")
+DIAGNOSES = frozenset({"nen_diagnosis", "primary_diagnosis", "liver_metastases_diagnosis", "new_liver_metastasis"})
 NUMBER = re.compile(r"(?P<comparator>[<>]=?)?\s*(?P<number>-?\d+(?:\.\d+)?)")
 
 
@@ -57,7 +58,7 @@ def _value(definition: FactDefinition, what: object) -> Value:
     if isinstance(what, bool):
         return what
     text = str(what)
-    if definition.kind in {"boolean", "presence"} or definition.id in {"nen_diagnosis", "primary_diagnosis"}:
+    if definition.kind in {"boolean", "presence"} or definition.id in DIAGNOSES:
         assert text in {"true", "false"}, f"{definition.id}: {text!r} is neither true nor false"
         return text == "true"
     if definition.kind in {"code", "codes"} or definition.id == "sex":

@@ -17,7 +17,8 @@ import msgspec
 
 from cds_service import knowledge
 from cds_service.derived import CALCULATIONS
-from cds_service.facts import Fact, Facts
+from cds_service.facts import Facts
+from cds_service.fhir.reading import Reader
 from cds_service.judgement import judge
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.model import Knowledge
@@ -36,6 +37,11 @@ ECOG = "contraindication.ecog-3-or-worse"
 """The one criterion whose limit a calculation looks at."""
 SEARCHED_KEYS = frozenset({"options", "range", "vague", "kind", "ask", "order"})
 """Keys of a fact that the search for deciding facts, or what is asked and ordered, looks at."""
+READ_FROM_CHARTS = frozenset({
+    "assessment_system", "assessment", "concepts", "uses", "from", "active", "every_entry_recognised", "names", "unit", "units",
+    "range", "kind", "options",
+})  # fmt: skip
+"""Keys of a fact that say how it is read from a chart: there the table of charts notices first."""
 SHOWN_KEYS = frozenset({"unit", "trend", "ask"})
 """Keys of a fact that cards look at."""
 CHARTS_FIRST = frozenset({"terminology.toml", "coded_values.toml"})
@@ -68,7 +74,7 @@ class Pinning:
     def __init__(self) -> None:
         self.files = mutants.read()
         self.known = _built(self.files, "shipped")
-        self.rows = list(coding.rows())
+        self.lines = list(coding.lines())
         self._judges: dict[str, frozenset[str]] = {}
 
     @cached_property
@@ -94,8 +100,9 @@ class Pinning:
         if refused := next(iter(cross_references(files, knowledge.MODALITIES)), None):
             return f"refused: {refused.where}"
         attempts = [self._vignettes(mutant, known)]
-        if mutant.file in {"terminology.toml", "coded_values.toml", "facts.toml"}:
-            attempts.insert(0 if mutant.file != "facts.toml" or mutant.path[-1] in coding.OF_CHARTS else 1, self._charts(mutant, known))
+        if mutant.file in {"terminology.toml", "coded_values.toml", "facts.toml"} or mutant.path[-1] == "ordered_by":
+            first = mutant.file != "facts.toml" or mutant.path[-1] in READ_FROM_CHARTS
+            attempts.insert(0 if first else 1, self._charts(mutant, known))
         if mutant.file in CHARTS_FIRST - {"coded_values.toml"}:
             attempts = attempts[:1]  # no vignette holds a code
         for attempt in attempts:
@@ -113,10 +120,10 @@ class Pinning:
         return replace(known, terminology=same.terminology, statements=same.statements, publications=same.publications)
 
     def _charts(self, mutant: Mutant, known: Knowledge) -> Iterator[str]:
-        words = _words(mutant)
-        for row in sorted(self.rows, key=lambda row: -len(words & row.words)):
+        words, reader = _words(mutant), Reader(known)
+        for row in sorted(self.lines, key=lambda line: -len(words & line.words)):
             try:
-                wrong = row.disagreement(known)
+                wrong = row.disagreement(reader)
             except Exception as error:  # noqa: BLE001  # a test that breaks has noticed
                 wrong = type(error).__name__
             if wrong:
@@ -124,7 +131,8 @@ class Pinning:
 
     def _vignettes(self, mutant: Mutant, known: Knowledge) -> Iterator[str]:
         words = _words(mutant)
-        for case in sorted(self.cases, key=lambda case: (-len(words & case.words), case.vignette.searches)):
+        late = str(mutant.path[-1]) not in SEARCHED_KEYS | {"missing_order", "settled_by_silence"}
+        for case in sorted(self.cases, key=lambda case: (late and case.vignette.searches, -len(words & case.words))):
             try:
                 facts = self._facts(mutant, known, case)
                 if facts is None:

@@ -11,7 +11,9 @@ and what is expected, by modality unless said:
                                                    indications
   because, cautions, no_cautions, missing, missing_has   ids among those that decided · cautions met · not met ·
                                                    exactly the deciding facts, in order · among them
+  facts            fact, calculated ones too → its value as text, "silent" or "unknown"
   criteria         criterion of criteria.toml, by its key there → met | not-met | unknown
+  against          indication → exactly the exclusions that are met against it
   options, no_options   how techniques and options begin that the card shows, or does not
   stops, burdens   technique → exactly the criteria that stop it, or burden it
   stage            part → value
@@ -19,7 +21,7 @@ and what is expected, by modality unless said:
   asked            who is asked ("laboratory" ...) → exactly the facts
   drafts           LOINC codes of the draft orders, as a set
   questions        whether the overview asks the board its questions
-  on_record        lines that the overview shows, each from its start
+  on_record        lines that the overview shows, each from its start, in its order
   not_checked      how lines of "not checked" begin, by modality
   last             the modality that is named last among those to discuss
 """
@@ -40,7 +42,7 @@ from cds_service.cards import gaps, suggestions, urgent
 from cds_service.cards.board import Board, assessment_of
 from cds_service.cards.techniques import ways
 from cds_service.derived import CALCULATIONS
-from cds_service.facts import Facts
+from cds_service.facts import Fact, Facts
 from cds_service.knowledge import MODALITIES
 from cds_service.judgement import judge
 from cds_service.knowledge.model import Knowledge
@@ -55,12 +57,12 @@ SEARCHED = frozenset({"missing", "missing_has", "best", "asked", "drafts"})
 """What needs the search for deciding facts, which is slow."""
 EXPECTED = SEARCHED | {
     "expect", "open", "because", "cautions", "no_cautions", "editions_2010", "stage", "findings", "options", "no_options",
-    "criteria",
+    "criteria", "facts", "against",
     "stops", "burdens", "alarms", "questions", "on_record", "not_checked", "last",
 }  # fmt: skip
 
 
-BY_MODALITY = EXPECTED - {"stage", "criteria", "stops", "burdens", "alarms", "questions", "on_record", "last", "asked", "drafts"}
+BY_MODALITY = EXPECTED - {"stage", "criteria", "facts", "stops", "burdens", "alarms", "questions", "on_record", "last", "asked", "drafts"}
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,17 @@ def _alarm(said: Said, kind: str, wanted: object) -> str:
     return next((card.indicator for card in cards if card and card.kind == kind), "none")
 
 
+def _against(modality: Assessed, wanted: Iterable[str]) -> dict[str, list[str]]:
+    found = {part.indication.id: part.excluded_by for part in modality.opinion.indications}
+    return {name: [finding.criterion.id for finding in found[name] if finding.met] for name in wanted}
+
+
+def _value(fact: Fact) -> str:
+    if isinstance(fact.value, frozenset):
+        return ", ".join(sorted(fact.value))
+    return fact.state.value if not fact.known else str(fact.value).lower() if fact.value in (True, False) else str(fact.value)
+
+
 def _asked(said: Said, who: str, wanted: object) -> list[str]:
     definitions = said.facts.knowledge.facts
     return [name for name in gaps.missing_facts(said.board) if definitions[name].ask == who]
@@ -185,8 +198,10 @@ def _drafts(said: Said, _: str, wanted: object) -> list[str]:
 
 
 def _on_record(said: Said, _: str, wanted: list[str]) -> list[str]:
-    detail = overview.overview(said.quiet, ()).detail
-    return _starting(wanted, (line.removeprefix("- ") for line in detail.splitlines()))
+    """The wanted lines in the order in which the overview shows them."""
+    lines = [line.removeprefix("- ") for line in overview.overview(said.quiet, ()).detail.splitlines()]
+    places = {one: place for one in wanted for place, line in enumerate(lines) if line.startswith(one)}
+    return sorted((one for one in wanted if one in places), key=places.__getitem__)
 
 
 FOUND = {True: "met", False: "not-met", None: "unknown"}
@@ -201,6 +216,8 @@ SAYS: Mapping[str, Any] = {
         part["id"]: part["finding"] for part in said.of(name)["indications"] if part["id"] in wanted
     },
     "criteria": lambda said, key, _: FOUND[judge(said.facts.knowledge.criteria[key], said.facts).met],
+    "against": lambda said, name, wanted: _against(said.assessed[name], wanted),
+    "facts": lambda said, name, _: _value(said.facts[name]),
     "stage": lambda said, name, _: said.board.stage[name].value,
     "best": lambda said, name, _: assessment_of(said.assessed[name]).get("best_possible", ""),
     "missing": lambda said, name, _: list(said.assessed[name].missing),
