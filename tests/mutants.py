@@ -421,6 +421,37 @@ def _g3(value: Any, place: Place) -> list[str]:
     return [word for word in words if word != value]
 
 
+def _reached(files: Mapping[str, Any], roles: Iterable[str]) -> set[str]:
+    """The facts, through every calculation, that criteria of these roles look at."""
+    open_ones = [
+        part["fact"]
+        for role in roles
+        for table in files["criteria.toml"][role].values()
+        for part in (*table.get("any_of", ()), *table.get("all_of", ()), table)
+        if "fact" in part
+    ]
+    found: set[str] = set()
+    while open_ones:
+        if (name := open_ones.pop()) not in found:
+            found.add(name)
+            open_ones += files["derived.toml"].get(name, {}).get("reads", ())
+    return found
+
+
+def _ask(value: Any, place: Place) -> list[str]:
+    """Who is asked matters where the answer may decide; behind a caution only whether anybody can be asked."""
+    name = place.path[1]
+    if name in _reached(place.files, ("gate", "contraindication", "exclusion", "requirement")):
+        return [word for word in ASK if word != value]
+    return ["board" if value == "never" else "never"] if name in _reached(place.files, ("caution",)) else []
+
+
+def _removed_order(value: Any, place: Place) -> list[Any]:
+    """A test that another fact orders as well is ordered all the same."""
+    orders = [table.get("order") for table in place.files["facts.toml"]["fact"].values()]
+    return removed(value, place) if orders.count(value) == 1 else []
+
+
 ASK = ("laboratory", "imaging", "pathology", "board", "never")
 EDITION, STRENGTH = ("2010", "update"), ("recommended", "consider")
 DERIVED = NotPinned("what the criterion needs to be found by; the loader refuses another")
@@ -455,8 +486,8 @@ RULES: Mapping[str, Any] = {
     "fact.vague": removed,
     "fact.trend": removed,
     "fact.usual": SEARCH,
-    "fact.order": (other_word, removed),
-    "fact.ask": one_of(*ASK),
+    "fact.order": (other_word, _removed_order),
+    "fact.ask": _ask,
     "derived.toml.*": DOWN,
     "derived.toml.*.says": WORDING,
     "derived.toml.*.reads": entries,

@@ -13,16 +13,18 @@ and what is expected, by modality unless said:
                                                    exactly the deciding facts, in order · among them
   facts            fact, calculated ones too → its value as text, "silent" or "unknown"
   criteria         criterion of criteria.toml, by its key there → met | not-met | unknown
+  findings_2010    indications of 2010, by 2010 alone
+  dated, rests_on  indication → its edition; exactly the requirements it rests on
   against          indication → exactly the exclusions that are met against it
   options, no_options   how techniques and options begin that the card shows, or does not
   stops, burdens   technique → exactly the criteria that stop it, or burden it
   stage            part → value
   alarms           kind of an urgent card → its loudness, or "none"
-  asked            who is asked ("laboratory" ...) → exactly the facts
-  drafts           LOINC codes of the draft orders, as a set
+  asked            who is asked ("laboratory" ...) → exactly the deciding facts, by modality
+  drafts           LOINC codes of the draft orders for the deciding facts, by modality
   questions        whether the overview asks the board its questions
   on_record        lines that the overview shows, each from its start, in its order
-  not_checked      how lines of "not checked" begin, by modality
+  not_checked      exactly the facts named as "not checked", by modality
   last             the modality that is named last among those to discuss
 """
 
@@ -43,7 +45,6 @@ from cds_service.cards.board import Board, assessment_of
 from cds_service.cards.techniques import ways
 from cds_service.derived import CALCULATIONS
 from cds_service.facts import Fact, Facts
-from cds_service.knowledge import MODALITIES
 from cds_service.judgement import judge
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import ClinicalPicture, Observed, When
@@ -57,12 +58,13 @@ SEARCHED = frozenset({"missing", "missing_has", "best", "asked", "drafts"})
 """What needs the search for deciding facts, which is slow."""
 EXPECTED = SEARCHED | {
     "expect", "open", "because", "cautions", "no_cautions", "editions_2010", "stage", "findings", "options", "no_options",
-    "criteria", "facts", "against",
+    "criteria", "facts", "against", "findings_2010",
+    "dated", "rests_on",
     "stops", "burdens", "alarms", "questions", "on_record", "not_checked", "last",
 }  # fmt: skip
 
 
-BY_MODALITY = EXPECTED - {"stage", "criteria", "facts", "stops", "burdens", "alarms", "questions", "on_record", "last", "asked", "drafts"}
+BY_MODALITY = EXPECTED - {"stage", "criteria", "facts", "stops", "burdens", "alarms", "questions", "on_record", "last"}
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,6 @@ class Vignette:
     @cached_property
     def searched(self) -> frozenset[str]:
         """The modalities whose deciding facts are searched for."""
-        if {"asked", "drafts"} & set(self.table):
-            return frozenset(MODALITIES)
         return frozenset(name for key in SEARCHED & set(self.table) for name in self.table[key])
 
     @property
@@ -187,13 +187,15 @@ def _value(fact: Fact) -> str:
     return fact.state.value if not fact.known else str(fact.value).lower() if fact.value in (True, False) else str(fact.value)
 
 
-def _asked(said: Said, who: str, wanted: object) -> list[str]:
-    definitions = said.facts.knowledge.facts
-    return [name for name in gaps.missing_facts(said.board) if definitions[name].ask == who]
+def _asked(said: Said, modality: str, wanted: object) -> dict[str, list[str]]:
+    asked: dict[str, list[str]] = {}
+    for name in said.assessed[modality].missing:
+        asked.setdefault(said.facts.knowledge.facts[name].ask, []).append(name)
+    return asked
 
 
-def _drafts(said: Said, _: str, wanted: object) -> list[str]:
-    drafts = suggestions.draft_orders(said.board, gaps.missing_facts(said.board))
+def _drafts(said: Said, modality: str, wanted: object) -> list[str]:
+    drafts = suggestions.draft_orders(said.quiet, said.assessed[modality].missing)
     return sorted(draft.actions[0].resource["code"]["coding"][0]["code"] for draft in drafts)
 
 
@@ -216,6 +218,17 @@ SAYS: Mapping[str, Any] = {
         part["id"]: part["finding"] for part in said.of(name)["indications"] if part["id"] in wanted
     },
     "criteria": lambda said, key, _: FOUND[judge(said.facts.knowledge.criteria[key], said.facts).met],
+    "findings_2010": lambda said, name, wanted: {
+        part.indication.id: FOUND[part.met] for part in said.assessed[name].by_2010.indications if part.indication.id in wanted
+    },
+    "dated": lambda said, name, wanted: {
+        part["id"]: part["edition"] for part in said.of(name)["indications"] if part["id"] in wanted
+    },
+    "rests_on": lambda said, name, wanted: {
+        part.indication.id: [finding.criterion.id for finding in part.requirements]
+        for part in said.assessed[name].opinion.indications
+        if part.indication.id in wanted
+    },
     "against": lambda said, name, wanted: _against(said.assessed[name], wanted),
     "facts": lambda said, name, _: _value(said.facts[name]),
     "stage": lambda said, name, _: said.board.stage[name].value,
@@ -231,6 +244,6 @@ SAYS: Mapping[str, Any] = {
     "drafts": _drafts,
     "questions": lambda said, _, wanted: gaps.missing_section(said.quiet).startswith("**Questions"),
     "on_record": _on_record,
-    "not_checked": lambda said, name, wanted: _starting(wanted, overview.unchecked(said.quiet, [said.assessed[name]])),
+    "not_checked": lambda said, name, wanted: overview.unchecked(said.quiet, [said.assessed[name]]),
     "last": lambda said, _, wanted: said.quiet.options[-1].modality.id if said.quiet.options else "",
 }

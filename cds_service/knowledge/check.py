@@ -57,6 +57,8 @@ def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
         if table["kind"] in {"quantity", "integer"} and table.get("unit") not in table.get("units", {}):
             yield Fault(f"{where}.unit", repr(table.get("unit")), "one of the units listed")
         yield from _ignored_keys(files, where, table)
+        if table["kind"] in {"presence", "person"} and table["ask"] != "never":
+            yield Fault(f"{where}.ask", repr(table["ask"]), "never: a code or a date is no answer that anybody could give")
     codes: dict[str, str] = {}
     for name, table in facts.items():
         for code in table.get("assessment", []):
