@@ -132,7 +132,14 @@ class Pinning:
     def _vignettes(self, mutant: Mutant, known: Knowledge) -> Iterator[str]:
         words = _words(mutant)
         late = str(mutant.path[-1]) not in SEARCHED_KEYS | {"missing_order", "settled_by_silence"}
-        for case in sorted(self.cases, key=lambda case: (late and case.vignette.searches, -len(words & case.words))):
+        in_order = mutant.path[-1] == "missing_order"
+
+        def place(case: Case) -> tuple[bool, int]:
+            if in_order:
+                return False, -max((len(names) for names in case.vignette.table.get("missing", {}).values()), default=0)
+            return late and case.vignette.searches, -len(words & case.words)
+
+        for case in sorted(self.cases, key=place):
             try:
                 facts = self._facts(mutant, known, case)
                 if facts is None:
