@@ -35,13 +35,13 @@ def _settle_all(
     strict_imaging: bool,
 ) -> Facts:
     leaves = {
-        name: settle_fact(definition, picture.of(name), today, _window(definition, picture, knowledge, strict_imaging))
+        name: settle_fact(definition, picture.of(name), today, window_of(definition, picture, knowledge, strict_imaging))
         for name, definition in knowledge.facts.items()
     }
     return Facts(leaves, knowledge, today, calculations)
 
 
-def _window(definition: FactDefinition, picture: ClinicalPicture, knowledge: Knowledge, strict_imaging: bool) -> int | None:
+def window_of(definition: FactDefinition, picture: ClinicalPicture, knowledge: Knowledge, strict_imaging: bool) -> int | None:
     window = definition.window_days
     if window is not None and definition.laboratory and picture.ordered:
         window = min(window, knowledge.laboratory_days_with_order)

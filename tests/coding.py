@@ -12,6 +12,8 @@ Closed list of keys of a [[row]]; every code of `codes`, with every value of `re
   states     fact → value; all that the chart states, but for dates of diagnosis
   asks       facts that are asked about; all of them
   orders     modalities and techniques that are ordered; tests by their LOINC code
+  without    resource types that could not be had
+  unasked    facts that are then not known to be absent; all of them
   gate       neuroendocrine liver metastases: yes, possible, no
 """
 
@@ -36,7 +38,8 @@ from cds_service.picture import Amount, ClinicalPicture, Value
 FOLDER = Path(__file__).parent / "codings"
 TODAY, RECENTLY = date(2026, 11, 1), "2026-10-20"
 WORD = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE)
-KEYS = frozenset({"story", "as", "codes", "with", "site", "read", "fact", "states", "asks", "orders", "gate"})
+KEYS = frozenset({"story", "as", "codes", "with", "site", "read", "fact", "states", "asks", "orders", "gate",
+                  "without", "unasked"})  # fmt: skip
 OWN = "https://nlm-cds.example/fhir/CodeSystem/nlm-assessment"
 SYSTEMS = {
     "icd-10-cm": "http://hl7.org/fhir/sid/icd-10-cm",
@@ -85,14 +88,15 @@ class Line:
     resources: tuple[bytes, ...]
     expected: Mapping[str, Any]
     words: frozenset[str]
+    without: frozenset[str]
 
     def disagreement(self, reader: Reader) -> str:
         """What the reading of the chart says otherwise; empty where it agrees."""
         chart = read_chart([Entry(raw) for raw in self.resources], "p")
-        chart.complete = frozenset(READ)
+        chart.complete = frozenset(READ) - self.without
         found = said(reader.knowledge, reader.read(chart, TODAY))
         wrong = {key: found[key] for key, wanted in self.expected.items() if found[key] != wanted}
-        return f"{wrong}, expected {({key: self.expected[key] for key in wrong})}" if wrong else ""
+        return f"{wrong}, expected { ({key: self.expected[key] for key in wrong}) }" if wrong else ""
 
 
 def said(known: Knowledge, picture: ClinicalPicture) -> dict[str, Any]:
@@ -106,6 +110,7 @@ def said(known: Knowledge, picture: ClinicalPicture) -> dict[str, Any]:
         "unreadable": {name for name, readings in facts.items() if readings.unreadable},
         "asks": {name for name, readings in facts.items() if readings.open_question},
         "orders": set(picture.ordered) | set(picture.ordered_tests),
+        "unasked": {name for name, readings in facts.items() if not readings.complete},
         "gate": picture.gate.answer.value,
     }
 
@@ -126,7 +131,7 @@ def lines() -> Iterator[Line]:
 
 
 def _lines(name: str, row: dict[str, Any], system: str, code: str) -> Iterator[Line]:
-    patient = {"resourceType": "Patient", "id": "p"}
+    patient = {"resourceType": "Patient", "id": "p", "birthDate": "1970-06-01", "gender": "female"}
     resource = _filled(RESOURCES[row["as"]], _concept(system, code))
     if "site" in row:
         site = _concept(*row["site"].split(" "))
@@ -137,6 +142,7 @@ def _lines(name: str, row: dict[str, Any], system: str, code: str) -> Iterator[L
         "unreadable": set(),
         "asks": set(row.get("asks", ())),
         "orders": set(row.get("orders", ())),
+        "unasked": set(row.get("unasked", ())),
     } | ({"gate": row["gate"]} if "gate" in row else {})
     words = frozenset(WORD.findall(str((system, code, row))))
     for value, wanted in row.get("read", {"": ""}).items():
@@ -149,7 +155,8 @@ def _lines(name: str, row: dict[str, Any], system: str, code: str) -> Iterator[L
             own["states"] = {**expected["states"], row["fact"]: wanted}
         chart = [patient, *({**r, "id": f"r{place}", "subject": {"reference": "Patient/p"}}
                             for place, r in enumerate((resource, *others)))]  # fmt: skip
-        yield Line(name, told, tuple(DIGITS.sub(r"\1", json.dumps(part)).encode() for part in chart), own, words | frozenset(WORD.findall(value)))
+        raw = tuple(DIGITS.sub(r"\1", json.dumps(part)).encode() for part in chart)
+        yield Line(name, told, raw, own, words | frozenset(WORD.findall(value)), frozenset(row.get("without", ())))
 
 
 def _three(text: str) -> tuple[str, str, str]:
@@ -179,4 +186,3 @@ def _value(text: str) -> dict[str, Any]:
         quantity = {"value": f"#{digits}#", "unit": unit or "", "system": UCUM, "code": unit or ""}
         return {"valueQuantity": quantity | ({"comparator": comparator.strip()} if comparator else {})}
     return {"valueCodeableConcept": _concept("assessment", text)}
-

@@ -166,7 +166,7 @@ def _short(value: Any) -> str:
 Rule = Callable[[Any, Place], Iterable[Any]]
 
 
-def DOWN(value: Any, place: Place) -> Iterable[Any]:  # noqa: N802  # a rule like the others, but never called
+def DOWN(value: Any, place: Place) -> Iterable[Any]:  # a rule like the others, but never called
     return ()
 
 
@@ -200,12 +200,16 @@ def one_of(*words: Any) -> Rule:
     return lambda value, place: [word for word in words if word != value]
 
 
+def _name(entry: Any) -> Any:
+    return entry.get("id", entry) if isinstance(entry, dict) else entry
+
+
 def entries(value: Any, place: Place) -> list[Any]:
     """Each entry taken out."""
     if value is ABSENT:
         return []
     gone = [(value[n], [*value[:n], *value[n + 1 :]]) for n in range(len(value))]
-    return [Instead(f"without {_short(one.get('id', one) if isinstance(one, dict) else one)}", rest, around=False) for one, rest in gone]
+    return [Instead(f"without {_short(_name(one))}", rest, around=False) for one, rest in gone]
 
 
 def ordered_entries(value: Any, place: Place) -> list[Any]:
@@ -256,11 +260,15 @@ def _bounds(value: Any, place: Place) -> Iterator[Any]:
         yield ABSENT
 
 
+def _options(value: Any, place: Place) -> list[Any]:
+    """Without a code of our own no answer is read by its name, and nobody is asked for one."""
+    return entries(value, place) if "assessment" in place.table else []
+
+
 def _adverse(value: Any, place: Place) -> list[Any]:
     if value is ABSENT:
         return [[]] if "window_days" in place.table and "adverse_above" not in place.table else []  # a denial ages otherwise
     return [*ordered_entries(value, place), ABSENT]
-
 
 
 def _silence(value: Any, place: Place) -> list[str]:
@@ -352,7 +360,7 @@ def _codes(value: Any, place: Place) -> Iterator[Instead]:
         for code in table["codes"]:
             rows.setdefault((table["system"], code.replace(".", "")), set()).add((table["concept"], table["use"]))
     for number_, table in enumerate(value):
-        if not _is_read(table["concept"], place.files):
+        if not _is_read(table["concept"], table["use"], place.files):
             continue
         for code, display in table["codes"].items():
             fewer = {**table, "codes": {other: d for other, d in table["codes"].items() if other != code}}
@@ -361,7 +369,7 @@ def _codes(value: Any, place: Place) -> Iterator[Instead]:
             if not _inside(table, code, rows):
                 yield Instead(f"{words}: taken out", rest, around=False)
             for use in uses[table["concept"]]:
-                if use != table["use"]:
+                if use != table["use"] and {use, table["use"]} != SAID_ALIKE:
                     moved = {**table, "use": use, "codes": {code: display}}
                     yield Instead(f"{words}: {table['use']} → {use}", [*rest, moved], around=False)
 
@@ -372,16 +380,22 @@ def _inside(table: Mapping[str, Any], code: str, rows: Mapping[tuple[str, str], 
     return table["system"] in PREFIX_SYSTEMS and next(filter(None, shorter), None) == rows[table["system"], bare]
 
 
-NAMED_IN_CODE = frozenset(re.findall(r'"([a-z]+\.[a-z_.0-9]+)"', "".join(
+SAID_ALIKE = {"decides", "decides NEN; differentiation unknown"}
+"""Neither says how differentiated the tumour is; the second says so in words."""
+IN_CODE = "".join(
     (resources.files("cds_service.fhir") / f"{name}.py").read_text("utf-8") for name in ("gate", "reading", "tumour_sizes")
-)))  # fmt: skip
+)
+NAMED_IN_CODE = frozenset(re.findall(r'"([^"\n]+)"', IN_CODE))
+FAMILIES_IN_CODE = ("site.liver_segment", "cond.extrahepatic_mets", "med.", "proc.")
+"""Concepts that are looked at by how they begin. All drugs and procedures: a known one is a recognised entry (CLINICAL
+section 5, prior treatment)."""
 
 
-def _is_read(concept: str, files: Mapping[str, Any]) -> bool:
-    """Whether a fact, an order or a line of the reading of charts names the concept. All procedures and drugs count: a
-    known one is a recognised entry (CLINICAL section 5, prior treatment)."""
+def _is_read(concept: str, use: str, files: Mapping[str, Any]) -> bool:
+    """Whether a fact, or a line of the reading of charts, names the concept, or what its codes are for."""
     facts = {name for table in files["facts.toml"]["fact"].values() for name in table.get("concepts", ())}
-    return concept in facts or concept.startswith(("med.", "proc.", *NAMED_IN_CODE))
+    by_use = use in NAMED_IN_CODE - {"decides"}
+    return concept in facts | NAMED_IN_CODE or by_use or concept.startswith(FAMILIES_IN_CODE)
 
 
 def _coded(value: Any, place: Place) -> Iterator[Any]:
@@ -475,7 +489,7 @@ RULES: Mapping[str, Any] = {
     "fact.names": entries,
     "fact.unit": other_word,
     "fact.units": _factors,
-    "fact.options": entries,
+    "fact.options": _options,
     "fact.range": _bounds,
     "fact.window_days": optional_number(366),
     "fact.imaging": flag,

@@ -8,10 +8,9 @@ leaves alone is passed over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
@@ -23,15 +22,15 @@ from cds_service.judgement import judge
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.scores import Scores
-from cds_service.picture import ClinicalPicture
 from cds_service.open_facts import criteria_of
-from cds_service.settling import _window, settle, settle_fact
+from cds_service.picture import ClinicalPicture
+from cds_service.settling import settle, settle_fact, window_of
 from tests import coding, mutants
 from tests.mutants import Files, Mutant
 from tests.vignette import Vignette, disagreements, vignettes
 
 WORD = re.compile(r"[a-z0-9_-]+", re.IGNORECASE)
-BY_FACTS = frozenset({"staging.toml", "board.toml", "derived.toml"}) - {"derived.toml"}
+BY_FACTS = frozenset({"staging.toml", "board.toml"})
 """Files whose data no fact depends on."""
 ECOG = "contraindication.ecog-3-or-worse"
 """The one criterion whose limit a calculation looks at."""
@@ -95,7 +94,7 @@ class Pinning:
         files = mutant.of(self.files)
         try:
             known = self._built(files, mutant.file, f"mutant {number}")
-        except Exception as error:  # noqa: BLE001  # whatever it is: the service does not start
+        except Exception as error:  # whatever it is: the service does not start
             return f"refused: {type(error).__name__}"
         if refused := next(iter(cross_references(files, knowledge.MODALITIES)), None):
             return f"refused: {refused.where}"
@@ -124,7 +123,7 @@ class Pinning:
         for row in sorted(self.lines, key=lambda line: -len(words & line.words)):
             try:
                 wrong = row.disagreement(reader)
-            except Exception as error:  # noqa: BLE001  # a test that breaks has noticed
+            except Exception as error:  # a test that breaks has noticed
                 wrong = type(error).__name__
             if wrong:
                 yield row.name
@@ -145,7 +144,7 @@ class Pinning:
                 if facts is None:
                     continue
                 wrong = next(disagreements(case.vignette, facts, case.picture.ordered), "")
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 wrong = type(error).__name__
             if wrong:
                 yield case.vignette.name
@@ -167,7 +166,7 @@ class Pinning:
             return replace(case.facts, knowledge=known)
         if mutant.file == "facts.toml" and len(mutant.path) > 2:
             name = str(mutant.path[1])
-            window = _window(known.facts[name], case.picture, known, case.strict)
+            window = window_of(known.facts[name], case.picture, known, case.strict)
             leaf = settle_fact(known.facts[name], case.picture.of(name), vignette.today, window)
             reaches = vignette.searches and key in SEARCHED_KEYS
             if leaf == case.facts.leaves[name] and not reaches and key not in SHOWN_KEYS:

@@ -76,7 +76,9 @@ class Vignette:
 
     def picture(self, knowledge: Knowledge) -> ClinicalPicture:
         found = picture(knowledge, self.given, self.today, self.table.get("unknown", ()))
-        orders = {name: Observed(True, When.day(self.today), "ServiceRequest/1", name) for name in self.table.get("ordered", ())}
+        orders = {
+            name: Observed(True, When.day(self.today), "ServiceRequest/1", name) for name in self.table.get("ordered", ())
+        }
         return replace(found, ordered=orders, patient_id="example")
 
     def facts(self, knowledge: Knowledge) -> Facts:

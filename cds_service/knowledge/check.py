@@ -30,7 +30,13 @@ KINDS_OF = {
     "window_days": {"quantity", "integer", "boolean", "code", "codes", "presence"},
     "imaging": {"quantity", "integer", "boolean", "code"},
 }
-"""Key of a fact → the kinds of fact for which anything reads it. Elsewhere it would be passed over without a word."""
+SOURCES_OF = {
+    "active": {"Medication"},
+    "names": {"Medication"},
+    "every_entry_recognised": {"Medication", "Procedure"},
+}
+"""Key of a fact → the kinds of fact for which anything reads it. and of a presence the resources. Elsewhere
+it would be passed over without a word."""
 
 Tables = Mapping[str, Any]
 
@@ -92,7 +98,7 @@ def _ignored_keys(files: Mapping[str, Tables], where: str, table: Tables) -> Ite
         if key in table and table["kind"] not in kinds:
             yield Fault(f"{where}.{key}", f"in a fact of kind {table['kind']}", f"only in {', '.join(sorted(kinds))}")
     source = table.get("from")
-    for key, sources in (("active", {"Medication"}), ("names", {"Medication"}), ("every_entry_recognised", {"Medication", "Procedure"})):
+    for key, sources in SOURCES_OF.items():
         if key in table and source not in sources:
             yield Fault(f"{where}.{key}", f"in a fact from {source}", f"only in one from {', '.join(sorted(sources))}")
     window = table.get("window_days")
