@@ -6,6 +6,7 @@ Closed list of keys of a [[row]]; every code of `codes`, with every value of `re
   codes      system, by its name in terminology.toml or its URI, = [codes]; "assessment" is the project's own CodeSystem;
              "text" = words without any code
   with       other codings in the same chart: "Condition icd-10-cm C78.7"
+  and        more codings of the same thing: "icd-10-cm C7A.8"
   site       body site of the resource
   read       for Observations: value → what the fact says, or "unreadable"
   fact       the fact that `read` is about
@@ -38,7 +39,7 @@ from cds_service.picture import Amount, ClinicalPicture, Value
 FOLDER = Path(__file__).parent / "codings"
 TODAY, RECENTLY = date(2026, 11, 1), "2026-10-20"
 WORD = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE)
-KEYS = frozenset({"story", "as", "codes", "with", "site", "read", "fact", "states", "asks", "orders", "gate",
+KEYS = frozenset({"story", "as", "codes", "with", "and", "site", "read", "fact", "states", "asks", "orders", "gate",
                   "without", "unasked"})  # fmt: skip
 OWN = "https://nlm-cds.example/fhir/CodeSystem/nlm-assessment"
 SYSTEMS = {
@@ -132,7 +133,10 @@ def lines() -> Iterator[Line]:
 
 def _lines(name: str, row: dict[str, Any], system: str, code: str) -> Iterator[Line]:
     patient = {"resourceType": "Patient", "id": "p", "birthDate": "1970-06-01", "gender": "female"}
-    resource = _filled(RESOURCES[row["as"]], _concept(system, code))
+    concept = _concept(system, code)
+    for more in row.get("and", ()):
+        concept["coding"] += _concept(*more.split(" "))["coding"]
+    resource = _filled(RESOURCES[row["as"]], concept)
     if "site" in row:
         site = _concept(*row["site"].split(" "))
         resource["bodySite"] = [site] if resource["resourceType"] in {"Condition", "Procedure"} else site

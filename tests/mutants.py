@@ -17,6 +17,7 @@ from decimal import Decimal
 from importlib import resources
 from typing import Any
 
+from cds_service.fhir.gate import PLAIN_METASTASIS
 from cds_service.knowledge import MODALITIES
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS
 
@@ -366,10 +367,10 @@ def _codes(value: Any, place: Place) -> Iterator[Instead]:
             fewer = {**table, "codes": {other: d for other, d in table["codes"].items() if other != code}}
             rest = [*value[:number_], fewer, *value[number_ + 1 :]]
             words = f"{table['concept']} {table['system']} {code}"
-            if not _inside(table, code, rows):
+            if not _inside(table, code, rows) and code not in PLAIN_METASTASIS:
                 yield Instead(f"{words}: taken out", rest, around=False)
             for use in uses[table["concept"]]:
-                if use != table["use"] and {use, table["use"]} != SAID_ALIKE:
+                if use != table["use"] and not _alike(table["concept"], code, {use, table["use"]}):
                     moved = {**table, "use": use, "codes": {code: display}}
                     yield Instead(f"{words}: {table['use']} → {use}", [*rest, moved], around=False)
 
@@ -380,8 +381,21 @@ def _inside(table: Mapping[str, Any], code: str, rows: Mapping[tuple[str, str], 
     return table["system"] in PREFIX_SYSTEMS and next(filter(None, shorter), None) == rows[table["system"], bare]
 
 
-SAID_ALIKE = {"decides", "decides NEN; differentiation unknown"}
-"""Neither says how differentiated the tumour is; the second says so in words."""
+def _alike(concept: str, code: str, uses: set[str]) -> bool:
+    """Whether two uses say the same of a code. A neuroendocrine code whose differentiation is not known says it as any other
+    does; a morphology has no site; a portal vein thrombosis asks for its extent; a plain metastasis is no more by either."""
+    if uses == {"decides", "decides NEN; differentiation unknown"} or (concept.startswith("morph.") and uses <= NO_SITE):
+        return True
+    if concept.endswith(".portal_vein_thrombosis"):
+        return "context" not in uses
+    return code in PLAIN_METASTASIS and uses == {"exclude", "context"}
+
+
+NO_SITE = {
+    "decides",
+    "decides NEN; differentiation unknown",
+    "decides NEN; liver or extrahepatic only with a body site",
+}
 IN_CODE = "".join(
     (resources.files("cds_service.fhir") / f"{name}.py").read_text("utf-8") for name in ("gate", "reading", "tumour_sizes")
 )

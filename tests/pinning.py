@@ -113,7 +113,7 @@ class Pinning:
     def _built(self, files: Files, changed: str, digest: str) -> Knowledge:
         if changed in {"terminology.toml", "coded_values.toml"}:
             return _built(files, digest)
-        empty = {"terminology.toml": {"systems": {}, "value_set": []}, "statements.toml": {}, "publications.toml": {}}
+        empty: Files = {"terminology.toml": {"systems": {}, "value_set": []}, "statements.toml": {}, "publications.toml": {}}
         known = _built({**files, **empty}, digest)
         same = self.known
         return replace(known, terminology=same.terminology, statements=same.statements, publications=same.publications)
