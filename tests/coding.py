@@ -4,7 +4,8 @@ Closed list of keys of a [[row]]; every code of `codes`, with every value of `re
   story      a sentence: its name
   as         the resource that carries the coding, see RESOURCES
   codes      system, by its name in terminology.toml or its URI, = [codes]; "assessment" is the project's own CodeSystem;
-             "text" = words without any code
+             "text" = words without any code;
+             "code|words" for a code with its display
   with       other codings in the same chart: "Condition icd-10-cm C78.7"
   and        more codings of the same thing: "icd-10-cm C7A.8"
   site       body site of the resource
@@ -169,7 +170,10 @@ def _three(text: str) -> tuple[str, str, str]:
 
 
 def _concept(system: str, code: str) -> dict[str, Any]:
-    return {"text": code} if system == "text" else {"coding": [{"system": SYSTEMS.get(system, system), "code": code}]}
+    if system == "text":
+        return {"text": code}
+    code, _, display = code.partition("|")
+    return {"coding": [{"system": SYSTEMS.get(system, system), "code": code} | ({"display": display} if display else {})]}
 
 
 def _filled(resource: dict[str, Any], concept: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ order where it counts, answers of coded facts, strength and edition, `use` and s
 factors, ranges, the numbers of scores.toml and the bands of staging.toml. A mutant that the loader refuses counts as
 noticed: the service would not start.
 
-Not pinned, each with its reason in tests/mutants.py: sentences, titles and the marks "local", which people read and no
+Not pinned, each with its reason in tests/pins/rules.py: sentences, titles and the marks "local", which people read and no
 verdict weighs; statement ids and publications (the loader holds that they resolve and may decide, the golden cards what is
 shown); the answers from which the search for deciding facts starts; codes of concepts that no fact, order or line of the
 reading names; ICD-10 codes inside a shorter one that says the same; and keys where the same answer is given twice over.
@@ -24,8 +24,9 @@ from functools import cache
 import pytest
 
 from cds_service import knowledge
-from tests import mutants
-from tests.pinning import Pinning
+from tests.pins import mutants
+from tests.pins.change_facts import CAN_BE_SILENT
+from tests.pins.killers import Pinning
 
 AT_ONCE = 16
 """Mutants that a process takes at a time."""
@@ -84,4 +85,4 @@ def test_only_the_calculations_said_to_come_out_silent_do() -> None:
     pins, _ = pinning()
     derived = knowledge.load().derived
     silent = {name for case in pins.cases for name in derived if case.facts[name].silent}
-    assert silent <= mutants.CAN_BE_SILENT
+    assert silent <= CAN_BE_SILENT

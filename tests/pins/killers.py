@@ -25,8 +25,10 @@ from cds_service.knowledge.scores import Scores
 from cds_service.open_facts import criteria_of
 from cds_service.picture import ClinicalPicture
 from cds_service.settling import settle, settle_fact, window_of
-from tests import coding, mutants
-from tests.mutants import Files, Mutant
+from tests import coding
+from tests.pins import mutants
+from tests.pins.change import Files
+from tests.pins.mutants import Mutant
 from tests.vignette import Vignette, disagreements, vignettes
 
 WORD = re.compile(r"[a-z0-9_-]+", re.IGNORECASE)
