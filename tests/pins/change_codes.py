@@ -69,7 +69,7 @@ section 5, prior treatment)."""
 def _is_read(concept: str, use: str, files: Mapping[str, Any]) -> bool:
     """Whether a fact, or a line of the reading of charts, names the concept, or what its codes are for."""
     facts = {name for table in files["facts.toml"]["fact"].values() for name in table.get("concepts", ())}
-    by_use = use in NAMED_IN_CODE - {"decides"}
+    by_use = use in NAMED_IN_CODE - {"decides", "context"}
     return concept in facts | NAMED_IN_CODE or by_use or concept.startswith(FAMILIES_IN_CODE)
 
 
