@@ -22,30 +22,39 @@ def codes_of_sets(value: Any, place: Place) -> Iterator[Instead]:
         for code in table["codes"]:
             rows.setdefault((table["system"], code.replace(".", "")), set()).add((table["concept"], table["use"]))
     for number_, table in enumerate(value):
-        if not _is_read(table["concept"], table["use"], place.files):
-            continue
+        concept, system, use = table["concept"], table["system"], table["use"]
+        speaks = _speaks(concept, system, use, place.files)
         for code, display in table["codes"].items():
             fewer = {**table, "codes": {other: d for other, d in table["codes"].items() if other != code}}
             rest = [*value[:number_], fewer, *value[number_ + 1 :]]
-            words = f"{table['concept']} {table['system']} {code}"
-            if not _inside(table, code, rows) and code not in PLAIN_METASTASIS:
+            words = f"{concept} {system} {code}"
+            shorter = _shorter(system, code, rows)
+            said = rows[system, code.replace(".", "")]
+            taken_over = len(said) == 1 and any(_speaks(name, system, how, place.files) for name, how in shorter)
+            missed = speaks or concept.startswith(RECOGNISED) or taken_over
+            if missed and shorter != said and code not in PLAIN_METASTASIS:
                 yield Instead(f"{words}: taken out", rest, around=False)
-            for use in uses[table["concept"]]:
-                if use != table["use"] and not _alike(table["concept"], code, {use, table["use"]}):
-                    moved = {**table, "use": use, "codes": {code: display}}
-                    yield Instead(f"{words}: {table['use']} → {use}", [*rest, moved], around=False)
+            for other in uses[concept]:
+                heard = speaks or _speaks(concept, system, other, place.files)
+                if heard and other != use and not _alike(concept, code, {use, other}):
+                    moved = {**table, "use": other, "codes": {code: display}}
+                    yield Instead(f"{words}: {use} → {other}", [*rest, moved], around=False)
 
 
-def _inside(table: Mapping[str, Any], code: str, rows: Mapping[tuple[str, str], set[tuple[str, str]]]) -> bool:
+def _shorter(system: str, code: str, rows: Mapping[tuple[str, str], set[tuple[str, str]]]) -> set[tuple[str, str]]:
+    """What the ICD-10 code around this one says: it takes over when this one is gone."""
     bare = code.replace(".", "")
-    shorter = (rows.get((table["system"], bare[:length])) for length in range(len(bare) - 1, 2, -1))
-    return table["system"] in PREFIX_SYSTEMS and next(filter(None, shorter), None) == rows[table["system"], bare]
+    around = (rows.get((system, bare[:length])) for length in range(len(bare) - 1, 2, -1))
+    return next(filter(None, around), set()) if system in PREFIX_SYSTEMS else set()
 
 
 def _alike(concept: str, code: str, uses: set[str]) -> bool:
     """Whether two uses say the same of a code. A neuroendocrine code whose differentiation is not known says it as any other
-    does; a morphology has no site; a portal vein thrombosis asks for its extent; a plain metastasis is no more by either."""
+    does; a morphology has no site; a site or a histology has one use; a portal vein thrombosis asks for its extent; a plain
+    metastasis is no more by either."""
     if uses == {"decides", "decides NEN; differentiation unknown"} or (concept.startswith("morph.") and uses <= NO_SITE):
+        return True
+    if concept.startswith(BY_CONCEPT):
         return True
     if concept.endswith(".portal_vein_thrombosis"):
         return "context" not in uses
@@ -61,16 +70,23 @@ IN_CODE = "".join(
     (resources.files("cds_service.fhir") / f"{name}.py").read_text("utf-8") for name in ("gate", "reading", "tumour_sizes")
 )
 NAMED_IN_CODE = frozenset(re.findall(r'"([^"\n]+)"', IN_CODE))
-FAMILIES_IN_CODE = ("site.liver_segment", "cond.extrahepatic_mets", "med.", "proc.")
-"""Concepts that are looked at by how they begin. All drugs and procedures: a known one is a recognised entry (CLINICAL
-section 5, prior treatment)."""
+RECOGNISED = ("med.", "proc.")
+"""A drug or procedure that is known is a recognised entry, whatever it says (CLINICAL section 5, prior treatment)."""
+BY_CONCEPT = ("site.", "obs.histology")
+"""Concepts with a single use, which nobody looks at."""
 
 
-def _is_read(concept: str, use: str, files: Mapping[str, Any]) -> bool:
-    """Whether a fact, or a line of the reading of charts, names the concept, or what its codes are for."""
-    facts = {name for table in files["facts.toml"]["fact"].values() for name in table.get("concepts", ())}
-    by_use = use in NAMED_IN_CODE - {"decides", "context"}
-    return concept in facts | NAMED_IN_CODE or by_use or concept.startswith(FAMILIES_IN_CODE)
+def _speaks(concept: str, system: str, use: str, files: Mapping[str, Any]) -> bool:
+    """Whether a fact, or a line of the reading of charts, listens to codes of this concept and use."""
+    if concept.startswith("cond.") and system == "loinc":
+        return False  # an Observation's code is no diagnosis
+    facts = [table for table in files["facts.toml"]["fact"].values() if concept in table.get("concepts", ())]
+    if any(use in table.get("uses", ("decides",)) for table in facts) or use in NAMED_IN_CODE - {"decides", "context"}:
+        return True
+    if concept.startswith(BY_CONCEPT):
+        return use == "decides" and (concept in NAMED_IN_CODE or concept.startswith("site.liver_segment"))
+    named = concept in NAMED_IN_CODE or concept.startswith("cond.extrahepatic_mets")
+    return named and use.startswith(("decides", "question", "nodal"))
 
 
 def coded_values(value: Any, place: Place) -> Iterator[Any]:
