@@ -39,7 +39,7 @@ from cds_service.picture import Amount, ClinicalPicture, Value
 
 FOLDER = Path(__file__).parent / "codings"
 TODAY, RECENTLY = date(2026, 11, 1), "2026-10-20"
-WORD = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE)
+WORD = re.compile(r"[a-z0-9_./-]+", re.IGNORECASE)
 KEYS = frozenset({"story", "as", "codes", "with", "and", "site", "read", "fact", "states", "asks", "orders", "gate",
                   "without", "unasked"})  # fmt: skip
 OWN = "https://nlm-cds.example/fhir/CodeSystem/nlm-assessment"
@@ -149,7 +149,8 @@ def _lines(name: str, row: dict[str, Any], system: str, code: str) -> Iterator[L
         "orders": set(row.get("orders", ())),
         "unasked": set(row.get("unasked", ())),
     } | ({"gate": row["gate"]} if "gate" in row else {})
-    words = frozenset(WORD.findall(str((system, code, row))))
+    about = {key: part for key, part in row.items() if key not in {"codes", "read"}}
+    words = frozenset(WORD.findall(str((system, code, about))))
     for value, wanted in row.get("read", {"": ""}).items():
         own, told = dict(expected), f"{name} ({system} {code}{f' = {value}' if value else ''})"
         if value:

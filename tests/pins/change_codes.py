@@ -26,7 +26,7 @@ def codes_of_sets(value: Any, place: Place) -> Iterator[Instead]:
         speaks = _speaks(concept, system, use, place.files)
         for code, display in table["codes"].items():
             fewer = {**table, "codes": {other: d for other, d in table["codes"].items() if other != code}}
-            rest = [*value[:number_], fewer, *value[number_ + 1 :]]
+            rest = [*value[:number_], *([fewer] if fewer["codes"] else []), *value[number_ + 1 :]]
             words = f"{concept} {system} {code}"
             shorter = _shorter(system, code, rows)
             said = rows[system, code.replace(".", "")]

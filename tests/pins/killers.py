@@ -31,7 +31,7 @@ from tests.pins.change import Files
 from tests.pins.mutants import Mutant
 from tests.vignette import Vignette, disagreements, vignettes
 
-WORD = re.compile(r"[a-z0-9_-]+", re.IGNORECASE)
+WORD = re.compile(r"[a-z0-9_./-]+", re.IGNORECASE)
 BY_FACTS = frozenset({"staging.toml", "board.toml"})
 """Files whose data no fact depends on."""
 ECOG = "contraindication.ecog-3-or-worse"
