@@ -157,7 +157,7 @@ def _is_lung(everything: list[Coding]) -> bool:
 def _liver_metastasis(meanings: list[Meaning], condition: Condition, knowledge: Knowledge) -> bool:
     if any(m.concept in LIVER_METASTASES and m.use == "decides" for m in meanings):
         return True
-    metastasis = any((m.concept in METASTASIS and m.use != "history") or m.use == "question: site?" for m in meanings)
+    metastasis = any((m.concept in METASTASIS and m.use.startswith("decides")) or m.use == "question: site?" for m in meanings)
     return metastasis and is_liver(knowledge, condition.body_site or [])
 
 

@@ -25,13 +25,16 @@ def codes_of_sets(value: Any, place: Place) -> Iterator[Instead]:
         concept, system, use = table["concept"], table["system"], table["use"]
         speaks = _speaks(concept, system, use, place.files)
         for code, display in table["codes"].items():
+            if said_twice(concept, use, rows[system, code.replace(".", "")]):
+                continue
             fewer = {**table, "codes": {other: d for other, d in table["codes"].items() if other != code}}
             rest = [*value[:number_], *([fewer] if fewer["codes"] else []), *value[number_ + 1 :]]
             words = f"{concept} {system} {code}"
             shorter = _shorter(system, code, rows)
             said = rows[system, code.replace(".", "")]
             taken_over = len(said) == 1 and any(_speaks(name, system, how, place.files) for name, how in shorter)
-            missed = speaks or concept.startswith(RECOGNISED) or taken_over
+            known = concept.startswith(RECOGNISED) and system not in TRUSTED
+            missed = speaks or known or taken_over
             if missed and shorter != said and code not in PLAIN_METASTASIS:
                 yield Instead(f"{words}: taken out", rest, around=False)
             for other in uses[concept]:
@@ -39,6 +42,11 @@ def codes_of_sets(value: Any, place: Place) -> Iterator[Instead]:
                 if heard and other != use and not _alike(concept, code, {use, other}):
                     moved = {**table, "use": other, "codes": {code: display}}
                     yield Instead(f"{words}: {use} → {other}", [*rest, moved], around=False)
+
+
+def said_twice(concept: str, use: str, said: set[tuple[str, str]]) -> bool:
+    """C7B.8 is listed as a metastasis of the liver and of elsewhere, to be told apart by its body site: once is enough."""
+    return concept == "cond.extrahepatic_mets.net" and ("cond.liver_mets.net", use) in said
 
 
 def _shorter(system: str, code: str, rows: Mapping[tuple[str, str], set[tuple[str, str]]]) -> set[tuple[str, str]]:
@@ -58,7 +66,11 @@ def _alike(concept: str, code: str, uses: set[str]) -> bool:
         return True
     if concept.endswith(".portal_vein_thrombosis"):
         return "context" not in uses
-    return code in PLAIN_METASTASIS and uses == {"exclude", "context"}
+    if uses <= {"history", "context"} and concept != "cond.net.history":
+        return True
+    if uses == {"decides", "decides NEN; site unknown"} and concept == "cond.net_metastatic":
+        return True  # its site is asked for under cond.extrahepatic_mets.net
+    return code in PLAIN_METASTASIS and uses <= {"exclude", "context", "history"}
 
 
 NO_SITE = {
@@ -70,9 +82,11 @@ IN_CODE = "".join(
     (resources.files("cds_service.fhir") / f"{name}.py").read_text("utf-8") for name in ("gate", "reading", "tumour_sizes")
 )
 NAMED_IN_CODE = frozenset(re.findall(r'"([^"\n]+)"', IN_CODE))
+TRUSTED = frozenset({"atc", "snomed-ct", "icd-10-pcs"})
 RECOGNISED = ("med.", "proc.")
-"""A drug or procedure that is known is a recognised entry, whatever it says (CLINICAL section 5, prior treatment)."""
-BY_CONCEPT = ("site.", "obs.histology")
+"""A drug or procedure that is known is a recognised entry, whatever it says (CLINICAL section 5, prior treatment); so is any
+of the trusted systems."""
+BY_CONCEPT = ("site.", "obs.histology", "cond.net.pancreas")
 """Concepts with a single use, which nobody looks at."""
 
 
@@ -81,6 +95,8 @@ def _speaks(concept: str, system: str, use: str, files: Mapping[str, Any]) -> bo
     if concept.startswith("cond.") and system == "loinc":
         return False  # an Observation's code is no diagnosis
     facts = [table for table in files["facts.toml"]["fact"].values() if concept in table.get("concepts", ())]
+    if use == "history" and concept != "cond.net.history":
+        return False
     if any(use in table.get("uses", ("decides",)) for table in facts) or use in NAMED_IN_CODE - {"decides", "context"}:
         return True
     if concept.startswith(BY_CONCEPT):

@@ -122,6 +122,8 @@ class Pinning:
 
     def _charts(self, mutant: Mutant, known: Knowledge) -> Iterator[str]:
         words, reader = _words(mutant), Reader(known)
+        if mutant.path[-1] in {"concepts", "ordered_by"}:
+            words |= {meaning.code for _, meaning in self.known.terminology.all_rows() if meaning.concept in words}
         for row in sorted(self.lines, key=lambda line: -len(words & line.words)):
             try:
                 wrong = row.disagreement(reader)
@@ -187,6 +189,10 @@ def _built(files: Files, digest: str) -> Knowledge:
     return knowledge._build(files, msgspec.convert(files["scores.toml"], Scores), digest)
 
 
+FILLERS = frozenset({"facts", "fact", "without", "nothing", "with", "or", "value_set", "taken", "out", "True", "False"})
+
+
 def _words(mutant: Mutant) -> frozenset[str]:
-    found = set(WORD.findall(" ".join([mutant.file.split("/")[-1].removesuffix(".toml"), *map(str, mutant.path), mutant.says])))
-    return frozenset(found)
+    """What a story that notices the mutant is likely to speak of."""
+    found = WORD.findall(" ".join([mutant.file.split("/")[-1].removesuffix(".toml"), *map(str, mutant.path), mutant.says]))
+    return frozenset(found) - FILLERS
