@@ -21,9 +21,6 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
 BASE = "/fhir"
-ALL_CATEGORIES = (
-    "laboratory", "imaging", "survey", "exam", "vital-signs", "social-history", "procedure", "therapy", "activity",
-)  # fmt: skip
 Resource = dict[str, Any]
 Fault = Callable[["Handler"], None]
 

@@ -16,7 +16,7 @@ import pytest
 import trustme
 from flask.testing import FlaskClient
 
-from cds_service.fhir.client import Fetched, Server, fetch
+from cds_service.fhir.client import ALL_CATEGORIES, EPIC_CATEGORIES, Fetched, Server, fetch
 from cds_service.sites import Site
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.reach import Reach
@@ -222,7 +222,8 @@ MENDED: dict[str, dict[str, Any]] = {
     "compressed": {"faults": {"^Observation": fhir_server.packed}},
     "short addresses only": {"longest": 500},
     "two entries a page": {"page": 2},
-    "Observations by category only": {"categories": frozenset(fhir_server.ALL_CATEGORIES)},
+    "Observations by category only": {"categories": frozenset(ALL_CATEGORIES.split(","))},
+    "six categories, as Epic": {"categories": frozenset(EPIC_CATEGORIES.split(","))},
 }
 
 
