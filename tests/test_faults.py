@@ -189,6 +189,7 @@ def without(*keys: str, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("fault", "told"), TRANSPORT.values(), ids=TRANSPORT)
 def test_a_fault_of_the_fhir_server_is_told(client: FlaskClient, ehr: FhirServer, fault: fhir_server.Fault, told: str) -> None:
+    fhir_server.much_in_little()  # made before the clock runs
     ehr.faults["^Observation"] = fault
     answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
     assert answer.status_code == 200
