@@ -99,8 +99,8 @@ def test_every_fault_between_the_files_is_told_at_once_with_file_and_key(copy: P
     for line in (
         f"criteria.toml: contraindication.hepatic-failure.statements: found {result}",
         "criteria.toml: contraindication.portal-vein-occlusion.fact: found 'portal_vain'",
-        "modalities/resection.toml: found 'S999'",
-        "statements.toml: S002: found no publication",
+        "modalities/resection.toml: beside: found 'S999'",
+        "statements.toml: S002.publications: found no publication",
         f"facts.toml: fact.{second.id}.assessment: found '{first.assessment[0]}'",
     ):
         assert line in faults, f"{line} is not in\n{faults}"

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
+from cds_service.knowledge.evidence import Conflict, Outcome, ReviewPlan
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology
 from cds_service.picture import Value
@@ -31,6 +32,9 @@ RANK = {
 """Order of strength; contraindicated and not-indicated rank equal (CLINICAL section 5, laws)."""
 
 EDITIONS = ("2010", "update")
+
+DECIDING_KINDS = frozenset({"RULE", "LIMIT", "LATER"})
+"""What may carry an exclusion or a contraindication (CLINICAL rule 4): a RESULT may only caution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class DerivedDefinition:
     says: str
     reads: tuple[str, ...]
     settled_by_silence: tuple[str, ...] = ()
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,9 @@ class Publication:
     unlinked: str = ""
     note: str = ""
     from_memory: tuple[str, ...] = ()
+    reference: int | None = None
+    """Its number among the 39 references of the review."""
+    verified: str = ""
 
     @property
     def url(self) -> str:
@@ -225,6 +233,13 @@ class Statement:
     unsourced: str = ""
     from_memory: tuple[str, ...] = ()
     display: bool = True
+    not_used: str = ""
+    checked: str = ""
+    verified: str = ""
+
+    @property
+    def may_decide(self) -> bool:
+        return self.kind in DECIDING_KINDS and self.confidence != "low"
 
 
 @dataclass(frozen=True)
@@ -249,6 +264,9 @@ class Knowledge:
     words: Mapping[str, str]
     board_facts: tuple[str, ...]
     board_questions: tuple[tuple[str, tuple[str, ...]], ...]
+    outcomes: tuple[Outcome, ...]
+    conflicts: tuple[Conflict, ...]
+    review: ReviewPlan
 
     @property
     def ecog_limit(self) -> Decimal:
