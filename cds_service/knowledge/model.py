@@ -242,7 +242,7 @@ class Statement:
         return self.kind in DECIDING_KINDS and self.confidence != "low"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Knowledge:
     """Everything the service knows. `digest` names the exact text of all files; it stands on every card."""
 
