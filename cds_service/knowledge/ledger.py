@@ -44,8 +44,8 @@ def _uses(knowledge: Knowledge) -> Iterator[tuple[str, str, bool]]:
     """Statement, place that cites it, whether a verdict can turn on that place."""
     for key, criterion in knowledge.criteria.items():
         role = key.split(".")[0]
-        for name in criterion.statements:
-            yield name, f"{role} {criterion.id}", role in DECIDING_ROLES
+        place = f"{'option' if role == 'technique' else role} {criterion.id}"
+        yield from ((name, place, role in DECIDING_ROLES) for name in criterion.statements)
     for modality in knowledge.modalities:
         for indication in modality.indications:
             yield from ((name, f"indication {indication.id}", True) for name in indication.statements)

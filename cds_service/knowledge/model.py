@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
-from cds_service.knowledge.evidence import Conflict, Outcome, ReviewPlan
+from cds_service.knowledge.evidence import Conflict, Outcome, ReviewPlan, SignOff
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology
 from cds_service.picture import Value
@@ -32,6 +32,9 @@ RANK = {
 """Order of strength; contraindicated and not-indicated rank equal (CLINICAL section 5, laws)."""
 
 EDITIONS = ("2010", "update")
+
+UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
+"""Units that nobody writes as UCUM does."""
 
 DECIDING_KINDS = frozenset({"RULE", "LIMIT", "LATER"})
 """What may carry an exclusion or a contraindication (CLINICAL rule 4): a RESULT may only caution."""
@@ -66,6 +69,11 @@ class FactDefinition:
     usual: Value | None = None
     order: str = ""
     trend: bool = False
+
+    @property
+    def unit_in_words(self) -> str:
+        """The unit as a reader writes it behind a number, with the space before it."""
+        return UNITS.get(self.unit, f" {self.unit}" if self.unit else "")
 
     @property
     def supposable(self) -> bool:
@@ -267,6 +275,8 @@ class Knowledge:
     outcomes: tuple[Outcome, ...]
     conflicts: tuple[Conflict, ...]
     review: ReviewPlan
+    signed: tuple[SignOff, ...] = ()
+    """Clinicians of a site who have signed it; nobody has signed the knowledge as it ships."""
 
     @property
     def ecog_limit(self) -> Decimal:
