@@ -8,7 +8,7 @@ from typing import Any
 
 from cds_service.errors import Fault
 from cds_service.knowledge import check_sources, check_terminology
-from cds_service.knowledge.model import DECIDING_KINDS
+from cds_service.knowledge.model import DECIDING_KINDS, RULES_OUT
 
 INDICATES = {"2010": "RULE", "update": "LATER"}
 """The kind of statement that carries an indication of each edition (CLINICAL rule 4)."""
@@ -95,19 +95,23 @@ def _criteria(files: Mapping[str, Tables]) -> Iterator[Fault]:
             if table.get("if_unknown") == "not-met" and role not in {"caution"} and name != "ecog-3-or-worse":
                 yield Fault(f"{where}.if_unknown", "not-met", "only a caution or ECOG may be passed over when unknown")
             if role in {"contraindication", "exclusion", "requirement"}:
-                yield from _deciding(files, where, table)
+                yield from _deciding(files, role, where, table)
             if not table["statements"] and not table.get("local"):
                 yield Fault(f"{where}.statements", "none", "a statement, or local = true for a convention of ours")
 
 
-def _deciding(files: Mapping[str, Tables], where: str, table: Tables) -> Iterator[Fault]:
+def _deciding(files: Mapping[str, Tables], role: str, where: str, table: Tables) -> Iterator[Fault]:
     """A criterion that decides needs a statement that may decide, of at least moderate confidence, or be local."""
     if table.get("local"):
         return
     found = [files["statements.toml"].get(name) for name in table["statements"]]
-    if not any(s and s["kind"] in DECIDING_KINDS and s["confidence"] != "low" for s in found):
+    firm = role in RULES_OUT
+    if not any(
+        s and s["kind"] in DECIDING_KINDS and s["confidence"] != "low" and not (firm and "from_memory" in s) for s in found
+    ):
         told = ", ".join(f"{name} ({s['kind']})" if s else name for name, s in zip(table["statements"], found, strict=True))
-        yield Fault(f"{where}.statements", told or "none", "a RULE, LIMIT or LATER statement, not of low confidence")
+        allowed = "a RULE, LIMIT or LATER statement, not of low confidence" + (" or from memory" if firm else "")
+        yield Fault(f"{where}.statements", told or "none", allowed)
 
 
 def _modality(files: Mapping[str, Tables], name: str, expected: str) -> Iterator[Fault]:

@@ -38,6 +38,7 @@ UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL
 
 DECIDING_KINDS = frozenset({"RULE", "LIMIT", "LATER"})
 """What may carry an exclusion or a contraindication (CLINICAL rule 4): a RESULT may only caution."""
+RULES_OUT = frozenset({"contraindication", "exclusion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +246,12 @@ class Statement:
     checked: str = ""
     verified: str = ""
 
-    @property
-    def may_decide(self) -> bool:
-        return self.kind in DECIDING_KINDS and self.confidence != "low"
+    def may(self, role: str) -> bool:
+        """Whether it can carry a criterion of that role (CLINICAL rules 3 and 4): a RESULT and what is of low confidence
+        decide nothing, and what is from memory rules nothing out."""
+        if self.kind not in DECIDING_KINDS or self.confidence == "low":
+            return False
+        return not self.from_memory if role in RULES_OUT else role in {"gate", "requirement", "indication", "calculation"}
 
 
 @dataclass(frozen=True, eq=False)

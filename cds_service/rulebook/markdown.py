@@ -28,4 +28,8 @@ def _block(block: Block) -> str:
         case Bullets():
             return "\n".join(f"- {item}" for item in block.items)
     rows = [block.head, tuple("---" for _ in block.head), *block.rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/').replace(chr(10), '<br>') for cell in row)} |" for row in rows)
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|").replace("\n", "<br>")
