@@ -101,7 +101,7 @@ def statements(knowledge: Knowledge) -> Section:
     parts = (("S", "The review of 2010"), ("M", "Later evidence"))
     return chapter(
         "statements",
-        *table("|Decides|Context|Not used|Together", _counts(entries), (40, 15, 15, 15, 15)),
+        *table("Edition|Decides|Context|Not used|Together", _counts(entries), (40, 15, 15, 15, 15)),
         sections=tuple(_statement_table(knowledge, entries, letter, title) for letter, title in parts),
     )
 
