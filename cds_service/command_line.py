@@ -1,4 +1,4 @@
-"""The commands: serve, cards FILE, request FILE, knowledge."""
+"""The commands: serve, cards FILE, request FILE, knowledge, prefetch."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
+from cds_service.install_sheet import EHRS, install_sheet
 from cds_service.rulebook import due_list, html, markdown, rule_book
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
@@ -48,17 +49,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
     book.add_argument("--due", type=date.fromisoformat, nargs="?", const=today_here(), metavar="DATE",
                       help="only what is to be reviewed by then (default: today)")  # fmt: skip
     book.add_argument("--site", type=Path, metavar="FILE", help="with what this site file adds, limits and signs")
+    sheet = commands.add_parser("prefetch", help="the install sheet: what to type into an EHR that does not read discovery")
+    sheet.add_argument("--for", dest="ehr", choices=EHRS, default="generic")
+    sheet.add_argument("--site", type=Path, metavar="FILE", help="with this site's own codes")
     chosen = parser.parse_args(arguments)
     try:
         match chosen.command:
             case "serve":
                 return _serve(chosen.host, chosen.port, tuple(chosen.site or ()))
             case "cards":
-                return _cards(chosen.file, chosen.as_of, chosen.json, read_site(chosen.site) if chosen.site else development())
+                return _cards(chosen.file, chosen.as_of, chosen.json, _site(chosen.site))
             case "request":
                 return _request(chosen.file, chosen.as_of)
             case "knowledge":
-                return _knowledge(read_site(chosen.site) if chosen.site else development(), chosen.html, chosen.due)
+                return _knowledge(_site(chosen.site), chosen.html, chosen.due)
+            case "prefetch":
+                service = next(iter(SERVICES.values()))
+                print(install_sheet(_site(chosen.site).knowledge, chosen.ehr, service.id, service.hook))
+                return 0
     except ChartError as error:
         print(error, file=sys.stderr)
         return 1
@@ -83,6 +91,11 @@ def _knowledge(site: Site, page: Path | None, due: date | None) -> int:
         raise ChartError(f"{page}: {error.strerror}") from None
     print(f"{page}: the rule book, to open in a browser or to print", file=sys.stderr)
     return 0
+
+
+def _site(file: Path | None) -> Site:
+    """Raises SiteError."""
+    return read_site(file) if file else development()
 
 
 def _serve(host: str, port: int, sites: tuple[Path, ...]) -> int:
