@@ -105,6 +105,7 @@ def _serve(host: str, port: int, sites: tuple[Path, ...]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     settings = Settings.from_environment()
     settings = replace(settings, sites=sites or settings.sites)
+    create_app(settings)  # a fault of the knowledge or of a site file is told here, once, before any worker starts
 
     class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
         def load_config(self) -> None:

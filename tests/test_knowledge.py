@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from cds_service import knowledge
+from cds_service.__main__ import main
 from cds_service.derived import CALCULATIONS
-from cds_service.errors import KnowledgeError
+from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.ledger import ledger
-from cds_service.knowledge.model import Verdict
+from cds_service.knowledge.model import Knowledge, Verdict
 from cds_service.knowledge.numbers import explained
 from tests.conftest import FIXTURES, ROOT, folder_of
 
@@ -346,3 +347,18 @@ def test_a_misspelt_key_does_not_hide_the_faults_between_the_files(copy: Path) -
     faults = told(copy)
     assert "if_silnet" in faults
     assert "S999" in faults
+
+
+def test_a_fault_stops_the_start_and_is_told_once_before_any_worker(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> Knowledge:
+        raise KnowledgeError([Fault("criteria.toml: contraindication.x.fact", "'y'", "a fact of facts.toml")])
+
+    monkeypatch.setattr(knowledge, "load", refuse)
+    assert main(["serve", "--port", "1"]) == 1
+    told_of_it = capsys.readouterr()
+    assert told_of_it.out == ""
+    assert told_of_it.err == (
+        "the knowledge files have faults:\n  criteria.toml: contraindication.x.fact: found 'y', allowed: a fact of facts.toml\n"
+    )

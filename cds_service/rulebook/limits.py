@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from cds_service.knowledge.model import Criterion, Knowledge
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.numbers import explained
 from cds_service.rulebook.blocks import Section, Text, bullets, table
 from cds_service.rulebook.prose import chapter, prose, said
@@ -112,18 +112,14 @@ def silence(knowledge: Knowledge) -> Section:
         if derived.settled_by_silence
     ]
     told = {
-        "open": [_short(c) for c in deciding if not c.silent_is_not_met],
-        "not_met": [_short(c) for c in deciding if c.silent_is_not_met],
-        "unknown": [_short(c) for c in deciding if c.unknown_is_not_met],
+        "open": [c.says for c in deciding if not c.silent_is_not_met],
+        "not_met": [c.says for c in deciding if c.silent_is_not_met],
+        "unknown": [c.says for c in deciding if c.unknown_is_not_met],
         "settled": settled,
         "complete": [fact.says for fact in knowledge.facts.values() if fact.every_entry_recognised],
     }
     lines = [said("silence", key, names="; ".join(dict.fromkeys(names))) for key, names in told.items() if names]
     return chapter("silence", *bullets([*lines, said("silence", "calculated")]))
-
-
-def _short(criterion: Criterion) -> str:
-    return criterion.says[:1].lower() + criterion.says[1:] if criterion.says[1:2].islower() else criterion.says
 
 
 def _fact(knowledge: Knowledge, name: str) -> str:
