@@ -23,7 +23,7 @@ from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
 from cds_service.install_sheet import EHRS, install_sheet
-from cds_service.rulebook import rule_book
+from cds_service.rulebook import due_list, html, markdown, rule_book
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
 from cds_service.sites.loader import read_site
@@ -44,7 +44,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if name == "cards":
             command.add_argument("--json", action="store_true", help="the answer as JSON")
             command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
-    commands.add_parser("knowledge", help="the rule book, as Markdown")
+    book = commands.add_parser("knowledge", help="the rule book, as Markdown, or as a page to print")
+    book.add_argument("--html", type=Path, metavar="FILE", help="write it as one HTML page that needs nothing else")
+    book.add_argument("--due", type=date.fromisoformat, nargs="?", const=today_here(), metavar="DATE",
+                      help="only what is to be reviewed by then (default: today)")  # fmt: skip
+    book.add_argument("--site", type=Path, metavar="FILE", help="with what this site file adds, limits and signs")
     sheet = commands.add_parser("prefetch", help="the install sheet: what to type into an EHR that does not read discovery")
     sheet.add_argument("--for", dest="ehr", choices=EHRS, default="generic")
     sheet.add_argument("--site", type=Path, metavar="FILE", help="with this site's own codes")
@@ -57,17 +61,35 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 return _cards(chosen.file, chosen.as_of, chosen.json, _site(chosen.site))
             case "request":
                 return _request(chosen.file, chosen.as_of)
+            case "knowledge":
+                return _knowledge(_site(chosen.site), chosen.html, chosen.due)
             case "prefetch":
                 service = next(iter(SERVICES.values()))
                 print(install_sheet(_site(chosen.site).knowledge, chosen.ehr, service.id, service.hook))
                 return 0
-        print(rule_book(knowledge.load()))
     except ChartError as error:
         print(error, file=sys.stderr)
         return 1
     except CdsError as error:
         print(error.text, *(f"  {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
         return 1
+    return 0
+
+
+def _knowledge(site: Site, page: Path | None, due: date | None) -> int:
+    """The rule book of a site; on a page of its own; or what is due for review."""
+    if due:
+        print(due_list(site.knowledge, due))
+        return 0
+    book = rule_book(site.knowledge)
+    if page is None:
+        print(markdown(book))
+        return 0
+    try:
+        page.write_text(html(book), "utf-8")
+    except OSError as error:
+        raise ChartError(f"{page}: {error.strerror}") from None
+    print(f"{page}: the rule book, to open in a browser or to print", file=sys.stderr)
     return 0
 
 
@@ -83,6 +105,7 @@ def _serve(host: str, port: int, sites: tuple[Path, ...]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     settings = Settings.from_environment()
     settings = replace(settings, sites=sites or settings.sites)
+    create_app(settings)  # a fault of the knowledge or of a site file is told here, once, before any worker starts
 
     class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
         def load_config(self) -> None:

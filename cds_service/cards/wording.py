@@ -19,7 +19,6 @@ VERDICT = {
     Verdict.NOT_INDICATED: "not indicated",
     Verdict.UNDETERMINED: "cannot be said",
 }
-UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
 UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|_")
 LONGEST = 80
 TONE = "For discussion in a tumour board. Criteria and evidence, never an instruction."
@@ -31,12 +30,6 @@ def safe(text: str) -> str:
     return cleaned if len(cleaned) <= LONGEST else cleaned[: LONGEST - 1].rstrip() + "…"
 
 
-def unit(definition: FactDefinition) -> str:
-    if definition.unit in {"", "%"}:
-        return " %" if definition.unit else ""
-    return UNITS.get(definition.unit, f" {definition.unit}")
-
-
 def value(definition: FactDefinition, found: Value | None) -> str:
     match found:
         case None:
@@ -45,8 +38,8 @@ def value(definition: FactDefinition, found: Value | None) -> str:
             return "yes" if found else "no"
         case Amount():
             if found.exact is None and found.low is not None and found.high is not None:
-                return f"{plain(found.low)} to {plain(found.high)}{unit(definition)}"
-            return f"{found}{unit(definition)}"
+                return f"{plain(found.low)} to {plain(found.high)}{definition.unit_in_words}"
+            return f"{found}{definition.unit_in_words}"
         case frozenset():
             return ", ".join(sorted(found)).replace("-", " ")
     return found if re.fullmatch(r"[IVGMABC123]+[a-c]?|NEC", found) else found.replace("-", " ")

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
+from cds_service.knowledge.evidence import Conflict, Outcome, ReviewPlan, SignOff
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology
 from cds_service.picture import Value
@@ -31,6 +32,13 @@ RANK = {
 """Order of strength; contraindicated and not-indicated rank equal (CLINICAL section 5, laws)."""
 
 EDITIONS = ("2010", "update")
+
+UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
+"""Units that nobody writes as UCUM does."""
+
+DECIDING_KINDS = frozenset({"RULE", "LIMIT", "LATER"})
+"""What may carry an exclusion or a contraindication (CLINICAL rule 4): a RESULT may only caution."""
+RULES_OUT = frozenset({"contraindication", "exclusion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,11 @@ class FactDefinition:
     trend: bool = False
 
     @property
+    def unit_in_words(self) -> str:
+        """The unit as a reader writes it behind a number, with the space before it."""
+        return UNITS.get(self.unit, f" {self.unit}" if self.unit else "")
+
+    @property
     def supposable(self) -> bool:
         """Whether the search for missing facts may suppose an answer: also age and fitness, which it never asks for."""
         return self.ask != "never" or self.id in {"age", "ecog"}
@@ -85,6 +98,7 @@ class DerivedDefinition:
     says: str
     reads: tuple[str, ...]
     settled_by_silence: tuple[str, ...] = ()
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +215,9 @@ class Publication:
     unlinked: str = ""
     note: str = ""
     from_memory: tuple[str, ...] = ()
+    reference: int | None = None
+    """Its number among the 39 references of the review."""
+    verified: str = ""
 
     @property
     def url(self) -> str:
@@ -225,6 +242,16 @@ class Statement:
     unsourced: str = ""
     from_memory: tuple[str, ...] = ()
     display: bool = True
+    not_used: str = ""
+    checked: str = ""
+    verified: str = ""
+
+    def may(self, role: str) -> bool:
+        """Whether it can carry a criterion of that role (CLINICAL rules 3 and 4): a RESULT and what is of low confidence
+        decide nothing, and what is from memory rules nothing out."""
+        if self.kind not in DECIDING_KINDS or self.confidence == "low":
+            return False
+        return not self.from_memory if role in RULES_OUT else role in {"gate", "requirement", "indication", "calculation"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +276,11 @@ class Knowledge:
     words: Mapping[str, str]
     board_facts: tuple[str, ...]
     board_questions: tuple[tuple[str, tuple[str, ...]], ...]
+    outcomes: tuple[Outcome, ...]
+    conflicts: tuple[Conflict, ...]
+    review: ReviewPlan
+    signed: tuple[SignOff, ...] = ()
+    """Clinicians of a site who have signed it; nobody has signed the knowledge as it ships."""
 
     @property
     def ecog_limit(self) -> Decimal:
