@@ -198,6 +198,11 @@ def _id(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] |
     return ("", text) if text.startswith("urn:") else None
 
 
+def patient_of(reference: Reference | None) -> tuple[str, str] | None:
+    """(type, id) of whom a resource is about; None where it names nobody. For whoever has to tell patients apart first."""
+    return _id(reference, {})
+
+
 def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) -> None:
     if isinstance(resource, Medication):
         chart.medications[where] = resource
