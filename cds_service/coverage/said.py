@@ -12,12 +12,10 @@ from cds_service.fhir.resources import CodeableConcept, Component, Observation
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding
 
-SOURCES = {"Observation", "Condition", "Procedure", "Medication"}
-
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """One concept of a resource that says what the resource is about. `source`: as in facts.toml, "from"."""
+    """One concept that says what a resource, or a component of it, is about. `source`: as in facts.toml, or Order, Study."""
 
     where: str
     source: str
@@ -56,18 +54,19 @@ def is_known(knowledge: Knowledge, coding: Coding) -> bool:
 
 
 def codes_of_reading(knowledge: Knowledge, definition: FactDefinition, concepts: Iterable[Named]) -> list[Coding]:
-    """The codings of one resource by which it spoke of a fact: those that state the fact; else those whose meaning
-    gives its value (a tumour's code its primary site); else all of them that we know."""
-    said, gave, known = [], [], []
+    """The codings of one resource by which it spoke of a fact: those that state the fact; else those that give its value
+    (a tumour's code its primary site); else those that we know; else all that it has (a site's own, mapped to the fact)."""
+    states, gives, known, sent = [], [], [], []
     for named in concepts:
         for coding in codings(knowledge, named.concept):
+            sent.append(coding)
             if _states(knowledge, definition, coding):
-                said.append(coding)
+                states.append(coding)
             if is_known(knowledge, coding):
                 known.append(coding)
         for concept in (named.concept, *named.values):
-            gave += [c for c in codings(knowledge, concept) if knowledge.terminology.value(definition.id, c)]
-    return list(dict.fromkeys(said or gave or known))
+            gives += [c for c in codings(knowledge, concept) if knowledge.terminology.value(definition.id, c)]
+    return list(dict.fromkeys(states or gives or known or sent))
 
 
 def _states(knowledge: Knowledge, definition: FactDefinition, coding: Coding) -> bool:

@@ -1,0 +1,200 @@
+"""Counts, chart by chart, what the service read and what it passed over. It keeps codes, units, reasons and numbers only:
+no name, no id, no value and no text of a patient; what it holds does not grow with the number of charts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+
+from cds_service.coverage.relevance import Relevance
+from cds_service.coverage.said import Named, codes_of_reading, is_known, named_concepts
+from cds_service.derived import CALCULATIONS
+from cds_service.fhir.chart import Chart
+from cds_service.fhir.gate import codings
+from cds_service.fhir.reading import Reader
+from cds_service.fhir.resources import Component, Observation, Quantity
+from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.terminology import Coding
+from cds_service.picture import ClinicalPicture, Nlm, Observed, Readings, Unreadable
+from cds_service.settling import settle
+
+REFUSED = ("unit not accepted", "no unit")
+MOST_CODES = 20_000
+"""Different codes that are kept; beyond, somebody sends text as codes, and the rest is only counted."""
+MOST_DISPLAYS = 3
+"""A code that comes with more displays than that carries free text in them."""
+
+
+@dataclass
+class Seen:
+    """In how many charts, and how often."""
+
+    charts: int = 0
+    times: int = 0
+
+
+@dataclass
+class FactTally:
+    found: Seen = field(default_factory=Seen)
+    usable: int = 0
+    """Charts in which it has a value on the day."""
+    not_usable: Counter[str] = field(default_factory=Counter)
+    """Why a fact that the chart speaks of has no value on the day → charts."""
+    codes: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    """(system, code) that gave a reading; ("", type) where no code did: a birth date."""
+    refused: dict[str, Seen] = field(default_factory=dict)
+    """Unit that is not accepted → how often."""
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """Any other reason why a value could not be read → how many values."""
+
+
+@dataclass
+class Unmapped:
+    """A code that is not read although its words are ours."""
+
+    found: Seen = field(default_factory=Seen)
+    displays: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+    facts: tuple[str, ...] = ()
+
+
+@dataclass
+class Tally:
+    charts: int = 0
+    without_patient: int = 0
+    nlm: Counter[Nlm] = field(default_factory=Counter)
+    facts: dict[str, FactTally] = field(default_factory=dict)
+    unmapped: dict[tuple[str, str, str], Unmapped] = field(default_factory=dict)
+    """(source, system, code); source as in facts.toml."""
+    not_listed: int = 0
+    """Codings beyond MOST_CODES."""
+    text_only: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    """(source, words of ours) of what carries those words and no code at all."""
+
+
+class Surveyor:
+    """Reads charts as the service does, and counts."""
+
+    def __init__(self, knowledge: Knowledge, today: date) -> None:
+        self.knowledge, self.today = knowledge, today
+        self.tally = Tally(facts={name: FactTally() for name in knowledge.facts})
+        self._reader, self._relevance = Reader(knowledge), Relevance(knowledge)
+
+    def add(self, chart: Chart) -> None:
+        self.tally.charts += 1
+        self.tally.without_patient += chart.patient is None
+        named = named_concepts(chart)
+        observations = dict(chart.observations)
+        picture = self._reader.read(chart, self.today)
+        self.tally.nlm[picture.gate.answer] += 1
+        about: dict[str, list[Named]] = {}
+        for concept in named:
+            about.setdefault(concept.where, []).append(concept)
+        read: set[tuple[str, str]] = set()
+        for name, readings in picture.readings.items():
+            if readings.valid or readings.unreadable:
+                read |= self._add_fact(self.knowledge.facts[name], readings, about, observations)
+        self._add_settled(picture)
+        self._add_unmapped(named, read)
+
+    def _add_fact(
+        self,
+        definition: FactDefinition,
+        readings: Readings,
+        about: dict[str, list[Named]],
+        observations: dict[str, Observation],
+    ) -> set[tuple[str, str]]:
+        """The codes that spoke of the fact, well or badly."""
+        counted = self.tally.facts[definition.id]
+        _count(counted.found, len(readings.valid))
+        codes, spoke = Counter[tuple[str, str]](), set[tuple[str, str]]()
+        everything: list[Observed | Unreadable] = [*readings.valid, *readings.unreadable]
+        for reading in everything:
+            found = codes_of_reading(self.knowledge, definition, about.get(reading.seen_in, ()))
+            keys = [(coding.system, coding.code) for coding in found] or [("", reading.seen_in.split("/")[0])]
+            spoke.update(keys)
+            if not isinstance(reading, Unreadable):
+                codes.update(keys)
+        for code, times in codes.items():
+            _count(counted.codes.setdefault(code, Seen()), times)
+        units = Counter[str]()
+        for bad in readings.unreadable:
+            if bad.why.startswith(REFUSED):
+                units.update(self._units(definition, bad, observations))
+            else:
+                counted.unreadable[re.sub(r"\d+", "some", bad.why)] += 1
+        for unit, times in units.items():
+            _count(counted.refused.setdefault(unit, Seen()), times)
+        return spoke
+
+    def _units(self, definition: FactDefinition, bad: Unreadable, observations: dict[str, Observation]) -> set[str]:
+        """The units that a refused Observation carries where it speaks of the fact."""
+        observation = observations.get(bad.seen_in)
+        parts: list[Observation | Component] = [observation, *(observation.component or ())] if observation else []
+        found = set()
+        for part in parts:
+            named = [Named("", "Observation", part.code)] if part.code else []
+            if part.value_quantity and codes_of_reading(self.knowledge, definition, named):
+                found.add(_unit(part.value_quantity))
+        return found or {"?"}
+
+    def _add_settled(self, picture: ClinicalPicture) -> None:
+        facts = settle(picture, self.knowledge, self.today, CALCULATIONS)
+        for name, fact in facts.leaves.items():
+            readings = picture.of(name)
+            if fact.known:
+                self.tally.facts[name].usable += 1
+            elif fact.why and (readings.valid or readings.unreadable or readings.open_question):
+                self.tally.facts[name].not_usable[re.sub(r"^\d+ ", "", fact.why)] += 1
+
+    def _add_unmapped(self, named: list[Named], read: set[tuple[str, str]]) -> None:
+        unknown: dict[tuple[str, str, str], list[str]] = {}
+        texts: Counter[tuple[str, str]] = Counter()
+        for item in named:
+            source = "Procedure" if item.source == "Order" else item.source
+            everything = codings(self.knowledge, item.concept)
+            if any(is_known(self.knowledge, c) or (c.system, c.code) in read for c in everything):
+                continue
+            words, _ = self._relevance.look(source, _words_of(item, everything))
+            if not words:
+                continue
+            coded = [coding for coding in everything if coding.code]
+            for coding in coded:
+                unknown.setdefault((source, coding.system, coding.code), []).append(coding.display)
+                self._remember(source, coding, _words_of(item, everything))
+            if not coded:
+                texts[source, ", ".join(words)] += 1
+        for key, displays in unknown.items():
+            if key in self.tally.unmapped:
+                _count(self.tally.unmapped[key].found, len(displays))
+        for text, times in texts.items():
+            _count(self.tally.text_only.setdefault(text, Seen()), times)
+
+    def _remember(self, source: str, coding: Coding, text: str) -> None:
+        key = (source, coding.system, coding.code)
+        if key not in self.tally.unmapped and len(self.tally.unmapped) >= MOST_CODES:
+            self.tally.not_listed += 1
+            return
+        held = self.tally.unmapped.setdefault(key, Unmapped())
+        words, facts = self._relevance.look(source, text)
+        held.words.update(words)
+        held.facts = held.facts or facts
+        if len(held.displays) <= MOST_DISPLAYS and coding.display:
+            held.displays.add(coding.display)
+
+
+def _words_of(item: Named, everything: list[Coding]) -> str:
+    """Display and text together: the text is looked at and never kept."""
+    return " / ".join([item.concept.text or "", *(coding.display for coding in everything)])
+
+
+def _count(seen: Seen, times: int) -> None:
+    seen.charts += times > 0
+    seen.times += times
+
+
+def _unit(quantity: Quantity) -> str:
+    """The unit by which the reader judges; none is one of its own."""
+    return (quantity.code or quantity.unit or "").strip() or "no unit"
