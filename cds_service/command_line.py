@@ -1,4 +1,4 @@
-"""The commands: serve, cards FILE, request FILE, knowledge."""
+"""The commands: serve, cards FILE, request FILE, coverage PATHS…, knowledge."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import msgspec
 from cds_service import knowledge
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
+from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
 from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
@@ -43,6 +44,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if name == "cards":
             command.add_argument("--json", action="store_true", help="the answer as JSON")
             command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
+    coverage.declare(commands.add_parser("coverage", help="what the service reads of a site's charts, and what it passes over"))
     commands.add_parser("knowledge", help="the rule book, as Markdown")
     chosen = parser.parse_args(arguments)
     try:
@@ -53,6 +55,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 return _cards(chosen.file, chosen.as_of, chosen.json, read_site(chosen.site) if chosen.site else development())
             case "request":
                 return _request(chosen.file, chosen.as_of)
+            case "coverage":
+                site = read_site(chosen.site) if chosen.site else development()
+                return coverage.run(chosen, site.knowledge, today_here())
         print(rule_book(knowledge.load()))
     except ChartError as error:
         print(error, file=sys.stderr)

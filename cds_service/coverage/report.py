@@ -120,6 +120,10 @@ class Report(msgspec.Struct, frozen=True):
     def possible(self) -> int:
         return self.nlm[Nlm.POSSIBLE] + self.nlm[Nlm.CANNOT_TELL]
 
+    @property
+    def without(self) -> int:
+        return self.nlm[Nlm.NO]
+
 
 def make_report(tally: Tally, read: Read, knowledge: Knowledge, today: date) -> Report:
     facts = knowledge.facts
