@@ -39,6 +39,7 @@ BELOW: dict[str, set[str]] = {
     "rulebook": {"knowledge", "picture"},
     "files": {"errors", "fhir"},
     "hooks": {"knowledge", "picture", "assessment", "cards", "derived", "errors", "fhir", "settling", "sites", "staging"},
+    "coverage": {"derived", "errors", "fhir", "hooks", "knowledge", "picture", "settling"},
     "app": {"errors", "hooks", "pages", "settings", "sites"},
 }
 """Part of the package → the parts below it that it may import. Siblings that are not listed do not know each other."""

@@ -46,7 +46,6 @@ class UnmappedRow(msgspec.Struct, frozen=True):
     words: list[str]
     looks_like: list[str]
     code_shown: bool
-    """A code with a blank may be what somebody typed: it is shown once two charts share it."""
     own_system: bool
     """Of a code system that the service reads: it holds other codes of it, not this one."""
 
@@ -151,7 +150,14 @@ def make_report(tally: Tally, read: Read, knowledge: Knowledge, today: date) -> 
         unmapped_not_listed=tally.not_listed,
         text_only=[Reason(source, words, seen.times) for (source, words), seen in sorted(tally.text_only.items())],
         units_refused=[
-            UnitRow(n, facts[n].says, shown(unit, LONGEST_UNIT), list(facts[n].units), seen.charts, seen.times)
+            UnitRow(
+                n,
+                facts[n].says,
+                "a unit with blanks, in one chart: not shown" if _typed(unit, seen.charts) else shown(unit, LONGEST_UNIT),
+                list(facts[n].units),
+                seen.charts,
+                seen.times,
+            )
             for n, t in tally.facts.items()
             for unit, seen in sorted(t.refused.items())
         ],
@@ -202,14 +208,15 @@ def _our_display(system: str, code: str, knowledge: Knowledge) -> str:
 
 def _unmapped(key: tuple[str, str, str], item: Unmapped, knowledge: Knowledge) -> UnmappedRow:
     source, system, code = key
+    show = len(code) <= LONGEST_CODE and not _typed(code, item.found.charts)
     displays = sorted(shown(display, LONGEST_DISPLAY) for display in item.displays)
-    show = len(code) <= LONGEST_CODE and (item.found.charts > 1 or not re.search(r"\s", code))
-    varies = len(displays) > MOST_DISPLAYS
+    if len(displays) > MOST_DISPLAYS:
+        displays = ["differs from chart to chart: not shown"]
     return UnmappedRow(
         source,
         _system(system, knowledge),
         shown(code, LONGEST_CODE) if show else "a code with blanks, in one chart: not shown",
-        "differs from chart to chart: not shown" if varies else " | ".join(displays),
+        " | ".join(displays) if show else "",
         item.found.charts,
         item.found.times,
         sorted(item.words),
@@ -217,6 +224,11 @@ def _unmapped(key: tuple[str, str, str], item: Unmapped, knowledge: Knowledge) -
         show,
         system in knowledge.terminology.uris or system == knowledge.assessment_system,
     )
+
+
+def _typed(text: str, charts: int) -> bool:
+    """A code or a unit with a blank may be what somebody typed about one patient: it is shown once two charts share it."""
+    return charts < 2 and bool(re.search(r"\s", text))
 
 
 def _system(name: str, knowledge: Knowledge) -> str:

@@ -13,6 +13,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -237,7 +239,12 @@ class Sorter:
             else:  # read only to say why it does not count
                 self.read.uncounted(read_chart([entry], ""))
         else:
-            self.read.types_not_read[kind.name or "no resourceType"] += 1
+            self.read.types_not_read[kind.name if _is_type(kind.name) else "no type of R4"] += 1
+
+
+@lru_cache(maxsize=1_000)
+def _is_type(name: str) -> bool:
+    return name.isalpha() and name.isascii() and find_spec(f"fhir.resources.R4B.{name.lower()}") is not None
 
 
 def _id_of_patient(entry: Entry) -> str:

@@ -21,6 +21,7 @@ from cds_service.picture import ClinicalPicture, Nlm, Observed, Readings, Unread
 from cds_service.settling import settle
 
 REFUSED = ("unit not accepted", "no unit")
+NO_UNIT = "none"
 MOST_CODES = 20_000
 """Different codes that are kept; beyond, somebody sends text as codes, and the rest is only counted."""
 MOST_DISPLAYS = 3
@@ -138,7 +139,7 @@ class Surveyor:
             named = [Named("", "Observation", part.code)] if part.code else []
             if part.value_quantity and codes_of_reading(self.knowledge, definition, named):
                 found.add(_unit(part.value_quantity))
-        return found or {"?"}
+        return found or {NO_UNIT}
 
     def _add_settled(self, picture: ClinicalPicture) -> None:
         facts = settle(picture, self.knowledge, self.today, CALCULATIONS)
@@ -197,4 +198,4 @@ def _count(seen: Seen, times: int) -> None:
 
 def _unit(quantity: Quantity) -> str:
     """The unit by which the reader judges; none is one of its own."""
-    return (quantity.code or quantity.unit or "").strip() or "no unit"
+    return (quantity.code or quantity.unit or "").strip() or NO_UNIT
