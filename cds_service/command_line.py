@@ -20,6 +20,7 @@ from cds_service.cards.card import Card
 from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
 from cds_service.fhir.queries import queries
+from cds_service.fhir_export import write_terminology
 from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
@@ -45,7 +46,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             command.add_argument("--json", action="store_true", help="the answer as JSON")
             command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
     coverage.declare(commands.add_parser("coverage", help="what the service reads of a site's charts, and what it passes over"))
-    commands.add_parser("knowledge", help="the rule book, as Markdown")
+    book = commands.add_parser("knowledge", help="the rule book, as Markdown; or its codes as FHIR R4")
+    book.add_argument("--fhir", type=Path, metavar="DIR", help="write CodeSystem, ValueSets and ConceptMap into a folder")
     chosen = parser.parse_args(arguments)
     try:
         match chosen.command:
@@ -58,6 +60,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             case "coverage":
                 site = read_site(chosen.site) if chosen.site else development()
                 return coverage.run(chosen, site.knowledge, today_here())
+            case "knowledge" if chosen.fhir:
+                return _fhir(chosen.fhir)
         print(rule_book(knowledge.load()))
     except ChartError as error:
         print(error, file=sys.stderr)
@@ -136,4 +140,13 @@ def _request(path: Path, as_of: date | None) -> int:
     if shift:
         print(f"dates moved by {shift.days} days, from {then} to today", file=sys.stderr)
     print(json.dumps(as_request(content, shift, str(uuid.uuid4()), queries(knowledge.load())), ensure_ascii=False))
+    return 0
+
+
+def _fhir(folder: Path) -> int:
+    try:
+        count = write_terminology(knowledge.load(), folder)
+    except OSError as error:
+        raise ChartError(f"{error.filename}: {error.strerror}") from None
+    print(f"{count} resources written to {folder}", file=sys.stderr)
     return 0
