@@ -21,7 +21,7 @@ LICENCES = {
         "and the Logical Observation Identifiers Names and Codes (LOINC) Committee and is available at no cost under the "
         "license at http://loinc.org/license."
     ),
-    "snomed-ct": "SNOMED CT is copyright of SNOMED International; whoever deploys them needs a SNOMED CT Affiliate Licence.",
+    "snomed-ct": "SNOMED CT is copyright of SNOMED International; their deployment needs a SNOMED CT Affiliate Licence.",
     "icd-10": "ICD-10 is published by the World Health Organization; commercial use needs its licence.",
     "icd-o-3": "ICD-O-3 is published by the World Health Organization / IARC; commercial use needs its licence.",
     "atc": "ATC is of the WHO Collaborating Centre for Drug Statistics Methodology; redistribution needs its permission.",
@@ -138,7 +138,7 @@ def _gate_and_orders(knowledge: Knowledge) -> set[str]:
     """Concepts that are no fact of their own: the two halves of the disease, and ordered treatments."""
     orders = {name for modality in knowledge.modalities for name in modality.ordered_by}
     orders |= {name for modality in knowledge.modalities for technique in modality.techniques for name in technique.ordered_by}
-    return NEN | METASTASIS | LIVER_METASTASES | orders
+    return orders | NEN | METASTASIS | LIVER_METASTASES
 
 
 def _of_concept(knowledge: Knowledge, concept: str) -> Resource:
@@ -213,11 +213,16 @@ def concept_map(knowledge: Knowledge, name: str, title: str, mapped: Mapping[tup
 
 
 def _target(knowledge: Knowledge, definition: FactDefinition) -> tuple[str, str]:
-    """Our own code of a fact, or the LOINC code of the test that supplies it."""
+    """Our own code of a fact, or a LOINC code that states it: that of the test one would order, if it is one of them."""
     if definition.assessment:
         return knowledge.assessment_system, definition.assessment[0]
-    loinc = knowledge.terminology.codes(definition.concepts, "loinc")
-    return knowledge.terminology.uris["loinc"], definition.order or loinc[0]
+    terms = knowledge.terminology
+    loinc = [
+        meaning.code
+        for system, meaning in terms.all_rows()
+        if system == "loinc" and meaning.concept in definition.concepts and meaning.use in definition.uses
+    ]
+    return terms.uris["loinc"], definition.order if definition.order in loinc else loinc[0]
 
 
 def _head(kind: str, name: str, title: str, knowledge: Knowledge) -> Resource:
