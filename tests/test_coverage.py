@@ -151,6 +151,26 @@ def test_local_code_whose_display_has_a_word_of_ours_is_listed_with_the_fact(tmp
     assert [(row.code, row.charts, fact in row.looks_like) for row in report.local] == [("X1", 1, True)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "display", "concept"),
+    [
+        ("Condition", {}, "Neuroendocrine tumour, ileum", "cond.net"),
+        ("Condition", {}, "Ascites", "cond.ci.ascites"),
+        ("Procedure", {"status": "completed"}, "TACE (chemoembolization)", "proc.chemoembolization"),
+        ("ServiceRequest", {"status": "active", "intent": "order"}, "Radioembolization", "proc.radioembolization"),
+        ("MedicationStatement", {"status": "active"}, "Somatuline Autogel", "med.lanreotide"),
+    ],
+)
+def test_local_code_of_another_type_is_listed_with_the_concept(
+    tmp_path: Path, kind: str, more: dict[str, str], display: str, concept: str
+) -> None:
+    about = {"medicationCodeableConcept" if kind == "MedicationStatement" else "code": {"coding": [local("X1", display)]}}
+    resource = {"resourceType": kind, "id": "x", "subject": {"reference": "Patient/p1"}, **about, **more}
+    report = charts_of([patient(), resource], at=tmp_path / "x")
+    assert [(row.code, concept in row.looks_like) for row in report.local] == [("X1", True)]
+    assert 'code = "X1"\nconcept = ""' in snippet(report)
+
+
 @pytest.mark.parametrize("display", ["Liver, segment 4", "Carcinoid"])
 def test_word_that_points_to_many_facts_lists_the_code_and_suggests_none_or_few(tmp_path: Path, display: str) -> None:
     report = charts_of([patient(), observation(local("X1", display))], at=tmp_path / "x")

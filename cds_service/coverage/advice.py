@@ -1,4 +1,4 @@
-"""What to do next, from what was counted; and lines for the site file, ready but for the fact, which a person has to say."""
+"""What to do next, from what was counted; and lines for the site file, ready but for what a code means: a person says that."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def advice(report: Report) -> list[str]:
     if report.local:
         said.append(
             f"Codes of systems that are not read, and that look relevant: {len(report.local)}. Where one means exactly one of "
-            "the facts, fill in its [[code]] lines below. A word is no proof: direct bilirubin is not total bilirubin."
+            "the facts or concepts, fill in its [[code]] lines below. A word is no proof: direct bilirubin is not total."
         )
     if report.standard:
         said.append(
@@ -51,12 +51,14 @@ def advice(report: Report) -> list[str]:
 
 
 def snippet(report: Report) -> str:
-    """[[code]] tables of TOML; `fact` is empty, and so refused, until somebody decides."""
+    """[[code]] tables of TOML. The code of an Observation states a fact, any other belongs to a concept of terminology.toml;
+    both are empty, and so refused, until somebody decides."""
     tables = []
     for row in report.to_map[:MOST_TABLES]:
         perhaps = f"perhaps {' or '.join(row.looks_like)}" if row.looks_like else ""
         about = "; ".join(part for part in (row.display, f"charts: {row.charts}", perhaps) if part)
-        tables.append(f'[[code]]   # {about}\nsystem = {_quoted(row.system)}\ncode = {_quoted(row.code)}\nfact = ""')
+        says = "fact" if row.source == "Observation" else "concept"
+        tables.append(f'[[code]]   # {about}\nsystem = {_quoted(row.system)}\ncode = {_quoted(row.code)}\n{says} = ""')
     return "\n\n".join(tables)
 
 

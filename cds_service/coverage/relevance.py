@@ -19,11 +19,12 @@ SHORTEST, STEM = 4, 6
 """Letters a word needs to count, and to count as the beginning of a longer one (bilirubin: Bilirubingesamt)."""
 TOO_MANY = 4
 """Facts that a text points to equally: "liver" alone suggests nothing."""
+ALWAYS = ("cond.net", "cond.liver_mets", "morph.", "proc.")
+"""Concepts by which the disease and ordered treatments are found; every other one counts where a fact reads it."""
+SOURCES = {"cond": "Condition", "morph": "Condition", "proc": "Procedure", "med": "Medication"}
+"""Which resources the codes of a concept stand in, by how its name begins."""
 LOINC_AXES = re.compile(r" \[| in | by | of | from |/")
 """A LOINC name is component [property] in system by method; the component alone says what is measured."""
-DIAGNOSIS = ("cond.net", "cond.liver_mets", "cond.carcinoid", "morph.")
-"""Concepts of the gate, which no one fact stands for."""
-THE_DIAGNOSIS = "the diagnosis"
 
 
 def words_in(text: str) -> set[str]:
@@ -33,7 +34,8 @@ def words_in(text: str) -> set[str]:
 
 
 class Relevance:
-    """Built once for one body of knowledge."""
+    """Built once for one body of knowledge. An Observation states a fact; the code of any other resource belongs to a
+    concept of the terminology: those are what a site file maps a code to."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._words: dict[str, dict[str, frozenset[str]]] = {}
@@ -41,39 +43,40 @@ class Relevance:
         for system, meaning in knowledge.terminology.all_rows():
             if meaning.use.startswith(("decides", "question", "possible")):
                 name = LOINC_AXES.split(meaning.display)[0] if system == "loinc" else meaning.display
-                displays.setdefault(meaning.concept, []).append(name)
+                displays.setdefault(meaning.concept, [_spoken(meaning.concept)]).append(name)
         organs = set().union(*(words_in(site) for site in knowledge.facts["primary_site"].options))
+        brands: dict[str, list[str]] = {}
         for definition in knowledge.facts.values():
-            texts = [definition.says, *definition.assessment, *definition.names]
-            if definition.source != "Observation":
-                texts = [*definition.names]
+            if definition.source == "Observation" and definition.kind != "person":
+                texts = [definition.says, *definition.assessment]
+                texts += [text for concept in definition.concepts for text in displays.get(concept, ())]
+                self._add("Observation", definition.id, texts, organs)
             for concept in definition.concepts:
-                texts += [*displays.get(concept, ()), concept.split(".", 1)[1].replace("_", " ")]
-            if definition.kind != "person":
-                self._add(definition.source, definition.id, texts, organs)
-        for concept, names in displays.items():
-            if concept.startswith(DIAGNOSIS):
-                self._add("Condition", THE_DIAGNOSIS, names, organs)
+                brands.setdefault(concept, []).extend(definition.names)
+        for concept, texts in displays.items():
+            source = SOURCES.get(concept.split(".")[0])
+            if source and (concept in brands or concept.startswith(ALWAYS)):
+                self._add(source, concept, [*texts, *brands.get(concept, ())], organs)
         self.look = lru_cache(maxsize=20_000)(self._look)
 
-    def _add(self, source: str, fact: str, texts: Iterable[str], organs: set[str]) -> None:
+    def _add(self, source: str, target: str, texts: Iterable[str], organs: set[str]) -> None:
         words = self._words.setdefault(source, {})
         for text in texts:
             for word in _telling(text) - organs:
-                words[word] = words.get(word, frozenset()) | {fact}
+                words[word] = words.get(word, frozenset()) | {target}
 
     def _look(self, source: str, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Words of ours in a text, and the facts they point to, unless too many. `source`: as in facts.toml."""
+        """Words of ours in a text, and the facts or concepts they point to, unless too many. `source`: as in facts.toml."""
         points: dict[str, int] = {}
         found: set[str] = set()
         words = self._words.get(source, {})
         for said in words_in(text):
             for word in {said, *(said[:end] for end in range(STEM, len(said)))}:
-                if facts := words.get(word):
+                if targets := words.get(word):
                     found.add(word)
-                    for fact in facts:
-                        points[fact] = points.get(fact, 0) + 1
-        best = sorted(fact for fact, count in points.items() if count == max(points.values()))
+                    for target in targets:
+                        points[target] = points.get(target, 0) + 1
+        best = sorted(target for target, count in points.items() if count == max(points.values()))
         return tuple(sorted(found)), tuple(best) if len(best) <= TOO_MANY else ()
 
 
@@ -82,3 +85,7 @@ def _telling(text: str) -> set[str]:
     bound = {found.replace("-", "") for found in re.findall(r"\b(?:[^\W\d_]+-\d+|\d-[^\W\d_]+)\b", text.casefold())}
     plain = {part for part in re.findall(r"[^\W_\d]+", text.casefold()) if len(part) >= SHORTEST}
     return {word for word in bound if len(word) >= SHORTEST} | (plain - GENERAL)
+
+
+def _spoken(concept: str) -> str:
+    return concept.split(".", 1)[1].replace("_", " ").replace(".", " ")

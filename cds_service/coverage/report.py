@@ -45,6 +45,7 @@ class UnmappedRow(msgspec.Struct, frozen=True):
     times: int
     words: list[str]
     looks_like: list[str]
+    """Facts for an Observation, concepts of the terminology for any other type."""
     code_shown: bool
     own_system: bool
     """Of a code system that the service reads: it holds other codes of it, not this one."""
@@ -220,7 +221,7 @@ def _unmapped(key: tuple[str, str, str], item: Unmapped, knowledge: Knowledge) -
         item.found.charts,
         item.found.times,
         sorted(item.words),
-        list(item.facts),
+        list(item.looks_like),
         show,
         system in knowledge.terminology.uris or system == knowledge.assessment_system,
     )

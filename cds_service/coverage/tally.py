@@ -58,7 +58,7 @@ class Unmapped:
     found: Seen = field(default_factory=Seen)
     displays: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
-    facts: tuple[str, ...] = ()
+    looks_like: tuple[str, ...] = ()
 
 
 @dataclass
@@ -179,9 +179,9 @@ class Surveyor:
             self.tally.not_listed += 1
             return
         held = self.tally.unmapped.setdefault(key, Unmapped())
-        words, facts = self._relevance.look(source, text)
+        words, looks_like = self._relevance.look(source, text)
         held.words.update(words)
-        held.facts = held.facts or facts
+        held.looks_like = held.looks_like or looks_like
         if len(held.displays) <= MOST_DISPLAYS and coding.display:
             held.displays.add(coding.display)
 

@@ -24,7 +24,9 @@ def as_text(report: Report) -> str:
     )
     found = [head, _section("What to do next", [line for said in advice(report) for line in _item(said)])]
     if lines := snippet(report):
-        found.append(_section("For the site file: fill in each fact, delete what means none", lines.splitlines()))
+        found.append(
+            _section("For the site file: say what each code means, delete what means none of ours", lines.splitlines())
+        )
     found += [_part(part) for part in parts(report) if part.rows]
     return "\n\n".join(found)
 

@@ -186,6 +186,11 @@ def _why(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n")[0][:160]
 
 
+def patient_of(reference: Reference | None) -> tuple[str, str] | None:
+    """(type, id) of whom a resource is about; None where it names nobody. For whoever has to tell patients apart first."""
+    return _id(reference, {})
+
+
 def _only_patient(decoded: Iterable[tuple[str, Struct]]) -> str | None:
     """The first Patient of the file that has an id; without one, the one subject that all resources share."""
     resources = list(decoded)
@@ -206,11 +211,6 @@ def _id(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] |
     if len(parts) >= 2:
         return parts[-2], parts[-1]
     return ("", text) if text.startswith("urn:") else None
-
-
-def patient_of(reference: Reference | None) -> tuple[str, str] | None:
-    """(type, id) of whom a resource is about; None where it names nobody. For whoever has to tell patients apart first."""
-    return _id(reference, {})
 
 
 def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) -> None:
