@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,23 @@ def test_unit_that_is_refused_is_told_with_the_fact(tmp_path: Path) -> None:
     assert [(u.fact, u.unit, u.charts, u.times) for u in report.units_refused] == [("total_bilirubin", "furlong", 1, 2)]
     assert "mg/dL" in report.units_refused[0].accepted
     assert "furlong" in as_text(report)
+
+
+def test_coded_answer_that_is_none_of_the_facts_is_told_with_its_answers(tmp_path: Path) -> None:
+    asked = {"system": knowledge.load().assessment_system, "code": "portal-vein"}
+    given: dict[str, Any] = {"valueCodeableConcept": {"coding": [local("3", "Occluded, main trunk")], "text": "said Erika"}}
+    report = charts_of([patient(), observation(asked, **given)], at=tmp_path / "x")
+    (row,) = report.answers_not_read
+    assert (row.fact, row.system, row.code, row.display) == ("portal_vein", HERE, "3", "Occluded, main trunk")
+    assert row.allowed == ["patent", "occluded", "branch"]
+    table = {"system": HERE, "code": "3", "fact": "portal_vein", "value": ""}
+    assert tomllib.loads(snippet(report)) == {"code": [table]}
+
+
+def test_units_are_offered_for_the_site_file_and_an_unnamed_one_too(tmp_path: Path) -> None:
+    odd = [observation(BILIRUBIN, id=f"{n}", valueQuantity={"value": 3} | unit) for n, unit in enumerate([{"unit": "mg"}, {}])]
+    report = charts_of([patient(), *odd], at=tmp_path / "x")
+    assert tomllib.loads(snippet(report)) == {"units": {"total_bilirubin": {"mg": "", "": ""}}}
 
 
 def test_value_out_of_its_window_is_counted_on_the_day_that_is_given(tmp_path: Path) -> None:

@@ -20,13 +20,15 @@ from cds_service.coverage import survey
 from cds_service.coverage.advice import MOST_TABLES, advice, snippet
 from cds_service.coverage.page import as_page
 from cds_service.coverage.progress import Progress
-from cds_service.coverage.report import LONGEST_DISPLAY, Report, as_json
+from cds_service.coverage.report import Report, as_json
+from cds_service.coverage.rows import LONGEST_DISPLAY
 from cds_service.coverage.text import as_text
 from tests.conftest import bundle
 from tests.test_coverage import BILIRUBIN, HERE, charts_of, local, look, observation, patient
 
 SECRET = "Mustermann"
 DAY = date(2026, 11, 25)
+PORTAL_VEIN = {"system": knowledge.load().assessment_system, "code": "portal-vein"}
 
 
 def everything(report: Report) -> str:
@@ -48,6 +50,11 @@ def secrets(number: int) -> list[Any]:
         observation(local(f"bilirubin of {SECRET} {number}", f"Bilirubin {SECRET}-{number}"), me),
         observation(local("FREE", f"Liver: {SECRET} {number}"), me),
         observation(local("SYS", "Liver", SECRET), me),
+        observation(
+            PORTAL_VEIN, me, id="4", valueCodeableConcept={"coding": [local("A", SECRET + str(number))], "text": SECRET}
+        ),
+        observation(PORTAL_VEIN, me, id="5", valueCodeableConcept={"coding": [local(f"x {SECRET} {number}", SECRET)]}),
+        observation(BILIRUBIN, me, id="6", valueQuantity={"value": 1, "unit": f"mg {SECRET} {number}"}),
         {"resourceType": "Condition", "id": SECRET, "code": {"text": f"carcinoid {SECRET}"}, "note": note, **of},
         {"resourceType": "Condition", "code": SECRET, **of},
         {"resourceType": "Procedure", "status": "completed", "code": {"text": f"liver {SECRET}"}, **of},

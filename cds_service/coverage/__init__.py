@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TextIO
 
 from cds_service.coverage.progress import Progress
-from cds_service.coverage.report import Report, make_report
-from cds_service.coverage.sources import Read, Sorter, Store, files_of
+from cds_service.coverage.report import Report
+from cds_service.coverage.rows import make_report
+from cds_service.coverage.sources import Read, Sorter, files_of
+from cds_service.coverage.store import Store
 from cds_service.coverage.tally import Surveyor
 from cds_service.knowledge.model import Knowledge
 

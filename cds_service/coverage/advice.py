@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cds_service.coverage.report import Report
+from cds_service.coverage.report import NO_SYSTEM, Report
+from cds_service.coverage.tally import NO_UNIT
 from cds_service.picture import Nlm
 
 MOST_TABLES = 20
@@ -38,28 +39,44 @@ def advice(report: Report) -> list[str]:
         )
     if report.text_only:
         said.append("Entries that carry such words and no code: ask for a code; text alone is not read.")
+    if report.answers_not_read:
+        said.append("Coded answers were not understood: say below which answer each one is.")
     if report.units_refused:
         said.append(
-            "Units were refused: their values are unreadable, and nothing is converted by guess. Send the UCUM code, or say in "
-            "[units] of your site file what the unit means."
+            "Units were refused: their values are unreadable, and nothing is converted by guess. Send the UCUM code; or, where "
+            "you know that a spelling means one of the accepted units, say so under [units] below."
         )
     if report.out_of_window:
         said.append(f"Values are too old on {report.as_of}: for an old export, give the day it was made with --as-of.")
-    if report.to_map or report.units_refused:
+    if snippet(report):
         said.append("Change the site file and run this again with --site FILE, until nothing is left that should be read.")
     return said
 
 
 def snippet(report: Report) -> str:
-    """[[code]] tables of TOML. The code of an Observation states a fact, any other belongs to a concept of terminology.toml;
-    both are empty, and so refused, until somebody decides."""
+    """[[code]] and [units] tables of TOML. The code of an Observation states a fact, any other belongs to a concept of
+    terminology.toml; what a person has to say is empty, and so refused, until somebody says it."""
     tables = []
     for row in report.to_map[:MOST_TABLES]:
         perhaps = f"perhaps {' or '.join(row.looks_like)}" if row.looks_like else ""
-        about = "; ".join(part for part in (row.display, f"charts: {row.charts}", perhaps) if part)
         says = "fact" if row.source == "Observation" else "concept"
-        tables.append(f'[[code]]   # {about}\nsystem = {_quoted(row.system)}\ncode = {_quoted(row.code)}\n{says} = ""')
+        tables.append(_code([row.display, f"charts: {row.charts}", perhaps], row.system, row.code, f'{says} = ""'))
+    for answer in [row for row in report.answers_not_read if row.code_shown and row.system not in NO_SYSTEM][:MOST_TABLES]:
+        about = [answer.display, f"charts: {answer.charts}", f"an answer: {', '.join(answer.allowed)}"]
+        tables.append(_code(about, answer.system, answer.code, f'fact = "{answer.fact}"\nvalue = ""'))
+    units: dict[str, list[str]] = {}
+    for unit in report.units_refused:
+        if unit.unit_shown:
+            spelling = "" if unit.unit == NO_UNIT else unit.unit
+            line = f'{_quoted(spelling)} = ""   # charts: {unit.charts}; one of {", ".join(unit.accepted)}'
+            units.setdefault(unit.fact, []).append(line)
+    tables += ["\n".join([f"[units.{fact}]", *lines]) for fact, lines in units.items()]
     return "\n\n".join(tables)
+
+
+def _code(about: list[str], system: str, code: str, says: str) -> str:
+    said = "; ".join(part for part in about if part)
+    return f"[[code]]   # {said}\nsystem = {_quoted(system)}\ncode = {_quoted(code)}\n{says}"
 
 
 def _quoted(text: str) -> str:

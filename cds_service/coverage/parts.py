@@ -40,6 +40,11 @@ def parts(report: Report) -> Iterator[Part]:
         "Text alone is not read. Only words of ours are shown.",
     )
     yield Part(
+        "Coded answers that are not read",
+        ("fact", "code", "charts", "times", "display", "system"),
+        [(row.says, row.code, row.charts, row.times, row.display, row.system) for row in report.answers_not_read],
+    )
+    yield Part(
         "Units refused",
         ("fact", "unit", "charts", "times", "accepted"),
         [(row.says, row.unit, row.charts, row.times, ", ".join(row.accepted)) for row in report.units_refused],

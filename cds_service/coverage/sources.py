@@ -1,26 +1,24 @@
 """Files → charts: whatever a site can export, grouped by patient, in memory that does not grow with the export.
 
 Everything under one path is one source: resources of one patient id are one chart, in whichever file they lie (a bulk
-export has one file for each type, and every patient in it). They wait in a temporary database of SQLite, which spills
-to the disk when it is large; its file has no name and is gone when the process ends, however it ends.
+export has one file for each type, and every patient in it). They wait in the Store.
 """
 
 from __future__ import annotations
 
 import gzip
-import sqlite3
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import msgspec
 
+from cds_service.coverage.store import WHOSE, Store
 from cds_service.fhir.chart import KIND, Chart, Entry, patient_of, read_chart
 from cds_service.fhir.resources import READ, Reference
 from cds_service.hooks.prefetch import State, read_value
@@ -32,18 +30,11 @@ BOM = b"\xef\xbb\xbf"
 NO_DOCUMENT = "neither a FHIR resource nor a hook request"
 
 
-class Whose(msgspec.Struct, rename="camel"):
-    """As little of a resource as says whose it is and which Medication it needs."""
-
-    subject: Any = None
-    medication_reference: Any = None
-
-
 class Hook(msgspec.Struct):
     prefetch: dict[str, msgspec.Raw] | None = None
 
 
-WHOSE, HOOK = msgspec.json.Decoder(Whose), msgspec.json.Decoder(Hook)
+HOOK = msgspec.json.Decoder(Hook)
 LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -85,67 +76,6 @@ def files_of(path: Path, read: Read) -> list[Path]:
         else:
             read.not_opened[ending if ending in OTHER_KINDS else "another ending"] += 1
     return found
-
-
-class Store:
-    """Holds the resources until all are there, and gives them back chart by chart."""
-
-    def __init__(self) -> None:
-        self._held = sqlite3.connect("", isolation_level=None)
-        for line in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            "CREATE TABLE resource (source INTEGER, patient TEXT, raw BLOB, url TEXT)",
-            "CREATE TABLE medication (source INTEGER, name TEXT, raw BLOB, url TEXT)",
-            "BEGIN",
-        ):
-            self._held.execute(line)
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._held.close()
-
-    def add(self, source: int, patient: str, entry: Entry) -> None:
-        self._held.execute("INSERT INTO resource VALUES (?, ?, ?, ?)", (source, patient, entry.raw, entry.full_url))
-
-    def add_medication(self, source: int, name: str, entry: Entry) -> None:
-        self._held.execute("INSERT INTO medication VALUES (?, ?, ?, ?)", (source, name, entry.raw, entry.full_url))
-
-    def close_for_adding(self) -> int:
-        """Sorts what came; how many charts there are."""
-        self._held.execute("CREATE INDEX by_patient ON resource (source, patient)")
-        self._held.execute("CREATE INDEX by_name ON medication (source, name)")
-        return int(self._held.execute("SELECT count(*) FROM (SELECT DISTINCT source, patient FROM resource)").fetchone()[0])
-
-    def charts(self) -> Iterator[Chart]:
-        """Every chart, read, with the Medications that it refers to."""
-        keys = self._held.execute("SELECT DISTINCT source, patient FROM resource ORDER BY source, patient")
-        for source, patient in keys:
-            rows = self._held.execute(
-                "SELECT raw, url FROM resource WHERE source = ? AND patient = ? ORDER BY rowid", (source, patient)
-            )
-            entries = [Entry(raw, url) for raw, url in rows]
-            chart = read_chart([*entries, *self._medications(source, entries)], patient)
-            chart.complete = frozenset(READ)
-            yield chart
-
-    def _medications(self, source: int, entries: Iterable[Entry]) -> Iterator[Entry]:
-        names = {name for entry in entries if b'"medicationReference"' in entry.raw and (name := _medicine(entry.raw))}
-        for name in sorted(names):
-            found = self._held.execute("SELECT raw, url FROM medication WHERE source = ? AND name = ? LIMIT 1", (source, name))
-            yield from (Entry(raw, url) for raw, url in found)
-
-
-def _medicine(raw: bytes) -> str:
-    """ "Medication/7", of a relative or absolute reference."""
-    try:
-        reference = WHOSE.decode(raw).medication_reference
-    except (msgspec.MsgspecError, RecursionError):
-        return ""
-    text = reference.get("reference") if isinstance(reference, dict) else None
-    return "/".join(text.split("/")[-2:]) if isinstance(text, str) else ""
 
 
 class Sorter:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from cds_service.coverage.relevance import Relevance
 from cds_service.coverage.said import Named, codes_of_reading, is_known, named_concepts
@@ -37,6 +39,20 @@ class Seen:
 
 
 @dataclass
+class Coded:
+    """A code that is not read: of an answer, or one whose words are ours."""
+
+    found: Seen = field(default_factory=Seen)
+    displays: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+    looks_like: tuple[str, ...] = ()
+
+    def remember(self, display: str) -> None:
+        if display and len(self.displays) <= MOST_DISPLAYS:
+            self.displays.add(display)
+
+
+@dataclass
 class FactTally:
     found: Seen = field(default_factory=Seen)
     usable: int = 0
@@ -47,18 +63,10 @@ class FactTally:
     """(system, code) that gave a reading; ("", type) where no code did: a birth date."""
     refused: dict[str, Seen] = field(default_factory=dict)
     """Unit that is not accepted → how often."""
+    answers: dict[tuple[str, str], Coded] = field(default_factory=dict)
+    """(system, code) of an answer that is none of those the fact can have."""
     unreadable: Counter[str] = field(default_factory=Counter)
     """Any other reason why a value could not be read → how many values."""
-
-
-@dataclass
-class Unmapped:
-    """A code that is not read although its words are ours."""
-
-    found: Seen = field(default_factory=Seen)
-    displays: set[str] = field(default_factory=set)
-    words: set[str] = field(default_factory=set)
-    looks_like: tuple[str, ...] = ()
 
 
 @dataclass
@@ -67,10 +75,10 @@ class Tally:
     without_patient: int = 0
     nlm: Counter[Nlm] = field(default_factory=Counter)
     facts: dict[str, FactTally] = field(default_factory=dict)
-    unmapped: dict[tuple[str, str, str], Unmapped] = field(default_factory=dict)
+    unmapped: dict[tuple[str, str, str], Coded] = field(default_factory=dict)
     """(source, system, code); source as in facts.toml."""
     not_listed: int = 0
-    """Codings beyond MOST_CODES."""
+    """Codings and units beyond MOST_CODES."""
     text_only: dict[tuple[str, str], Seen] = field(default_factory=dict)
     """(source, words of ours) of what carries those words and no code at all."""
 
@@ -120,26 +128,49 @@ class Surveyor:
                 codes.update(keys)
         for code, times in codes.items():
             _count(counted.codes.setdefault(code, Seen()), times)
-        units = Counter[str]()
-        for bad in readings.unreadable:
-            if bad.why.startswith(REFUSED):
-                units.update(self._units(definition, bad, observations))
-            else:
-                counted.unreadable[re.sub(r"\d+", "some", bad.why)] += 1
-        for unit, times in units.items():
-            _count(counted.refused.setdefault(unit, Seen()), times)
+        self._add_unreadable(definition, counted, readings.unreadable, observations)
         return spoke
 
-    def _units(self, definition: FactDefinition, bad: Unreadable, observations: dict[str, Observation]) -> set[str]:
-        """The units that a refused Observation carries where it speaks of the fact."""
-        observation = observations.get(bad.seen_in)
+    def _add_unreadable(
+        self,
+        definition: FactDefinition,
+        counted: FactTally,
+        unreadable: Iterable[Unreadable],
+        observations: dict[str, Observation],
+    ) -> None:
+        units, answers = Counter[str](), Counter[Coding]()
+        for bad in unreadable:
+            parts = self._parts(definition, observations.get(bad.seen_in))
+            if bad.why.startswith(REFUSED):
+                units.update({_unit(part.value_quantity) for part in parts if part.value_quantity} or {NO_UNIT})
+                continue
+            counted.unreadable[re.sub(r"\d+", "some", bad.why)] += 1
+            said = {coding for part in parts for coding in codings(self.knowledge, part.value_codeable_concept)}
+            answers.update(c for c in said if c.code and self.knowledge.terminology.value(definition.id, c) is None)
+        for unit, times in units.items():
+            if self._listed(unit, counted.refused):
+                _count(counted.refused.setdefault(unit, Seen()), times)
+        for coding, times in answers.items():
+            if self._listed((coding.system, coding.code), counted.answers):
+                held = counted.answers.setdefault((coding.system, coding.code), Coded())
+                held.remember(coding.display)
+                _count(held.found, times)
+
+    def _parts(self, definition: FactDefinition, observation: Observation | None) -> list[Observation | Component]:
+        """The parts of an Observation that speak of a fact."""
         parts: list[Observation | Component] = [observation, *(observation.component or ())] if observation else []
-        found = set()
-        for part in parts:
-            named = [Named("", "Observation", part.code)] if part.code else []
-            if part.value_quantity and codes_of_reading(self.knowledge, definition, named):
-                found.add(_unit(part.value_quantity))
-        return found or {NO_UNIT}
+        return [
+            part
+            for part in parts
+            if part.code and codes_of_reading(self.knowledge, definition, [Named("", "Observation", part.code)])
+        ]
+
+    def _listed(self, key: Hashable, held: Mapping[Any, object]) -> bool:
+        """Whether there is room for one more; what nobody can list is counted."""
+        if key in held or len(held) < MOST_CODES:
+            return True
+        self.tally.not_listed += 1
+        return False
 
     def _add_settled(self, picture: ClinicalPicture) -> None:
         facts = settle(picture, self.knowledge, self.today, CALCULATIONS)
@@ -175,15 +206,13 @@ class Surveyor:
 
     def _remember(self, source: str, coding: Coding, text: str) -> None:
         key = (source, coding.system, coding.code)
-        if key not in self.tally.unmapped and len(self.tally.unmapped) >= MOST_CODES:
-            self.tally.not_listed += 1
+        if not self._listed(key, self.tally.unmapped):
             return
-        held = self.tally.unmapped.setdefault(key, Unmapped())
+        held = self.tally.unmapped.setdefault(key, Coded())
         words, looks_like = self._relevance.look(source, text)
         held.words.update(words)
         held.looks_like = held.looks_like or looks_like
-        if len(held.displays) <= MOST_DISPLAYS and coding.display:
-            held.displays.add(coding.display)
+        held.remember(coding.display)
 
 
 def _words_of(item: Named, everything: list[Coding]) -> str:
