@@ -1,4 +1,4 @@
-"""The commands: serve, cards FILE, request FILE, coverage PATHS…, knowledge."""
+"""The commands: serve, cards FILE, request FILE, coverage PATHS…, knowledge, prefetch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 
 import msgspec
 
-from cds_service import knowledge
+from cds_service import fhir_export, knowledge
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
 from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
 from cds_service.fhir.queries import queries
-from cds_service.fhir_export import write_terminology
 from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
+from cds_service.install_sheet import EHRS, install_sheet
 from cds_service.rulebook import rule_book
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
@@ -48,20 +48,26 @@ def run(arguments: Sequence[str] | None = None) -> int:
     coverage.declare(commands.add_parser("coverage", help="what the service reads of a site's charts, and what it passes over"))
     book = commands.add_parser("knowledge", help="the rule book, as Markdown; or its codes as FHIR R4")
     book.add_argument("--fhir", type=Path, metavar="DIR", help="write CodeSystem, ValueSets and ConceptMap into a folder")
+    sheet = commands.add_parser("prefetch", help="the install sheet: what to type into an EHR that does not read discovery")
+    sheet.add_argument("--for", dest="ehr", choices=EHRS, default="generic")
+    sheet.add_argument("--site", type=Path, metavar="FILE", help="with this site's own codes")
     chosen = parser.parse_args(arguments)
     try:
         match chosen.command:
             case "serve":
                 return _serve(chosen.host, chosen.port, tuple(chosen.site or ()))
             case "cards":
-                return _cards(chosen.file, chosen.as_of, chosen.json, read_site(chosen.site) if chosen.site else development())
+                return _cards(chosen.file, chosen.as_of, chosen.json, _site(chosen.site))
             case "request":
                 return _request(chosen.file, chosen.as_of)
             case "coverage":
-                site = read_site(chosen.site) if chosen.site else development()
-                return coverage.run(chosen, site.knowledge, today_here())
+                return coverage.run(chosen, _site(chosen.site).knowledge, today_here())
             case "knowledge" if chosen.fhir:
-                return _fhir(chosen.fhir)
+                return fhir_export.run(knowledge.load(), chosen.fhir)
+            case "prefetch":
+                service = next(iter(SERVICES.values()))
+                print(install_sheet(_site(chosen.site).knowledge, chosen.ehr, service.id, service.hook))
+                return 0
         print(rule_book(knowledge.load()))
     except ChartError as error:
         print(error, file=sys.stderr)
@@ -70,6 +76,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(error.text, *(f"  {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
         return 1
     return 0
+
+
+def _site(file: Path | None) -> Site:
+    """Raises SiteError."""
+    return read_site(file) if file else development()
 
 
 def _serve(host: str, port: int, sites: tuple[Path, ...]) -> int:
@@ -140,13 +151,4 @@ def _request(path: Path, as_of: date | None) -> int:
     if shift:
         print(f"dates moved by {shift.days} days, from {then} to today", file=sys.stderr)
     print(json.dumps(as_request(content, shift, str(uuid.uuid4()), queries(knowledge.load())), ensure_ascii=False))
-    return 0
-
-
-def _fhir(folder: Path) -> int:
-    try:
-        count = write_terminology(knowledge.load(), folder)
-    except OSError as error:
-        raise ChartError(f"{error.filename}: {error.strerror}") from None
-    print(f"{count} resources written to {folder}", file=sys.stderr)
     return 0

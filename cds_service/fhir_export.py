@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cds_service.errors import ChartError
 from cds_service.fhir.gate import LIVER_METASTASES, METASTASIS, NEN
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS
@@ -46,14 +48,18 @@ EXAMPLE = {
 """Invented codes of an invented hospital, for the shape of a mapping."""
 
 
-def write_terminology(knowledge: Knowledge, folder: Path) -> int:
-    """One JSON file for each resource; how many. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+def run(knowledge: Knowledge, folder: Path) -> int:
+    """Writes one JSON file for each resource. Raises ChartError for a folder that cannot be written."""
     resources = list(terminology(knowledge))
-    for resource in resources:
-        path = folder / f"{resource['resourceType']}-{resource['id']}.json"
-        path.write_text(json.dumps(resource, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    return len(resources)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for resource in resources:
+            path = folder / f"{resource['resourceType']}-{resource['id']}.json"
+            path.write_text(json.dumps(resource, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    except OSError as error:
+        raise ChartError(f"{error.filename}: {error.strerror}") from None
+    print(f"{len(resources)} resources written to {folder}", file=sys.stderr)
+    return 0
 
 
 def terminology(knowledge: Knowledge) -> Iterator[Resource]:
