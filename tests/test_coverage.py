@@ -268,6 +268,27 @@ def test_what_cannot_be_read_is_counted_with_the_reason(tmp_path: Path) -> None:
     assert report.charts == 1
 
 
+def test_half_a_character_and_a_hook_request_without_prefetch_stop_nothing(tmp_path: Path) -> None:
+    torn = r'{"resourceType": "Condition", "subject": {"reference": "Patient/\ud800"}}'
+    report = look(torn, json.dumps(patient()), json.dumps(bare_request()), at=tmp_path / "x")
+    assert report.charts == 1
+    assert [row.why.split(" (")[0] for row in report.files_unreadable] == ["not JSON", "a hook request without prefetch"]
+
+
+@pytest.mark.parametrize("byte", [b"", b"\x00", b"\xff", b'"', b"[", b"9", b"\\ud800"])
+def test_no_damage_to_a_chart_stops_the_report(tmp_path: Path, byte: bytes) -> None:
+    whole = (folder_of("milan-net") / "chart.json").read_bytes()
+    places = range(1, len(whole), len(whole) // 25)
+    report = look(*(whole[:place] + byte + whole[place + 1 :] for place in places), at=tmp_path / "x")
+    assert report.files == len(places)
+
+
+def test_unit_of_another_part_of_the_same_observation_is_not_blamed(tmp_path: Path) -> None:
+    other = {"code": {"coding": [local("OTHER", "Other")]}, "valueQuantity": {"value": 1, "unit": "ell"}}
+    odd = observation(BILIRUBIN, valueQuantity={"value": 3, "unit": "furlong"}, component=[other])
+    assert [row.unit for row in charts_of([patient(), odd], at=tmp_path / "x").units_refused] == ["furlong"]
+
+
 def test_chart_without_its_patient_is_told(tmp_path: Path) -> None:
     report = charts_of([observation(BILIRUBIN)], [patient("p2")], at=tmp_path / "x")
     assert (report.charts, report.charts_without_patient) == (2, 1)

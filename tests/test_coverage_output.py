@@ -89,6 +89,19 @@ def test_code_with_blanks_is_shown_once_two_charts_share_it(tmp_path: Path) -> N
     )
 
 
+def test_code_with_blanks_that_gave_a_reading_is_not_shown_either(tmp_path: Path) -> None:
+    """A diagnosis of a site's own code is a NEN by the histology that names it."""
+    typed = {"coding": [local(f"tumour of {SECRET}", "x")]}
+    tumour = {"resourceType": "Condition", "id": "t", "code": typed, "subject": {"reference": "Patient/p1"}}
+    dated = tumour | {"onsetDateTime": "2025-01-01"}
+    asks, says = local("59847-4", "", "http://loinc.org"), local("8240/3", "", "http://terminology.hl7.org/CodeSystem/icd-o-3")
+    seen = observation(asks, focus=[{"reference": "Condition/t"}], valueCodeableConcept={"coding": [says]})
+    report = charts_of([patient(), dated, seen], at=tmp_path / "x")
+    codes = {row.fact: [code.code for code in row.codes] for row in report.facts}
+    assert codes["nen_diagnosis"] == ["a long code, or one with blanks in one chart: not shown"]
+    assert SECRET not in everything(report)
+
+
 def test_unit_with_blanks_is_shown_once_two_charts_share_it(tmp_path: Path) -> None:
     value: dict[str, Any] = {"valueQuantity": {"value": 1, "unit": "mg each"}}
     one = [patient(), observation(BILIRUBIN, **value)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import sys
 from datetime import date
 from pathlib import Path
@@ -35,5 +36,7 @@ def run(chosen: argparse.Namespace, knowledge: Knowledge, today: date) -> int:
                 path.write_bytes(content(report))
     except OSError as error:
         raise ChartError(f"{error.filename}: {error.strerror}") from None
+    except sqlite3.Error as error:
+        raise ChartError(f"no room to sort the resources by patient ({error}); SQLITE_TMPDIR names another folder") from None
     print(as_text(report))
     return 0

@@ -14,6 +14,7 @@ from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.picture import Nlm
 
 LONGEST_DISPLAY, LONGEST_CODE, LONGEST_UNIT = 60, 60, 25
+NOT_SHOWN = "a long code, or one with blanks in one chart: not shown"
 
 
 def make_report(tally: Tally, read: Read, knowledge: Knowledge, today: date) -> Report:
@@ -74,16 +75,16 @@ def _reasons(counted: Iterable[tuple[str, dict[str, int]]]) -> list[Reason]:
 
 
 def _codes(tally: FactTally, knowledge: Knowledge) -> list[CodeRow]:
-    return [
-        CodeRow(
-            _system(system, knowledge) if system else "",
-            shown(code, LONGEST_CODE),
-            _our_display(system, code, knowledge) if system else "no code: read from the resource itself",
-            seen.charts,
-            seen.times,
+    rows = []
+    for (system, code), seen in sorted(tally.codes.items(), key=lambda item: (-item[1].charts, item[0])):
+        uri = _system(system, knowledge) if system else ""
+        display = _our_display(system, code, knowledge) if system else "no code: read from the resource itself"
+        rows.append(
+            CodeRow(
+                uri, NOT_SHOWN if _typed(code, seen.charts) else shown(code, LONGEST_CODE), display, seen.charts, seen.times
+            )
         )
-        for (system, code), seen in sorted(tally.codes.items(), key=lambda item: (-item[1].charts, item[0]))
-    ]
+    return rows
 
 
 def _our_display(system: str, code: str, knowledge: Knowledge) -> str:
@@ -130,7 +131,7 @@ def _unit(definition: FactDefinition, unit: str, seen: Seen) -> UnitRow:
 def _code(code: str, item: Coded) -> tuple[str, str, bool]:
     """Code and display as they may be shown, and whether the code is whole."""
     if len(code) > LONGEST_CODE or _typed(code, item.found.charts):
-        return "a long code, or one with blanks in one chart: not shown", "", False
+        return NOT_SHOWN, "", False
     displays = sorted(shown(display, LONGEST_DISPLAY) for display in item.displays)
     if len(displays) > MOST_DISPLAYS:
         displays = ["differs from chart to chart: not shown"]

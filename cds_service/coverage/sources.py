@@ -31,6 +31,7 @@ NO_DOCUMENT = "neither a FHIR resource nor a hook request"
 
 
 class Hook(msgspec.Struct):
+    hook: Any = None
     prefetch: dict[str, msgspec.Raw] | None = None
 
 
@@ -134,7 +135,7 @@ class Sorter:
             elif kind.name:
                 self._take_resources(source, where, body)
             else:
-                self.read.fault(NO_DOCUMENT, where)
+                self.read.fault("a hook request without prefetch" if hook and hook.hook else NO_DOCUMENT, where)
 
     def _take_resources(self, source: int, where: str, body: bytes) -> None:
         answer = read_value(body)
@@ -161,15 +162,23 @@ class Sorter:
         elif kind.name == "Patient" and (patient := _id_of_patient(entry)):
             self.store.add(source, patient, entry)
         elif kind.name in READ:
-            subject = WHOSE.decode(entry.raw).subject
-            text = subject.get("reference") if isinstance(subject, dict) else None
-            whose = (patients.get(text) or patient_of(Reference(text))) if isinstance(text, str) else None
+            whose = _whose(entry.raw, patients)
             if whose and whose[0] in {"Patient", ""}:
                 self.store.add(source, whose[1], entry)
             else:  # read only to say why it does not count
                 self.read.uncounted(read_chart([entry], ""))
         else:
             self.read.types_not_read[kind.name if _is_type(kind.name) else "no type of R4"] += 1
+
+
+def _whose(raw: bytes, patients: dict[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """(type, id) of its subject; `patients`: those of the same Bundle by fullUrl."""
+    try:
+        subject = WHOSE.decode(raw).subject
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    text = subject.get("reference") if isinstance(subject, dict) else None
+    return (patients.get(text) or patient_of(Reference(text))) if isinstance(text, str) else None
 
 
 @lru_cache(maxsize=1_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -120,33 +120,24 @@ class Surveyor:
         _count(counted.found, len(readings.valid))
         codes, spoke = Counter[tuple[str, str]](), set[tuple[str, str]]()
         everything: list[Observed | Unreadable] = [*readings.valid, *readings.unreadable]
+        units, answers = Counter[str](), Counter[Coding]()
         for reading in everything:
             found = codes_of_reading(self.knowledge, definition, about.get(reading.seen_in, ()))
             keys = [(coding.system, coding.code) for coding in found] or [("", reading.seen_in.split("/")[0])]
             spoke.update(keys)
             if not isinstance(reading, Unreadable):
                 codes.update(keys)
-        for code, times in codes.items():
-            _count(counted.codes.setdefault(code, Seen()), times)
-        self._add_unreadable(definition, counted, readings.unreadable, observations)
-        return spoke
-
-    def _add_unreadable(
-        self,
-        definition: FactDefinition,
-        counted: FactTally,
-        unreadable: Iterable[Unreadable],
-        observations: dict[str, Observation],
-    ) -> None:
-        units, answers = Counter[str](), Counter[Coding]()
-        for bad in unreadable:
-            parts = self._parts(definition, observations.get(bad.seen_in))
-            if bad.why.startswith(REFUSED):
+                continue
+            parts = self._parts(observations.get(reading.seen_in), found)
+            if reading.why.startswith(REFUSED):
                 units.update({_unit(part.value_quantity) for part in parts if part.value_quantity} or {NO_UNIT})
                 continue
-            counted.unreadable[re.sub(r"\d+", "some", bad.why)] += 1
+            counted.unreadable[re.sub(r"\d+", "some", reading.why)] += 1
             said = {coding for part in parts for coding in codings(self.knowledge, part.value_codeable_concept)}
             answers.update(c for c in said if c.code and self.knowledge.terminology.value(definition.id, c) is None)
+        for code, times in codes.items():
+            if self._listed(code, counted.codes):
+                _count(counted.codes.setdefault(code, Seen()), times)
         for unit, times in units.items():
             if self._listed(unit, counted.refused):
                 _count(counted.refused.setdefault(unit, Seen()), times)
@@ -155,14 +146,15 @@ class Surveyor:
                 held = counted.answers.setdefault((coding.system, coding.code), Coded())
                 held.remember(coding.display)
                 _count(held.found, times)
+        return spoke
 
-    def _parts(self, definition: FactDefinition, observation: Observation | None) -> list[Observation | Component]:
-        """The parts of an Observation that speak of a fact."""
+    def _parts(self, observation: Observation | None, spoke: list[Coding]) -> list[Observation | Component]:
+        """The parts of an Observation that bear one of the codes by which it spoke of a fact."""
         parts: list[Observation | Component] = [observation, *(observation.component or ())] if observation else []
         return [
             part
             for part in parts
-            if part.code and codes_of_reading(self.knowledge, definition, [Named("", "Observation", part.code)])
+            if {(c.system, c.code) for c in codings(self.knowledge, part.code)} & {(c.system, c.code) for c in spoke}
         ]
 
     def _listed(self, key: Hashable, held: Mapping[Any, object]) -> bool:
