@@ -45,7 +45,7 @@ EXAMPLE = {
     ("https://hospital.example/fhir/CodeSystem/board", "RESECT"): "resectability",
     ("https://hospital.example/fhir/CodeSystem/laboratory", "BILI-T"): "total_bilirubin",
 }
-"""Invented codes of an invented hospital, for the shape of a mapping."""
+"""Invented codes of an invented hospital, and the facts they state, for the shape of a mapping."""
 
 
 def run(knowledge: Knowledge, folder: Path) -> int:
@@ -72,7 +72,8 @@ def terminology(knowledge: Knowledge) -> Iterator[Resource]:
             yield _of_answers(knowledge, definition)
     for concept in sorted(_gate_and_orders(knowledge)):
         yield _of_concept(knowledge, concept)
-    yield concept_map(knowledge, "example-site", "Example: codes of an invented hospital", EXAMPLE)
+    mapped = {code: code_of_fact(knowledge, knowledge.facts[fact]) for code, fact in EXAMPLE.items()}
+    yield concept_map(knowledge, "example-site", "Example: codes of an invented hospital", mapped)
 
 
 def code_system(knowledge: Knowledge) -> Resource:
@@ -204,11 +205,14 @@ def _and_below(uri: str, code: str) -> Resource:
     return {"system": uri, "filter": [{"property": "concept", "op": "is-a", "value": code}]}
 
 
-def concept_map(knowledge: Knowledge, name: str, title: str, mapped: Mapping[tuple[str, str], str]) -> Resource:
-    """`mapped`: (system, code) of a site → the fact that its Observations state."""
+Code = tuple[str, str]
+"""The URI of a system, and a code of it."""
+
+
+def concept_map(knowledge: Knowledge, name: str, title: str, mapped: Mapping[Code, Code]) -> Resource:
+    """`mapped`: a code of a site → the code that it is read as."""
     groups: dict[tuple[str, str], list[Resource]] = {}
-    for (system, code), fact in mapped.items():
-        target, means = _target(knowledge, knowledge.facts[fact])
+    for (system, code), (target, means) in mapped.items():
         element = {"code": code, "target": [{"code": means, "equivalence": "equivalent"}]}
         groups.setdefault((system, target), []).append(element)
     return {
@@ -218,7 +222,7 @@ def concept_map(knowledge: Knowledge, name: str, title: str, mapped: Mapping[tup
     }
 
 
-def _target(knowledge: Knowledge, definition: FactDefinition) -> tuple[str, str]:
+def code_of_fact(knowledge: Knowledge, definition: FactDefinition) -> Code:
     """Our own code of a fact, or a LOINC code that states it: that of the test one would order, if it is one of them."""
     if definition.assessment:
         return knowledge.assessment_system, definition.assessment[0]

@@ -14,7 +14,7 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.fhir_export import LICENCES, NAMED, code_system, concept_map, terminology
+from cds_service.fhir_export import LICENCES, NAMED, code_of_fact, code_system, concept_map, terminology
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding
 from tests.conftest import empty_parts
 
@@ -143,19 +143,21 @@ def test_names_of_licensed_terminologies_stay_out_and_their_terms_are_said() -> 
     assert seen >= {"own", "loinc", "snomed-ct", "icd-10", "icd-10-cm", "icd-o-3", "rxnorm", "atc"}
 
 
-def test_concept_map_leads_a_sites_code_to_a_code_that_states_the_fact() -> None:
-    here = "urn:oid:1.2.3"
-    facts = [d for d in KNOWN.facts.values() if d.source == "Observation" and d.kind not in {"person", "presence"}]
-    made = concept_map(KNOWN, "x", "x", {(here, definition.id): definition.id for definition in facts})
-    led = {
-        element["code"]: (group["target"], element["target"][0]["code"])
-        for group in made["group"]
-        for element in group["element"]
-    }
-    for definition in facts:
-        system, code = led[definition.id]
+def test_code_of_a_fact_is_one_that_states_it() -> None:
+    for definition in KNOWN.facts.values():
+        if definition.source != "Observation" or definition.kind == "person":
+            continue
+        system, code = code_of_fact(KNOWN, definition)
         if system == KNOWN.assessment_system:
             assert code in definition.assessment
         else:
             meanings = TERMS.meanings(TERMS.coding(system, code, ""))
             assert any(m.concept in definition.concepts and m.use == "decides" for m in meanings), definition.id
+
+
+def test_concept_map_groups_by_system_from_and_to() -> None:
+    made = concept_map(
+        KNOWN, "x", "x", {("urn:a", "1"): ("urn:c", "I"), ("urn:a", "2"): ("urn:c", "II"), ("urn:b", "1"): ("urn:c", "I")}
+    )
+    found = [(group["source"], group["target"], [element["code"] for element in group["element"]]) for group in made["group"]]
+    assert found == [("urn:a", "urn:c", ["1", "2"]), ("urn:b", "urn:c", ["1"])]
