@@ -156,8 +156,7 @@ def test_code_of_a_fact_is_one_that_states_it() -> None:
 
 
 def test_concept_map_groups_by_system_from_and_to() -> None:
-    made = concept_map(
-        KNOWN, "x", "x", {("urn:a", "1"): ("urn:c", "I"), ("urn:a", "2"): ("urn:c", "II"), ("urn:b", "1"): ("urn:c", "I")}
-    )
-    found = [(group["source"], group["target"], [element["code"] for element in group["element"]]) for group in made["group"]]
+    mapped = {("urn:a", "1"): ("urn:c", "I"), ("urn:a", "2"): ("urn:c", "II"), ("urn:b", "1"): ("urn:c", "I")}
+    groups = concept_map(KNOWN, "x", "x", mapped)["group"]
+    found = [(group["source"], group["target"], [element["code"] for element in group["element"]]) for group in groups]
     assert found == [("urn:a", "urn:c", ["1", "2"]), ("urn:b", "urn:c", ["1"])]
