@@ -174,7 +174,7 @@ def _value_set(
         if meaning.concept in wanted and meaning.use in uses:
             members.setdefault(system, {})[meaning.code] = meaning.display
     for system, codes in members.items():
-        uri = knowledge.terminology.uris[system]
+        uri = knowledge.terminology.uris.get(system, system)
         if system in PREFIX_SYSTEMS:
             others = {m.code for s, m in rows if s == system and m.code not in codes and _is_below(m.code, codes)}
             include += [_and_below(uri, code) for code in _outermost(codes)]
