@@ -186,6 +186,11 @@ def _why(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n")[0][:160]
 
 
+def patient_of(reference: Reference | None) -> tuple[str, str] | None:
+    """(type, id) of whom a resource is about; None where it names nobody. For whoever has to tell patients apart first."""
+    return _id(reference, {})
+
+
 def _only_patient(decoded: Iterable[tuple[str, Struct]]) -> str | None:
     """The first Patient of the file that has an id; without one, the one subject that all resources share."""
     resources = list(decoded)
