@@ -131,11 +131,13 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A resource that speaks of the fact but could not be understood. `why` names fault and path, never a value."""
+    """A resource that speaks of the fact but could not be understood. `why` names fault and path, never a value;
+    `unit` is the unit that was refused, as sent, for a card."""
 
     on: When | None
     seen_in: str
     why: str
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -198,6 +199,12 @@ def _id(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] |
     return ("", text) if text.startswith("urn:") else None
 
 
+def target(reference: Reference | None) -> str | None:
+    """ "Observation/7": what a relative, absolute or versioned reference refers to."""
+    found = _id(reference, {})
+    return "/".join(found) if found and found[0] else None
+
+
 def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) -> None:
     if isinstance(resource, Medication):
         chart.medications[where] = resource
@@ -290,6 +297,14 @@ def is_history(condition: Condition) -> bool:
 
 def is_unconfirmed(condition: Condition) -> bool:
     return bool(codes(condition.verification_status) & UNCONFIRMED)
+
+
+CLOCK_SKEW = timedelta(days=1)
+"""A result from a time zone ahead of ours may bear tomorrow's date; anything later is a mistake."""
+
+
+def is_to_come(on: When | None, today: date) -> bool:
+    return on is not None and on.earliest > today + CLOCK_SKEW
 
 
 def date_of(*texts: str | None) -> When | None:

@@ -169,7 +169,8 @@ def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
             sized = any(m.concept == "morph.net_metastatic" for v in values for m in knowledge.terminology.meanings(v))
         if sized and is_liver(knowledge, [observation.body_site]):
             return True
-        if coding.system == knowledge.assessment_system and coding.code == "lesion-count":
+        counted = coding.system == knowledge.assessment_system and coding.code == "lesion-count"
+        if counted or knowledge.terminology.fact(coding) == "lesion_count":
             quantity = observation.value_quantity
             return (observation.value_integer or 0) > 0 or bool(quantity and quantity.value and quantity.value > 0)
     return False

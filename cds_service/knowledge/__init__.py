@@ -33,6 +33,7 @@ from cds_service.knowledge.model import (
     StagePart,
     Statement,
     Technique,
+    Units,
     Verdict,
 )
 from cds_service.knowledge.scores import Scores
@@ -146,6 +147,10 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
             values,
         ),
         scores=scores,
+        units=Units(
+            {spelling: unit for unit, spellings in files["units.toml"]["alias"].items() for spelling in spellings},
+            files["units.toml"]["refused"],
+        ),
         portal_drained=dict.fromkeys(drained["yes"], True) | dict.fromkeys(drained["no"], False),
         staging={name: _stage_part(name, table) for name, table in staging.items()},
         words=words,

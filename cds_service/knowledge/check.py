@@ -15,6 +15,7 @@ Tables = Mapping[str, Any]
 
 def cross_references(files: Mapping[str, Tables], modalities: Iterable[str]) -> Iterator[Fault]:
     yield from _facts(files)
+    yield from _units(files)
     yield from _criteria(files)
     for name in modalities:
         yield from _modality(files, f"modalities/{name}.toml", name)
@@ -59,6 +60,19 @@ def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
     for row in files["terminology.toml"]["value_set"]:
         if row["system"] not in systems:
             yield Fault(f"terminology.toml: {row['concept']}", repr(row["system"]), "a name of [systems]")
+
+
+def _units(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """One spelling means one unit, and is no trap at once; a unit that has spellings is one that some fact accepts."""
+    accepted = {unit for table in files["facts.toml"]["fact"].values() for unit in table.get("units", {})}
+    meant: dict[str, str] = {}
+    for unit, spellings in files["units.toml"]["alias"].items():
+        if unit not in accepted:
+            yield Fault(f"units.toml: alias.{unit}", "a unit of no fact", "a unit of facts.toml")
+        for spelling in spellings:
+            other = meant.setdefault(spelling, unit)
+            if other != unit or spelling in accepted or spelling in files["units.toml"]["refused"]:
+                yield Fault(f"units.toml: alias.{unit}", repr(spelling), "a spelling that means nothing else")
 
 
 def _comparisons(table: Tables) -> list[Tables]:

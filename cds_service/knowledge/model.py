@@ -62,6 +62,8 @@ class FactDefinition:
     usual: Value | None = None
     order: str = ""
     trend: bool = False
+    local_units: Mapping[str, str] = field(default_factory=dict)
+    """A site's spellings for this fact: spelling, or "" for a number without unit → a unit of `units`."""
 
     @property
     def supposable(self) -> bool:
@@ -227,6 +229,14 @@ class Statement:
     display: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Units:
+    """How units are written: spelling → UCUM code, and spelling → why nobody may guess what it means."""
+
+    aliases: Mapping[str, str]
+    refused: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class Knowledge:
     """Everything the service knows. `digest` names the exact text of all files; it stands on every card."""
@@ -244,6 +254,7 @@ class Knowledge:
     publications: Mapping[str, Publication]
     terminology: Terminology
     scores: Scores
+    units: Units
     portal_drained: Mapping[str, bool]
     staging: Mapping[str, StagePart]
     words: Mapping[str, str]

@@ -1,0 +1,87 @@
+"""One Observation → readings of the facts that it and its components speak of; what it cannot say is kept as unreadable."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
+
+from cds_service.fhir.chart import date_of, is_to_come, target
+from cds_service.fhir.found import Found
+from cds_service.fhir.gate import codings, is_liver
+from cds_service.fhir.resources import CodeableConcept, Component, Observation
+from cds_service.fhir.units import UnitError
+from cds_service.fhir.values import answer, has_value, value_of
+from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.picture import Observed, Unreadable, When
+
+
+class ObservationReader:
+    def __init__(self, knowledge: Knowledge, concepts: Mapping[tuple[str, str], Sequence[FactDefinition]]) -> None:
+        self.knowledge = knowledge
+        self._assessments = {code: d for d in knowledge.facts.values() for code in d.assessment}
+        self._concepts = concepts
+
+    def read(
+        self, where: str, observation: Observation, today: date, sent: Collection[str], found: Mapping[str, Found]
+    ) -> None:
+        """`sent`: the references of all resources of the chart, by which a panel's members are missed."""
+        period = observation.effective_period
+        on = date_of(
+            observation.effective_date_time, observation.effective_instant,
+            period.end if period else None, period.start if period else None,
+        )  # fmt: skip
+        answered = {d.id for part in observation.component or [] for d, _ in self._definitions(part.code)}
+        parts: list[Observation | Component] = [observation, *(observation.component or [])]
+        for part in parts:
+            for definition, stated in self._definitions(part.code):
+                if part is observation and not has_value(part):
+                    if definition.id in answered:
+                        continue  # a panel: its components answer
+                    if observation.has_member and observation.data_absent_reason is None:
+                        found[definition.id].unreadable += self._missed(where, on, observation, sent)
+                        continue  # a panel: its members answer, each for itself
+                liver = is_liver(self.knowledge, [observation.body_site])
+                if definition.id == "largest_lesion" and not (stated or liver):
+                    continue
+                self._part(where, part, definition, on, today, liver, found[definition.id])
+
+    def _missed(self, where: str, on: When | None, observation: Observation, sent: Collection[str]) -> Iterator[Unreadable]:
+        missed = [member for member in observation.has_member or () if (target(member) or "?") not in sent]
+        if missed:
+            yield Unreadable(on, where, f"a panel, {len(missed)} of its results were not sent")
+
+    def _part(
+        self, where: str, part: Observation | Component, definition: FactDefinition, on: When | None, today: date,
+        liver: bool, found: Found,
+    ) -> None:  # fmt: skip
+        try:
+            if definition.id == "m_category" and has_value(part) and answer(self.knowledge, definition, part) is None:
+                return  # a T or N category
+            if is_to_come(on, today):
+                found.unreadable.append(Unreadable(None, where, "dated in the future"))
+                return
+            value, text = value_of(self.knowledge, definition, part)
+        except UnitError as error:
+            found.unreadable.append(Unreadable(on, where, str(error), error.unit))
+        except ValueError as error:
+            found.unreadable.append(Unreadable(on, where, str(error)))
+        else:
+            note = "liver specimen" if liver and definition.id == "ki67_index" else ""
+            found.valid.append(Observed(value, on, where, text, note))
+
+    def _definitions(self, concept: CodeableConcept | None) -> list[tuple[FactDefinition, bool]]:
+        """The facts that a code asks for; and whether the code alone says so, or only with its body site."""
+        matched: dict[str, tuple[FactDefinition, bool]] = {}
+        for coding in codings(self.knowledge, concept):
+            if coding.system == self.knowledge.assessment_system:
+                if definition := self._assessments.get(coding.code):
+                    matched[definition.id] = definition, True
+                continue
+            if name := self.knowledge.terminology.fact(coding):
+                matched[name] = self.knowledge.facts[name], True
+                continue
+            for meaning in self.knowledge.terminology.meanings(coding):
+                if meaning.use == "decides" and not meaning.concept.startswith("cond."):
+                    for definition in self._concepts.get(("Observation", meaning.concept), []):
+                        matched.setdefault(definition.id, (definition, False))
+        return list(matched.values())
