@@ -9,6 +9,7 @@ CdsError                     an answer that is not a card list; becomes an Opera
 ├── UnsupportedMedia   415   not JSON, or compressed
 └── Internal           500   a fault of ours; nothing of the request is repeated
 KnowledgeError               the knowledge files are wrong; the service does not start; all faults at once
+SiteError                    a site file is wrong; the service does not start; all faults at once
 ChartError                   a file given to the command line is not a chart
 """
 
@@ -78,10 +79,22 @@ class Internal(CdsError):
     status, code = 500, "exception"
 
 
-class KnowledgeError(Exception):
+class FileFaults(Exception):
+    """Files of ours or of a site that cannot be used: every fault of all of them."""
+
+    files = ""
+
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("the knowledge files have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
+        super().__init__(f"the {self.files} have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
         self.faults = tuple(faults)
+
+
+class KnowledgeError(FileFaults):
+    files = "knowledge files"
+
+
+class SiteError(FileFaults):
+    files = "site files"
 
 
 class ChartError(Exception):

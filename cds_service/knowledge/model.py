@@ -237,7 +237,7 @@ class Units:
     refused: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Knowledge:
     """Everything the service knows. `digest` names the exact text of all files; it stands on every card."""
 
