@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import groupby
 from typing import Any
 
 import msgspec
 
-from cds_service.fhir import dates
+from cds_service.fhir import dates, versions
 from cds_service.fhir.resources import (
     READ,
     CodeableConcept,
@@ -121,7 +122,7 @@ class Entry:
 
 def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     """Never raises. `patient_id` None: the one patient that the entries hold (command line)."""
-    decoded: list[tuple[str, Struct]] = []
+    decoded: list[tuple[str, bytes, Struct]] = []
     chart = Chart(patient_id)
     names: dict[str, str] = {}
     seen: set[bytes] = set()
@@ -142,18 +143,41 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
             if decoder is None:
                 chart.left_out["type not read" if kind.name else "no resourceType"] += 1
                 continue
-            decoded.append((where, decoder.decode(raw)))
-            chart.sources[where] = raw
+            decoded.append((where, raw, decoder.decode(raw)))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             broken = where.split("/")[0]
             chart.unreadable.append((broken, Unreadable(None, where, _why(error))))
             if (head := _head(raw, broken)) is not None:
-                decoded.append((where, head))
+                decoded.append((where, raw, head))
     if chart.patient_id is None:
-        chart.patient_id = _only_patient(decoded)
-    for where, resource in decoded:
-        _sort_in(chart, where, resource, names)
+        chart.patient_id = _only_patient((where, resource) for where, _, resource in decoded)
+    decoded.sort(key=lambda part: part[:2])  # the order in which a chart was sent says nothing
+    chart.unreadable.sort(key=lambda part: (part[1].seen_in, part[1].why))
+    for where, group in groupby(decoded, key=lambda part: part[0]):
+        for raw, resource in _of_one(chart, where, [(raw, resource) for _, raw, resource in group]):
+            chart.sources[where] = raw
+            _sort_in(chart, where, resource, names)
     return chart
+
+
+def _of_one(chart: Chart, where: str, sent: list[tuple[bytes, Struct]]) -> list[tuple[bytes, Struct]]:
+    """What counts of the resources that were sent under one reference: the same twice is one, of two versions the newer.
+    Where nobody can tell which is newer, neither is believed: an Observation or a Condition leaves a question."""
+    if len(sent) == 1 or where.endswith("/?"):
+        return sent
+    different = [part for place, part in enumerate(sent) if all(part[1] != other[1] for other in sent[:place])]
+    if len(sent) > len(different):
+        chart.left_out["sent twice"] += len(sent) - len(different)
+    if len(different) == 1:
+        return different
+    place = versions.newest([raw for raw, _ in different])
+    if place is not None:
+        chart.left_out["older version"] += len(different) - 1
+        return [different[place]]
+    kind = where.split("/")[0]
+    chart.unreadable.append((kind, Unreadable(None, where, "two versions, and none says when it was updated")))
+    heads = [(raw, head) for raw, _ in different if (head := _head(raw, kind)) is not None]
+    return heads or different
 
 
 def _head(raw: bytes, name: str) -> Struct | None:

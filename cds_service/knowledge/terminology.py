@@ -85,13 +85,13 @@ class Terminology:
         rows = {code for _, code, _, _, _ in self.local.rows}
         return frozenset(code for _, code in [*self.local.means, *self.local.facts]) | rows
 
-    def local_questions(self, concepts: Iterable[str], assessment_system: str) -> list[tuple[str, str]]:
-        """(URI, code) of the site's codes that an Observation may ask a fact with, to be searched for."""
-        wanted = set(concepts)
+    def local_questions(self, concepts: Iterable[str], own: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """(URI, code) of the site's codes that ask what these concepts, or these codes of ours, ask: to be searched for."""
+        wanted, ours = set(concepts), set(own)
         asked = list(self.local.facts)
         for key, (system, code) in self.local.means.items():
             about = {meaning.concept for meaning in self.meanings(Coding(system, code))}
-            if system == assessment_system or about & wanted:
+            if (system, code) in ours or about & wanted:
                 asked.append(key)
         asked += [(system, code) for system, code, concept, _, _ in self.local.rows if concept in wanted]
         return sorted({(self.uris.get(system, system), code) for system, code in asked})
