@@ -18,7 +18,8 @@ def queries(knowledge: Knowledge) -> dict[str, str]:
     loinc = sorted(set(terms.codes(concepts, "loinc")))
     own = sorted(code for d in knowledge.facts.values() for code in d.assessment)
     codes = [*(f"{terms.uris['loinc']}|{code}" for code in loinc), *(f"{knowledge.assessment_system}|{code}" for code in own)]
-    codes += [f"{system}|{code}" for system, code in terms.local_questions(concepts, ((knowledge.assessment_system, c) for c in own))]
+    ours = [(knowledge.assessment_system, code) for code in own]
+    codes += [f"{system}|{code}" for system, code in terms.local_questions(concepts, ours)]
     return {
         "patient": "Patient/{{context.patientId}}",
         "conditions": f"Condition?{PATIENT}",

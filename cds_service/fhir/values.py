@@ -14,7 +14,15 @@ from cds_service.knowledge.terminology import TEXT, Coding
 from cds_service.picture import Amount, Observed, Value
 
 Part = Observation | Component
-READ_AS = ("value_quantity", "value_range", "value_ratio", "value_codeable_concept", "value_string", "value_boolean", "value_integer")
+READ_AS = (
+    "value_quantity",
+    "value_range",
+    "value_ratio",
+    "value_codeable_concept",
+    "value_string",
+    "value_boolean",
+    "value_integer",
+)
 COMPARATORS = {"≤": "<=", "≥": ">="}
 NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
 STRING = re.compile(
