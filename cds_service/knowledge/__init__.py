@@ -22,6 +22,7 @@ from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.model import (
     Band,
+    Bounds,
     Comparison,
     Criterion,
     DerivedDefinition,
@@ -156,7 +157,13 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         words=words,
         board_facts=tuple(files["board.toml"]["known"]),
         board_questions=tuple((q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
+        window_bounds={name: _bounds(part) for part in files["local.toml"]["window"] for name in part["facts"]},
+        limit_bounds={part["criterion"]: _bounds(part) for part in files["local.toml"]["limit"]},
     )  # fmt: skip
+
+
+def _bounds(table: Tables) -> Bounds:
+    return Bounds(Decimal(table["at_least"]), Decimal(table["at_most"]), table["reason"])
 
 
 def _fact(name: str, table: Tables) -> FactDefinition:

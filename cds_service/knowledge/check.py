@@ -16,6 +16,7 @@ Tables = Mapping[str, Any]
 def cross_references(files: Mapping[str, Tables], modalities: Iterable[str]) -> Iterator[Fault]:
     yield from _facts(files)
     yield from _units(files)
+    yield from _local(files)
     yield from _criteria(files)
     for name in modalities:
         yield from _modality(files, f"modalities/{name}.toml", name)
@@ -73,6 +74,22 @@ def _units(files: Mapping[str, Tables]) -> Iterator[Fault]:
             other = meant.setdefault(spelling, unit)
             if other != unit or spelling in accepted or spelling in files["units.toml"]["refused"]:
                 yield Fault(f"units.toml: alias.{unit}", repr(spelling), "a spelling that means nothing else")
+
+
+def _local(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """A site may set only what is a convention of ours, and our own choice is within the bounds."""
+    facts, criteria = files["facts.toml"]["fact"], files["criteria.toml"]
+    for part in files["local.toml"]["window"]:
+        for name in part["facts"]:
+            days = facts.get(name, {}).get("window_days")
+            if days is None or facts[name]["kind"] == "presence" or not part["at_least"] <= days <= part["at_most"]:
+                yield Fault("local.toml: window.facts", repr(name), "a fact, not of presence, whose own window is in the bounds")
+    for part in files["local.toml"]["limit"]:
+        role, _, name = part["criterion"].partition(".")
+        table = criteria.get(role, {}).get(name, {})
+        limit = next((table[how] for how in ("at_most", "at_least", "below", "above") if how in table), None)
+        if not table.get("local") or limit is None or not part["at_least"] <= limit <= part["at_most"]:
+            yield Fault("local.toml: limit.criterion", repr(part["criterion"]), "a local criterion with its number in the bounds")
 
 
 def _comparisons(table: Tables) -> list[Tables]:

@@ -237,9 +237,44 @@ class Units:
     refused: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far a site may set a number of its own (local.toml)."""
+
+    at_least: Decimal
+    at_most: Decimal
+    reason: str
+
+    def hold(self, number: Decimal) -> bool:
+        return self.at_least <= number <= self.at_most
+
+
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """A named clinician of a site answers for the knowledge of one digest, the site's overlay included."""
+
+    name: str
+    role: str
+    on: str
+    what: str
+    knowledge: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What a site laid over the knowledge that ships. `digest`: of its clinical part; empty where it changes nothing."""
+
+    site: str
+    digest: str = ""
+    note: str = ""
+    """A sentence of the site at the end of the overview."""
+    sign_off: SignOff | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """Everything the service knows. `digest` names the exact text of all files; it stands on every card."""
+    """Everything the service knows. `digest` names the exact text of all files, and of a site's overlay; it stands on
+    every card."""
 
     digest: str
     assessment_system: str
@@ -260,6 +295,14 @@ class Knowledge:
     words: Mapping[str, str]
     board_facts: tuple[str, ...]
     board_questions: tuple[tuple[str, tuple[str, ...]], ...]
+    window_bounds: Mapping[str, Bounds]
+    limit_bounds: Mapping[str, Bounds]
+    overlay: Overlay = Overlay("")
+
+    @property
+    def signed(self) -> bool:
+        """Whether a clinician of the site signed exactly this."""
+        return self.overlay.sign_off is not None and self.overlay.sign_off.knowledge == self.digest
 
     @property
     def ecog_limit(self) -> Decimal:
