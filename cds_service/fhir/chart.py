@@ -94,12 +94,16 @@ class Chart:
     studies: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
     """Reports and imaging studies: that they exist, and when. Their text is not read."""
     medications: dict[str, Medication] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """fullUrl of a Bundle entry → the reference of its resource."""
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     unreadable: list[tuple[str, Unreadable]] = field(default_factory=list)
     """(resource type, what and why)"""
     left_out: Counter[str] = field(default_factory=Counter)
     complete: frozenset[str] = frozenset()
     """Resource types that were asked for and arrived complete."""
+    failed: frozenset[str] = frozenset()
+    """Those that were asked for in vain, or came in part."""
     not_consulted: tuple[str, ...] = ()
     own: int = 0
     """How many resources are of the patient, whether they count or not."""
@@ -124,7 +128,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     """Never raises. `patient_id` None: the one patient that the entries hold (command line)."""
     decoded: list[tuple[str, bytes, Struct]] = []
     chart = Chart(patient_id)
-    names: dict[str, str] = {}
+    names = chart.names
     seen: set[bytes] = set()
     for place, entry in enumerate(entries):
         raw = entry.raw
@@ -174,10 +178,18 @@ def _of_one(chart: Chart, where: str, sent: list[tuple[bytes, Struct]]) -> list[
     if place is not None:
         chart.left_out["older version"] += len(different) - 1
         return [different[place]]
+    standing = [part for part in different if not _in_error(part[1])]
+    if len(standing) == 1:
+        return different  # the others are left out by their status
     kind = where.split("/")[0]
     chart.unreadable.append((kind, Unreadable(None, where, "two versions, and none says when it was updated")))
     heads = [(raw, head) for raw, _ in different if (head := _head(raw, kind)) is not None]
     return heads or different
+
+
+def _in_error(resource: Struct) -> bool:
+    said = codes(getattr(resource, "verification_status", None)) | {getattr(resource, "status", None)}
+    return "entered-in-error" in said
 
 
 def _head(raw: bytes, name: str) -> Struct | None:
