@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -21,13 +22,13 @@ Tables = Mapping[str, Any]
 CLINICAL = ("code", "units", "windows", "limits", "wording")
 """The sections that the digest of an overlay covers; a signature covers them, and so is not one of them."""
 INSTRUCTING = re.compile(r"\b(must|should|shall|has to|is safe|no contraindications?)\b", re.IGNORECASE)
-MARKUP = re.compile(r"[<>\[\]`*_#|\\]|://")
+MARKUP = re.compile(r"[<>\[\]`*_#|\\\n]|://")
 
 
-def lay_over(base: Knowledge, site: str, tables: Tables) -> tuple[Knowledge, list[Told]]:
+def lay_over(base: Knowledge, tables: Tables) -> tuple[Knowledge, list[Told]]:
     """The site's knowledge, and every fault found on the way; with a fault the knowledge is not to be used.
 
-    `tables` fit sites/schema.json.
+    `tables`: the sections of the site file that fit sites/schema.json.
     """
     codes = Codes(base)
     faults = [*codes.read(tables.get("code", []))]
@@ -35,6 +36,10 @@ def lay_over(base: Knowledge, site: str, tables: Tables) -> tuple[Knowledge, lis
     for found in (_units(base, facts, tables), _windows(base, facts, tables), _limits(base, criteria, tables)):
         faults += found
     faults += _wording(base, facts, tables)
+    signed = tables.get("sign_off")
+    if signed and type(signed["on"]) is not date:
+        faults.append(("sign_off.on", repr(signed["on"]), "a date without quotes, such as 2026-11-20"))
+        signed = None
     clinical = {name: tables[name] for name in CLINICAL if tables.get(name)}
     digest = _digest(json.dumps(clinical, sort_keys=True, default=str)) if clinical else ""
     changed = {key: criterion for key, criterion in criteria.items() if criterion is not base.criteria[key]}
@@ -45,7 +50,9 @@ def lay_over(base: Knowledge, site: str, tables: Tables) -> tuple[Knowledge, lis
         criteria=criteria,
         modalities=tuple(_with_limits(modality, changed) for modality in base.modalities),
         terminology=base.terminology.with_local(codes.local()),
-        overlay=Overlay(site, digest, tables.get("wording", {}).get("note", ""), _signature(tables.get("sign_off"))),
+        overlay=Overlay(
+            tables.get("site", {}).get("id", ""), digest, tables.get("wording", {}).get("note", ""), _signature(signed)
+        ),
     )
     return laid, faults
 
