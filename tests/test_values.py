@@ -71,10 +71,10 @@ def test_a_number_is_read_as_it_is_written(name: str, code: tuple[str, str], val
     ],
     ids=str,
 )
-def test_a_range_is_an_interval(value: dict[str, Any], low: int, high: int | None) -> None:
+def test_a_range_is_an_interval(value: dict[str, Any], low: Any, high: Any) -> None:
     amount = fact("ki67_index", observation(*KI67, **value)).amount
     assert amount is not None
-    assert (amount.low, amount.high) == (low, high)
+    assert [amount.low, amount.high] == [low, high]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,10 @@ def test_a_range_is_an_interval(value: dict[str, Any], low: int, high: int | Non
         ({"valueString": "< 1-2 mg/dL"}, "a comparator and a range"),
         ({"valueString": "3-2 mg/dL"}, "a range upside down"),
         ({"valueRange": {}}, "a range without ends"),
-        ({"valueRatio": {"numerator": {"value": 5, "unit": "mg"}, "denominator": {"value": 1, "unit": "d"}}}, "not of one unit"),
+        (
+            {"valueRatio": {"numerator": {"value": 5, "unit": "mg"}, "denominator": {"value": 1, "unit": "d"}}},
+            "not of one unit",
+        ),
         (quantity(1.2, "mg/dL") | {"valueString": "1.2"}, "more than one value"),
         (quantity(1.2, "mg/dL") | {"dataAbsentReason": {"text": "haemolysed"}}, "a reason for its absence"),
         ({"dataAbsentReason": {"coding": [{"code": "not-performed"}]}}, "the value is absent: not-performed"),
@@ -150,7 +153,7 @@ def test_a_coded_answer_is_one_answer(value: dict[str, Any], answer: str | None)
 def test_components_answer_for_a_panel_and_members_for_themselves() -> None:
     size = {"code": {"coding": [{"system": LOINC, "code": "33728-7"}]}, **quantity(31, "mm")}
     liver = {"bodySite": {"coding": [{"system": SNOMED, "code": "10200004"}]}}
-    assert str(fact("largest_lesion", observation("21889-1", LOINC, component=[size], **liver)).value) == "3.1"
+    assert str(fact("largest_lesion", observation("21889-1", LOINC, component=[size]) | liver).value) == "3.1"
     inr = observation(*INR, **quantity(1.1, "1"))
     panel = observation("34714-6", LOINC) | {"id": "panel", "hasMember": [{"reference": "Observation/o-6301-6"}]}
     assert fact("inr", inr, panel).known
@@ -240,8 +243,8 @@ def detail(*resources: dict[str, Any]) -> str:
 
 def test_a_refused_unit_is_told_on_the_card_with_its_resource_and_as_it_was_sent() -> None:
     chart = [NEN, LIVER, condition("K76.0", CM), observation("777-3", LOINC, **quantity(210, "G/L"))]
-    told = "Platelets: Observation/o-777-3 (2026-10-20) could not be read: unit not accepted (giga or gram per litre?), sent in G/L"
-    assert told in detail(*chart)
+    told = "could not be read: unit not accepted (giga or gram per litre?), sent in G/L"
+    assert f"Platelets: Observation/o-777-3 (2026-10-20) {told}" in detail(*chart)
     assert "could not be read" not in detail(*chart[:3])
 
 

@@ -19,7 +19,6 @@ from cds_service.fhir import dates, versions
 from cds_service.fhir.resources import (
     READ,
     CodeableConcept,
-    Coding,
     Condition,
     DiagnosticReport,
     ImagingStudy,
@@ -32,6 +31,7 @@ from cds_service.fhir.resources import (
     Reference,
     ServiceRequest,
     Struct,
+    codes,
 )
 from cds_service.picture import Unreadable, When
 
@@ -59,23 +59,6 @@ class Kind(msgspec.Struct):
 
 KIND = msgspec.json.Decoder(Kind)
 DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ.items()}
-
-
-class ObservationHead(Struct):
-    id: Any = None
-    status: str | None = None
-    code: CodeableConcept | None = None
-    subject: Reference | None = None
-
-
-class ConditionHead(Struct):
-    id: Any = None
-    code: CodeableConcept | None = None
-    subject: Reference | None = None
-
-
-OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
-CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
 
 
 @dataclass
@@ -151,61 +134,20 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             broken = where.split("/")[0]
             chart.unreadable.append((broken, Unreadable(None, where, _why(error))))
-            if (head := _head(raw, broken)) is not None:
+            if (head := versions.head(raw, broken)) is not None:
                 decoded.append((where, raw, head))
     if chart.patient_id is None:
         chart.patient_id = _only_patient((where, resource) for where, _, resource in decoded)
     decoded.sort(key=lambda part: part[:2])  # the order in which a chart was sent says nothing
     chart.unreadable.sort(key=lambda part: (part[1].seen_in, part[1].why))
     for where, group in groupby(decoded, key=lambda part: part[0]):
-        for raw, resource in _of_one(chart, where, [(raw, resource) for _, raw, resource in group]):
+        one = versions.of_one(where, [(raw, resource) for _, raw, resource in group])
+        chart.left_out.update(one.left_out)
+        chart.unreadable += [(where.split("/")[0], what) for what in one.unreadable]
+        for raw, resource in one.counting:
             chart.sources[where] = raw
             _sort_in(chart, where, resource, names)
     return chart
-
-
-def _of_one(chart: Chart, where: str, sent: list[tuple[bytes, Struct]]) -> list[tuple[bytes, Struct]]:
-    """What counts of the resources that were sent under one reference: the same twice is one, of two versions the newer.
-    Where nobody can tell which is newer, neither is believed: an Observation or a Condition leaves a question."""
-    if len(sent) == 1 or where.endswith("/?"):
-        return sent
-    different = [part for place, part in enumerate(sent) if all(part[1] != other[1] for other in sent[:place])]
-    if len(sent) > len(different):
-        chart.left_out["sent twice"] += len(sent) - len(different)
-    if len(different) == 1:
-        return different
-    place = versions.newest([raw for raw, _ in different])
-    if place is not None:
-        chart.left_out["older version"] += len(different) - 1
-        return [different[place]]
-    standing = [part for part in different if not _in_error(part[1])]
-    if len(standing) == 1:
-        return different  # the others are left out by their status
-    kind = where.split("/")[0]
-    chart.unreadable.append((kind, Unreadable(None, where, "two versions, and none says when it was updated")))
-    heads = [(raw, head) for raw, _ in different if (head := _head(raw, kind)) is not None]
-    return heads or different
-
-
-def _in_error(resource: Struct) -> bool:
-    said = codes(getattr(resource, "verification_status", None)) | {getattr(resource, "status", None)}
-    return "entered-in-error" in said
-
-
-def _head(raw: bytes, name: str) -> Struct | None:
-    """What of an unreadable Observation or Condition still tells that it speaks of something: its code, its patient,
-    its status. An Observation then has no value, a Condition counts as unconfirmed: both leave a question."""
-    try:
-        if name == "Observation":
-            head = OBSERVATION_HEAD.decode(raw)
-            return Observation(head.id, head.status, head.code, head.subject)
-        if name == "Condition":
-            part = CONDITION_HEAD.decode(raw)
-            unconfirmed = CodeableConcept([Coding(code="unconfirmed")])
-            return Condition(part.id, verification_status=unconfirmed, code=part.code, subject=part.subject)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    return None
 
 
 def _why(error: Exception) -> str:
@@ -319,10 +261,6 @@ KNOWN_STATUS = frozenset(
 def _known(status: str) -> str:
     """A status as a protocol word; anything else is not repeated."""
     return status if status in KNOWN_STATUS else "without a valid status"
-
-
-def codes(concept: CodeableConcept | None) -> set[str]:
-    return {(coding.code or "").strip() for coding in (concept.coding or [])} if concept else set()
 
 
 def is_history(condition: Condition) -> bool:

@@ -177,6 +177,10 @@ class Observation(Struct):
     has_member: list[Reference] | None = None
 
 
+def codes(concept: CodeableConcept | None) -> set[str]:
+    return {(coding.code or "").strip() for coding in (concept.coding or [])} if concept else set()
+
+
 READ: dict[str, type[Struct]] = {
     kind.__name__: kind
     for kind in (

@@ -22,7 +22,6 @@ from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.model import (
     Band,
-    Bounds,
     Comparison,
     Criterion,
     DerivedDefinition,
@@ -37,6 +36,7 @@ from cds_service.knowledge.model import (
     Units,
     Verdict,
 )
+from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology
 from cds_service.picture import Amount

@@ -83,13 +83,17 @@ def _local(files: Mapping[str, Tables]) -> Iterator[Fault]:
         for name in part["facts"]:
             days = facts.get(name, {}).get("window_days")
             if days is None or facts[name]["kind"] == "presence" or not part["at_least"] <= days <= part["at_most"]:
-                yield Fault("local.toml: window.facts", repr(name), "a fact, not of presence, whose own window is in the bounds")
+                yield Fault(
+                    "local.toml: window.facts", repr(name), "a fact, not of presence, whose own window is in the bounds"
+                )
     for part in files["local.toml"]["limit"]:
         role, _, name = part["criterion"].partition(".")
         table = criteria.get(role, {}).get(name, {})
         limit = next((table[how] for how in ("at_most", "at_least", "below", "above") if how in table), None)
         if not table.get("local") or limit is None or not part["at_least"] <= limit <= part["at_most"]:
-            yield Fault("local.toml: limit.criterion", repr(part["criterion"]), "a local criterion with its number in the bounds")
+            yield Fault(
+                "local.toml: limit.criterion", repr(part["criterion"]), "a local criterion with its number in the bounds"
+            )
 
 
 def _comparisons(table: Tables) -> list[Tables]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
+from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology
 from cds_service.picture import Value
@@ -237,40 +238,6 @@ class Units:
     refused: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How far a site may set a number of its own (local.toml)."""
-
-    at_least: Decimal
-    at_most: Decimal
-    reason: str
-
-    def hold(self, number: Decimal) -> bool:
-        return self.at_least <= number <= self.at_most
-
-
-@dataclass(frozen=True, slots=True)
-class SignOff:
-    """A named clinician of a site answers for the knowledge of one digest, the site's overlay included."""
-
-    name: str
-    role: str
-    on: str
-    what: str
-    knowledge: str
-
-
-@dataclass(frozen=True, slots=True)
-class Overlay:
-    """What a site laid over the knowledge that ships. `digest`: of its clinical part; empty where it changes nothing."""
-
-    site: str
-    digest: str = ""
-    note: str = ""
-    """A sentence of the site at the end of the overview."""
-    sign_off: SignOff | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Knowledge:
     """Everything the service knows. `digest` names the exact text of all files, and of a site's overlay; it stands on
@@ -297,7 +264,7 @@ class Knowledge:
     board_questions: tuple[tuple[str, tuple[str, ...]], ...]
     window_bounds: Mapping[str, Bounds]
     limit_bounds: Mapping[str, Bounds]
-    overlay: Overlay = Overlay("")
+    overlay: Overlay = NO_SITE
 
     @property
     def signed(self) -> bool:

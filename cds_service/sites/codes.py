@@ -46,9 +46,9 @@ class Codes:
                 yield from self._entry(where, entry, kinds[0])
 
     def _entry(self, where: str, entry: Tables, kind: str) -> Iterator[Told]:
-        for key, only in (("value", "fact"), ("unheld", "means"), ("use", "concept")):
-            if key in entry and kind != only:
-                yield f"{where}.{key}", f"beside {kind}", f"only beside {only}"
+        for also, only in (("value", "fact"), ("unheld", "means"), ("use", "concept")):
+            if also in entry and kind != only:
+                yield f"{where}.{also}", f"beside {kind}", f"only beside {only}"
         value = None
         if kind == "fact":
             definition = self.knowledge.facts.get(entry["fact"])
@@ -74,13 +74,13 @@ class Codes:
                 return
         codes = [entry["code"]] if isinstance(entry["code"], str) else entry["code"]
         for code in codes:
-            key = (self._short(entry["system"]), code.strip())
+            key: tuple[str, str] = (self._short(entry["system"]), code.strip())
             if key[0] == self.knowledge.assessment_system or self._held(key):
                 yield f"{where}.code", repr(code), "a code that the knowledge does not read already"
                 continue
-            about = (*key, entry["fact"]) if value is not None else key
-            if other := self._said.setdefault(about, where) != where:
-                yield f"{where}.code", repr(code), f"a code that {self._said[about]} does not explain" if other else ""
+            about: tuple[str, ...] = (*key, entry["fact"]) if value is not None else key
+            if self._said.setdefault(about, where) != where:
+                yield f"{where}.code", repr(code), f"a code that {self._said[about]} does not explain"
                 continue
             if value is not None:
                 self.values[(entry["fact"], *key)] = value
@@ -102,13 +102,15 @@ class Codes:
         if value is None:
             yield f"{where}.value", repr(entry["value"]), _allowed(definition)
             return
-        if self.knowledge.terminology.value(definition.id, Coding(TEXT, entry["text"])) not in {None, value}:
+        asked = [definition.id, *(["yes_no"] if definition.kind == "boolean" else [])]
+        if any(self.knowledge.terminology.value(name, Coding(TEXT, entry["text"])) not in {None, value} for name in asked):
             yield f"{where}.text", repr(entry["text"]), "a text that is no answer already"
             return
         self.values[(definition.id, TEXT, entry["text"])] = value
 
     def _short(self, system: str) -> str:
-        return self.knowledge.terminology.system_names.get(system, system)
+        names: Mapping[str, str] = self.knowledge.terminology.system_names
+        return names.get(system, system)
 
     def _standard(self, means: str) -> tuple[str, str] | None:
         system, _, code = means.partition("|")

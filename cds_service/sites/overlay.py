@@ -15,7 +15,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from cds_service.knowledge.model import Criterion, FactDefinition, Knowledge, Modality, Overlay, SignOff
+from cds_service.knowledge.model import Criterion, FactDefinition, Knowledge, Modality
+from cds_service.knowledge.overlay import Overlay, SignOff
 from cds_service.sites.codes import Codes, Told
 
 Tables = Mapping[str, Any]
