@@ -281,6 +281,15 @@ def is_to_come(on: When | None, today: date) -> bool:
     return on is not None and on.earliest > today + CLOCK_SKEW
 
 
+def date_of_observation(observation: Observation) -> When | None:
+    """When it was observed: of a period its end, the day the result stands for."""
+    period = observation.effective_period
+    return date_of(
+        observation.effective_date_time, observation.effective_instant,
+        period.end if period else None, period.start if period else None,
+    )  # fmt: skip
+
+
 def date_of(*texts: str | None) -> When | None:
     """The first date that is there. An unreadable one counts as none: the fact is then undated."""
     for text in texts:

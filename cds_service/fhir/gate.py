@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from cds_service.fhir.chart import Chart, date_of, is_history, is_unconfirmed
+from cds_service.fhir.chart import Chart, date_of, date_of_observation, is_history, is_unconfirmed
 from cds_service.fhir.resources import CodeableConcept, Condition, Observation
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning
@@ -122,7 +122,7 @@ def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
     found.others = [seen for seen, _, _ in waiting]
     for where, observation in chart.observations:
         if _liver_lesion(observation, knowledge):
-            on = date_of(observation.effective_date_time, observation.effective_instant)
+            on = date_of_observation(observation)
             found.liver.append(Observed(True, on, where, text_of(observation.code)))
     return found
 
@@ -211,7 +211,7 @@ def _histologies(chart: Chart, knowledge: Knowledge) -> tuple[list[Histology], s
         values = codings(knowledge, observation.value_codeable_concept)
         meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
         if is_nen(meanings, lung):
-            on = date_of(observation.effective_date_time, observation.effective_instant)
+            on = date_of_observation(observation)
             found.append((Observed(True, on, where, text_of(observation.value_codeable_concept)), names, values))
         elif any(m.use == "exclude" and m.code != "8000/6" for m in meanings):
             mixed |= names or {""}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 
-from cds_service.fhir.chart import date_of, is_to_come, target
+from cds_service.fhir.chart import date_of_observation, is_to_come, target
 from cds_service.fhir.found import Found
 from cds_service.fhir.gate import codings, is_liver
 from cds_service.fhir.resources import CodeableConcept, Component, Observation
@@ -25,11 +25,7 @@ class ObservationReader:
         self, where: str, observation: Observation, today: date, sent: Collection[str], found: Mapping[str, Found]
     ) -> None:
         """`sent`: the references of all resources of the chart, by which a panel's members are missed."""
-        period = observation.effective_period
-        on = date_of(
-            observation.effective_date_time, observation.effective_instant,
-            period.end if period else None, period.start if period else None,
-        )  # fmt: skip
+        on = date_of_observation(observation)
         answered = {d.id for part in observation.component or [] for d, _ in self._definitions(part.code)}
         parts: list[Observation | Component] = [observation, *(observation.component or [])]
         for part in parts:

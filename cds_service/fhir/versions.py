@@ -63,8 +63,10 @@ def of_one(where: str, sent: Sequence[Sent]) -> One:
     if place is not None:
         left_out["older version"] = len(different) - 1
         return One([different[place]], left_out)
-    if sum(not _in_error(resource) for _, resource in different) == 1:
-        return One(different, left_out)  # those in error are left out by their status
+    standing = [part for part in different if not _in_error(part[1])]
+    if len(standing) <= 1:
+        left_out["version entered in error"] = len(different) - 1
+        return One(standing or different[:1], left_out)
     kind = where.split("/")[0]
     heads = [(raw, found) for raw, _ in different if (found := head(raw, kind)) is not None]
     return One(heads or different, left_out, (Unreadable(None, where, "two versions, and none says when it was updated"),))
