@@ -20,6 +20,7 @@ from cds_service.fhir.gate import (
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.observing import ObservationReader
 from cds_service.fhir.person import orders, person
+from cds_service.fhir.queries import observation_codes
 from cds_service.fhir.resources import CodeableConcept, Condition, Observation
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
 from cds_service.fhir.values import largest_of_each_day
@@ -42,10 +43,7 @@ class Reader:
                 self._concepts.setdefault((definition.source, concept), []).append(definition)
 
         self._observing = ObservationReader(knowledge, self._concepts)
-        terms = knowledge.terminology
-        wanted = {c for d in knowledge.facts.values() if d.source == "Observation" for c in d.concepts} | {"obs.histology"}
-        own = {code for d in knowledge.facts.values() for code in d.assessment}
-        self._codes = own | {m.code for _, m in terms.all_rows() if m.concept in wanted} | terms.local_codes
+        self._codes = observation_codes(knowledge)
 
     def _speaks(self, observation: Observation) -> bool:
         """Whether any code of it is one that we read: most of a long chart is passed over here, without a look inside."""

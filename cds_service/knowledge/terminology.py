@@ -79,22 +79,15 @@ class Terminology:
         made._values = self._values | {(f, s, _bare(s, code)): value for (f, s, code), value in local.values.items()}
         return made
 
-    @property
-    def local_codes(self) -> frozenset[str]:
-        """Codes of the site's systems that an Observation may bear."""
-        rows = {code for _, code, _, _, _ in self.local.rows}
-        return frozenset(code for _, code in [*self.local.means, *self.local.facts]) | rows
-
-    def local_questions(self, concepts: Iterable[str], own: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """(URI, code) of the site's codes that ask what these concepts, or these codes of ours, ask: to be searched for."""
+    def local_questions(self, concepts: Iterable[str], own: Iterable[tuple[str, str]]) -> set[str]:
+        """The site's codes that ask what these concepts, or these codes of ours, ask."""
         wanted, ours = set(concepts), set(own)
-        asked = list(self.local.facts)
-        for key, (system, code) in self.local.means.items():
-            about = {meaning.concept for meaning in self.meanings(Coding(system, code))}
-            if (system, code) in ours or about & wanted:
-                asked.append(key)
-        asked += [(system, code) for system, code, concept, _, _ in self.local.rows if concept in wanted]
-        return sorted({(self.uris.get(system, system), code) for system, code in asked})
+        asked = {code for _, code in self.local.facts}
+        for (_, code), meant in self.local.means.items():
+            about = {meaning.concept for meaning in self.meanings(Coding(*meant))}
+            if meant in ours or about & wanted:
+                asked.add(code)
+        return asked
 
     def coding(self, system: str | None, code: str | None, display: str | None) -> Coding:
         name = self.system_names.get((system or "").strip(), (system or "").strip())
