@@ -9,7 +9,7 @@ from functools import cmp_to_key
 
 from cds_service.facts import SILENCE, Calculation, Fact, Facts, State, unknown
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When
+from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When, highest
 
 
 def settle(
@@ -189,7 +189,7 @@ def _highest(readings: Readings) -> Fact:
     top, value = max(amounts, key=lambda pair: pair[1].low if pair[1].low is not None else -1)
     note = "several values: the highest counts" if any(other != value for _, other in amounts) else ""
     seen = readings.valid if note else (top,)
-    return Fact(State.KNOWN, value, top.on, seen, readings.valid, note=note)
+    return Fact(State.KNOWN, highest(amount for _, amount in amounts), top.on, seen, readings.valid, note=note)
 
 
 def _presence(readings: Readings, today: date, window: int | None) -> Fact:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.knowledge.model import Knowledge
 from cds_service.settling import settle
 from cds_service.sites.loader import read_site
-from tests.conftest import ROOT, as_of, chart_file
-from tests.test_reading import LIVER, NEN, PATIENT, TODAY, observation, quantity
+from tests.conftest import EXTENSION, ROOT, as_of, chart_file
+from tests.test_reading import PATIENT, TODAY, observation, quantity
 
 EXAMPLE = ROOT / "docs/site.example.toml"
 LEAST = '[site]\nid = "north"\ntitle = "North Hospital"\n'
@@ -230,7 +230,11 @@ def test_every_card_bears_the_digest_of_the_knowledge_with_the_overlay(tmp_path:
     assert by.digest in cards[0].detail
 
 
-def test_a_chart_without_local_codes_is_judged_by_a_site_as_by_none(tmp_path: Path) -> None:
-    by = known(tmp_path, code('means = "icd-10-cm|C7B.02"'))
-    assert fact(by, "inr", NEN, LIVER, observation("6301-6", "http://loinc.org", **quantity(1.1, "1"))).known
-    assert date.fromisoformat("2026-11-01") == TODAY
+@pytest.mark.parametrize("fixture", ["resectable", "nec", "arterial-portal-vein-occluded"])
+def test_a_chart_without_local_codes_is_judged_by_a_site_as_by_none(tmp_path: Path, fixture: str) -> None:
+    by = known(tmp_path, code('means = "icd-10-cm|C7B.02"') + '[units.platelets]\n"G/L" = "10*9/L"\n')
+    found, wanted = (
+        cards_of_chart(chart_file(fixture).chart(), which, as_of(fixture), "test")[0].extension[EXTENSION]["modalities"]
+        for which in (by, knowledge.load())
+    )
+    assert found == wanted

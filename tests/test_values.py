@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from cds_service import knowledge
 from cds_service.assessment import assess
+from cds_service.cards import wording
 from cds_service.cards.board import Board
 from cds_service.cards.compose import compose
+from cds_service.picture import Nlm
 from cds_service.staging import stage
 from tests.test_reading import (
     CM,
@@ -258,6 +261,42 @@ def test_a_refused_unit_is_shown_without_anything_that_could_be_markup() -> None
     chart = [NEN, LIVER, observation("777-3", LOINC, valueQuantity={"value": 210, "unit": "<b>[x](http://y)"})]
     assert "<b>" not in detail(*chart)
     assert "](" not in detail(*chart)
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (["3"], "3"),
+        (["3", "8"], "8"),
+        (["3", "< 2"], "3"),
+        (["< 2"], "< 2"),
+        (["> 20", "3"], "> 20"),
+        (["15-20", "18"], "18 to 20"),
+    ],
+)
+def test_the_highest_of_several_values_is_no_surer_than_they_are(others: list[str], said: str) -> None:
+    readings = [observation(*KI67, valueString=f"{text} %") | {"id": f"k{n}"} for n, text in enumerate(others)]
+    found = fact("ki67_index", *readings)
+    assert found.known
+    assert wording.value(knowledge.load().facts["ki67_index"], found.value) == f"{said} %"
+
+
+def test_the_highest_value_may_be_one_that_is_known_by_its_upper_end_only() -> None:
+    """2 % and "< 25 %": a G3 tumour is not ruled out."""
+    readings = [observation(*KI67, valueString=text) | {"id": text} for text in ("2 %", "< 25 %")]
+    found = fact("ki67_index", *readings).amount
+    assert found is not None
+    assert found.above(Decimal(20)) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "liver"),
+    [({"valueInteger": 3}, True), ({"valueInteger": 0}, False), ({"valueString": "≥ 3"}, True), ({"valueString": "< 1"}, False),
+     ({"valueQuantity": {"value": 1, "comparator": "<", "code": "1"}}, False), ({"valueString": "not counted"}, False)],
+    ids=str,
+)  # fmt: skip
+def test_a_count_of_liver_metastases_shows_the_disease_only_if_it_is_above_none(count: dict[str, Any], liver: bool) -> None:
+    assert (picture(NEN, observation("lesion-count", **count)).gate.answer is Nlm.YES) is liver
 
 
 def test_yes_and_no_are_no_answer_to_a_question_of_another_kind() -> None:

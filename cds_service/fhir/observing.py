@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 
 from cds_service.fhir.chart import date_of_observation, is_to_come, target
+from cds_service.fhir.concepts import codings, is_liver
 from cds_service.fhir.found import Found
-from cds_service.fhir.gate import codings, is_liver
 from cds_service.fhir.resources import CodeableConcept, Component, Observation
 from cds_service.fhir.units import UnitError
 from cds_service.fhir.values import answer, has_value, value_of

@@ -6,17 +6,9 @@ from collections.abc import Iterable
 from datetime import date
 
 from cds_service.fhir.chart import Chart, date_of, is_history, is_to_come, is_unconfirmed
+from cds_service.fhir.concepts import codings, is_liver, named, text_of
 from cds_service.fhir.found import Found
-from cds_service.fhir.gate import (
-    Neoplasms,
-    codings,
-    date_of_condition,
-    is_liver,
-    judge_gate,
-    named,
-    neoplasms,
-    text_of,
-)
+from cds_service.fhir.gate import Neoplasms, date_of_condition, judge_gate, neoplasms
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.observing import ObservationReader
 from cds_service.fhir.person import orders, person

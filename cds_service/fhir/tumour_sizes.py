@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from cds_service.fhir.chart import Chart, date_of_observation
-from cds_service.fhir.gate import codings, is_liver
+from cds_service.fhir.concepts import codings, is_liver
 from cds_service.fhir.resources import Observation
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import Amount, Observed, When

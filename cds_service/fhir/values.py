@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from decimal import Context, Decimal
 
-from cds_service.fhir.gate import codings, text_of
+from cds_service.fhir.concepts import codings, text_of
 from cds_service.fhir.resources import Component, Observation, Quantity, Ratio
 from cds_service.fhir.units import Scale, convert
 from cds_service.knowledge.model import FactDefinition, Knowledge
