@@ -44,7 +44,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if name == "cards":
             command.add_argument("--json", action="store_true", help="the answer as JSON")
             command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
-    commands.add_parser("knowledge", help="the rule book, as Markdown")
+    book = commands.add_parser("knowledge", help="the rule book, as Markdown")
+    book.add_argument("--site", type=Path, metavar="FILE", help="with what this site file says")
     sheet = commands.add_parser("prefetch", help="the install sheet: what to type into an EHR that does not read discovery")
     sheet.add_argument("--for", dest="ehr", choices=EHRS, default="generic")
     sheet.add_argument("--site", type=Path, metavar="FILE", help="with this site's own codes")
@@ -61,7 +62,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 service = next(iter(SERVICES.values()))
                 print(install_sheet(_site(chosen.site).knowledge, chosen.ehr, service.id, service.hook))
                 return 0
-        print(rule_book(knowledge.load()))
+        print(rule_book(read_site(chosen.site).knowledge if chosen.site else knowledge.load()))
     except ChartError as error:
         print(error, file=sys.stderr)
         return 1

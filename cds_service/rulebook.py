@@ -13,9 +13,13 @@ COMPARISONS = {"at_most": "at most", "at_least": "at least", "below": "below", "
 def rule_book(knowledge: Knowledge) -> str:
     parts = [
         "# Rule book: neuroendocrine liver metastases",
-        f"Knowledge {knowledge.digest}. Not clinically verified. Criteria of Reddy and Clary 2010 (edition 2010) and later "
-        "evidence (edition update), for discussion in a tumour board.",
+        f"By {knowledge.provenance}. Criteria of Reddy and Clary 2010 (edition 2010) and later evidence (edition update), "
+        "for discussion in a tumour board.",
     ]
+    if knowledge.overlay.choices:
+        parts.append(
+            f"## Said by the site {knowledge.overlay.site}\n\n" + "\n".join(f"- {c}" for c in knowledge.overlay.choices)
+        )
     for modality in knowledge.modalities:
         parts.append(_modality(knowledge, modality))
     parts.append("## Statements\n\n" + "\n".join(_statements(knowledge)))

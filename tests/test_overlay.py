@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cds_service import knowledge
+from cds_service.__main__ import main
 from cds_service.derived import CALCULATIONS
 from cds_service.errors import SiteError
 from cds_service.facts import Fact
@@ -219,6 +220,21 @@ def test_cards_say_whose_choices_they_rest_on_and_who_signed(tmp_path: Path) -> 
     changed = known(tmp_path, f'{text.replace("90", "91")}{signature}"{unsigned.digest}"\n')
     assert not changed.signed
     assert f"not clinically verified as it is now ({unsigned.digest} was signed by Dr. A. Example" in overview(changed)
+
+
+def test_the_rule_book_of_a_site_says_all_that_its_clinician_signs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["knowledge", "--site", str(EXAMPLE)]) == 0
+    text = capsys.readouterr().out
+    for words in (
+        read_site(EXAMPLE).knowledge.digest,
+        "urn:oid:2.999.1.100 DX-4711 means icd-10-cm|C7B.02",
+        "urn:oid:2.999.1.301 3 states resectability: unresectable",
+        "http://www.ama-assn.org/go/cpt 99999-example belongs to proc.embolization",
+        "platelets: G/L is read as 10*9/L",
+        "inr: out of date after 90 days (as shipped: 180)",
+        "ECOG performance status 2 or worse (as shipped: ECOG performance status 3 or worse)",
+    ):
+        assert words in text
 
 
 def test_every_card_bears_the_digest_of_the_knowledge_with_the_overlay(tmp_path: Path) -> None:

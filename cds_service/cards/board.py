@@ -83,8 +83,7 @@ def overview(board: Board, folded: Iterable[str]) -> Card:
         _section("Bears on safety", _safety(board)),
         _not_checked(board),
         *folded,
-        f"{wording.TONE} Neuroendocrine liver metastases by Reddy and Clary 2010 and later evidence, "
-        f"{wording.provenance(knowledge)}.",
+        f"{wording.TONE} Neuroendocrine liver metastases by Reddy and Clary 2010 and later evidence, {knowledge.provenance}.",
         knowledge.overlay.note,
     ]
     extension = {

@@ -49,7 +49,7 @@ def possible_nlm(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
         else "Possible neuroendocrine liver metastases: please confirm before criteria are applied"
     )
     said = f"{picture.gate.because[:1].upper()}{picture.gate.because[1:]}"
-    detail = f"{said}\n\n{wording.bullets(lines)}\n\n{wording.TONE} By {wording.provenance(knowledge)}."
+    detail = f"{said}\n\n{wording.bullets(lines)}\n\n{wording.TONE} By {knowledge.provenance}."
     kind = "data-quality" if unreadable else "possible-nlm"
     return Card(
         summary=summary,

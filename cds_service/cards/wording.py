@@ -110,20 +110,6 @@ def name(says: str) -> str:
     return short[:1].lower() + short[1:] if word[1:].replace("-", "").isalpha() and word[1:].islower() else short
 
 
-def provenance(knowledge: Knowledge) -> str:
-    """Which knowledge judged, what of it is a site's, and who answers for it. A signature counts for one digest only."""
-    overlay, signature = knowledge.overlay, knowledge.overlay.sign_off
-    said = f"knowledge {knowledge.digest}"
-    if overlay.digest:
-        said += f" (with the codes and choices of the site {overlay.site}, {overlay.digest})"
-    if signature is None:
-        return f"{said}, not clinically verified"
-    by = f"{signature.name}, {signature.role}, on {signature.on}: {signature.what}"
-    if knowledge.signed:
-        return f"{said}, signed by {by}"
-    return f"{said}, not clinically verified as it is now ({signature.knowledge} was signed by {by})"
-
-
 def listing(words: Iterable[str], last: str = "and") -> str:
     items = list(words)
     if len(items) < 2:

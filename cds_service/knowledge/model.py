@@ -272,6 +272,20 @@ class Knowledge:
         return self.overlay.sign_off is not None and self.overlay.sign_off.knowledge == self.digest
 
     @property
+    def provenance(self) -> str:
+        """Which knowledge judges, what of it is a site's, and who answers for it. A signature counts for one digest."""
+        overlay, signature = self.overlay, self.overlay.sign_off
+        said = f"knowledge {self.digest}"
+        if overlay.digest:
+            said += f" (with the codes and choices of the site {overlay.site}, {overlay.digest})"
+        if signature is None:
+            return f"{said}, not clinically verified"
+        by = f"{signature.name}, {signature.role}, on {signature.on}: {signature.what}"
+        if self.signed:
+            return f"{said}, signed by {by}"
+        return f"{said}, not clinically verified as it is now ({signature.knowledge} was signed by {by})"
+
+    @property
     def ecog_limit(self) -> Decimal:
         """The ECOG status from which an operation is contraindicated: the limit of that criterion, not a second one."""
         limit = self.criteria["contraindication.ecog-3-or-worse"].tests[0].limit

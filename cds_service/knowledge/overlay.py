@@ -38,6 +38,8 @@ class Overlay:
     note: str = ""
     """A sentence of the site at the end of the overview."""
     sign_off: SignOff | None = None
+    choices: tuple[str, ...] = ()
+    """What the site says, one sentence each, for who has to sign it."""
 
 
 NO_SITE = Overlay("")

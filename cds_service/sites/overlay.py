@@ -52,10 +52,33 @@ def lay_over(base: Knowledge, tables: Tables) -> tuple[Knowledge, list[Told]]:
         modalities=tuple(_with_limits(modality, changed) for modality in base.modalities),
         terminology=base.terminology.with_local(codes.local()),
         overlay=Overlay(
-            tables.get("site", {}).get("id", ""), digest, tables.get("wording", {}).get("note", ""), _signature(signed)
+            tables.get("site", {}).get("id", ""),
+            digest,
+            tables.get("wording", {}).get("note", ""),
+            _signature(signed),
+            tuple(_choices(base, tables)),
         ),
     )
     return laid, faults
+
+
+def _choices(base: Knowledge, tables: Tables) -> Iterator[str]:
+    """The clinical part in words. Only read where it has no fault."""
+    for entry in tables.get("code", []):
+        codes = [entry["code"]] if isinstance(entry.get("code"), str) else entry.get("code", [])
+        said = f"{entry.get('system', '')} {', '.join(codes)}" if codes else f"the text {entry.get('text')!r}"
+        about = {"means": "means", "fact": "states", "concept": "belongs to"}
+        meaning = "; ".join(f"{word} {entry[key]}" for key, word in about.items() if key in entry)
+        yield f"{said} {meaning}" + (f": {entry['value']}" if "value" in entry else "")
+    for name, spellings in tables.get("units", {}).items():
+        yield from (f"{name}: {spelling or 'no unit'} is read as {unit}" for spelling, unit in spellings.items())
+    for name, days in tables.get("windows", {}).items():
+        if name in base.facts:
+            yield f"{name}: out of date after {days} days (as shipped: {base.facts[name].window_days})"
+    for key, table in tables.get("limits", {}).items():
+        if key in base.criteria:
+            yield f"{key}: {table['says']} (as shipped: {base.criteria[key].says})"
+    yield from (f"{name} is called {says}" for name, says in tables.get("wording", {}).get("facts", {}).items())
 
 
 def _digest(text: str) -> str:
