@@ -160,6 +160,8 @@ def test_components_answer_for_a_panel_and_members_for_themselves() -> None:
     inr = observation(*INR, **quantity(1.1, "1"))
     panel = observation("34714-6", LOINC) | {"id": "panel", "hasMember": [{"reference": "Observation/o-6301-6"}]}
     assert fact("inr", inr, panel).known
+    absolute = "https://ehr.example/fhir/Observation/o-6301-6/_history/2"
+    assert fact("inr", inr, panel | {"hasMember": [{"reference": absolute}]}).known
     found = fact("inr", inr, panel | {"hasMember": [{"reference": "Observation/elsewhere"}]})
     assert found.unknown
     assert "1 of its results were not sent" in found.why

@@ -177,9 +177,9 @@ def _id(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] |
     return ("", text) if text.startswith("urn:") else None
 
 
-def target(reference: Reference | None) -> str | None:
-    """ "Observation/7": what a relative, absolute or versioned reference refers to."""
-    found = _id(reference, {})
+def target(reference: Reference | None, names: dict[str, str]) -> str | None:
+    """ "Observation/7": what a relative, absolute, versioned or urn reference refers to."""
+    found = _id(reference, names)
     return "/".join(found) if found and found[0] else None
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
-from cds_service.fhir.chart import date_of_observation, is_to_come, target
+from cds_service.fhir.chart import Chart, date_of_observation, is_to_come, target
 from cds_service.fhir.concepts import codings, is_liver
 from cds_service.fhir.found import Found
 from cds_service.fhir.resources import CodeableConcept, Component, Observation
@@ -21,10 +21,7 @@ class ObservationReader:
         self._assessments = {code: d for d in knowledge.facts.values() for code in d.assessment}
         self._concepts = concepts
 
-    def read(
-        self, where: str, observation: Observation, today: date, sent: Collection[str], found: Mapping[str, Found]
-    ) -> None:
-        """`sent`: the references of all resources of the chart, by which a panel's members are missed."""
+    def read(self, where: str, observation: Observation, chart: Chart, today: date, found: Mapping[str, Found]) -> None:
         on = date_of_observation(observation)
         answered = {d.id for part in observation.component or [] for d, _ in self._definitions(part.code)}
         parts: list[Observation | Component] = [observation, *(observation.component or [])]
@@ -34,15 +31,16 @@ class ObservationReader:
                     if definition.id in answered:
                         continue  # a panel: its components answer
                     if observation.has_member and observation.data_absent_reason is None:
-                        found[definition.id].unreadable += self._missed(where, on, observation, sent)
+                        found[definition.id].unreadable += self._missed(where, on, observation, chart)
                         continue  # a panel: its members answer, each for itself
                 liver = is_liver(self.knowledge, [observation.body_site])
                 if definition.id == "largest_lesion" and not (stated or liver):
                     continue
                 self._part(where, part, definition, on, today, liver, found[definition.id])
 
-    def _missed(self, where: str, on: When | None, observation: Observation, sent: Collection[str]) -> Iterator[Unreadable]:
-        missed = [member for member in observation.has_member or () if (target(member) or "?") not in sent]
+    def _missed(self, where: str, on: When | None, observation: Observation, chart: Chart) -> Iterator[Unreadable]:
+        members = [target(member, chart.names) for member in observation.has_member or ()]
+        missed = [name for name in members if name is None or name not in chart.sources]
         if missed:
             yield Unreadable(on, where, f"a panel, {len(missed)} of its results were not sent")
 

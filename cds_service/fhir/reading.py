@@ -54,7 +54,7 @@ class Reader:
             found[name].valid.append(reading)
         self._tumour(tumours, found)
         for where, observation in chart.observations:
-            self._observing.read(where, observation, today, chart.sources, found)
+            self._observing.read(where, observation, chart, today, found)
         from_tumour_sizes(chart, self.knowledge, found["lesion_count"].valid, found["lobes_involved"].valid,
                           found["caudate_lesion"].valid)  # fmt: skip
         for where, condition in chart.conditions:

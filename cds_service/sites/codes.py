@@ -79,8 +79,9 @@ class Codes:
                 yield f"{where}.code", repr(code), "a code that the knowledge does not read already"
                 continue
             about: tuple[str, ...] = (*key, entry["fact"]) if value is not None else key
-            if self._said.setdefault(about, where) != where:
-                yield f"{where}.code", repr(code), f"a code that {self._said[about]} does not explain"
+            answer_too = any(other[1:] == key for other in self.values) if kind == "means" else key in self.means
+            if self._said.setdefault(about, where) != where or (answer_too and kind != "concept"):
+                yield f"{where}.code", repr(code), "a code that no other entry explains"
                 continue
             if value is not None:
                 self.values[(entry["fact"], *key)] = value
