@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -138,9 +139,14 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
                 decoded.append((where, raw, head))
     if chart.patient_id is None:
         chart.patient_id = _only_patient((where, resource) for where, _, resource in decoded)
-    decoded.sort(key=lambda part: part[:2])  # the order in which a chart was sent says nothing
+    decoded.sort(key=itemgetter(0, 1))  # the order in which a chart was sent says nothing
     chart.unreadable.sort(key=lambda part: (part[1].seen_in, part[1].why))
-    for where, group in groupby(decoded, key=lambda part: part[0]):
+    repeated = {first[0] for first, second in pairwise(decoded) if first[0] == second[0]}
+    for where, raw, resource in decoded:
+        if where not in repeated:
+            chart.sources[where] = raw
+            _sort_in(chart, where, resource, names)
+    for where, group in groupby((part for part in decoded if part[0] in repeated), key=itemgetter(0)):
         one = versions.of_one(where, [(raw, resource) for _, raw, resource in group])
         chart.left_out.update(one.left_out)
         chart.unreadable += [(where.split("/")[0], what) for what in one.unreadable]
