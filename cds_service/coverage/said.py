@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cds_service.fhir.chart import Chart
-from cds_service.fhir.gate import HISTOLOGY_EXTENSION, codings
+from cds_service.fhir.concepts import codings
+from cds_service.fhir.gate import HISTOLOGY_EXTENSION
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.resources import CodeableConcept, Component, Observation
 from cds_service.knowledge.model import FactDefinition, Knowledge

@@ -14,7 +14,7 @@ from cds_service.coverage.relevance import Relevance
 from cds_service.coverage.said import Named, codes_of_reading, is_known, named_concepts
 from cds_service.derived import CALCULATIONS
 from cds_service.fhir.chart import Chart
-from cds_service.fhir.gate import codings
+from cds_service.fhir.concepts import codings
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.resources import Component, Observation, Quantity
 from cds_service.knowledge.model import FactDefinition, Knowledge
