@@ -13,12 +13,12 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from cds_service import knowledge
 from cds_service.errors import (
     BadRequest,
     CdsError,
     Fault,
     Internal,
+    SiteError,
     TooLarge,
     UnknownService,
     UnsupportedMedia,
@@ -28,6 +28,8 @@ from cds_service.hooks import SERVICES
 from cds_service.hooks.request import parse
 from cds_service.pages import register_pages
 from cds_service.settings import Settings
+from cds_service.sites import Site, development
+from cds_service.sites.loader import read_sites
 
 LOG = logging.getLogger("cds_service")
 JSON = "application/json"
@@ -40,18 +42,18 @@ def today_here() -> date:
 
 
 def create_app(settings: Settings | None = None, today: Callable[[], date] = today_here) -> Flask:
-    """The WSGI application. Raises KnowledgeError, with every fault, if the knowledge files are not sound."""
+    """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound."""
     settings = settings or Settings.from_environment()
-    knowledge.load()
+    site = _site(settings)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
     if settings.pages:
-        register_pages(app, today)
+        register_pages(app, site, today)
 
     @app.get("/cds-services")
     def discovery() -> Response:
-        return _json(200, {"services": [service.describe() for service in SERVICES.values()]})
+        return _json(200, {"services": [service.describe(site.knowledge) for service in SERVICES.values()]})
 
     @app.post("/cds-services/<service_id>")
     def call(service_id: str) -> Response:
@@ -60,13 +62,13 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
             raise UnknownService("no such service", [Fault("path", "an unknown service id", ", ".join(SERVICES))])
         g.service = service.id
         _require_json()
-        answer = service.answer(parse(request.get_data(cache=False), service.hook), today())
+        answer = service.answer(parse(request.get_data(cache=False), service.hook), site, today())
         g.cards, g.unreadable = Counter(card.kind for card in answer.cards), answer.unreadable
         return Response(ENCODER.encode({"cards": answer.cards}), 200, content_type=JSON)
 
     @app.get("/health")
     def health() -> Response:
-        return _json(200, {"status": "ok", "knowledge": knowledge.load().digest})
+        return _json(200, {"status": "ok", "knowledge": site.knowledge.digest})
 
     @app.before_request
     def start() -> Response | None:
@@ -82,7 +84,7 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
         _allow_origin(response, settings)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
-        _log(response)
+        _log(response, site)
         return response
 
     @app.errorhandler(CdsError)
@@ -107,6 +109,16 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
         return ours(Internal("a fault of the service; nothing was decided"))
 
     return app
+
+
+def _site(settings: Settings) -> Site:
+    """The one site that is served."""
+    if not settings.sites:
+        return development()
+    sites = read_sites(settings.sites)
+    if len(sites) > 1:
+        raise SiteError([Fault("site files", f"{len(sites)} of them", "one: callers cannot be told apart yet")])
+    return sites[0]
 
 
 def _json(status: int, body: object) -> Response:
@@ -154,14 +166,15 @@ def _allow_origin(response: Response, settings: Settings) -> None:
     response.headers["Access-Control-Max-Age"] = "600"
 
 
-def _log(response: Response) -> None:
+def _log(response: Response, site: Site) -> None:
     """One line a request: what was asked of which service, how it ended. Nothing of a patient, no token, no path."""
     line = {
         "service": g.get("service"),
         "status": response.status_code,
         "cards": dict(g.get("cards", {})),
         "unreadable": g.get("unreadable", 0),
-        "knowledge": knowledge.load().digest,
+        "site": site.id,
+        "knowledge": site.knowledge.digest,
         "ms": round((time.perf_counter() - g.started) * 1000, 1),
     }
     LOG.info(json.dumps(line))

@@ -22,6 +22,8 @@ FACTS = {"facts", "knowledge", "picture"}
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "settings": set(),
+    "trust": set(),
+    "sites": {"errors", "knowledge", "trust"},
     "picture": set(),
     "knowledge": {"picture", "errors"},
     "facts": FACTS - {"facts"},
@@ -36,8 +38,8 @@ BELOW: dict[str, set[str]] = {
     "cards": {*FACTS, "assessment", "judgement", "settling", "staging"},
     "rulebook": {"knowledge", "picture"},
     "files": {"errors", "fhir"},
-    "hooks": {"knowledge", "picture", "assessment", "cards", "derived", "errors", "fhir", "settling", "staging"},
-    "app": {"errors", "hooks", "knowledge", "pages", "settings"},
+    "hooks": {"knowledge", "picture", "assessment", "cards", "derived", "errors", "fhir", "settling", "sites", "staging"},
+    "app": {"errors", "hooks", "pages", "settings", "sites"},
 }
 """Part of the package → the parts below it that it may import. Siblings that are not listed do not know each other."""
 EDGE = {"__main__", "__init__", "command_line", "pages"}

@@ -70,9 +70,9 @@ class Callers:
                 options=CHECKED,
             )
         except jwt.InvalidAudienceError:
-            raise refused("another audience", issuer)
+            raise refused("another audience", issuer) from None
         except (jwt.PyJWTError, ValueError, TypeError):
-            raise refused("signature or claims", issuer)
+            raise refused("signature or claims", issuer) from None
         _check_times(claims, client, now)
         identity = claims["jti"]
         if not isinstance(identity, str) or not identity:
@@ -119,7 +119,7 @@ def _unchecked(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         found = jwt.decode_complete(token, options=UNCHECKED)
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-        raise refused("not a token")
+        raise refused("not a token") from None
     return found["header"], found["payload"]
 
 

@@ -1,0 +1,25 @@
+"""Where the service may call on behalf of one site: a closed list, never what a caller asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """`origins`: scheme, host and port of the FHIR servers ("https://fhir.hospital.example").
+
+    Public addresses are reached by their origin alone; private ones only inside `networks`. Loopback needs
+    `loopback`, which is for development and tests: with it and no origin, any server of this machine is meant.
+    Link-local and metadata addresses are never reached. `open`: servers that need no token (CH-68).
+    `seconds`: what fetching may take in all, of one hook call.
+    """
+
+    origins: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
+    loopback: bool = False
+    open: bool = False
+    seconds: float = 2.0
