@@ -73,7 +73,7 @@ def test_the_documented_paths_and_methods_are_those_of_the_service(app: Flask) -
 
 def test_every_error_of_ours_has_its_status_documented_with_an_example() -> None:
     ours = {error.status for error in errors.CdsError.__subclasses__()}
-    assert ours == {400, 404, 405, 412, 413, 415, 500}
+    assert ours == {400, 401, 404, 405, 412, 413, 415, 500, 503}
     for status in ours:
         assert examples(CALL["responses"][str(status)]), f"{status} has no example"
     assert set(CALL["responses"]) == {"200", *map(str, ours)}

@@ -70,6 +70,7 @@ def open_ledger(address: str) -> Ledger:
         engine = _engine(_url(address))
         with engine.connect() as connection, _alone(connection):
             _upgrade(connection)
+        engine.dispose()  # no connection is open when gunicorn forks its workers
     except ModuleNotFoundError:
         raise ValueError("CDS_DATABASE: PostgreSQL needs the extra `postgres`: pip install 'cds-service[postgres]'") from None
     except SQLAlchemyError as error:

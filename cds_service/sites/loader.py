@@ -16,6 +16,7 @@ import jsonschema
 from cds_service import knowledge
 from cds_service.errors import Fault, SiteError
 from cds_service.sites import Site
+from cds_service.sites.clients import client_faults, clients
 from cds_service.trust.reach import Network, Reach
 
 Tables = dict[str, Any]
@@ -51,7 +52,16 @@ def read_site(path: Path) -> Site:
     if faults:
         raise SiteError(faults)
     site = tables["site"]
-    return Site(site["id"], site["title"], knowledge.load(), _reach(tables.get("fhir")))
+    reach = _reach(tables.get("fhir"))
+    return Site(
+        site["id"],
+        site["title"],
+        knowledge.load(),
+        reach,
+        clients(tables, reach),
+        site.get("authenticated_by_proxy", False),
+        site.get("banner", ""),
+    )
 
 
 def _faults(tables: Tables) -> Iterator[tuple[str, str, str]]:
@@ -59,6 +69,7 @@ def _faults(tables: Tables) -> Iterator[tuple[str, str, str]]:
         where = ".".join(str(step) for step in error.absolute_path) or "top level"
         yield where, error.message[:200], f"see sites/schema.json, {error.validator}"
     yield from _fhir_faults(tables.get("fhir"))
+    yield from client_faults(tables)
 
 
 @cache

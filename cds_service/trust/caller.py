@@ -15,8 +15,8 @@ from typing import Any
 import jwt
 from jwt import PyJWK
 
-from cds_service.errors import Unauthorized
-from cds_service.ledger import Ledger
+from cds_service.errors import Overloaded, Unauthorized
+from cds_service.ledger import Ledger, LedgerDown
 from cds_service.trust.client import Client
 from cds_service.trust.keys import Fetch, FetchedKeys
 
@@ -42,7 +42,9 @@ class Callers:
 
     def __init__(self, clients: Iterable[Client], bases: Iterable[str], ledger: Ledger, fetch: Fetch) -> None:
         self._clients = tuple(clients)
-        self._fetched = {client: FetchedKeys(client.jku, fetch) for client in self._clients if client.keys is None}
+        self._fetched = {
+            client: FetchedKeys(client.jku, client.reach, fetch) for client in self._clients if client.keys is None
+        }
         self._issuers = frozenset(client.issuer for client in self._clients)
         self._bases = tuple(base.rstrip("/") for base in bases)
         self._ledger = ledger
@@ -50,7 +52,7 @@ class Callers:
     def identify(self, authorization: str | None, path: str, now: float) -> Client:
         """The client that signed the token of an Authorization header for this path.
 
-        Raises Unauthorized, always the same; LedgerDown when nobody knows whether the token is new.
+        Raises Unauthorized, always the same; Overloaded when nobody knows whether the token is new.
         """
         token = _bearer(authorization)
         header, claims = _unchecked(token)
@@ -77,8 +79,7 @@ class Callers:
         identity = claims["jti"]
         if not isinstance(identity, str) or not identity:
             raise refused("jti", issuer)
-        digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
-        if not self._ledger.first_time(issuer, digest, int(claims["exp"]) + client.leeway + CLOCKS, now):
+        if not self._first_time(client, identity, int(claims["exp"]) + client.leeway + CLOCKS, now):
             raise refused("seen before", issuer)
         return client
 
@@ -91,6 +92,14 @@ class Callers:
             if client.issuer == issuer and (not client.tenants or (isinstance(tenant, str) and tenant in client.tenants)):
                 return client
         raise refused("another tenant", issuer)
+
+    def _first_time(self, client: Client, identity: str, forget_after: int, now: float) -> bool:
+        digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
+        try:
+            return self._ledger.first_time(client.issuer, digest, forget_after, now)
+        except LedgerDown as error:
+            LOG.error(json.dumps({"ledger": str(error)}))
+            raise Overloaded("the service cannot answer at present") from None
 
     def _key(self, client: Client, kid: str, algorithm: str, now: float) -> PyJWK | None:
         if client.keys is not None:

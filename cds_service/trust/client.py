@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cds_service.trust.keys import KeySet
+from cds_service.trust.reach import Reach
 
 LIFETIME = 900
 """Seconds from `iat` to `exp` at most, unless the site says otherwise: Epic's 15 minutes; most clients send 5."""
@@ -19,14 +20,15 @@ class Client:
     """One `[[client]]` of a site file. Compared by identity.
 
     `jku`: the one key set address that a token may name; empty: a token may name none.
-    `keys`: written in the site file; without them they are fetched from `jku`.
+    `keys`: written in the site file; without them they are fetched from `jku`, within `reach`.
     `tenants`: those of the issuer that are meant; empty: all of them, also none.
     """
 
     site: str
     issuer: str
     jku: str = ""
-    keys: KeySet | None = None
+    keys: KeySet | None = field(default=None, repr=False)
+    reach: Reach = field(default_factory=Reach)
     algorithms: frozenset[str] = frozenset(ALGORITHMS)
     tenants: frozenset[str] = frozenset()
     lifetime: int = LIFETIME

@@ -11,6 +11,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
+from cds_service.trust.reach import Reach
+
 LOG = logging.getLogger("cds_service")
 
 KINDS: dict[str, dict[str, str]] = {
@@ -32,15 +34,16 @@ BETWEEN = 30
 
 KeySet = Mapping[tuple[str, str], PyJWK]
 """(kid, algorithm) → key."""
-Fetch = Callable[[str], bytes]
-"""An address → the body found there. Raises OSError (redirects, refusals and time-outs are one)."""
+Fetch = Callable[[str, Reach], bytes]
+"""An address → the body found there."""
 
 
 class FetchedKeys:
     """Keys of a pinned address. One thread fetches; the others use what is there, and wait only if nothing is."""
 
-    def __init__(self, jku: str, fetch: Fetch) -> None:
+    def __init__(self, jku: str, reach: Reach, fetch: Fetch) -> None:
         self.jku = jku
+        self._reach = reach
         self._fetch = fetch
         self._keys: KeySet = {}
         self._fetched: float | None = None
@@ -63,11 +66,15 @@ class FetchedKeys:
             if self._tried is not None and now - self._tried < BETWEEN:
                 return
             self._tried = now
-            self._keys, self._fetched = read_keys(self._fetch(self.jku)), now
+            self._keys, self._fetched = read_keys(self._fetch(self.jku, self._reach)), now
         except (OSError, ValueError) as error:
             LOG.warning(json.dumps({"keys": self.jku, "not read": type(error).__name__}))
         finally:
             self._fetching.release()
+
+
+def fetch_keys(jku: str, reach: Reach) -> bytes:
+    raise OSError("nothing is fetched yet")
 
 
 def read_keys(body: bytes) -> KeySet:
