@@ -36,11 +36,23 @@ BELOW: dict[str, set[str]] = {
     "open_facts": {*FACTS, "judgement"},
     "missing": {*FACTS, "judgement", "open_facts"},
     "assessment": {"facts", "judgement", "knowledge", "missing"},
-    "fhir": {"knowledge", "picture"},
+    "fhir": {"knowledge", "picture", "trust"},
     "cards": {*FACTS, "assessment", "judgement", "settling", "staging"},
     "rulebook": {"knowledge", "picture"},
     "files": {"errors", "fhir"},
-    "hooks": {"knowledge", "picture", "assessment", "cards", "derived", "errors", "fhir", "settling", "sites", "staging"},
+    "hooks": {
+        "knowledge",
+        "picture",
+        "assessment",
+        "cards",
+        "derived",
+        "errors",
+        "fhir",
+        "settling",
+        "sites",
+        "staging",
+        "trust",
+    },
     "app": {"errors", "hooks", "pages", "served", "settings", "sites"},
 }
 """Part of the package → the parts below it that it may import. Siblings that are not listed do not know each other."""
@@ -99,8 +111,10 @@ def test_flask_is_met_only_in_app_and_pages() -> None:
     assert importers("werkzeug") <= {"app", "pages"}
 
 
-def test_no_part_opens_a_connection_of_its_own() -> None:
-    for library in ("requests", "urllib3", "httpx", "socket", "http", "aiohttp", "subprocess"):
+def test_only_trust_opens_a_connection() -> None:
+    for library in ("requests", "urllib3", "socket", "http"):
+        assert importers(library) == {"trust"}, library
+    for library in ("httpx", "aiohttp", "subprocess"):
         assert importers(library) == set(), library
     assert not [name for tree in TREES.values() for name in imported(tree) if name.startswith("urllib.request")]
 

@@ -7,6 +7,7 @@ from functools import cache
 from cds_service.knowledge.model import Knowledge
 
 PATIENT = "patient={{context.patientId}}"
+# _count is no more than Oracle serves (EHRs differ in their default; a first page alone would be half an answer)
 
 
 @cache
@@ -20,10 +21,10 @@ def queries(knowledge: Knowledge) -> dict[str, str]:
     return {
         "patient": "Patient/{{context.patientId}}",
         "conditions": f"Condition?{PATIENT}",
-        "observations": f"Observation?{PATIENT}&code={','.join(codes)}",
-        "procedures": f"Procedure?{PATIENT}",
-        "medicationRequests": f"MedicationRequest?{PATIENT}",
-        "medicationStatements": f"MedicationStatement?{PATIENT}",
-        "serviceRequests": f"ServiceRequest?{PATIENT}&status=active",
-        "diagnosticReports": f"DiagnosticReport?{PATIENT}",
+        "observations": f"Observation?{PATIENT}&code={','.join(codes)}&_count=200",
+        "procedures": f"Procedure?{PATIENT}&_count=100",
+        "medicationRequests": f"MedicationRequest?{PATIENT}&_count=100",
+        "medicationStatements": f"MedicationStatement?{PATIENT}&_count=100",
+        "serviceRequests": f"ServiceRequest?{PATIENT}&status=active&_count=100",
+        "diagnosticReports": f"DiagnosticReport?{PATIENT}&_count=100",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -18,18 +18,18 @@ from cds_service.fhir.chart import Chart, read_chart
 from cds_service.fhir.queries import queries
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.validation import faults
-from cds_service.hooks.prefetch import Prefetched, State, read_prefetch
+from cds_service.hooks.gather import REQUIRED, Gatherer
+from cds_service.hooks.prefetch import Prefetched, State
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import ClinicalPicture, Nlm
 from cds_service.settling import settle
 from cds_service.sites import Site
 from cds_service.staging import stage
+from cds_service.trust.outbound import Outbound
 
 T = TypeVar("T")
 SERVICE = "nlm-patient-view"
-REQUIRED = ("conditions",)
-"""Without conditions nobody can say whether the patient is one of ours (CLINICAL section 9)."""
 OPTIONAL = frozenset({"medicationStatements", "serviceRequests", "diagnosticReports"})
 """Keys that may be missing unsaid: no verdict rests on their silence."""
 
@@ -55,31 +55,35 @@ def answer(request: HookRequest, site: Site, today: date) -> Answer:
 
 
 def picture_of(request: HookRequest, site: Site, today: date) -> ClinicalPicture:
-    """What the request holds of its patient. Raises PreconditionFailed as `answer` does."""
-    asked = queries(site.knowledge)
-    sent = read_prefetch(request.prefetch, asked)
+    """What the request, and the FHIR server it names, hold of its patient. Raises PreconditionFailed as `answer` does."""
+    asked, read = queries(site.knowledge), reader(site.knowledge).read
+    with Outbound(site.reach) as out:
+        gatherer = Gatherer(request, asked, out)
+        sent = gatherer.gather()
+        chart = _chart(request, sent)
+        picture = read(chart, today)
+        if picture.gate.answer is not Nlm.NO and gatherer.add_medications(chart):
+            picture = read(chart, today)
+    if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
+        lacking = [key for key in REQUIRED if not sent.states[key].complete]
+        not_had = [Fault(f"prefetch.{key}", sent.lacks(key), f"the answer to {asked[key]}") for key in lacking]
+        raise PreconditionFailed("required data could not be had", not_had)
+    return picture
+
+
+def _chart(request: HookRequest, sent: Prefetched) -> Chart:
+    """Raises PreconditionFailed where all that came is of other patients."""
     chart = read_chart(sent.entries, request.patient_id)
-    chart.complete = sent.complete
+    chart.complete, chart.failed = sent.complete, sent.failed
     chart.not_consulted = tuple(
-        f"{key} ({state.value})"
+        f"{key} ({sent.lacks(key)})"
         for key, state in sent.states.items()
-        if not state.complete and (key not in OPTIONAL or state is not State.MISSING)
+        if not state.complete and (key not in OPTIONAL or state is not State.MISSING or key in sent.why)
     )
     if chart.only_of_others:
         what = f"{chart.left_out['other patient']} resources, none of this patient"
         raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])
-    picture = reader(site.knowledge).read(chart, today)
-    if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
-        raise PreconditionFailed("required data could not be had", _not_had(sent, asked))
-    return picture
-
-
-def _not_had(sent: Prefetched, asked: Mapping[str, str]) -> list[Fault]:
-    return [
-        Fault(f"prefetch.{key}", sent.states[key].value, f"the answer to {asked[key]}")
-        for key in REQUIRED
-        if sent.states[key] in {State.MISSING, State.ERROR, State.PARTIAL}
-    ]
+    return chart
 
 
 def cards_of_chart(chart: Chart, known: Knowledge, today: date, instance: str) -> list[Card]:

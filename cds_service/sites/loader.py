@@ -48,27 +48,27 @@ def read_site(path: Path) -> Site:
         raise SiteError([Fault(str(path), error.strerror or "no file", "a readable file")]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SiteError([Fault(str(path), str(error), "TOML in UTF-8")]) from None
-    faults = [Fault(f"{path.name}: {where}", found, allowed) for where, found, allowed in _faults(tables)]
+    faults = [Fault(f"{path.name}: {where}", found, allowed) for where, found, allowed in _faults(tables, path.parent)]
     if faults:
         raise SiteError(faults)
     site = tables["site"]
-    reach = _reach(tables.get("fhir"))
+    reach = _reach(tables.get("fhir"), path.parent)
     return Site(
-        site["id"],
-        site["title"],
-        knowledge.load(),
-        reach,
-        clients(tables, reach),
-        site.get("authenticated_by_proxy", False),
-        site.get("banner", ""),
+        id=site["id"],
+        title=site["title"],
+        knowledge=knowledge.load(),
+        reach=reach,
+        clients=clients(tables, reach),
+        authenticated_by_proxy=site.get("authenticated_by_proxy", False),
+        banner=site.get("banner", ""),
     )
 
 
-def _faults(tables: Tables) -> Iterator[tuple[str, str, str]]:
+def _faults(tables: Tables, folder: Path) -> Iterator[tuple[str, str, str]]:
     for error in sorted(_validator().iter_errors(tables), key=lambda e: [str(step) for step in e.absolute_path]):
         where = ".".join(str(step) for step in error.absolute_path) or "top level"
         yield where, error.message[:200], f"see sites/schema.json, {error.validator}"
-    yield from _fhir_faults(tables.get("fhir"))
+    yield from _fhir_faults(tables.get("fhir"), folder)
     yield from client_faults(tables)
 
 
@@ -79,7 +79,7 @@ def _validator() -> jsonschema.Draft202012Validator:
     )
 
 
-def _fhir_faults(fhir: Any) -> Iterator[tuple[str, str, str]]:
+def _fhir_faults(fhir: Any, folder: Path) -> Iterator[tuple[str, str, str]]:
     """What the schema cannot see: addresses that are none, plain http beyond this machine (CH-30)."""
     if not isinstance(fhir, dict):
         return
@@ -95,17 +95,25 @@ def _fhir_faults(fhir: Any) -> Iterator[tuple[str, str, str]]:
             continue
         if network.is_loopback or network.is_link_local or not network.is_private:
             yield "fhir.networks", repr(text), "a private network; loopback and link-local ones are no choice here"
+    ca_file = fhir.get("ca_file")
+    if isinstance(ca_file, str) and not (folder / ca_file).is_file():
+        yield "fhir.ca_file", repr(ca_file), "a file of certificates (PEM), by its path from the site file"
 
 
 def _strings(items: Any) -> list[str]:
     return [item for item in items if isinstance(item, str)] if isinstance(items, list) else []
 
 
-def _reach(fhir: Tables | None) -> Reach:
+def _reach(fhir: Tables | None, folder: Path) -> Reach:
     """Without [fhir] the site answers from prefetch alone: nothing may be called."""
     if fhir is None:
         return Reach()
     networks: tuple[Network, ...] = tuple(ipaddress.ip_network(text) for text in fhir.get("networks", ()))
     return Reach(
-        tuple(fhir["origins"]), networks, fhir.get("loopback", False), fhir.get("open", False), float(fhir.get("seconds", 2))
+        origins=tuple(fhir["origins"]),
+        networks=networks,
+        loopback=fhir.get("loopback", False),
+        open=fhir.get("open", False),
+        seconds=float(fhir.get("seconds", Reach.seconds)),
+        ca_file=folder / fhir["ca_file"] if "ca_file" in fhir else None,
     )

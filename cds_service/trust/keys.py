@@ -6,11 +6,13 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
+from cds_service.trust.outbound import CallFailed, Outbound, origin_of
 from cds_service.trust.reach import Reach
 
 LOG = logging.getLogger("cds_service")
@@ -35,7 +37,7 @@ BETWEEN = 30
 KeySet = Mapping[tuple[str, str], PyJWK]
 """(kid, algorithm) → key."""
 Fetch = Callable[[str, Reach], bytes]
-"""An address → the body found there."""
+"""An address → the body found there. Raises CallFailed."""
 
 
 class FetchedKeys:
@@ -67,14 +69,19 @@ class FetchedKeys:
                 return
             self._tried = now
             self._keys, self._fetched = read_keys(self._fetch(self.jku, self._reach)), now
-        except (OSError, ValueError) as error:
+        except (CallFailed, ValueError) as error:
             LOG.warning(json.dumps({"keys": self.jku, "not read": type(error).__name__}))
         finally:
             self._fetching.release()
 
 
 def fetch_keys(jku: str, reach: Reach) -> bytes:
-    raise OSError("nothing is fetched yet")
+    """From the server of the pinned address alone, as guarded as FHIR servers are called. Raises CallFailed."""
+    with Outbound(replace(reach, origins=(origin_of(jku),))) as out:
+        reply = out.get(jku, {"Accept": "application/json"})
+    if reply.status != 200:
+        raise CallFailed("another status than 200")  # a redirect too: it would lead away from the pinned address
+    return reply.body
 
 
 def read_keys(body: bytes) -> KeySet:
