@@ -73,8 +73,10 @@ class Callers:
             )
         except jwt.InvalidAudienceError:
             raise refused("another audience", issuer) from None
+        except jwt.InvalidSignatureError:
+            raise refused("signature", issuer) from None
         except (jwt.PyJWTError, ValueError, TypeError):
-            raise refused("signature or claims", issuer) from None
+            raise refused("claims", issuer) from None
         _check_times(claims, client, now)
         identity = claims["jti"]
         if not isinstance(identity, str) or not identity:
