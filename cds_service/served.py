@@ -91,7 +91,7 @@ def _unguarded(sites: tuple[Site, ...]) -> Iterator[Fault]:
             yield Fault(f"site {site.id}: client", "nothing", allowed)
         if site.authenticated_by_proxy and len(sites) > 1:
             yield Fault(
-                f"site {site.id}: authenticated_by_proxy", "other sites beside it", "no other site: nothing tells them apart"
+                f"site {site.id}: authenticated_by_proxy", "other sites beside it", "this site alone: nothing tells them apart"
             )
 
 

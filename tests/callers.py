@@ -37,18 +37,18 @@ class Key:
 
     @property
     def jwk(self) -> dict[str, Any]:
-        make = ECAlgorithm.to_jwk if isinstance(self.private, EllipticCurvePrivateKey) else RSAAlgorithm.to_jwk
-        public: dict[str, Any] = make(self.private.public_key(), as_dict=True)  # type: ignore[operator]
+        if isinstance(self.private, RSAPrivateKey):
+            public = RSAAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
+        else:
+            public = ECAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
         return {"kid": self.kid, **{name: value for name, value in public.items() if name != "key_ops"}}
 
 
 @cache
 def ec_key(kid: str = "north-1", curve: str = "P-384") -> Key:
-    return Key(
-        kid,
-        {"P-384": "ES384", "P-256": "ES256"}[curve],
-        generate_private_key({"P-384": SECP384R1(), "P-256": SECP256R1()}[curve]),
-    )
+    if curve == "P-256":
+        return Key(kid, "ES256", generate_private_key(SECP256R1()))
+    return Key(kid, "ES384", generate_private_key(SECP384R1()))
 
 
 @cache
@@ -108,11 +108,12 @@ def site_file(
 
 
 @dataclass
-class KeyServer:
-    """Serves a key set, or whatever it is told to; counts how often it is asked."""
+class Listener:
+    """A server of this machine that serves a key set, or whatever it is told to, and remembers what it was asked."""
 
     port: int = 0
-    asked: int = 0
+    paths: list[str] = field(default_factory=list)
+    tokens: set[str | None] = field(default_factory=set)
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
@@ -120,27 +121,36 @@ class KeyServer:
     """Seconds between two bytes."""
 
     @property
+    def asked(self) -> int:
+        return len(self.paths)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def jku(self) -> str:
-        return f"http://127.0.0.1:{self.port}/jwks.json"
+        return f"{self.address}/jwks.json"
 
     @property
     def fhir(self) -> str:
         """A site that may call this machine."""
-        return f'[fhir]\norigins = ["http://127.0.0.1:{self.port}"]\nloopback = true\nseconds = 0.5'
+        return f'[fhir]\norigins = ["{self.address}"]\nloopback = true\nseconds = 0.5'
 
-    def serve(self, *keys: dict[str, Any]) -> None:
+    def serve_keys(self, *keys: dict[str, Any]) -> None:
         self.status, self.headers, self.drip = 200, {}, 0
         self.body = json.dumps({"keys": list(keys)}).encode()
 
 
 @contextmanager
-def key_server() -> Iterator[KeyServer]:
-    told = KeyServer()
+def listener() -> Iterator[Listener]:
+    told = Listener()
     ending = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told.asked += 1
+            told.paths.append(self.path)
+            told.tokens.add(self.headers["Authorization"])
             self.send_response(told.status)
             for name, value in told.headers.items():
                 self.send_header(name, value)

@@ -28,10 +28,10 @@ from tests.callers import (
     DROP,
     NOW,
     Ehr,
-    KeyServer,
+    Listener,
     bearer,
     ec_key,
-    key_server,
+    listener,
     part,
     rsa_key,
     signed,
@@ -407,14 +407,14 @@ def test_preflight_and_health_ask_for_no_token(door: Door) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[KeyServer]:
-    with key_server() as server:
-        server.serve(ec_key().jwk)
+def server() -> Iterator[Listener]:
+    with listener() as server:
+        server.serve_keys(ec_key().jwk)
         yield server
 
 
 @pytest.fixture
-def fetching(tmp_path: Path, server: KeyServer) -> Door:
+def fetching(tmp_path: Path, server: Listener) -> Door:
     return open_door(tmp_path, site_file(fhir=server.fhir, jku=server.jku))
 
 
@@ -423,13 +423,13 @@ def status(door: Door, ehr: Ehr, **parts: Any) -> int:
     return door.call(bearer(ehr.token(**parts))).status_code
 
 
-def test_keys_are_fetched_once_and_remembered(fetching: Door, ehr: Ehr, server: KeyServer) -> None:
+def test_keys_are_fetched_once_and_remembered(fetching: Door, ehr: Ehr, server: Listener) -> None:
     assert [status(fetching, ehr) for _ in range(5)] == [200] * 5
     assert [status(fetching, ehr, header={"jku": server.jku}) for _ in range(5)] == [200] * 5
     assert server.asked == 1
 
 
-def test_invented_kids_make_one_request_and_no_more(fetching: Door, ehr: Ehr, server: KeyServer) -> None:
+def test_invented_kids_make_one_request_and_no_more(fetching: Door, ehr: Ehr, server: Listener) -> None:
     assert status(fetching, ehr) == 200
     fetching.time[0] += trusted_keys.BETWEEN
     for number in range(50):
@@ -438,10 +438,10 @@ def test_invented_kids_make_one_request_and_no_more(fetching: Door, ehr: Ehr, se
     assert status(fetching, ehr) == 200
 
 
-def test_a_new_key_is_found_by_looking_again_and_the_old_one_ends(fetching: Door, ehr: Ehr, server: KeyServer) -> None:
+def test_a_new_key_is_found_by_looking_again_and_the_old_one_ends(fetching: Door, ehr: Ehr, server: Listener) -> None:
     assert status(fetching, ehr) == 200
     old, new = ehr.key, ec_key("north-2026")
-    server.serve(new.jwk)
+    server.serve_keys(new.jwk)
     ehr.key = new
     assert status(fetching, ehr) == 401  # asked a moment ago
     fetching.time[0] += trusted_keys.BETWEEN
@@ -451,50 +451,50 @@ def test_a_new_key_is_found_by_looking_again_and_the_old_one_ends(fetching: Door
     assert server.asked == 2
 
 
-def test_a_withdrawn_key_opens_no_longer_than_an_hour(fetching: Door, ehr: Ehr, server: KeyServer) -> None:
+def test_a_withdrawn_key_opens_no_longer_than_an_hour(fetching: Door, ehr: Ehr, server: Listener) -> None:
     assert status(fetching, ehr) == 200
-    server.serve()
+    server.serve_keys()
     fetching.time[0] += trusted_keys.FRESH + 1
     assert status(fetching, ehr) == 401
 
 
-def test_a_key_swapped_under_its_name_does_not_open_with_the_old_one(fetching: Door, ehr: Ehr, server: KeyServer) -> None:
+def test_a_key_swapped_under_its_name_does_not_open_with_the_old_one(fetching: Door, ehr: Ehr, server: Listener) -> None:
     assert status(fetching, ehr) == 200
-    server.serve({**EVIL.jwk, "kid": ehr.key.kid})
+    server.serve_keys({**EVIL.jwk, "kid": ehr.key.kid})
     fetching.time[0] += trusted_keys.FRESH + 1
     assert status(fetching, ehr) == 401
     assert status(fetching, ehr, key=EVIL) == 200  # the pinned address is the issuer's word
 
 
-def down(server: KeyServer) -> None:
+def down(server: Listener) -> None:
     server.status = 503
 
 
-def not_json(server: KeyServer) -> None:
+def not_json(server: Listener) -> None:
     server.body = b"<html>please log in</html>"
 
 
-def no_key_set(server: KeyServer) -> None:
+def no_key_set(server: Listener) -> None:
     server.body = b"{}"
 
 
-def nested(server: KeyServer) -> None:
+def nested(server: Listener) -> None:
     server.body = b'{"keys": ' + b"[" * 30_000
 
 
-def too_large(server: KeyServer) -> None:
+def too_large(server: Listener) -> None:
     server.body = json.dumps({"keys": [ec_key().jwk], "x": "x" * trusted_keys.AT_MOST_BYTES}).encode()
 
 
-def too_many(server: KeyServer) -> None:
+def too_many(server: Listener) -> None:
     server.body = json.dumps({"keys": [ec_key().jwk] * (trusted_keys.AT_MOST_KEYS + 1)}).encode()
 
 
-def slow(server: KeyServer) -> None:
+def slow(server: Listener) -> None:
     server.drip = 0.2
 
 
-def redirecting(server: KeyServer) -> None:
+def redirecting(server: Listener) -> None:
     server.status, server.headers = 302, {"Location": f"{server.jku}?elsewhere"}
 
 
@@ -503,7 +503,7 @@ OUTAGES = [down, not_json, no_key_set, nested, too_large, too_many, slow, redire
 
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_while_the_key_server_is_ill_the_remembered_keys_serve_for_a_day(
-    fetching: Door, ehr: Ehr, server: KeyServer, outage: Callable[[KeyServer], None]
+    fetching: Door, ehr: Ehr, server: Listener, outage: Callable[[Listener], None]
 ) -> None:
     assert status(fetching, ehr) == 200
     outage(server)
@@ -513,26 +513,26 @@ def test_while_the_key_server_is_ill_the_remembered_keys_serve_for_a_day(
     assert server.asked == 2
     fetching.time[0] = NOW + trusted_keys.STALE + 1
     assert status(fetching, ehr) == 401
-    server.serve(ec_key().jwk)
+    server.serve_keys(ec_key().jwk)
     fetching.time[0] += trusted_keys.BETWEEN
     assert status(fetching, ehr) == 200
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_keys_that_were_never_had_let_nobody_in(
-    fetching: Door, ehr: Ehr, server: KeyServer, outage: Callable[[KeyServer], None], caplog: pytest.LogCaptureFixture
+    fetching: Door, ehr: Ehr, server: Listener, outage: Callable[[Listener], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     outage(server)
     assert [status(fetching, ehr) for _ in range(3)] == [401] * 3
     assert server.asked == 1
     assert "not read" in caplog.text
-    server.serve(ec_key().jwk)
+    server.serve_keys(ec_key().jwk)
     fetching.time[0] += trusted_keys.BETWEEN
     assert status(fetching, ehr) == 200
 
 
 def test_an_address_that_nobody_answers_lets_nobody_in(tmp_path: Path, ehr: Ehr) -> None:
-    with key_server() as gone:
+    with listener() as gone:
         pass
     door = open_door(tmp_path, site_file(fhir=gone.fhir, jku=gone.jku))
     assert status(door, ehr) == 401
@@ -558,23 +558,23 @@ BAD_KEYS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", BAD_KEYS)
-def test_a_key_that_is_no_public_signing_key_is_passed_over(fetching: Door, ehr: Ehr, server: KeyServer, case: str) -> None:
+def test_a_key_that_is_no_public_signing_key_is_passed_over(fetching: Door, ehr: Ehr, server: Listener, case: str) -> None:
     good = ec_key("north-good")
-    server.serve(BAD_KEYS[case], good.jwk)
+    server.serve_keys(BAD_KEYS[case], good.jwk)
     assert status(fetching, ehr) == 401
     ehr.key = good
     assert status(fetching, ehr) == 200
 
 
-def test_of_two_keys_with_one_name_none_opens(fetching: Door, ehr: Ehr, server: KeyServer) -> None:
-    server.serve(ec_key().jwk, {**EVIL.jwk, "kid": "north-1"})
+def test_of_two_keys_with_one_name_none_opens(fetching: Door, ehr: Ehr, server: Listener) -> None:
+    server.serve_keys(ec_key().jwk, {**EVIL.jwk, "kid": "north-1"})
     assert status(fetching, ehr) == 401
     assert status(fetching, ehr, key=EVIL) == 401
 
 
 def test_a_foreign_jku_is_never_asked(fetching: Door, ehr: Ehr) -> None:
-    with key_server() as foreign:
-        foreign.serve(EVIL.jwk)
+    with listener() as foreign:
+        foreign.serve_keys(EVIL.jwk)
         ehr.key = EVIL
         assert status(fetching, ehr, header={"jku": foreign.jku}) == 401
         assert foreign.asked == 0

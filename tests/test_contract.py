@@ -113,9 +113,12 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
         "get-where-post-is-due": shipped.get(SERVICE),
         "too-large": shipped.post(SERVICE, data=b" " * 20_000_001, content_type="application/json"),
         "not-json": shipped.post(SERVICE, data=b"<Patient/>", content_type="application/fhir+xml"),
+        "unauthorized": shipped.post(SERVICE, json=request, environ_overrides={"REMOTE_ADDR": "10.0.0.7"}),
     }
     monkeypatch.setattr("cds_service.app.parse", broken)
     answers["internal"] = shipped.post(SERVICE, json=request)
+    monkeypatch.setattr("cds_service.app.parse", down)
+    answers["not-now"] = shipped.post(SERVICE, json=request)
     documented = {
         name: (status, found)
         for status, response in CALL["responses"].items()
