@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
+from flask.testing import FlaskClient
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from werkzeug.test import TestResponse
+
+from cds_service.app import create_app
+from cds_service.settings import Settings
+from tests.conftest import SERVICE, CheckedClient, bare_request
 
 BASE = "https://cds.example/nlm"
 DISCOVERY = f"{BASE}/cds-services"
 CALLED = f"{DISCOVERY}/nlm-patient-view"
 NOW = 1_795_600_000
 """Seconds since 1970: a day in November 2026."""
+REQUEST = bare_request(prefetch={"conditions": None})
+"""Answered without cards, by whomever it may be asked."""
 DROP: Any = object()
 """As the value of a claim: leave it out."""
 
@@ -105,6 +116,38 @@ def site_file(
     for jwk in keys or []:
         lines += ["[[client.keys]]", *(f"{name} = {json.dumps(value)}" for name, value in jwk.items())]
     return "\n".join(lines) + "\n"
+
+
+@dataclass
+class Door:
+    """The service with sites that are served, its database, and the time it is."""
+
+    client: FlaskClient
+    database: Path
+    time: list[float]
+
+    def call(self, headers: dict[str, str] | None = None, **more: Any) -> TestResponse:
+        return self.client.post(SERVICE, json=REQUEST, headers=headers or {}, **more)
+
+    def sql(self, statement: str) -> list[Any]:
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            return connection.execute(statement).fetchall()
+
+    def seen(self) -> int:
+        return int(self.sql("SELECT count(*) FROM seen_tokens")[0][0])
+
+
+def open_door(folder: Path, *sites: str) -> Door:
+    files = []
+    for number, content in enumerate(sites):
+        files.append(folder / f"{number}.toml")
+        files[-1].write_text(content, "utf-8")
+    time = [float(NOW)]
+    database = folder / "ledger.db"
+    settings = Settings(sites=tuple(files), public_urls=(BASE,), database=f"sqlite:///{database}")
+    app = create_app(settings, lambda: date(2026, 11, 25), lambda: time[0])
+    app.test_client_class = CheckedClient
+    return Door(app.test_client(), database, time)
 
 
 @dataclass

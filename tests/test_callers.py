@@ -7,19 +7,13 @@ import hmac
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from flask.testing import FlaskClient
-from sqlalchemy import create_engine, text
 from werkzeug.test import TestResponse
 
-from cds_service.app import create_app
-from cds_service.settings import Settings
 from cds_service.trust import keys as trusted_keys
 from tests.callers import (
     BASE,
@@ -27,56 +21,25 @@ from tests.callers import (
     DISCOVERY,
     DROP,
     NOW,
+    Door,
     Ehr,
     Listener,
     bearer,
     ec_key,
     listener,
+    open_door,
     part,
     rsa_key,
     signed,
     site_file,
 )
-from tests.conftest import SERVICE, CheckedClient, bare_request
+from tests.conftest import SERVICE
 
-REQUEST = bare_request(prefetch={"conditions": None})
 REFUSED = {
     "resourceType": "OperationOutcome",
     "issue": [{"severity": "error", "code": "login", "details": {"text": "not authorized"}, "diagnostics": "not authorized"}],
 }
 JKU = "https://ehr.north.example/jwks.json"
-
-
-@dataclass
-class Door:
-    """A running service with its database, at a time of one's choice."""
-
-    client: FlaskClient
-    database: Path
-    time: list[float]
-
-    def call(self, headers: dict[str, str] | None = None, **more: Any) -> TestResponse:
-        return self.client.post(SERVICE, json=REQUEST, headers=headers or {}, **more)
-
-    def seen(self) -> int:
-        engine = create_engine(f"sqlite:///{self.database}")
-        with engine.connect() as connection:
-            count = connection.execute(text("SELECT count(*) FROM seen_tokens")).scalar_one()
-        engine.dispose()
-        return int(count)
-
-
-def open_door(folder: Path, *sites: str) -> Door:
-    files = []
-    for number, content in enumerate(sites):
-        files.append(folder / f"{number}.toml")
-        files[-1].write_text(content, "utf-8")
-    time = [float(NOW)]
-    database = folder / "ledger.db"
-    settings = Settings(sites=tuple(files), public_urls=(BASE,), database=f"sqlite:///{database}")
-    app = create_app(settings, lambda: date(2026, 11, 25), lambda: time[0])
-    app.test_client_class = CheckedClient
-    return Door(app.test_client(), database, time)
 
 
 @pytest.fixture
@@ -343,11 +306,7 @@ def test_who_calls_is_asked_before_anything_of_the_body_is_read(door: Door) -> N
 def test_nothing_of_a_token_is_kept_but_issuer_digest_and_end(door: Door, ehr: Ehr) -> None:
     claims = ehr.claims(tenant="main", jti="the-one-and-only", sub="Practitioner-4711")
     assert door.call(bearer(signed(ehr.header(), claims, ehr.key))).status_code == 200
-    engine = create_engine(f"sqlite:///{door.database}")
-    with engine.connect() as connection:
-        rows = [tuple(row) for row in connection.execute(text("SELECT * FROM seen_tokens"))]
-    engine.dispose()
-    ((issuer, token, forget_after),) = rows
+    ((issuer, token, forget_after),) = door.sql("SELECT * FROM seen_tokens")
     assert issuer == ehr.issuer
     assert token == hashlib.sha256(b"the-one-and-only").hexdigest()
     assert claims["exp"] < forget_after <= claims["exp"] + 600
@@ -381,6 +340,17 @@ def test_a_token_is_not_let_in_again_after_it_was_forgotten(door: Door, ehr: Ehr
     assert door.call(bearer(at_main(ehr, jti="makes room"))).status_code == 200
     assert door.seen() == 1
     assert_refused(door.call(headers))
+
+
+def test_while_nobody_knows_what_was_seen_nobody_is_let_in_and_asked_to_come_again(door: Door, ehr: Ehr) -> None:
+    door.sql("ALTER TABLE seen_tokens RENAME TO away")
+    headers = bearer(at_main(ehr))
+    answer = door.call(headers)
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert_refused(door.call(bearer(at_main(ehr, key=EVIL))))
+    door.sql("ALTER TABLE away RENAME TO seen_tokens")
+    assert door.call(headers).status_code == 200
 
 
 # ── discovery ────────────────────────────────────────────────────────────────────────────────────────────────────

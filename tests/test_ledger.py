@@ -16,8 +16,7 @@ from sqlalchemy import text
 
 from cds_service.ledger import LedgerDown, open_ledger
 from cds_service.ledger.tables import METADATA
-from tests.callers import BASE, Ehr, bearer, ec_key, site_file
-from tests.conftest import bare_request
+from tests.callers import BASE, REQUEST, Ehr, bearer, ec_key, site_file
 from tests.racing import TOKENS, win
 from tests.running import free_port, postgres, postgres_programs, service
 
@@ -112,15 +111,14 @@ def site(tmp_path: Path) -> str:
 def test_a_token_opens_once_with_two_workers_and_after_a_restart(site: str, tmp_path: Path) -> None:
     ehr = Ehr(now=time.time())
     tokens = [bearer(ehr.token()) for _ in range(8)]
-    request = bare_request(prefetch={"conditions": None})
     port = free_port()
     start = {"CDS_DATABASE": f"sqlite:///{tmp_path}/ledger.db", "CDS_PUBLIC_URL": BASE}
     with service(tmp_path, "--site", site, port=port, **start) as running, ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(lambda token: running.post(request, token)[0], tokens * 16))
+        answers = list(threads.map(lambda token: running.post(REQUEST, token)[0], tokens * 16))
     assert sorted(answers) == [200] * 8 + [401] * 120
     with service(tmp_path, "--site", site, port=port, **start) as running:
-        assert [running.post(request, token)[0] for token in tokens] == [401] * 8
-        assert running.post(request, bearer(ehr.token()))[0] == 200
+        assert [running.post(REQUEST, token)[0] for token in tokens] == [401] * 8
+        assert running.post(REQUEST, bearer(ehr.token()))[0] == 200
     said = (tmp_path / "serve.log").read_text("utf-8")
     assert "Callers are told by tokens that are meant for https://cds.example/nlm" in said
     assert not any(token["Authorization"].split(".")[2] in said for token in tokens)
@@ -130,15 +128,14 @@ def test_a_token_opens_once_with_two_workers_and_after_a_restart(site: str, tmp_
 def test_two_replicas_on_one_postgresql_refuse_each_others_tokens(site: str, tmp_path: Path, postgres_address: str) -> None:
     ehr = Ehr(now=time.time())
     tokens = [bearer(ehr.token()) for _ in range(4)]
-    asked = bare_request(prefetch={"conditions": None})
     start = {"CDS_DATABASE": postgres_address, "CDS_PUBLIC_URL": BASE}
     with (
         service(tmp_path, "--site", site, port=free_port(), **start) as one,
         service(tmp_path, "--site", site, port=free_port(), **start) as other,
     ):
-        assert [one.post(asked, token)[0] for token in tokens[:2]] == [200, 200]
-        assert [other.post(asked, token)[0] for token in tokens] == [401, 401, 200, 200]
-        assert [one.post(asked, token)[0] for token in tokens] == [401] * 4
+        assert [one.post(REQUEST, token)[0] for token in tokens[:2]] == [200, 200]
+        assert [other.post(REQUEST, token)[0] for token in tokens] == [401, 401, 200, 200]
+        assert [one.post(REQUEST, token)[0] for token in tokens] == [401] * 4
 
 
 # ── a database that is not there ─────────────────────────────────────────────────────────────────────────────────

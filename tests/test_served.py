@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,15 +15,14 @@ from flask.testing import FlaskClient
 
 from cds_service.__main__ import main
 from cds_service.app import create_app
-from cds_service.errors import SiteError
+from cds_service.errors import SiteError, Unauthorized
 from cds_service.served import SANDBOX_ORIGIN, is_this_machine, open_sites, sandbox, settle_listening
 from cds_service.settings import Settings
-from tests.callers import BASE, CALLED, DISCOVERY, NOW, Ehr, Listener, bearer, ec_key, listener, part, site_file
+from tests.callers import BASE, CALLED, DISCOVERY, NOW, REQUEST, Ehr, Listener, bearer, ec_key, listener, part, site_file
 from tests.conftest import ROOT, SERVICE, CheckedClient, as_of, bare_request, diagnostics, extensions, request_of
 
 DAY = date(2026, 11, 25)
 PROXIED = '[site]\nid = "north"\ntitle = "North Hospital"\nauthenticated_by_proxy = true\n'
-REQUEST = bare_request(prefetch={"conditions": None})
 
 
 def written(folder: Path, *sites: str) -> tuple[Path, ...]:
@@ -295,8 +296,6 @@ ISSUER = "https://sandbox.cds-hooks.org"
 
 def compact(content: dict[str, Any]) -> str:
     """As JavaScript writes it."""
-    import json
-
     return part(json.dumps(content, separators=(",", ":")).encode())
 
 
@@ -394,3 +393,16 @@ def test_discovery_is_for_anyone_where_all_sites_ask_for_the_same(both: FlaskCli
     token = ehr_of("north").token(aud=DISCOVERY)
     assert both.get("/cds-services", headers=bearer(token)).status_code == 200
     assert both.get("/cds-services", headers=bearer(ehr_of("north").token(aud=CALLED))).status_code == 401
+
+
+def test_where_sites_ask_for_different_things_discovery_has_to_know_who_asks(tmp_path: Path) -> None:
+    files = written(tmp_path, *(site_file(name, keys=[ec_key(f"{name}-1").jwk]) for name in ("north", "south")))
+    found = open_sites(Settings(sites=files, public_urls=(BASE,), database=f"sqlite:///{tmp_path}/ledger.db"))
+    north, south = found.sites
+    south = replace(south, knowledge=replace(south.knowledge, digest="0" * 16))
+    differing = replace(found, sites=(north, south))
+    with pytest.raises(Unauthorized):
+        differing.discovered_by(None, "/cds-services", NOW)
+    for site in (north, south):
+        token = ehr_of(site.id).token(aud=DISCOVERY)
+        assert differing.discovered_by(f"Bearer {token}", "/cds-services", NOW) is site
