@@ -28,7 +28,7 @@ from cds_service.errors import (
 from cds_service.hooks import SERVICES
 from cds_service.hooks.request import parse
 from cds_service.pages import register_pages
-from cds_service.served import open_sites
+from cds_service.served import Served, open_sites
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
 
@@ -43,11 +43,17 @@ def today_here() -> date:
 
 
 def create_app(
-    settings: Settings | None = None, today: Callable[[], date] = today_here, now: Callable[[], float] = time.time
+    settings: Settings | None = None,
+    today: Callable[[], date] = today_here,
+    site: Site | None = None,
+    now: Callable[[], float] = time.time,
 ) -> Flask:
-    """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound."""
+    """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound.
+
+    `site`: served instead of what the settings name, to this machine alone.
+    """
     settings = settings or Settings.from_environment()
-    served = open_sites(settings)
+    served = Served((site,), local=True) if site else open_sites(settings)
     anyone = served.for_anyone or development()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes

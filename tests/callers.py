@@ -145,7 +145,7 @@ def open_door(folder: Path, *sites: str) -> Door:
     time = [float(NOW)]
     database = folder / "ledger.db"
     settings = Settings(sites=tuple(files), public_urls=(BASE,), database=f"sqlite:///{database}")
-    app = create_app(settings, lambda: date(2026, 11, 25), lambda: time[0])
+    app = create_app(settings, lambda: date(2026, 11, 25), now=lambda: time[0])
     app.test_client_class = CheckedClient
     return Door(app.test_client(), database, time)
 

@@ -35,7 +35,7 @@ def written(folder: Path, *sites: str) -> tuple[Path, ...]:
 def served(folder: Path, *sites: str, day: date = DAY, **more: Any) -> FlaskClient:
     database = f"sqlite:///{folder}/ledger.db"
     settings = Settings(sites=written(folder, *sites), public_urls=(BASE,), database=database, **more)
-    app = create_app(settings, lambda: day, lambda: float(NOW))
+    app = create_app(settings, lambda: day, now=lambda: float(NOW))
     app.test_client_class = CheckedClient
     return app.test_client()
 
@@ -315,7 +315,7 @@ def in_the_sandbox(folder: Path, host: str = "127.0.0.1", **more: Any) -> Settin
 
 
 def test_the_sandbox_is_let_in_by_one_flag_with_a_token_that_it_signed_itself(tmp_path: Path) -> None:
-    app = create_app(in_the_sandbox(tmp_path), lambda: DAY, lambda: SIGNED_IN_2020 + 10.0)
+    app = create_app(in_the_sandbox(tmp_path), lambda: DAY, now=lambda: SIGNED_IN_2020 + 10.0)
     app.test_client_class = CheckedClient
     client = app.test_client()
     headers = {**bearer(sandbox_token()), "Origin": SANDBOX_ORIGIN}
@@ -335,7 +335,7 @@ def test_the_sandboxs_token_opens_nothing_where_it_was_not_asked_for(tmp_path: P
         public_urls=("http://127.0.0.1:8000",),
         database=f"sqlite:///{tmp_path}/ledger.db",
     )
-    client = create_app(settings, lambda: DAY, lambda: SIGNED_IN_2020 + 10.0).test_client()
+    client = create_app(settings, lambda: DAY, now=lambda: SIGNED_IN_2020 + 10.0).test_client()
     answer = client.get("/cds-services", headers={**bearer(sandbox_token()), "Origin": SANDBOX_ORIGIN})
     assert answer.status_code == 401
     assert "Access-Control-Allow-Origin" not in answer.headers

@@ -85,7 +85,7 @@ def _quality_lines(board: Board) -> list[str]:
     unreadable = board.picture.unreadable
     lines += [f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in unreadable[:5]]
     lines += [f"{len(unreadable) - 5} more could not be read"] if len(unreadable) > 5 else []
-    lines += [f"not consulted: {wording.safe(name)}" for name in board.picture.not_consulted]
+    lines += [f"not consulted: {name}" for name in board.picture.not_consulted]
     ecog = board.facts["ecog"]
     lines += [wording.fact_line(board.knowledge, "ecog", ecog)] if ecog.unread and not ecog.known else []
     lines += [f"{wording.safe(item.seen_in)} decided and is {wording.safe(item.why)}" for item in board.invalid]

@@ -74,9 +74,8 @@ def read_each(server: Server, references: Iterable[str], out: Outbound) -> dict[
 
 
 def filled(template: str, patient_id: str) -> str:
-    """A template of ours with the patient of the context; the query is encoded as an address."""
-    path, _, query = template.replace("{{context.patientId}}", quote(patient_id, safe="")).partition("?")
-    return f"{path}?{quote(query, safe='=&,:/')}" if query else path
+    """A template of ours for the patient of the context."""
+    return template.replace("{{context.patientId}}", quote(patient_id, safe=""))
 
 
 def _at_once(calls: Mapping[str, Callable[[], Fetched]], out: Outbound) -> dict[str, Fetched]:

@@ -19,6 +19,7 @@ from cds_service.fhir.gate import (
 )
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.person import orders, person
+from cds_service.fhir.queries import observation_codes
 from cds_service.fhir.resources import CodeableConcept, Component, Condition, Observation
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
 from cds_service.fhir.values import coded, has_value, largest_of_each_day, value_of
@@ -50,9 +51,7 @@ class Reader:
             for concept in definition.concepts:
                 self._concepts.setdefault((definition.source, concept), []).append(definition)
 
-        terms = knowledge.terminology
-        wanted = {c for d in knowledge.facts.values() if d.source == "Observation" for c in d.concepts} | {"obs.histology"}
-        self._codes = frozenset(self._assessments) | {m.code for _, m in terms.all_rows() if m.concept in wanted}
+        self._codes = observation_codes(knowledge)
 
     def _speaks(self, observation: Observation) -> bool:
         """Whether any code of it is one that we read: most of a long chart is passed over here, without a look inside."""

@@ -9,7 +9,7 @@ import msgspec
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.client import Fetched, Server, fetch, filled, read_each
 from cds_service.fhir.medication import referred_to
-from cds_service.fhir.resources import Medication, type_asked
+from cds_service.fhir.resources import Medication
 from cds_service.hooks.prefetch import Prefetched, Read, State, combine, read_pages, read_prefetch, read_value
 from cds_service.hooks.request import HookRequest
 from cds_service.trust.outbound import Outbound, Refused, allowed, origin_of
@@ -55,7 +55,7 @@ class Gatherer:
         (CH-53): again only where nothing can be said without it."""
         state = sent.states[key]
         if state is State.MISSING:
-            return type_asked(self.asked[key]) not in sent.complete
+            return not sent.came_under_another_name(key)
         return state is State.PARTIAL or (state is State.ERROR and key in REQUIRED)
 
     def add_medications(self, chart: Chart) -> bool:

@@ -140,6 +140,8 @@ def _is_failure(raw: bytes) -> bool:
 @dataclass(frozen=True, slots=True)
 class Prefetched:
     entries: tuple[Entry, ...]
+    advertised: Mapping[str, str]
+    """Key → query, as discovery lists them."""
     states: Mapping[str, State]
     """Advertised key → its state."""
     complete: frozenset[str]
@@ -148,6 +150,9 @@ class Prefetched:
     """Those asked for in vain, or that came in part."""
     why: Mapping[str, str] = field(default_factory=dict)
     """Advertised key that is not whole → what the EHR's FHIR server said to it, where it was asked."""
+
+    def came_under_another_name(self, key: str) -> bool:
+        return self.states[key] is State.MISSING and type_asked(self.advertised[key]) in self.complete
 
     def lacks(self, key: str) -> str:
         """ "missing; its FHIR server: answered 500": for a card, and for a 412."""
@@ -192,7 +197,10 @@ def combine(read: Mapping[str, Read], advertised: Mapping[str, str], why: Mappin
         if states[key].complete:
             complete.add(asked)
     for key, found in read.items():
-        if key in advertised or found.state is not State.PRESENT or found.single:
+        if key in advertised or found.state is not State.PRESENT:
+            continue
+        if found.single:
+            complete |= found.types & {"Patient"}
             continue
         if "Patient" in found.types and len(found.types) > 1:
             complete |= set(READ)
@@ -203,4 +211,4 @@ def combine(read: Mapping[str, Read], advertised: Mapping[str, str], why: Mappin
         failed.add("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
     entries = tuple(entry for found in read.values() for entry in found.entries)
     asked_in_vain = failed | {type_asked(advertised[key]) for key in why or {}}
-    return Prefetched(entries, states, frozenset(complete - failed), frozenset(asked_in_vain), why or {})
+    return Prefetched(entries, advertised, states, frozenset(complete - failed), frozenset(asked_in_vain), why or {})
