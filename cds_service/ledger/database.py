@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from cds_service.ledger.tables import SEEN_TOKENS
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells every start otherwise
 
 PATIENCE = 3
 """Seconds that a request waits for the database at most."""
