@@ -1,4 +1,4 @@
-"""The commands: serve, cards FILE, request FILE, knowledge."""
+"""The commands: serve, cards FILE, request FILE, knowledge, prefetch."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
+from cds_service.install_sheet import EHRS, install_sheet
 from cds_service.rulebook import rule_book
 from cds_service.served import SANDBOX, open_sites, settle_listening, told_at_start
 from cds_service.settings import Settings
@@ -47,15 +48,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
             command.add_argument("--json", action="store_true", help="the answer as JSON")
             command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
     commands.add_parser("knowledge", help="the rule book, as Markdown")
+    sheet = commands.add_parser("prefetch", help="the install sheet: what to type into an EHR that does not read discovery")
+    sheet.add_argument("--for", dest="ehr", choices=EHRS, default="generic")
+    sheet.add_argument("--site", type=Path, metavar="FILE", help="with this site's own codes")
     chosen = parser.parse_args(arguments)
     try:
         match chosen.command:
             case "serve":
                 return _serve(chosen.host, chosen.port, tuple(chosen.site or ()), chosen.profile)
             case "cards":
-                return _cards(chosen.file, chosen.as_of, chosen.json, read_site(chosen.site) if chosen.site else development())
+                return _cards(chosen.file, chosen.as_of, chosen.json, _site(chosen.site))
             case "request":
                 return _request(chosen.file, chosen.as_of)
+            case "prefetch":
+                service = next(iter(SERVICES.values()))
+                print(install_sheet(_site(chosen.site).knowledge, chosen.ehr, service.id, service.hook))
+                return 0
         print(rule_book(knowledge.load()))
     except ChartError as error:
         print(error, file=sys.stderr)
@@ -64,6 +72,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(error.text, *(f"  {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
         return 1
     return 0
+
+
+def _site(file: Path | None) -> Site:
+    """Raises SiteError."""
+    return read_site(file) if file else development()
 
 
 def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:

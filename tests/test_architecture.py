@@ -39,6 +39,7 @@ BELOW: dict[str, set[str]] = {
     "fhir": {"knowledge", "picture", "trust"},
     "cards": {*FACTS, "assessment", "judgement", "settling", "staging"},
     "rulebook": {"knowledge", "picture"},
+    "install_sheet": {"fhir", "hooks", "knowledge"},
     "files": {"errors", "fhir"},
     "hooks": {
         "knowledge",

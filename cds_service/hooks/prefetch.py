@@ -28,9 +28,14 @@ class State(StrEnum):
         return self in {State.PRESENT, State.NULL, State.EMPTY}
 
 
+class Search(msgspec.Struct):
+    mode: Any = None
+
+
 class BundleEntry(msgspec.Struct, rename="camel"):
     resource: msgspec.Raw = msgspec.Raw()
     full_url: Any = None
+    search: Search | None = None
 
 
 class BundleLink(msgspec.Struct):
@@ -93,13 +98,14 @@ def _read_bundle(bundle: Sent, following: bool) -> Read:
             # Epic says "nothing found" this way; a warning beside entries is none of ours, a failure is
             failed = failed or _is_failure(raw)
             continue
-        types.add(kind.name)
+        if entry.search is None or entry.search.mode != "include":  # what came along answers nothing
+            types.add(kind.name)
         entries.append(Entry(raw, entry.full_url if isinstance(entry.full_url, str) else None, kind))
     if failed and not entries:
         return Read(State.ERROR)
     more = not following and any(link.relation == "next" for link in bundle.link or [])
     promised = not following and not entries and isinstance(bundle.total, int) and bundle.total > 0
-    state = State.PARTIAL if failed or odd or more or promised else State.PRESENT if entries else State.EMPTY
+    state = State.PARTIAL if failed or odd or more or promised else State.PRESENT if types else State.EMPTY
     return Read(state, tuple(entries), frozenset(types))
 
 
@@ -175,7 +181,7 @@ def read_pages(pages: Iterable[bytes], whole: bool) -> Read:
         return Read(State.ERROR)
     if not whole or states & {State.ERROR, State.PARTIAL}:
         return Read(State.PARTIAL, entries, types)
-    return Read(State.PRESENT if entries else State.EMPTY, entries, types)
+    return Read(State.PRESENT if types else State.EMPTY, entries, types)
 
 
 def combine(read: Mapping[str, Read], advertised: Mapping[str, str], why: Mapping[str, str] | None = None) -> Prefetched:

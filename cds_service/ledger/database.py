@@ -100,7 +100,7 @@ def _url(address: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        return create_engine(url, connect_args={"timeout": PATIENCE})
+        return create_engine(url, connect_args={"timeout": PATIENCE}, pool_timeout=PATIENCE)
     waits = {"connect_timeout": PATIENCE, "options": f"-c statement_timeout={PATIENCE * 1000}"}
     return create_engine(url, connect_args=waits, pool_pre_ping=True, pool_timeout=PATIENCE)
 
