@@ -156,6 +156,9 @@ FAULTS: dict[str, tuple[str, str]] = {
     "a private key": (site_file(keys=[{**ec_key().jwk, "d": "hush"}]), "client.0.keys.0: found a private or symmetric key"),
     "a symmetric key": (site_file(keys=[{"kid": "x", "kty": "oct", "k": "hush"}]), "client.0.keys.0: found a private or"),
     "not a key": (site_file(keys=[{**ec_key().jwk, "x": "hush"}]), "client.0.keys.0: found not a sound key"),
+    "keys in another form": (site_file(keys=[]) + 'keys = "-----BEGIN PRIVATE KEY-----hush"\n', "client.0.keys: found some"),
+    "too many keys": (site_file(keys=[]) + "keys = [" + '{kid = "hush"}, ' * 51 + "]\n", "client.0.keys: found something else"),
+    "a key that is none": (site_file(keys=[]) + 'keys = ["hush"]\n', "client.0.keys.0: found not a JSON object"),
     "one kid twice": (site_file(keys=[ec_key().jwk, ec_key().jwk]), "client.0.keys: found the kid 'north-1' twice"),
     "no key for the algorithm": (site_file(keys=[ec_key().jwk], algorithms=["RS384"]), "client.0.algorithms: found none"),
     "beside a proxy": (

@@ -8,7 +8,7 @@ from typing import Any
 
 from cds_service.errors import Fault
 from cds_service.trust.client import ALGORITHMS, LEEWAY, LIFETIME, Client
-from cds_service.trust.keys import algorithms_of, fault_of, key_set
+from cds_service.trust.keys import AT_MOST_KEYS, algorithms_of, fault_of, key_set
 from cds_service.trust.reach import Reach
 
 Tables = dict[str, Any]
@@ -24,19 +24,31 @@ def client_faults(tables: Tables) -> Iterator[tuple[str, str, str]]:
         jku = client.get("jku")
         if isinstance(jku, str) and jku.startswith("http://") and not loopback:
             yield f"client.{place}.jku", "http", "https; http only for this machine, with loopback = true under [fhir]"
-        keys = client.get("keys", [])
-        keys = [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
-        for number, key in enumerate(keys):
-            if fault := fault_of(key):
-                yield f"client.{place}.keys.{number}", fault, "a public key as a JWK with kid, of type EC or RSA"
-        names = [str(key.get("kid")) for key in keys]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            yield f"client.{place}.keys", f"the kid {name!r} twice", "a kid for one key only"
-        algorithms = client.get("algorithms", ALGORITHMS)
-        if keys and isinstance(algorithms, list | tuple) and not any(set(algorithms_of(key)) & set(algorithms) for key in keys):
-            yield f"client.{place}.algorithms", "none that the keys are for", "an algorithm of one of the keys"
+        if "keys" in client:
+            for where, found, allowed in _key_faults(client["keys"], client.get("algorithms", ALGORITHMS)):
+                yield f"client.{place}.{where}", found, allowed
     if listed and isinstance(tables.get("site"), dict) and tables["site"].get("authenticated_by_proxy") is True:
         yield "site.authenticated_by_proxy", "true beside [[client]]", "one of the two"
+
+
+def _key_faults(keys: object, algorithms: object) -> Iterator[tuple[str, str, str]]:
+    if not isinstance(keys, list) or not 0 < len(keys) <= AT_MOST_KEYS:
+        yield "keys", "something else", f"a list of at most {AT_MOST_KEYS} JWKs: [[client.keys]]"
+        return
+    faults = [fault_of(key) for key in keys]
+    for number, fault in enumerate(faults):
+        if fault:
+            yield f"keys.{number}", fault, "a public key as a JWK with kid, of type EC or RSA"
+    sound = [key for key, fault in zip(keys, faults, strict=True) if not fault]
+    names = [key["kid"] for key in sound]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield "keys", f"the kid {name!r} twice", "a kid for one key only"
+    if (
+        sound
+        and isinstance(algorithms, list | tuple)
+        and not {a for key in sound for a in algorithms_of(key)} & set(algorithms)
+    ):
+        yield "algorithms", "none that the keys are for", "an algorithm of one of the keys"
 
 
 def clients(tables: Tables, reach: Reach) -> tuple[Client, ...]:

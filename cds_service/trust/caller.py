@@ -46,7 +46,7 @@ class Callers:
             client: FetchedKeys(client.jku, client.reach, fetch) for client in self._clients if client.keys is None
         }
         self._issuers = frozenset(client.issuer for client in self._clients)
-        self._bases = tuple(base.rstrip("/") for base in bases)
+        self._bases = tuple(bases)
         self._ledger = ledger
 
     def identify(self, authorization: str | None, path: str, now: float) -> Client:
@@ -66,7 +66,7 @@ class Callers:
             claims = jwt.decode(
                 token,
                 key,
-                algorithms=[header["alg"]],  # one of the client's own list, by _check_header
+                algorithms=[key.algorithm_name],  # one of the client's own list, by _check_header
                 audience=[base + path for base in self._bases],
                 issuer=issuer,
                 options=CHECKED,
