@@ -4,10 +4,12 @@ CdsError                     an answer that is not a card list; becomes an Opera
 ├── BadRequest         400   the body is not a hook request we can understand; all faults at once
 ├── UnknownService     404   no service of that id
 ├── WrongMethod        405   GET where POST is due, and so on
+├── TooSlow            408   the body did not arrive whole in time
 ├── PreconditionFailed 412   data we cannot do without could not be had (CDS Hooks: CH-55)
-├── TooLarge           413   body above the limit
+├── TooLarge           413   body above a limit: bytes, values, prefetch keys, resources
 ├── UnsupportedMedia   415   not JSON, or compressed
-└── Internal           500   a fault of ours; nothing of the request is repeated
+├── Internal           500   a fault of ours; nothing of the request is repeated
+└── Overloaded         503   no free place to judge a chart; with Retry-After
 KnowledgeError               the knowledge files are wrong; the service does not start; all faults at once
 ChartError                   a file given to the command line is not a chart
 """
@@ -62,6 +64,10 @@ class WrongMethod(CdsError):
     status, code = 405, "not-supported"
 
 
+class TooSlow(CdsError):
+    status, code = 408, "timeout"
+
+
 class PreconditionFailed(CdsError):
     status, code = 412, "required"
 
@@ -76,6 +82,12 @@ class UnsupportedMedia(CdsError):
 
 class Internal(CdsError):
     status, code = 500, "exception"
+
+
+class Overloaded(CdsError):
+    status, code = 503, "throttled"
+    retry_after = 2
+    """Seconds."""
 
 
 class KnowledgeError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -11,7 +12,7 @@ from typing import Protocol, TypeVar
 from cds_service import knowledge
 from cds_service.assessment import assess
 from cds_service.cards.board import Board
-from cds_service.cards.card import Card, check, identify
+from cds_service.cards.card import EXTENSION, Card, check, identify
 from cds_service.cards.compose import compose, possible_nlm
 from cds_service.derived import CALCULATIONS
 from cds_service.errors import Fault, PreconditionFailed
@@ -63,10 +64,19 @@ PREFETCH = _prefetch(knowledge.load())
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Cards, and how many resources could not be read, for the log: a number, nothing of the chart."""
-
     cards: list[Card]
     unreadable: int
+    """How many resources could not be read."""
+
+    def told(self) -> dict[str, object]:
+        """What the log may hold of it: counts, and the ids of the rules that decided; nothing of the chart."""
+        judged = [m for card in self.cards if card.kind == "overview" for m in card.extension[EXTENSION]["modalities"].values()]
+        return {
+            "cards": Counter(card.kind for card in self.cards),
+            "verdicts": Counter(modality["verdict"] for modality in judged),
+            "rules": sorted({rule for modality in judged for rule in modality.get("decided_by", ())}),
+            "unreadable": self.unreadable,
+        }
 
 
 def answer(request: HookRequest, today: date) -> Answer:

@@ -10,8 +10,12 @@ from typing import Any
 
 import msgspec
 
+from cds_service.errors import Fault, TooLarge
 from cds_service.fhir.chart import KIND, Entry
 from cds_service.fhir.resources import READ, type_asked
+
+MOST_RESOURCES = 50_000
+"""A chart of 20 MB holds about 30,000."""
 
 
 class State(StrEnum):
@@ -59,7 +63,7 @@ class Read:
 
 
 def read_value(raw: bytes) -> Read:
-    """Any JSON whatever under a key is some state, never an error of the request."""
+    """Any JSON whatever under a key is some state, never a fault of the request; only its size may be one (TooLarge)."""
     if raw.strip() == b"null":
         return Read(State.NULL)
     try:
@@ -74,7 +78,14 @@ def read_value(raw: bytes) -> Read:
     return _read_bundle(bundle)
 
 
+def _too_many() -> TooLarge:
+    allowed = f"at most {MOST_RESOURCES} resources"
+    return TooLarge("the body is too large", [Fault("prefetch", "more resources", allowed)])
+
+
 def _read_bundle(bundle: Sent) -> Read:
+    if len(bundle.entry or []) > MOST_RESOURCES:
+        raise _too_many()
     entries: list[Entry] = []
     types: set[str] = set()
     failed, odd = False, False
@@ -154,4 +165,6 @@ def read_prefetch(prefetch: Mapping[str, bytes], advertised: Mapping[str, str]) 
     if "MedicationStatement" in failed:
         failed.add("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
     entries = tuple(entry for found in read.values() for entry in found.entries)
+    if len(entries) > MOST_RESOURCES:
+        raise _too_many()
     return Prefetched(entries, states, frozenset(complete - failed))

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, current_app, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from cds_service import knowledge
 from cds_service.cards import wording
-from cds_service.errors import BadRequest, CdsError, ChartError, Fault, Internal, TooLarge, UnknownService
+from cds_service.errors import BadRequest, CdsError, ChartError, Fault, Internal, TooLarge, TooSlow, UnknownService
 from cds_service.pages.change import controls, moves, said, stage_moves, supposed_values
 from cds_service.pages.evaluate import STAGES, Evaluation, evaluate, suppose
 from cds_service.pages.fixtures import START, fixtures
@@ -83,6 +83,8 @@ def pages_blueprint(today: Callable[[], date]) -> Blueprint:
         if error.code == 413:
             limit = f"at most {current_app.config['MAX_CONTENT_LENGTH']:,} bytes"
             return refused(TooLarge("too large", [Fault("what you gave", "a larger body", limit)]))
+        if isinstance(error, ClientDisconnected):
+            return refused(TooSlow("the form did not arrive whole in time"))
         if error.code == 404:
             return refused(UnknownService("no such page", [Fault("path", "an unknown path", "/")]))
         return refused(BadRequest("the form could not be read", [Fault("form", error.name, "the form of this page")]))
@@ -110,11 +112,12 @@ def _text() -> str:
 
 
 def _show(given: Given, today: date, change: bool = False) -> Shown:
-    chart = evaluate(given.body, today)
-    if not change or chart.board is None:
-        return Shown(given, chart, chart, {}, {}, {})
-    texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
-    return Shown(given, chart, suppose(chart, supposed, today) if supposed else chart, texts, supposed, faults)
+    with current_app.extensions["places"].one():
+        chart = evaluate(given.body, today)
+        if not change or chart.board is None:
+            return Shown(given, chart, chart, {}, {}, {})
+        texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
+        return Shown(given, chart, suppose(chart, supposed, today) if supposed else chart, texts, supposed, faults)
 
 
 def _page(shown: Shown | None, problem: CdsError | None = None, status: int = 200) -> Response:
