@@ -12,13 +12,13 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
-from cds_service import knowledge
 from cds_service.errors import (
     BadRequest,
     CdsError,
     Fault,
     Internal,
     Overloaded,
+    SiteError,
     TooLarge,
     TooSlow,
     UnknownService,
@@ -30,6 +30,8 @@ from cds_service.hooks.request import parse
 from cds_service.pages import register_pages
 from cds_service.places import Places
 from cds_service.settings import Settings
+from cds_service.sites import Site, development
+from cds_service.sites.loader import read_sites
 
 LOG = logging.getLogger("cds_service")
 JSON = "application/json"
@@ -42,19 +44,19 @@ def today_here() -> date:
 
 
 def create_app(settings: Settings | None = None, today: Callable[[], date] = today_here) -> Flask:
-    """The WSGI application. Raises KnowledgeError, with every fault, if the knowledge files are not sound."""
+    """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound."""
     settings = settings or Settings.from_environment()
-    knowledge.load()
+    site = _site(settings)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirect: its address would be made of the caller's
     places = app.extensions["places"] = Places()
     if settings.pages:
-        register_pages(app, today)
+        register_pages(app, site, today)
 
     @app.get("/cds-services")
     def discovery() -> Response:
-        return _json(200, {"services": [service.describe() for service in SERVICES.values()]})
+        return _json(200, {"services": [service.describe(site.knowledge) for service in SERVICES.values()]})
 
     @app.post("/cds-services/<service_id>")
     def call(service_id: str) -> Response:
@@ -65,13 +67,13 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
         _require_json()
         body = _body()  # before a place is taken: a slow client takes none
         with places.one():
-            answer = service.answer(parse(body, service.hook), today())
+            answer = service.answer(parse(body, service.hook), site, today())
         g.told = answer.told()
         return Response(ENCODER.encode({"cards": answer.cards}), 200, content_type=JSON)
 
     @app.get("/health")
     def health() -> Response:
-        return _json(200, {"status": "ok", "knowledge": knowledge.load().digest})
+        return _json(200, {"status": "ok", "knowledge": site.knowledge.digest})
 
     @app.before_request
     def start() -> Response | None:
@@ -89,7 +91,7 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
         response.headers["Cache-Control"] = "no-store"
         if response.status_code == Overloaded.status:
             response.headers["Retry-After"] = str(Overloaded.retry_after)
-        _log(response)
+        _log(response, site)
         return response
 
     @app.errorhandler(CdsError)
@@ -114,6 +116,16 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
         return ours(Internal("a fault of the service; nothing was decided"))
 
     return app
+
+
+def _site(settings: Settings) -> Site:
+    """The one site that is served."""
+    if not settings.sites:
+        return development()
+    sites = read_sites(settings.sites)
+    if len(sites) > 1:
+        raise SiteError([Fault("site files", f"{len(sites)} of them", "one: callers cannot be told apart yet")])
+    return sites[0]
 
 
 def _json(status: int, body: object) -> Response:
@@ -169,13 +181,14 @@ def _allow_origin(response: Response, settings: Settings) -> None:
     response.headers["Access-Control-Max-Age"] = "600"
 
 
-def _log(response: Response) -> None:
+def _log(response: Response, site: Site) -> None:
     """One line a request: what was asked of which service, how it ended. Nothing of a patient, no token, no path."""
     line = {
         "service": g.get("service"),
         "status": response.status_code,
         **g.get("told", {}),
-        "knowledge": knowledge.load().digest,
+        "site": site.id,
+        "knowledge": site.knowledge.digest,
         "ms": round((time.perf_counter() - g.started) * 1000, 1),
     }
     LOG.info(json.dumps(line))

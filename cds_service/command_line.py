@@ -7,6 +7,7 @@ import json
 import sys
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from cds_service import knowledge, server
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
 from cds_service.errors import CdsError, ChartError
+from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
 from cds_service.rulebook import rule_book
 from cds_service.settings import Settings
+from cds_service.sites import Site, development
+from cds_service.sites.loader import read_site
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -30,20 +34,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
     serve = commands.add_parser("serve", help="start the service")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     serve.add_argument("--port", type=int, default=8080)
+    serve.add_argument("--site", type=Path, action="append", metavar="FILE", help="a site file; none: this machine only")
     for name, words in (("cards", "the cards of a chart, or of a hook request"), ("request", "a hook request from a chart")):
         command = commands.add_parser(name, help=words)
         command.add_argument("file", type=Path, help="a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON")
         command.add_argument("--as-of", type=date.fromisoformat, metavar="DATE", help="the day it is (default: today)")
         if name == "cards":
             command.add_argument("--json", action="store_true", help="the answer as JSON")
+            command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
     commands.add_parser("knowledge", help="the rule book, as Markdown")
     chosen = parser.parse_args(arguments)
     try:
         match chosen.command:
             case "serve":
-                return _serve(chosen.host, chosen.port)
+                return _serve(chosen.host, chosen.port, tuple(chosen.site or ()))
             case "cards":
-                return _cards(chosen.file, chosen.as_of, chosen.json)
+                return _cards(chosen.file, chosen.as_of, chosen.json, read_site(chosen.site) if chosen.site else development())
             case "request":
                 return _request(chosen.file, chosen.as_of)
         print(rule_book(knowledge.load()))
@@ -56,20 +62,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(host: str, port: int) -> int:
+def _serve(host: str, port: int, sites: tuple[Path, ...]) -> int:
     settings = Settings.from_environment()
+    settings = replace(settings, sites=sites or settings.sites)
     page = f", page: http://{host}:{port}/" if settings.pages else ""
     print(f"CDS Hooks discovery: http://{host}:{port}/cds-services{page}", file=sys.stderr, flush=True)
     server.serve(lambda: create_app(settings), host, port)
     return 0
 
 
-def _cards(path: Path, as_of: date | None, as_json: bool) -> int:
+def _cards(path: Path, as_of: date | None, as_json: bool, site: Site) -> int:
     content = read_file(path)
     day = as_of or (story_date(path) if isinstance(content, Chart) else None) or today_here()
     if isinstance(content, Chart):
         chart = content.chart()
-        cards = patient_view.cards_of_chart(chart, day, "command-line")
+        cards = patient_view.cards_of_chart(chart, site.knowledge, day, "command-line")
         if not (chart.conditions or chart.observations) and any(chart.left_out.values()):
             told = ", ".join(f"{count} × {why}" for why, count in sorted(chart.left_out.items()))
             print(f"left out: {told}", file=sys.stderr)
@@ -77,7 +84,7 @@ def _cards(path: Path, as_of: date | None, as_json: bool) -> int:
             print(f"could not be read: {broken.seen_in}: {broken.why}", file=sys.stderr)
     else:
         service = next(iter(SERVICES.values()))
-        cards = service.answer(parse(content, service.hook), day).cards
+        cards = service.answer(parse(content, service.hook), site, day).cards
     if as_json:
         print(msgspec.json.format(msgspec.json.encode({"cards": cards}), indent=1).decode())
     else:
@@ -108,5 +115,5 @@ def _request(path: Path, as_of: date | None) -> int:
     shift = today_here() - then if then else timedelta(0)
     if shift:
         print(f"dates moved by {shift.days} days, from {then} to today", file=sys.stderr)
-    print(json.dumps(as_request(content, shift, str(uuid.uuid4()), patient_view.PREFETCH), ensure_ascii=False))
+    print(json.dumps(as_request(content, shift, str(uuid.uuid4()), queries(knowledge.load())), ensure_ascii=False))
     return 0

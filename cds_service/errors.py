@@ -11,6 +11,7 @@ CdsError                     an answer that is not a card list; becomes an Opera
 ├── Internal           500   a fault of ours; nothing of the request is repeated
 └── Overloaded         503   no free place to judge a chart; with Retry-After
 KnowledgeError               the knowledge files are wrong; the service does not start; all faults at once
+SiteError                    a site file is wrong; the service does not start; all faults at once
 ChartError                   a file given to the command line is not a chart
 """
 
@@ -90,10 +91,22 @@ class Overloaded(CdsError):
     """Seconds."""
 
 
-class KnowledgeError(Exception):
+class FileFaults(Exception):
+    """Files of ours or of a site that cannot be used: every fault of all of them."""
+
+    files = ""
+
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("the knowledge files have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
+        super().__init__(f"the {self.files} have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
         self.faults = tuple(faults)
+
+
+class KnowledgeError(FileFaults):
+    files = "knowledge files"
+
+
+class SiteError(FileFaults):
+    files = "site files"
 
 
 class ChartError(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class Settings:
     """CDS_MAX_BODY_BYTES: largest request body; above it 413."""
     pages: bool = True
     """CDS_PAGES: `off` leaves out every page meant for people; the CDS Hooks service is the same."""
+    sites: tuple[Path, ...] = ()
+    """CDS_SITES: site files, separated as in PATH (none by default: this machine only)."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -28,6 +31,7 @@ class Settings:
             allowed_origins=origins,
             max_body_bytes=_positive(env, "CDS_MAX_BODY_BYTES", cls.max_body_bytes),
             pages=_switch(env, "CDS_PAGES", cls.pages),
+            sites=tuple(Path(part) for part in env.get("CDS_SITES", "").split(os.pathsep) if part),
         )
 
 

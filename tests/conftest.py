@@ -21,9 +21,10 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from werkzeug.test import TestResponse
 
+from cds_service import knowledge
 from cds_service.app import create_app
+from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
-from cds_service.hooks import patient_view
 from cds_service.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +33,7 @@ SERVICE = "/cds-services/nlm-patient-view"
 EXTENSION = "example.nlm-cds.assessment"
 INSTANCE = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
 ORIGIN = "https://ehr.example"
+PREFETCH = queries(knowledge.load())
 MAY_BE_EMPTY = {"cards", "services"}
 
 
@@ -155,7 +157,7 @@ def chart_file(fixture: str) -> Chart:
 
 def request_of(fixture: str, instance: str = INSTANCE) -> dict[str, Any]:
     """What an EHR would post for a fixture's chart: everything prefetched."""
-    return as_request(chart_file(fixture), timedelta(0), instance, patient_view.PREFETCH)
+    return as_request(chart_file(fixture), timedelta(0), instance, PREFETCH)
 
 
 def bare_request(**more: Any) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def possible_nlm(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
     lines += [f"and {len(more)} more"] if more else []
     unreadable = picture.gate.answer is Nlm.CANNOT_TELL
     summary = (
-        "Neuroendocrine liver metastases cannot be ruled in or out: some diagnoses could not be read"
+        "Neuroendocrine liver metastases cannot be ruled in or out: some data could not be read or had"
         if unreadable
         else "Possible neuroendocrine liver metastases: please confirm before criteria are applied"
     )

@@ -92,12 +92,16 @@ class Chart:
     studies: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
     """Reports and imaging studies: that they exist, and when. Their text is not read."""
     medications: dict[str, Medication] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """fullUrl of a Bundle entry → the reference of its resource."""
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     unreadable: list[tuple[str, Unreadable]] = field(default_factory=list)
     """(resource type, what and why)"""
     left_out: Counter[str] = field(default_factory=Counter)
     complete: frozenset[str] = frozenset()
     """Resource types that were asked for and arrived complete."""
+    failed: frozenset[str] = frozenset()
+    """Those that were asked for in vain, or came in part."""
     not_consulted: tuple[str, ...] = ()
     own: int = 0
     """How many resources are of the patient, whether they count or not."""
@@ -122,8 +126,9 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     """Never raises. `patient_id` None: the one patient that the entries hold (command line)."""
     decoded: list[tuple[str, Struct]] = []
     chart = Chart(patient_id)
-    names: dict[str, str] = {}
+    names = chart.names
     seen: set[bytes] = set()
+    known: dict[str, list[Struct]] = {}
     for place, entry in enumerate(entries):
         raw = entry.raw
         if raw in seen:
@@ -141,7 +146,12 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
             if decoder is None:
                 chart.left_out["type not read" if kind.name else "no resourceType"] += 1
                 continue
-            decoded.append((where, decoder.decode(raw)))
+            resource = decoder.decode(raw)
+            if kind.id is not None and resource in known.setdefault(where, []):
+                chart.left_out["sent twice"] += 1  # the same, written differently
+                continue
+            known.setdefault(where, []).append(resource)
+            decoded.append((where, resource))
             chart.sources[where] = raw
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             broken = where.split("/")[0]

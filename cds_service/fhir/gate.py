@@ -233,7 +233,7 @@ def _add_histologies(
         found.nen.append(seen)
 
 
-def judge_gate(found: Neoplasms, unreadable_conditions: int) -> Gate:
+def judge_gate(found: Neoplasms, unreadable_conditions: int, chart: Chart) -> Gate:
     if found.mixed and found.nen and (found.liver or found.both):
         because = "a histology of a mixed tumour is on record: which tumour is it of?"
         return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1]))
@@ -252,7 +252,16 @@ def judge_gate(found: Neoplasms, unreadable_conditions: int) -> Gate:
         return Gate(Nlm.POSSIBLE, because, (*found.weak[:1], *found.liver[:1]))
     if unreadable_conditions and (any_nen or any_liver):
         return Gate(Nlm.CANNOT_TELL, f"{unreadable_conditions} diagnoses could not be read", (*any_nen, *any_liver))
+    if found.liver and _histology_open(found, chart):
+        because = "liver metastases are on record, and a histology that would name the tumour could not be consulted"
+        return Gate(Nlm.CANNOT_TELL, because, tuple(found.liver[:1]))
     return Gate(Nlm.NO)
+
+
+def _histology_open(found: Neoplasms, chart: Chart) -> bool:
+    """Whether a neuroendocrine histology may be where nobody could look: the search for Observations failed, or there
+    was none and no other malignancy explains the metastases."""
+    return "Observation" in chart.failed or ("Observation" not in chart.complete and not found.others)
 
 
 def named(concept: CodeableConcept | None) -> bool:

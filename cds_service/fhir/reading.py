@@ -93,7 +93,7 @@ class Reader:
             patient_id=chart.patient_id or "",
             sources=chart.sources,
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
-            gate=judge_gate(tumours, sum(name == "Condition" for name, _ in chart.unreadable)),
+            gate=judge_gate(tumours, sum(name == "Condition" for name, _ in chart.unreadable), chart),
             unreadable=tuple(what for _, what in chart.unreadable),
             left_out=dict(chart.left_out),
             not_consulted=chart.not_consulted,

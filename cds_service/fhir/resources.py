@@ -83,6 +83,7 @@ class MedicationRequest(Struct):
     do_not_perform: bool | None = None
     medication_codeable_concept: CodeableConcept | None = None
     medication_reference: Reference | None = None
+    contained: list[msgspec.Raw] | None = None
     authored_on: str | None = None
     subject: Reference | None = None
 
@@ -92,6 +93,7 @@ class MedicationStatement(Struct):
     status: str | None = None
     medication_codeable_concept: CodeableConcept | None = None
     medication_reference: Reference | None = None
+    contained: list[msgspec.Raw] | None = None
     effective_date_time: str | None = None
     effective_period: Period | None = None
     date_asserted: str | None = None

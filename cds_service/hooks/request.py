@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jsonschema
@@ -19,6 +19,9 @@ MOST_VALUES = 1_000_000
 of nothing but `[],[],` would take a hundred times its size in memory."""
 MOST_KEYS = 100
 
+TOKEN = r"^[\x21-\x7e]+\Z"
+"""What can stand in an Authorization header."""
+
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["hook", "hookInstance", "context"],
@@ -30,7 +33,7 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "required": ["access_token", "token_type"],
             "properties": {
-                "access_token": {"type": "string", "minLength": 1, "maxLength": LONGEST_TOKEN},
+                "access_token": {"type": "string", "pattern": TOKEN, "maxLength": LONGEST_TOKEN},
                 "token_type": {"const": "Bearer"},
             },
         },
@@ -71,13 +74,24 @@ KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """What `fhirAuthorization` says. `patient_id`: the one patient that the token is bound to, where it says so (CH-64)."""
+
+    token: str = field(repr=False)
+    patient_id: str = ""
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HookRequest:
-    """A request that is sound in itself. `prefetch`: key → JSON as sent. The access token is not kept."""
+    """A request that is sound in itself. `prefetch`: key → JSON as sent. The access token goes when the request goes."""
 
     hook: str
     instance: str
     patient_id: str
     prefetch: dict[str, bytes]
+    fhir_server: str = ""
+    access: Access | None = None
 
 
 def parse(body: bytes, hook: str) -> HookRequest:
@@ -112,7 +126,20 @@ def parse(body: bytes, hook: str) -> HookRequest:
     if len(raw) > MOST_KEYS:
         raise TooLarge("the body is too large", [Fault("prefetch", "more keys", f"at most {MOST_KEYS} keys")])
     patient = str(envelope.context["patientId"]).rsplit("/", 1)[-1]
-    return HookRequest(hook, str(envelope.hook_instance).lower(), patient, {key: bytes(value) for key, value in raw.items()})
+    prefetch = {key: bytes(value) for key, value in raw.items()}
+    server = str(envelope.fhir_server or "")
+    return HookRequest(
+        hook, str(envelope.hook_instance).lower(), patient, prefetch, server, _access(envelope.fhir_authorization)
+    )
+
+
+def _access(sent: dict[str, Any] | None) -> Access | None:
+    """Checked by SCHEMA. Scopes are not read: EHRs word them in their own ways."""
+    if sent is None:
+        return None
+    lifetime = sent.get("expires_in")
+    expired = isinstance(lifetime, int) and lifetime <= 0
+    return Access(sent["access_token"], str(sent.get("patient") or "").rsplit("/", 1)[-1], expired)
 
 
 def _where(error: msgspec.DecodeError) -> str:
@@ -152,7 +179,7 @@ def _fault(error: jsonschema.ValidationError, base: str) -> Fault:
     found = JSON_TYPES.get(type(error.instance), "something else")
     allowed = {
         "type": f"{error.validator_value}",
-        "pattern": "a UUID" if "hookInstance" in path else "a FHIR id",
+        "pattern": {UUID: "a UUID", TOKEN: "a bearer token"}.get(str(error.validator_value), "a FHIR id"),
         "minLength": "text that is not empty",
         "maxLength": f"at most {error.validator_value} characters",
         "const": f"{error.validator_value}",

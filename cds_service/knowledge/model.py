@@ -227,7 +227,7 @@ class Statement:
     display: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Knowledge:
     """Everything the service knows. `digest` names the exact text of all files; it stands on every card."""
 

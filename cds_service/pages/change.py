@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from cds_service import knowledge
 from cds_service.cards import wording
 from cds_service.cards.board import Board
 from cds_service.errors import Fault
@@ -103,7 +102,7 @@ def supposed_values(
         text = form.get(name, "").strip()
         if not text or text == chart_value(facts, name):
             continue
-        definition = knowledge.load().facts[name]
+        definition = facts.knowledge.facts[name]
         texts[name] = text[:20]
         value = _value(definition, text)
         if value is None:

@@ -16,7 +16,9 @@ from cds_service.cards.board import Board
 from cds_service.cards.card import Card
 from cds_service.hooks.patient_view import identify_and_check, judge_picture, picture_of
 from cds_service.hooks.request import parse
+from cds_service.knowledge.model import Knowledge
 from cds_service.picture import ClinicalPicture, Observed, Readings
+from cds_service.sites import Site
 
 HOOK = "patient-view"
 STAGES = ("read chart", "settle", "stage", "assess", "validate", "compose")
@@ -46,25 +48,25 @@ class Watch:
             self.times[name] = round((time.perf_counter() - start) * 1000, 2)
 
 
-def evaluate(body: bytes, today: date) -> Evaluation:
+def evaluate(body: bytes, site: Site, today: date) -> Evaluation:
     """Raises BadRequest and PreconditionFailed as the service does."""
     watch = Watch()
     request = parse(body, HOOK)
-    picture = watch.run("read chart", lambda: picture_of(request, today))
-    return _judge(picture, request.instance, today, watch)
+    picture = watch.run("read chart", lambda: picture_of(request, site, today))
+    return _judge(picture, request.instance, site.knowledge, today, watch)
 
 
-def suppose(evaluation: Evaluation, values: Mapping[str, Observed], today: date) -> Evaluation:
+def suppose(evaluation: Evaluation, values: Mapping[str, Observed], known: Knowledge, today: date) -> Evaluation:
     """The same chart with each of these facts replaced by one reading."""
     readings = dict(evaluation.picture.readings)
     for name, observed in values.items():
         readings[name] = Readings(valid=(observed,), complete=True)
     watch = Watch()
     watch.times["read chart"] = evaluation.milliseconds["read chart"]
-    return _judge(replace(evaluation.picture, readings=readings), evaluation.instance, today, watch)
+    return _judge(replace(evaluation.picture, readings=readings), evaluation.instance, known, today, watch)
 
 
-def _judge(picture: ClinicalPicture, instance: str, today: date, watch: Watch) -> Evaluation:
-    board, cards = judge_picture(picture, today, watch.run)
+def _judge(picture: ClinicalPicture, instance: str, known: Knowledge, today: date, watch: Watch) -> Evaluation:
+    board, cards = judge_picture(picture, known, today, watch.run)
     cards = identify_and_check(cards, instance, picture.patient_id)
     return Evaluation(picture, board, cards, instance, watch.times)
