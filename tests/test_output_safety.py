@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from html.parser import HTMLParser
+from itertools import cycle
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,7 +64,7 @@ INJECTIONS = {
     "other line ends": "a\u2028# b\u2029# c\x0b# d\x85# e\r# f",
     "controls": "a\x00b\x1b[31mred\x07\x08",
     "letters that compose to Markdown": "\u1fefcode\u1fef \uff3bclick\uff3d\uff08https\uff1a//evil.example\uff09",
-    "a long text": "x" * 5_000 + "[a](https://evil.example)",
+    "a long text": "x" * 500 + "[a](https://evil.example)",
 }
 TEXTS = {"text", "display", "unit", "recorded", "title", "note"}
 NAMES = {"id", "reference", "fullUrl"}
@@ -81,26 +82,41 @@ GFM = MarkdownIt("gfm-like", {"html": True, "linkify": True})
 HARMLESS = {"p", "strong", "ul", "li"}
 
 
-def planted(content: Any, injection: str, wanted: Callable[[str, str], bool], key: str = "", parent: str = "") -> Any:
-    """The same JSON with the injection before and behind every string that is wanted; types, so that it is still read."""
+Pick = Callable[[], str]
+
+
+def always(injection: str) -> Pick:
+    return lambda: injection
+
+
+def in_turn(start: int) -> Pick:
+    """Another injection each time."""
+    turns = cycle(list(INJECTIONS.values())[start:] + list(INJECTIONS.values())[:start])
+    return lambda: next(turns)
+
+
+def planted(content: Any, pick: Pick, wanted: Callable[[str, str], bool], key: str = "", parent: str = "") -> Any:
+    """The same JSON with injections before and behind every string that is wanted; not in types, or nothing is read."""
     match content:
         case dict():
-            return {name: planted(value, injection, wanted, name, key) for name, value in content.items()}
+            return {name: planted(value, pick, wanted, name, key) for name, value in content.items()}
         case list():
-            return [planted(value, injection, wanted, key, parent) for value in content]
+            return [planted(value, pick, wanted, key, parent) for value in content]
         case str() if key != "resourceType" and wanted(key, parent):
+            injection = pick()
             before = f"{injection} " if key in TEXTS else ""
             return f"{before}{content} {injection}"
     return content
 
 
-def with_keys(content: Any, injection: str) -> Any:
-    """The injection as the name of a field more in every object."""
+def with_keys(content: Any, pick: Pick) -> Any:
+    """An injection as the name of one field more in every object."""
     match content:
         case dict():
-            return {**{name: with_keys(value, injection) for name, value in content.items()}, injection: {injection: injection}}
+            key = pick()
+            return {**{name: with_keys(value, pick) for name, value in content.items()}, key: {key: key}}
         case list():
-            return [with_keys(value, injection) for value in content]
+            return [with_keys(value, pick) for value in content]
     return content
 
 
@@ -163,42 +179,49 @@ def check_harmless(cards: list[dict[str, Any]]) -> None:
     for card in cards:
         for elements in rendered(card["detail"]):
             assert set(elements) <= HARMLESS, card["detail"]
-        assert not re.search(r"\S{81}", card["detail"])
+        assert not re.search(r"\S{90}", card["detail"])
 
 
 @pytest.mark.parametrize("name", INJECTIONS)
-@pytest.mark.parametrize("place", PLACES)
-def test_no_text_of_a_chart_becomes_markup_or_a_link(client: FlaskClient, clock: Clock, place: str, name: str) -> None:
+def test_no_text_of_a_chart_becomes_markup_or_a_link(client: FlaskClient, clock: Clock, name: str) -> None:
     for fixture in PATIENTS:
         clock.today = as_of(fixture)
         request = request_of(fixture)
-        request["prefetch"] = planted(request["prefetch"], INJECTIONS[name], PLACES[place])
+        request["prefetch"] = planted(request["prefetch"], always(INJECTIONS[name]), PLACES["displays, texts and units"])
         cards = cards_of(client, request)
         check_harmless(cards)
-        if place == "displays, texts and units" and fixture == "possible-nlm-two-primaries":
+        assert cards
+        if fixture == "possible-nlm-two-primaries":
             assert [rendered(card["detail"]) for card in cards] == [rendered(card["detail"]) for card in clean(fixture)]
 
 
-@pytest.mark.parametrize("name", INJECTIONS)
-def test_no_name_of_a_field_becomes_markup_or_a_link(client: FlaskClient, clock: Clock, name: str) -> None:
+@pytest.mark.parametrize("start", range(0, len(INJECTIONS), 7))
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_else_of_a_chart_becomes_markup_or_a_link(client: FlaskClient, clock: Clock, place: str, start: int) -> None:
+    clock.today = as_of(PATIENTS[0])
+    request = request_of(PATIENTS[0])
+    request["prefetch"] = planted(request["prefetch"], in_turn(start), PLACES[place])
+    check_harmless(cards_of(client, request))
+
+
+@pytest.mark.parametrize("start", range(0, len(INJECTIONS), 7))
+def test_no_name_of_a_field_becomes_markup_or_a_link(client: FlaskClient, clock: Clock, start: int) -> None:
     clock.today = as_of(PATIENTS[0])
     request = request_of(PATIENTS[0])
     plain = cards_of(client, request)
-    request["prefetch"] = {
-        **with_keys(request["prefetch"], INJECTIONS[name]),
-        INJECTIONS[name]: {"resourceType": INJECTIONS[name]},
-    }
+    request["prefetch"] = {**with_keys(request["prefetch"], in_turn(start)), **dict.fromkeys(INJECTIONS.values(), "x")}
     cards = cards_of(client, request)
     check_harmless(cards)
     assert [card["summary"] for card in cards[:2]] == [card["summary"] for card in plain[:2]]
 
 
-@pytest.mark.parametrize("name", INJECTIONS)
-def test_no_text_of_a_chart_becomes_markup_or_a_link_on_the_page(name: str) -> None:
+@pytest.mark.parametrize("start", range(0, len(INJECTIONS), 7))
+def test_no_text_of_a_chart_becomes_markup_or_a_link_on_the_page(start: int) -> None:
     pages = create_app(Settings(), lambda: as_of(PATIENTS[0])).test_client()
     request = request_of(PATIENTS[0])
     plain = Elements(pages.post("/", data={"chart": json.dumps(request)}).text)
-    request["prefetch"] = with_keys(planted(request["prefetch"], INJECTIONS[name], PLACES["displays, texts and units"]), name)
+    texts = planted(request["prefetch"], in_turn(start), PLACES["displays, texts and units"])
+    request["prefetch"] = with_keys(texts, in_turn(start))
     page = pages.post("/", data={"chart": json.dumps(request)})
     assert page.status_code == 200
     found = Elements(page.text)
