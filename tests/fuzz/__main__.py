@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from queue import SimpleQueue
 
 from tests.fuzz.mutations import Call, call
 from tests.servers import Running, running
@@ -65,8 +66,15 @@ class Seen:
         return "" if status == 200 or content.get("resourceType") == "OperationOutcome" else f"{status} without an outcome"
 
 
-class Client(threading.local):
+class Client:
+    """Of one thread; its connection is kept."""
+
     connection: HTTPConnection | None = None
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
 
     def send(self, service: Running, made: Call) -> tuple[int | None, bytes]:
         if self.connection is None:
@@ -76,22 +84,26 @@ class Client(threading.local):
             answer = self.connection.getresponse()
             return answer.status, answer.read()
         except (OSError, HTTPException):
-            self.connection.close()
-            self.connection = None
+            self.close()
             return None, b""
 
 
 def fuzz(service: Running, seed: int, numbers: range) -> tuple[Seen, list[int]]:
     """What came back, and the kilobytes of all workers together, sampled along the way."""
-    seen, client, lock, memory = Seen(), Client(), threading.Lock(), [0]
+    seen, lock, memory = Seen(), threading.Lock(), [0]
+    idle = SimpleQueue[Client]()
+    for _ in range(CLIENTS):
+        idle.put(Client())
 
     def one(number: int) -> None:
+        client = idle.get()
         made = call(seed, number)
         started = time.perf_counter()
         status, body = client.send(service, made)
         if status is None and len(made.body) <= 20_000_000:  # a kept connection may have been closed: once more
             status, body = client.send(service, made)
         seconds = time.perf_counter() - started
+        idle.put(client)
         with lock:
             seen.add(number, made, status, body, seconds)
             done = sum(seen.statuses.values())
@@ -103,6 +115,8 @@ def fuzz(service: Running, seed: int, numbers: range) -> tuple[Seen, list[int]]:
     with ThreadPoolExecutor(CLIENTS) as pool:
         for start in range(numbers.start, numbers.stop, 1000):  # in portions, or all the work would wait in memory
             list(pool.map(one, range(start, min(start + 1000, numbers.stop))))
+    for _ in range(CLIENTS):
+        idle.get().close()
     return seen, memory[1:]
 
 
