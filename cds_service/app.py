@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import msgspec
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from cds_service.errors import (
     BadRequest,
@@ -20,6 +19,7 @@ from cds_service.errors import (
     Internal,
     Overloaded,
     TooLarge,
+    TooSlow,
     Unauthorized,
     UnknownService,
     UnsupportedMedia,
@@ -28,6 +28,7 @@ from cds_service.errors import (
 from cds_service.hooks import SERVICES
 from cds_service.hooks.request import parse
 from cds_service.pages import register_pages
+from cds_service.places import Places
 from cds_service.served import Served, open_sites
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
@@ -57,7 +58,8 @@ def create_app(
     anyone = served.for_anyone or development()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.url_map.strict_slashes = False
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirect: its address would be made of the caller's
+    places = app.extensions["places"] = Places()
     if settings.shows_pages():
         register_pages(app, anyone, today)
 
@@ -74,8 +76,10 @@ def create_app(
         g.service = service.id
         g.site = served.site_of(request.headers.get("Authorization"), f"/cds-services/{service.id}", now())
         _require_json()
-        answer = service.answer(parse(request.get_data(cache=False), service.hook), g.site, today())
-        g.cards, g.unreadable = Counter(card.kind for card in answer.cards), answer.unreadable
+        body = _body()  # before a place is taken: a slow client takes none
+        with places.one():
+            answer = service.answer(parse(body, service.hook), g.site, today())
+        g.told = answer.told()
         return Response(ENCODER.encode({"cards": answer.cards}), 200, content_type=JSON)
 
     @app.get("/health")
@@ -97,6 +101,8 @@ def create_app(
         _allow_origin(response, settings)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
+        if response.status_code == Overloaded.status:
+            response.headers["Retry-After"] = str(Overloaded.retry_after)
         _log(response)
         return response
 
@@ -105,8 +111,6 @@ def create_app(
         response = _json(error.status, error.outcome())
         if isinstance(error, Unauthorized):
             response.headers["WWW-Authenticate"] = "Bearer"
-        if isinstance(error, Overloaded):
-            response.headers["Retry-After"] = str(error.retry_after)
         return response
 
     @app.errorhandler(HTTPException)
@@ -141,8 +145,16 @@ def _require_json() -> None:
         raise UnsupportedMedia("compressed bodies are not read", [Fault("Content-Encoding", "a compression", "none")])
 
 
+def _body() -> bytes:
+    body = request.get_data(cache=False)
+    request.stream.read(1)  # a chunked body is cut at the limit; only who reads on is told (413)
+    return body
+
+
 def _translate(error: HTTPException, settings: Settings) -> CdsError:
     """What Flask and Werkzeug refuse, as an error of ours."""
+    if isinstance(error, ClientDisconnected):
+        return TooSlow("the body did not arrive whole in time", [Fault("body", "a part of it", "the whole body")])
     match error.code:
         case 404:
             paths = "/cds-services, /cds-services/{id}, /health"
@@ -180,8 +192,7 @@ def _log(response: Response) -> None:
     line = {
         "service": g.get("service"),
         "status": response.status_code,
-        "cards": dict(g.get("cards", {})),
-        "unreadable": g.get("unreadable", 0),
+        **g.get("told", {}),
         "site": site and site.id,
         "knowledge": site and site.knowledge.digest,
         "ms": round((time.perf_counter() - g.started) * 1000, 1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 import uuid
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from cds_service import fhir_export, knowledge
+from cds_service import fhir_export, knowledge, server
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
 from cds_service.coverage import command as coverage
@@ -109,26 +108,12 @@ def _site(file: Path | None) -> Site:
 
 
 def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
-    """gunicorn with threads: two half-sent bodies do not block the next request."""
-    from gunicorn.app.base import BaseApplication
-
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     settings = Settings.from_environment()
     settings = settle_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
     print(told_at_start(open_sites(settings), settings), file=sys.stderr)  # any fault is told here, before a worker starts
-
-    class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
-        def load_config(self) -> None:
-            options = {"bind": f"{host}:{port}", "worker_class": "gthread", "workers": 2, "threads": 8, "loglevel": "warning"}
-            for key, option in options.items():
-                self.cfg.set(key, option)
-
-        def load(self) -> object:
-            return create_app(settings)
-
     page = f", page: http://{host}:{port}/" if settings.shows_pages() else ""
     print(f"CDS Hooks discovery: http://{host}:{port}/cds-services{page}", file=sys.stderr, flush=True)
-    Server().run()
+    server.serve(lambda: create_app(settings), host, port)
     return 0
 
 

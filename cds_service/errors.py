@@ -5,8 +5,9 @@ CdsError                     an answer that is not a card list; becomes an Opera
 ├── Unauthorized       401   who calls cannot be told; always the same words, so that nobody learns why (CH-143)
 ├── UnknownService     404   no service of that id
 ├── WrongMethod        405   GET where POST is due, and so on
+├── TooSlow            408   the body did not arrive whole in time
 ├── PreconditionFailed 412   data we cannot do without could not be had (CDS Hooks: CH-55)
-├── TooLarge           413   body above the limit
+├── TooLarge           413   body above a limit: bytes, values, prefetch keys, resources
 ├── UnsupportedMedia   415   not JSON, or compressed
 ├── Internal           500   a fault of ours; nothing of the request is repeated
 └── Overloaded         503   no free place to judge a chart, or a database that does not answer; with Retry-After
@@ -70,6 +71,10 @@ class UnknownService(CdsError):
 
 class WrongMethod(CdsError):
     status, code = 405, "not-supported"
+
+
+class TooSlow(CdsError):
+    status, code = 408, "timeout"
 
 
 class PreconditionFailed(CdsError):

@@ -16,6 +16,8 @@ from cds_service.picture import ClinicalPicture, Nlm
 
 AT_MOST, WITH_ORDER = 3, 5
 """Cards without and with an active order; the overview is one of them."""
+MOST_NAMED = 12
+"""Readings that ask whether this is the disease."""
 
 
 def compose(board: Board) -> list[Card]:
@@ -39,10 +41,12 @@ def compose(board: Board) -> list[Card]:
 
 def possible_nlm(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
     """Somebody has to say whether this is the disease the service is for (CLINICAL section 2)."""
+    seen, more = picture.gate.seen[:MOST_NAMED], picture.gate.seen[MOST_NAMED:]
     lines = [
-        f"{wording.safe(seen.recorded) or 'recorded'} ({seen.on or 'undated'}, {wording.safe(seen.seen_in)})"
-        for seen in picture.gate.seen
+        f"{wording.opening(reading.recorded) or 'recorded'} ({reading.on or 'undated'}, {wording.safe(reading.seen_in)})"
+        for reading in seen
     ]
+    lines += [f"and {len(more)} more"] if more else []
     unreadable = picture.gate.answer is Nlm.CANNOT_TELL
     summary = (
         "Neuroendocrine liver metastases cannot be ruled in or out: some data could not be read or had"

@@ -183,18 +183,20 @@ Histology = tuple[Observed, frozenset[str], list[Coding]]
 def _histologies(chart: Chart, knowledge: Knowledge) -> tuple[list[Histology], set[str]]:
     """Histology Observations that say NEN: the reading, the Conditions they are about, their codings. And the
     Conditions whose histology is a mixed tumour ("" where none is named)."""
-    tumours = dict(chart.conditions)
     found: list[Histology] = []
     mixed: set[str] = set()
+    of_lung: set[str] | None = None  # once for all: a chart may hold thousands of both
+    current = {where for where, condition in chart.conditions if not is_history(condition)}
     for where, observation in chart.observations:
         about = [m for c in codings(knowledge, observation.code) for m in knowledge.terminology.meanings(c)]
         if not any(m.concept == "obs.histology" for m in about):
             continue
         focus = {(f.reference or "").split("/_history/")[0] for f in observation.focus or []}
         names = frozenset("/".join(text.rstrip("/").split("/")[-2:]) for text in focus if "Condition/" in text)
-        concerned = [c for name, c in tumours.items() if (name in names if names else not is_history(c))]
-        site = codings(knowledge, observation.body_site)
-        lung = _is_lung(site) or any(_is_lung(_codings(condition, knowledge)) for condition in concerned)
+        if of_lung is None:
+            of_lung = {name for name, condition in chart.conditions if _is_lung(_codings(condition, knowledge))}
+        concerned = names or current
+        lung = _is_lung(codings(knowledge, observation.body_site)) or not of_lung.isdisjoint(concerned)
         values = codings(knowledge, observation.value_codeable_concept)
         meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
         if is_nen(meanings, lung):

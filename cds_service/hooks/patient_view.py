@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from cds_service.assessment import assess
 from cds_service.cards.board import Board
-from cds_service.cards.card import Card, check, identify, under_banner
+from cds_service.cards.card import EXTENSION, Card, check, identify, under_banner
 from cds_service.cards.compose import compose, possible_nlm
 from cds_service.derived import CALCULATIONS
 from cds_service.errors import Fault, PreconditionFailed
@@ -39,10 +40,19 @@ def reader(known: Knowledge) -> Reader:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Cards, and how many resources could not be read, for the log: a number, nothing of the chart."""
-
     cards: list[Card]
     unreadable: int
+    """How many resources could not be read."""
+
+    def told(self) -> dict[str, object]:
+        """What the log may hold of it: counts, and the ids of the rules that decided; nothing of the chart."""
+        judged = [m for card in self.cards if card.kind == "overview" for m in card.extension[EXTENSION]["modalities"].values()]
+        return {
+            "cards": Counter(card.kind for card in self.cards),
+            "verdicts": Counter(modality["verdict"] for modality in judged),
+            "rules": sorted({rule for modality in judged for rule in modality.get("decided_by", ())}),
+            "unreadable": self.unreadable,
+        }
 
 
 def answer(request: HookRequest, site: Site, today: date) -> Answer:

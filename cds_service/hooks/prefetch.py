@@ -10,8 +10,12 @@ from typing import Any
 
 import msgspec
 
+from cds_service.errors import Fault, TooLarge
 from cds_service.fhir.chart import KIND, Entry
 from cds_service.fhir.resources import READ, type_asked
+
+MOST_RESOURCES = 50_000
+"""A chart of 20 MB holds about 30,000. Of a longer Bundle no more is read, and it is not whole."""
 
 
 class State(StrEnum):
@@ -85,8 +89,8 @@ def read_value(raw: bytes, following: bool = False) -> Read:
 def _read_bundle(bundle: Sent, following: bool) -> Read:
     entries: list[Entry] = []
     types: set[str] = set()
-    failed, odd = False, False
-    for sent in bundle.entry or []:
+    failed, odd = False, len(bundle.entry or []) > MOST_RESOURCES
+    for sent in (bundle.entry or [])[:MOST_RESOURCES]:
         try:
             entry = ENTRY.decode(sent)
             raw = bytes(entry.resource)
@@ -166,7 +170,12 @@ class Prefetched:
 
 
 def read_prefetch(prefetch: Mapping[str, bytes]) -> dict[str, Read]:
-    return {key: read_value(raw) for key, raw in prefetch.items()}
+    """Raises TooLarge."""
+    read = {key: read_value(raw) for key, raw in prefetch.items()}
+    if sum(len(found.entries) for found in read.values()) >= MOST_RESOURCES:
+        allowed = f"fewer than {MOST_RESOURCES}"
+        raise TooLarge("the body is too large", [Fault("prefetch", "more resources", allowed)])
+    return read
 
 
 def read_pages(pages: Iterable[bytes], whole: bool) -> Read:

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, current_app, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from cds_service.cards import wording
-from cds_service.errors import BadRequest, CdsError, ChartError, Fault, Internal, TooLarge, UnknownService
+from cds_service.errors import BadRequest, CdsError, ChartError, Fault, Internal, TooLarge, TooSlow, UnknownService
 from cds_service.knowledge.model import Knowledge
 from cds_service.pages.change import controls, moves, said, stage_moves, supposed_values
 from cds_service.pages.evaluate import STAGES, Evaluation, evaluate, suppose
@@ -86,6 +86,8 @@ def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
         if error.code == 413:
             limit = f"at most {current_app.config['MAX_CONTENT_LENGTH']:,} bytes"
             return refused(TooLarge("too large", [Fault("what you gave", "a larger body", limit)]))
+        if isinstance(error, ClientDisconnected):
+            return refused(TooSlow("the form did not arrive whole in time"))
         if error.code == 404:
             return refused(UnknownService("no such page", [Fault("path", "an unknown path", "/")]))
         return refused(BadRequest("the form could not be read", [Fault("form", error.name, "the form of this page")]))
@@ -113,11 +115,13 @@ def _text() -> str:
 
 
 def _show(given: Given, site: Site, today: date, change: bool = False) -> Shown:
-    chart = evaluate(given.body, site, today)
-    if not change or chart.board is None:
-        return Shown(given, chart, chart, {}, {}, {})
-    texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
-    return Shown(given, chart, suppose(chart, supposed, site, today) if supposed else chart, texts, supposed, faults)
+    with current_app.extensions["places"].one():
+        chart = evaluate(given.body, site, today)
+        if not change or chart.board is None:
+            return Shown(given, chart, chart, {}, {}, {})
+        texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
+        now = suppose(chart, supposed, site, today) if supposed else chart
+        return Shown(given, chart, now, texts, supposed, faults)
 
 
 def _page(site: Site, shown: Shown | None, problem: CdsError | None = None, status: int = 200) -> Response:
