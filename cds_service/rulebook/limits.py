@@ -18,8 +18,6 @@ ROLE = {
     "gate": "gate", "contraindication": "contraindicates", "exclusion": "excludes", "requirement": "indication needs it",
     "caution": "caution only", "technique": "option only",
 }  # fmt: skip
-
-
 LINE = re.compile(r"(?<=[.;]) (?=(?:Absent|Possible|Yes|No|Else|Everything else|Open|Where)\b)")
 
 
@@ -33,9 +31,7 @@ def calculations(knowledge: Knowledge) -> Section:
 
 def _how(knowledge: Knowledge, how: str) -> str:
     """What makes it so, what denies it and what leaves it open, each on a line of its own."""
-    return re.sub(
-        r"(?<=[.;]) (?=(?:Absent|Possible|Yes|No|Else|Everything else|Open|Where)\b)", "\n", explained(knowledge, how)
-    )
+    return LINE.sub("\n", explained(knowledge, how))
 
 
 def _reads(knowledge: Knowledge, name: str) -> str:
@@ -56,15 +52,11 @@ def limits(knowledge: Knowledge) -> Section:
 
 
 def _limits_of_criteria(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
-    seen: dict[tuple[str, str], None] = {}
     for key, criterion in knowledge.criteria.items():
-        role = key.split(".")[0]
+        source = sources(knowledge, criterion.statements, criterion.local)
         for test in criterion.tests:
             if isinstance(test.limit, Decimal):
-                words = compared(knowledge, test)
-                if (words, role) not in seen:
-                    seen[words, role] = None
-                    yield words, f"{ROLE[role]}: {criterion.id}", sources(knowledge, criterion.statements, criterion.local)
+                yield compared(knowledge, test), f"{ROLE[key.split('.')[0]]}: {criterion.id}", source
 
 
 def _limits_of_scores(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
