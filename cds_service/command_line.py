@@ -1,4 +1,4 @@
-"""The commands: serve, cards FILE, request FILE, knowledge, prefetch."""
+"""The commands: serve, cards FILE, request FILE, coverage PATHS…, knowledge, prefetch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from cds_service import knowledge
+from cds_service import fhir_export, knowledge
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
+from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
 from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
@@ -44,11 +45,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if name == "cards":
             command.add_argument("--json", action="store_true", help="the answer as JSON")
             command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
-    book = commands.add_parser("knowledge", help="the rule book, as Markdown, or as a page to print")
+    coverage.declare(commands.add_parser("coverage", help="what the service reads of a site's charts, and what it passes over"))
+    book = commands.add_parser("knowledge", help="the rule book, as Markdown or as a page to print; its codes as FHIR R4")
     book.add_argument("--html", type=Path, metavar="FILE", help="write it as one HTML page that needs nothing else")
     book.add_argument("--due", type=date.fromisoformat, nargs="?", const=today_here(), metavar="DATE",
                       help="only what is to be reviewed by then (default: today)")  # fmt: skip
     book.add_argument("--site", type=Path, metavar="FILE", help="with what this site file adds, limits and signs")
+    book.add_argument("--fhir", type=Path, metavar="DIR", help="write CodeSystem, ValueSets and ConceptMap into a folder")
     sheet = commands.add_parser("prefetch", help="the install sheet: what to type into an EHR that does not read discovery")
     sheet.add_argument("--for", dest="ehr", choices=EHRS, default="generic")
     sheet.add_argument("--site", type=Path, metavar="FILE", help="with this site's own codes")
@@ -61,6 +64,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 return _cards(chosen.file, chosen.as_of, chosen.json, _site(chosen.site))
             case "request":
                 return _request(chosen.file, chosen.as_of)
+            case "coverage":
+                return coverage.run(chosen, _site(chosen.site).knowledge, today_here())
+            case "knowledge" if chosen.fhir:
+                return fhir_export.run(_site(chosen.site).knowledge, chosen.fhir)
             case "knowledge":
                 return _knowledge(_site(chosen.site), chosen.html, chosen.due)
             case "prefetch":

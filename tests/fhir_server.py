@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from types import TracebackType
@@ -237,9 +238,14 @@ def packed(handler: Handler) -> None:
     handler.answer(200, gzip.compress(json.dumps(handler.searchset()).encode()), Content_Encoding="gzip")
 
 
-def bomb(handler: Handler) -> None:
+@cache
+def much_in_little() -> bytes:
     """100 MB of blanks in 100 kB."""
-    handler.answer(200, gzip.compress(b" " * 100_000_000), Content_Encoding="gzip")
+    return gzip.compress(b" " * 100_000_000)
+
+
+def bomb(handler: Handler) -> None:
+    handler.answer(200, much_in_little(), Content_Encoding="gzip")
 
 
 def next_page_at(url: str) -> Fault:

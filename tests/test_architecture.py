@@ -39,6 +39,8 @@ BELOW: dict[str, set[str]] = {
     "rulebook": {"knowledge", "picture"},
     "install_sheet": {"fhir", "hooks", "knowledge"},
     "files": {"errors", "fhir"},
+    "fhir_export": {"errors", "fhir", "knowledge"},
+    "coverage": {"derived", "errors", "fhir", "hooks", "knowledge", "picture", "settling"},
     "hooks": {
         "knowledge",
         "picture",

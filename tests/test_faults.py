@@ -189,6 +189,7 @@ def without(*keys: str, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("fault", "told"), TRANSPORT.values(), ids=TRANSPORT)
 def test_a_fault_of_the_fhir_server_is_told(client: FlaskClient, ehr: FhirServer, fault: fhir_server.Fault, told: str) -> None:
+    fhir_server.much_in_little()  # made before the clock runs
     ehr.faults["^Observation"] = fault
     answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
     assert answer.status_code == 200
@@ -251,6 +252,17 @@ def test_a_server_that_is_not_there_is_told(client: FlaskClient) -> None:
         gone = ehr.base
     answer = client.post(SERVICE, json=without("observations", fhirServer=gone))
     assert BROKEN.format("no connection") in said(answer)
+
+
+def test_a_server_that_may_not_be_asked_is_told_once_a_key_and_fails_nothing(client: FlaskClient) -> None:
+    asked = without("observations", "medicationStatements", fhirServer="https://fhir.elsewhere.example/r4")
+    told = said(client.post(SERVICE, json=asked))
+    assert BROKEN.format("not among those that this site allows") in told
+    assert "medicationStatements" not in told
+    coding = [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code} for code in ("C78.7", "C18.9")]
+    tumours = [NLM | {"id": f"t{n}", "code": {"coding": [code]}} for n, code in enumerate(coding)]
+    asked["prefetch"]["conditions"] = bundle(*tumours)
+    assert client.post(SERVICE, json=asked).json == {"cards": []}, "a coded primary explains them; nothing failed"
 
 
 def test_a_key_that_failed_in_the_ehr_is_not_asked_again_unless_nothing_can_be_said_without_it(

@@ -20,9 +20,9 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.knowledge.evidence import SignOff
 from cds_service.knowledge.ledger import ledger
 from cds_service.knowledge.model import Comparison
+from cds_service.knowledge.overlay import Overlay, SignOff
 from cds_service.rulebook import due_list, html, markdown, rule_book
 
 KNOWN = knowledge.load()
@@ -161,10 +161,11 @@ def test_the_book_shows_the_limits_windows_and_codes_of_the_knowledge_it_is_give
 def test_the_book_says_who_signed_it_or_that_nobody_did() -> None:
     assert "No clinician has signed this knowledge" in TEXT
     assert "188 of 188 statements: not clinically verified" in TEXT
-    signed = replace(KNOWN, signed=(SignOff("Dr A. Example", "hepatobiliary surgeon", date(2026, 12, 1)),))
-    told = markdown(rule_book(signed))
-    assert "**Signed by Dr A. Example**, hepatobiliary surgeon, on 2026-12-01." in told
-    assert "No clinician has signed this knowledge" not in told
+    for digest, counts in ((KNOWN.digest, True), ("another-digest", False)):
+        sign = SignOff("Dr A. Example", "hepatobiliary surgeon", "2026-12-01", "the whole", digest)
+        told = markdown(rule_book(replace(KNOWN, overlay=Overlay("north", sign_off=sign))))
+        assert ("**Signed by Dr A. Example**, hepatobiliary surgeon, on 2026-12-01: the whole." in told) is counts
+        assert ("No clinician has signed this knowledge" in told) is not counts
     one = replace(KNOWN.statements["S019"], verified="Dr A. Example, 2026-12-01")
     told = markdown(rule_book(replace(KNOWN, statements={**KNOWN.statements, "S019": one})))
     assert "187 of 188 statements: not clinically verified; 1 of 188 statements: Dr A. Example, 2026-12-01." in told

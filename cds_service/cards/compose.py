@@ -49,7 +49,8 @@ def possible_nlm(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
         if unreadable
         else "Possible neuroendocrine liver metastases: please confirm before criteria are applied"
     )
-    detail = f"{picture.gate.because[:1].upper()}{picture.gate.because[1:]}\n\n{wording.bullets(lines)}\n\n{wording.TONE}"
+    said = f"{picture.gate.because[:1].upper()}{picture.gate.because[1:]}"
+    detail = f"{said}\n\n{wording.bullets(lines)}\n\n{wording.TONE} By {knowledge.provenance}."
     kind = "data-quality" if unreadable else "possible-nlm"
     return Card(
         summary=summary,

@@ -18,7 +18,7 @@ from cds_service.fhir.chart import Chart, read_chart
 from cds_service.fhir.queries import queries
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.validation import faults
-from cds_service.hooks.gather import REQUIRED, Gatherer
+from cds_service.hooks.gather import OPTIONAL, REQUIRED, Gatherer
 from cds_service.hooks.prefetch import Prefetched, State
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
@@ -30,8 +30,6 @@ from cds_service.trust.outbound import Outbound
 
 T = TypeVar("T")
 SERVICE = "nlm-patient-view"
-OPTIONAL = frozenset({"medicationStatements", "serviceRequests", "diagnosticReports"})
-"""Keys that may be missing unsaid: no verdict rests on their silence."""
 
 
 @cache

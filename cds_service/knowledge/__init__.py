@@ -33,8 +33,10 @@ from cds_service.knowledge.model import (
     StagePart,
     Statement,
     Technique,
+    Units,
     Verdict,
 )
+from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
 from cds_service.knowledge.terminology import Terminology
@@ -136,6 +138,10 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
             values,
         ),
         scores=scores,
+        units=Units(
+            {spelling: unit for unit, spellings in files["units.toml"]["alias"].items() for spelling in spellings},
+            files["units.toml"]["refused"],
+        ),
         portal_drained=dict.fromkeys(drained["yes"], True) | dict.fromkeys(drained["no"], False),
         staging={name: _stage_part(name, table) for name, table in staging.items()},
         words=words,
@@ -144,7 +150,13 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         outcomes=outcomes(files["outcomes.toml"]),
         conflicts=conflicts(files["conflicts.toml"]),
         review=review_plan(files["review.toml"]),
+        window_bounds={name: _bounds(part) for part in files["local.toml"]["window"] for name in part["facts"]},
+        limit_bounds={part["criterion"]: _bounds(part) for part in files["local.toml"]["limit"]},
     )  # fmt: skip
+
+
+def _bounds(table: Tables) -> Bounds:
+    return Bounds(Decimal(table["at_least"]), Decimal(table["at_most"]), table["reason"])
 
 
 def _fact(name: str, table: Tables) -> FactDefinition:

@@ -19,7 +19,7 @@ Tables = Mapping[str, Any]
 def cross_references(files: Mapping[str, Tables], modalities: Iterable[str], told: bool) -> list[Fault]:
     """Every check that can be made of what could be read; `told`: whether a fault within a file is told already, which
     may keep a check from ending."""
-    checks = [_facts, _criteria, *check_terminology.CHECKS, *check_sources.CHECKS]
+    checks = [_facts, _units, _local, _criteria, *check_terminology.CHECKS, *check_sources.CHECKS]
     expected = {f"modalities/{name}.toml": name for name in modalities}
     checks += [partial(_modality, name=file, expected=name) for file, name in expected.items()]
     checks += [check_sources.unused] if expected.keys() | {"outcomes.toml"} <= files.keys() else []
@@ -71,6 +71,39 @@ def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
     for row in files["terminology.toml"]["value_set"]:
         if row["system"] not in systems:
             yield Fault(f"terminology.toml: {row['concept']}", repr(row["system"]), "a name of [systems]")
+
+
+def _units(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """One spelling means one unit, and is no trap at once; a unit that has spellings is one that some fact accepts."""
+    accepted = {unit for table in files["facts.toml"]["fact"].values() for unit in table.get("units", {})}
+    meant: dict[str, str] = {}
+    for unit, spellings in files["units.toml"]["alias"].items():
+        if unit not in accepted:
+            yield Fault(f"units.toml: alias.{unit}", "a unit of no fact", "a unit of facts.toml")
+        for spelling in spellings:
+            other = meant.setdefault(spelling, unit)
+            if other != unit or spelling in accepted or spelling in files["units.toml"]["refused"]:
+                yield Fault(f"units.toml: alias.{unit}", repr(spelling), "a spelling that means nothing else")
+
+
+def _local(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """A site may set only what is a convention of ours, and our own choice is within the bounds."""
+    facts, criteria = files["facts.toml"]["fact"], files["criteria.toml"]
+    for part in files["local.toml"]["window"]:
+        for name in part["facts"]:
+            days = facts.get(name, {}).get("window_days")
+            if days is None or facts[name]["kind"] == "presence" or not part["at_least"] <= days <= part["at_most"]:
+                yield Fault(
+                    "local.toml: window.facts", repr(name), "a fact, not of presence, whose own window is in the bounds"
+                )
+    for part in files["local.toml"]["limit"]:
+        role, _, name = part["criterion"].partition(".")
+        table = criteria.get(role, {}).get(name, {})
+        limit = next((table[how] for how in ("at_most", "at_least", "below", "above") if how in table), None)
+        if not table.get("local") or limit is None or not part["at_least"] <= limit <= part["at_most"]:
+            yield Fault(
+                "local.toml: limit.criterion", repr(part["criterion"]), "a local criterion with its number in the bounds"
+            )
 
 
 def _comparisons(table: Tables) -> list[Tables]:

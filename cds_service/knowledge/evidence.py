@@ -68,15 +68,6 @@ class ReviewPlan:
     open: tuple[OpenCheck, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SignOff:
-    """A named clinician who has read the knowledge and stands for it (CLINICAL rule 7)."""
-
-    by: str
-    role: str
-    on: date
-
-
 def outcomes(file: Tables) -> tuple[Outcome, ...]:
     heads = {
         number: OutcomeTable(int(number), head["title"], head["design"], tuple(head["statements"]))

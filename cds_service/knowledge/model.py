@@ -8,7 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
-from cds_service.knowledge.evidence import Conflict, Outcome, ReviewPlan, SignOff
+from cds_service.knowledge.evidence import Conflict, Outcome, ReviewPlan
+from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology
 from cds_service.picture import Value
@@ -70,6 +71,8 @@ class FactDefinition:
     usual: Value | None = None
     order: str = ""
     trend: bool = False
+    local_units: Mapping[str, str] = field(default_factory=dict)
+    """A site's spellings for this fact: spelling, or "" for a number without unit → a unit of `units`."""
 
     @property
     def unit_in_words(self) -> str:
@@ -254,9 +257,18 @@ class Statement:
         return not self.from_memory if role in RULES_OUT else role in {"gate", "requirement", "indication", "calculation"}
 
 
+@dataclass(frozen=True, slots=True)
+class Units:
+    """How units are written: spelling → UCUM code, and spelling → why nobody may guess what it means."""
+
+    aliases: Mapping[str, str]
+    refused: Mapping[str, str]
+
+
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """Everything the service knows. `digest` names the exact text of all files; it stands on every card."""
+    """Everything the service knows. `digest` names the exact text of all files, and of a site's overlay; it stands on
+    every card."""
 
     digest: str
     assessment_system: str
@@ -271,6 +283,7 @@ class Knowledge:
     publications: Mapping[str, Publication]
     terminology: Terminology
     scores: Scores
+    units: Units
     portal_drained: Mapping[str, bool]
     staging: Mapping[str, StagePart]
     words: Mapping[str, str]
@@ -279,8 +292,28 @@ class Knowledge:
     outcomes: tuple[Outcome, ...]
     conflicts: tuple[Conflict, ...]
     review: ReviewPlan
-    signed: tuple[SignOff, ...] = ()
-    """Clinicians of a site who have signed it; nobody has signed the knowledge as it ships."""
+    window_bounds: Mapping[str, Bounds]
+    limit_bounds: Mapping[str, Bounds]
+    overlay: Overlay = NO_SITE
+
+    @property
+    def signed(self) -> bool:
+        """Whether a clinician of the site signed exactly this."""
+        return self.overlay.sign_off is not None and self.overlay.sign_off.knowledge == self.digest
+
+    @property
+    def provenance(self) -> str:
+        """Which knowledge judges, what of it is a site's, and who answers for it. A signature counts for one digest."""
+        overlay, signature = self.overlay, self.overlay.sign_off
+        said = f"knowledge {self.digest}"
+        if overlay.digest:
+            said += f" (with the codes and choices of the site {overlay.site}, {overlay.digest})"
+        if signature is None:
+            return f"{said}, not clinically verified"
+        by = f"{signature.name}, {signature.role}, on {signature.on}: {signature.what}"
+        if self.signed:
+            return f"{said}, signed by {by}"
+        return f"{said}, not clinically verified as it is now ({signature.knowledge} was signed by {by})"
 
     @property
     def ecog_limit(self) -> Decimal:

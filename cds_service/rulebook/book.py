@@ -27,6 +27,7 @@ def rule_book(knowledge: Knowledge) -> Book:
             sources.conflicts(knowledge),
             sources.outcomes(knowledge),
             limits.local_choices(knowledge),
+            *_site(knowledge),
             sources.doubtful(knowledge),
             sources.reviews(knowledge),
             sources.statements(knowledge),
@@ -36,13 +37,12 @@ def rule_book(knowledge: Knowledge) -> Book:
 
 
 def _status(knowledge: Knowledge) -> tuple[str, ...]:
-    signed = [f"**Signed by {sign.by}**, {sign.role}, on {sign.on}." for sign in knowledge.signed]
     marks = Counter(statement.verified for statement in knowledge.statements.values())
     standing = Counter(entry.standing for entry in ledger(knowledge))
     return (
-        *(signed or [said("book", "unsigned")]),
+        _signature(knowledge),
         "; ".join(f"{count} of {marks.total()} statements: {mark}" for mark, count in marks.most_common()) + ".",
-        said("book", "digest", digest=knowledge.digest),
+        said("book", "digest", provenance=knowledge.provenance),
         said(
             "book", "counts",
             modalities=len(knowledge.modalities), criteria=len(knowledge.criteria), statements=len(knowledge.statements),
@@ -53,9 +53,23 @@ def _status(knowledge: Knowledge) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _signature(knowledge: Knowledge) -> str:
+    """A signature counts for the very text that was signed."""
+    sign = knowledge.overlay.sign_off
+    if sign is None or not knowledge.signed:
+        return said("book", "unsigned")
+    return f"**Signed by {sign.name}**, {sign.role}, on {sign.on}: {sign.what}."
+
+
 def _reading() -> Section:
     verdicts = ((f"**{name}**", when) for name, when in prose()["reading"]["verdicts"])
     return chapter("reading", *table("Verdict|When", verdicts, (20, 80)), *bullets(prose()["reading"]["notes"]))
+
+
+def _site(knowledge: Knowledge) -> tuple[Section, ...]:
+    """What a site added, set and said, for who has to sign it."""
+    overlay = knowledge.overlay
+    return (chapter("site", *bullets(overlay.choices), site=overlay.site),) if overlay.choices else ()
 
 
 def _staging(knowledge: Knowledge) -> Section:
