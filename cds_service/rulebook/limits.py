@@ -10,6 +10,7 @@ import msgspec
 
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.numbers import explained
+from cds_service.knowledge.overlay import Bounds
 from cds_service.rulebook.blocks import Section, Text, bullets, table
 from cds_service.rulebook.prose import chapter, prose, said
 from cds_service.rulebook.words import capital, compared, sentence, sources
@@ -128,4 +129,21 @@ def local_choices(knowledge: Knowledge) -> Section:
         for part, content in msgspec.to_builtins(knowledge.scores).items()
         if content.get("local")
     ]
-    return chapter("local", *bullets([*criteria, *indications, *scores, *prose()["local"]["others"]]))
+    return chapter(
+        "local",
+        *bullets([*criteria, *indications, *scores, *prose()["local"]["others"]]),
+        Text(said("local", "bounds")),
+        *table("What a site may set|From|To|Why no further", _bounds(knowledge), (45, 10, 10, 35)),
+    )
+
+
+def _bounds(knowledge: Knowledge) -> Iterator[tuple[str, str, str, str]]:
+    """Limits one by one, windows of one reason together (local.toml)."""
+    for key, bounds in knowledge.limit_bounds.items():
+        criterion = knowledge.criteria[key]
+        yield f"**{criterion.says}** ({criterion.id})", str(bounds.at_least), str(bounds.at_most), bounds.reason
+    windows: dict[Bounds, list[str]] = {}
+    for name, bounds in knowledge.window_bounds.items():
+        windows.setdefault(bounds, []).append(knowledge.facts[name].says)
+    for bounds, names in windows.items():
+        yield f"**Window** of {'; '.join(names)}", f"{bounds.at_least} days", f"{bounds.at_most} days", bounds.reason
