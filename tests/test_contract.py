@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from cds_service import errors
 from cds_service.app import create_app
 from cds_service.hooks import SERVICES
 from cds_service.settings import Settings
+from tests.callers import Ehr, bearer, ec_key, open_door, site_file
 from tests.conftest import (
     EXTENSION,
     FIXTURES,
@@ -73,7 +75,7 @@ def test_the_documented_paths_and_methods_are_those_of_the_service(app: Flask) -
 
 def test_every_error_of_ours_has_its_status_documented_with_an_example() -> None:
     ours = {error.status for error in errors.CdsError.__subclasses__()}
-    assert ours == {400, 404, 405, 412, 413, 415, 500}
+    assert ours == {400, 401, 404, 405, 412, 413, 415, 500, 503}
     for status in ours:
         assert examples(CALL["responses"][str(status)]), f"{status} has no example"
     assert set(CALL["responses"]) == {"200", *map(str, ours)}
@@ -102,7 +104,7 @@ def test_a_request_example_that_is_no_fault_fits_the_schema_of_a_request(name: s
 
 
 def test_error_examples_without_a_request_are_really_what_the_service_answers(
-    shipped: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    shipped: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError
@@ -113,9 +115,13 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
         "get-where-post-is-due": shipped.get(SERVICE),
         "too-large": shipped.post(SERVICE, data=b" " * 20_000_001, content_type="application/json"),
         "not-json": shipped.post(SERVICE, data=b"<Patient/>", content_type="application/fhir+xml"),
+        "unauthorized": shipped.post(SERVICE, json=request, environ_overrides={"REMOTE_ADDR": "10.0.0.7"}),
     }
     monkeypatch.setattr("cds_service.app.parse", broken)
     answers["internal"] = shipped.post(SERVICE, json=request)
+    door = open_door(tmp_path, site_file(keys=[ec_key().jwk]))
+    door.sql("DROP TABLE seen_tokens")
+    answers["not-now"] = door.call(bearer(Ehr().token()))
     documented = {
         name: (status, found)
         for status, response in CALL["responses"].items()

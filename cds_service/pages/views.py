@@ -117,7 +117,7 @@ def _show(given: Given, site: Site, today: date, change: bool = False) -> Shown:
     if not change or chart.board is None:
         return Shown(given, chart, chart, {}, {}, {})
     texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
-    return Shown(given, chart, suppose(chart, supposed, site.knowledge, today) if supposed else chart, texts, supposed, faults)
+    return Shown(given, chart, suppose(chart, supposed, site, today) if supposed else chart, texts, supposed, faults)
 
 
 def _page(site: Site, shown: Shown | None, problem: CdsError | None = None, status: int = 200) -> Response:
