@@ -43,10 +43,10 @@ def today_here() -> date:
     return datetime.now(UTC).astimezone().date()
 
 
-def create_app(settings: Settings | None = None, today: Callable[[], date] = today_here) -> Flask:
+def create_app(settings: Settings | None = None, today: Callable[[], date] = today_here, site: Site | None = None) -> Flask:
     """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound."""
     settings = settings or Settings.from_environment()
-    site = _site(settings)
+    site = site or _site(settings)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirect: its address would be made of the caller's

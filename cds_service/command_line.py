@@ -1,4 +1,4 @@
-"""The commands: serve, cards FILE, request FILE, knowledge."""
+"""The commands: serve, cards FILE, request FILE, coverage PATHS…, knowledge, prefetch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from pathlib import Path
 
 import msgspec
 
-from cds_service import knowledge, server
+from cds_service import fhir_export, knowledge, server
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
+from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
 from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
-from cds_service.rulebook import rule_book
+from cds_service.install_sheet import EHRS, install_sheet
+from cds_service.rulebook import due_list, html, markdown, rule_book
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
 from cds_service.sites.loader import read_site
@@ -42,17 +44,35 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if name == "cards":
             command.add_argument("--json", action="store_true", help="the answer as JSON")
             command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
-    commands.add_parser("knowledge", help="the rule book, as Markdown")
+    coverage.declare(commands.add_parser("coverage", help="what the service reads of a site's charts, and what it passes over"))
+    book = commands.add_parser("knowledge", help="the rule book, as Markdown or as a page to print; its codes as FHIR R4")
+    book.add_argument("--html", type=Path, metavar="FILE", help="write it as one HTML page that needs nothing else")
+    book.add_argument("--due", type=date.fromisoformat, nargs="?", const=today_here(), metavar="DATE",
+                      help="only what is to be reviewed by then (default: today)")  # fmt: skip
+    book.add_argument("--site", type=Path, metavar="FILE", help="with what this site file adds, limits and signs")
+    book.add_argument("--fhir", type=Path, metavar="DIR", help="write CodeSystem, ValueSets and ConceptMap into a folder")
+    sheet = commands.add_parser("prefetch", help="the install sheet: what to type into an EHR that does not read discovery")
+    sheet.add_argument("--for", dest="ehr", choices=EHRS, default="generic")
+    sheet.add_argument("--site", type=Path, metavar="FILE", help="with this site's own codes")
     chosen = parser.parse_args(arguments)
     try:
         match chosen.command:
             case "serve":
                 return _serve(chosen.host, chosen.port, tuple(chosen.site or ()))
             case "cards":
-                return _cards(chosen.file, chosen.as_of, chosen.json, read_site(chosen.site) if chosen.site else development())
+                return _cards(chosen.file, chosen.as_of, chosen.json, _site(chosen.site))
             case "request":
                 return _request(chosen.file, chosen.as_of)
-        print(rule_book(knowledge.load()))
+            case "coverage":
+                return coverage.run(chosen, _site(chosen.site).knowledge, today_here())
+            case "knowledge" if chosen.fhir:
+                return fhir_export.run(_site(chosen.site).knowledge, chosen.fhir)
+            case "knowledge":
+                return _knowledge(_site(chosen.site), chosen.html, chosen.due)
+            case "prefetch":
+                service = next(iter(SERVICES.values()))
+                print(install_sheet(_site(chosen.site).knowledge, chosen.ehr, service.id, service.hook))
+                return 0
     except ChartError as error:
         print(error, file=sys.stderr)
         return 1
@@ -62,9 +82,32 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _knowledge(site: Site, page: Path | None, due: date | None) -> int:
+    """The rule book of a site; on a page of its own; or what is due for review."""
+    if due:
+        print(due_list(site.knowledge, due))
+        return 0
+    book = rule_book(site.knowledge)
+    if page is None:
+        print(markdown(book))
+        return 0
+    try:
+        page.write_text(html(book), "utf-8")
+    except OSError as error:
+        raise ChartError(f"{page}: {error.strerror}") from None
+    print(f"{page}: the rule book, to open in a browser or to print", file=sys.stderr)
+    return 0
+
+
+def _site(file: Path | None) -> Site:
+    """Raises SiteError."""
+    return read_site(file) if file else development()
+
+
 def _serve(host: str, port: int, sites: tuple[Path, ...]) -> int:
     settings = Settings.from_environment()
     settings = replace(settings, sites=sites or settings.sites)
+    create_app(settings)  # a fault of the knowledge or of a site file is told here, once, before any worker starts
     page = f", page: http://{host}:{port}/" if settings.pages else ""
     print(f"CDS Hooks discovery: http://{host}:{port}/cds-services{page}", file=sys.stderr, flush=True)
     server.serve(lambda: create_app(settings), host, port)

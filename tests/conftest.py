@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from cds_service.app import create_app
 from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.settings import Settings
+from cds_service.sites import Site, development
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = sorted(path.parent.name for path in (ROOT / "fhir_fixtures").glob("*/chart.json"))
@@ -60,8 +61,15 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(clock: Clock, settings: Settings) -> Flask:
-    app = create_app(settings, lambda: clock.today)
+def site() -> Site:
+    """No site file: FHIR servers on this machine, and time enough for a slow one."""
+    alone = development()
+    return replace(alone, reach=replace(alone.reach, seconds=20))
+
+
+@pytest.fixture
+def app(clock: Clock, settings: Settings, site: Site) -> Flask:
+    app = create_app(settings, lambda: clock.today, site)
     app.test_client_class = CheckedClient
     return app
 

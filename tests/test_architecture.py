@@ -37,7 +37,10 @@ BELOW: dict[str, set[str]] = {
     "fhir": {"knowledge", "picture", "trust"},
     "cards": {*FACTS, "assessment", "judgement", "settling", "staging"},
     "rulebook": {"knowledge", "picture"},
+    "install_sheet": {"fhir", "hooks", "knowledge"},
     "files": {"errors", "fhir"},
+    "fhir_export": {"errors", "fhir", "knowledge"},
+    "coverage": {"derived", "errors", "fhir", "hooks", "knowledge", "picture", "settling"},
     "hooks": {
         "knowledge",
         "picture",

@@ -8,6 +8,7 @@ from cds_service.cards.board import Board, editions, overview, reasons, unchecke
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.gaps import data_quality, missing, missing_section, quality_section
 from cds_service.cards.modality_card import card_on
+from cds_service.cards.outcomes import line, nearest
 from cds_service.cards.techniques import techniques
 from cds_service.cards.urgent import contraindications, safety, stopped_order
 from cds_service.knowledge.model import Knowledge, Verdict
@@ -52,7 +53,8 @@ def possible_nlm(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
         if unreadable
         else "Possible neuroendocrine liver metastases: please confirm before criteria are applied"
     )
-    detail = f"{picture.gate.because[:1].upper()}{picture.gate.because[1:]}\n\n{wording.bullets(lines)}\n\n{wording.TONE}"
+    said = f"{picture.gate.because[:1].upper()}{picture.gate.because[1:]}"
+    detail = f"{said}\n\n{wording.bullets(lines)}\n\n{wording.TONE} By {knowledge.provenance}."
     kind = "data-quality" if unreadable else "possible-nlm"
     return Card(
         summary=summary,
@@ -93,9 +95,16 @@ def _option_detail(board: Board, modality: Assessed, folded: bool) -> str:
     if ways := techniques(board, modality):
         parts.append("**Techniques and options**\n\n" + wording.bullets(ways))
     parts.append("**Beside it**\n\n" + wording.bullets(beside))
-    if modality.modality.about:
-        parts.append(f"About this evidence: {', '.join(modality.modality.about)}.")
-    return "\n\n".join(parts)
+    parts.append(_about(board, modality, folded))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _about(board: Board, modality: Assessed, folded: bool) -> str:
+    """What no verdict rests on, last: series of Tables 1 to 3, and the statements to look up in the rule book."""
+    named = ", ".join(modality.modality.about)
+    if rows := [line(board, row) for row in nearest(board, modality, folded)]:
+        return "**About this evidence**\n\n" + wording.bullets(rows) + (f"\n\nAlso: {named}." if named else "")
+    return f"About this evidence: {named}." if named else ""
 
 
 def _requirements(board: Board, modality: Assessed) -> list[str]:

@@ -20,7 +20,6 @@ VERDICT = {
     Verdict.NOT_INDICATED: "not indicated",
     Verdict.UNDETERMINED: "cannot be said",
 }
-UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
 UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|_")
 LINK = re.compile(r"(?<=/)(?=/)|(?<=\bwww\.)(?=\w)|(?<=\w\.)(?=[^\W\d]{2})", re.IGNORECASE)
 """Where a space takes an address apart that a renderer would make a link of: "//", "www.", "a.example"."""
@@ -44,12 +43,6 @@ def opening(text: str) -> str:
     return cleaned if not cleaned or cleaned[0].isalpha() else f"recorded as {cleaned}"
 
 
-def unit(definition: FactDefinition) -> str:
-    if definition.unit in {"", "%"}:
-        return " %" if definition.unit else ""
-    return UNITS.get(definition.unit, f" {definition.unit}")
-
-
 def value(definition: FactDefinition, found: Value | None) -> str:
     match found:
         case None:
@@ -58,8 +51,8 @@ def value(definition: FactDefinition, found: Value | None) -> str:
             return "yes" if found else "no"
         case Amount():
             if found.exact is None and found.low is not None and found.high is not None:
-                return f"{plain(found.low)} to {plain(found.high)}{unit(definition)}"
-            return f"{found}{unit(definition)}"
+                return f"{plain(found.low)} to {plain(found.high)}{definition.unit_in_words}"
+            return f"{found}{definition.unit_in_words}"
         case frozenset():
             return ", ".join(sorted(found)).replace("-", " ")
     return found if re.fullmatch(r"[IVGMABC123]+[a-c]?|NEC", found) else found.replace("-", " ")

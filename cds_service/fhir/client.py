@@ -21,13 +21,12 @@ from cds_service.trust.outbound import CallFailed, Outbound, Refused, Reply, ori
 FHIR_JSON = "application/fhir+json, application/json;q=0.9"
 MOST_PAGES = 50
 AT_ONCE = 8
-CATEGORIES = (
-    "laboratory,imaging,survey,exam,vital-signs,social-history,procedure,therapy,activity",
-    "laboratory,imaging,survey,exam,vital-signs,social-history",
-    "laboratory",
-)
-"""For servers that refuse an Observation search without a category: all of FHIR's, those that the strictest take, one."""
-WHOLE = CATEGORIES[0]
+EPIC_CATEGORIES = "laboratory,imaging,survey,exam,vital-signs,social-history"
+ALL_CATEGORIES = f"{EPIC_CATEGORIES},procedure,therapy,activity"
+CATEGORIES = (ALL_CATEGORIES, EPIC_CATEGORIES, "laboratory")
+"""For servers that refuse an Observation search without a category: what to try, one after the other."""
+WHOLE = frozenset({ALL_CATEGORIES, EPIC_CATEGORIES})
+"""Epic has no Observation under the three that it refuses: its six are all there is."""
 BACK_OFF = 0.1
 """Seconds before the first repetition after 429 or 503 without Retry-After; doubled each time, inside the deadline."""
 
@@ -74,9 +73,8 @@ def read_each(server: Server, references: Iterable[str], out: Outbound) -> dict[
 
 
 def filled(template: str, patient_id: str) -> str:
-    """A template of ours with the patient of the context; the query is encoded as an address."""
-    path, _, query = template.replace("{{context.patientId}}", quote(patient_id, safe="")).partition("?")
-    return f"{path}?{quote(query, safe='=&,:/')}" if query else path
+    """A template of ours for the patient of the context."""
+    return template.replace("{{context.patientId}}", quote(patient_id, safe=""))
 
 
 def _at_once(calls: Mapping[str, Callable[[], Fetched]], out: Outbound) -> dict[str, Fetched]:
@@ -120,12 +118,12 @@ def _search(server: Server, query: str, out: Outbound) -> Fetched:
 
 
 def _by_category(server: Server, query: str, out: Outbound) -> tuple[Fetched, str]:
-    """The first list of categories that the server takes; a shorter list than all of them is not the whole answer."""
+    """The first list of categories that the server takes; "laboratory" alone is not the whole answer."""
     for categories in CATEGORIES:
         found = _page(_ask(server, f"{query}&category={categories}", out))
         if found.why != "answered 400":
             break
-    return found, "" if categories == WHOLE else f"its server searches {categories.replace(',', ', ')} only"
+    return found, "" if categories in WHOLE else f"its server searches {categories.replace(',', ', ')} only"
 
 
 def _ask(server: Server, query: str, out: Outbound) -> Reply:
@@ -179,7 +177,7 @@ def _next(server: Server, body: bytes) -> str | None:
         return None  # whatever it is, it is read as a whole elsewhere, and told there
     for link in links:
         if link.relation == "next":
-            url = urljoin(server.url(""), link.url) if isinstance(link.url, str) else ""
+            url = urljoin(server.url(""), link.url) if isinstance(link.url, str) and link.url else ""
             if not url or origin_of(url) != origin_of(server.base):
                 raise Refused("its address is on another server: not called")
             return url

@@ -32,12 +32,13 @@ def referred_to(chart: Chart) -> set[str]:
         for drug in prescriptions
         if drug.medication_codeable_concept is None and drug.medication_reference is not None
         for text in [drug.medication_reference.reference or ""]
-        if text and not text.startswith("#") and _name(text) not in chart.medications
+        if text and not text.startswith("#") and _name(chart, text) not in chart.medications
     }
 
 
-def _name(reference: str) -> str:
-    return "/".join(reference.split("/_history/")[0].split("/")[-2:])
+def _name(chart: Chart, reference: str) -> str:
+    """ "Medication/7" of a relative, absolute, versioned or urn reference."""
+    return "/".join(chart.names.get(reference, reference).split("/_history/")[0].split("/")[-2:])
 
 
 def _medicine(chart: Chart, drug: MedicationRequest | MedicationStatement) -> CodeableConcept | None:
@@ -46,7 +47,7 @@ def _medicine(chart: Chart, drug: MedicationRequest | MedicationStatement) -> Co
     if drug.medication_codeable_concept is not None or reference is None:
         return drug.medication_codeable_concept
     text = reference.reference or ""
-    medication = _contained(drug, text) if text.startswith("#") else chart.medications.get(chart.names.get(text, _name(text)))
+    medication = _contained(drug, text) if text.startswith("#") else chart.medications.get(_name(chart, text))
     if medication is not None and medication.code is not None:
         return medication.code
     return CodeableConcept(text=reference.display)

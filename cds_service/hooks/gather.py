@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import msgspec
 
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.client import Fetched, Server, fetch, filled, read_each
 from cds_service.fhir.medication import referred_to
-from cds_service.fhir.resources import Medication, type_asked
+from cds_service.fhir.resources import Medication
 from cds_service.hooks.prefetch import Prefetched, Read, State, combine, read_pages, read_prefetch, read_value
 from cds_service.hooks.request import HookRequest
 from cds_service.trust.outbound import Outbound, Refused, allowed, origin_of
 
 REQUIRED = ("conditions",)
 """Without conditions nobody can say whether the patient is one of ours (CLINICAL section 9)."""
+OPTIONAL = frozenset({"medicationStatements", "serviceRequests", "diagnosticReports"})
+"""Keys that may be missing unsaid: no verdict rests on their silence."""
 MEDICATION = re.compile(r"Medication/[A-Za-z0-9.\-]{1,64}")
 """On the same server: a reference that leads elsewhere is not called."""
 MOST_MEDICATIONS = 40
@@ -36,8 +39,9 @@ class Gatherer:
         lacking = [key for key in self.asked if self._wanted(key, sent)]
         if not lacking or not self.request.fhir_server:
             return sent
-        if self._barred:
-            return combine(read, self.asked, dict.fromkeys(lacking, self._barred))
+        if self._barred:  # nobody failed: nobody was asked
+            told = {key: self._barred for key in lacking if key not in OPTIONAL}
+            return replace(sent, why=told)
         queries = {key: filled(self.asked[key], self.request.patient_id) for key in lacking}
         why: dict[str, str] = {}
         for key, found in fetch(self._server, queries, self.out).items():
@@ -55,7 +59,7 @@ class Gatherer:
         (CH-53): again only where nothing can be said without it."""
         state = sent.states[key]
         if state is State.MISSING:
-            return type_asked(self.asked[key]) not in sent.complete
+            return not sent.came_under_another_name(key)
         return state is State.PARTIAL or (state is State.ERROR and key in REQUIRED)
 
     def add_medications(self, chart: Chart) -> bool:

@@ -19,7 +19,7 @@ from cds_service.fhir.chart import Chart, read_chart
 from cds_service.fhir.queries import queries
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.validation import faults
-from cds_service.hooks.gather import REQUIRED, Gatherer
+from cds_service.hooks.gather import OPTIONAL, REQUIRED, Gatherer
 from cds_service.hooks.prefetch import Prefetched, State
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
@@ -31,8 +31,6 @@ from cds_service.trust.outbound import Outbound
 
 T = TypeVar("T")
 SERVICE = "nlm-patient-view"
-OPTIONAL = frozenset({"medicationStatements", "serviceRequests", "diagnosticReports"})
-"""Keys that may be missing unsaid: no verdict rests on their silence."""
 
 
 @cache
@@ -85,15 +83,18 @@ def _chart(request: HookRequest, sent: Prefetched) -> Chart:
     """Raises PreconditionFailed where all that came is of other patients."""
     chart = read_chart(sent.entries, request.patient_id)
     chart.complete, chart.failed = sent.complete, sent.failed
-    chart.not_consulted = tuple(
-        f"{key} ({sent.lacks(key)})"
-        for key, state in sent.states.items()
-        if not state.complete and (key not in OPTIONAL or state is not State.MISSING or key in sent.why)
-    )
+    chart.not_consulted = tuple(f"{key} ({sent.lacks(key)})" for key in sent.states if _told(key, sent))
     if chart.only_of_others:
         what = f"{chart.left_out['other patient']} resources, none of this patient"
         raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])
     return chart
+
+
+def _told(key: str, sent: Prefetched) -> bool:
+    """Whether a key that is not whole is worth a word: not where it is optional and nobody tried."""
+    if sent.states[key] is State.MISSING and key not in sent.why:
+        return key not in OPTIONAL and not sent.came_under_another_name(key)
+    return not sent.states[key].complete
 
 
 def cards_of_chart(chart: Chart, known: Knowledge, today: date, instance: str) -> list[Card]:

@@ -32,9 +32,14 @@ class State(StrEnum):
         return self in {State.PRESENT, State.NULL, State.EMPTY}
 
 
+class Search(msgspec.Struct):
+    mode: Any = None
+
+
 class BundleEntry(msgspec.Struct, rename="camel"):
     resource: msgspec.Raw = msgspec.Raw()
     full_url: Any = None
+    search: Search | None = None
 
 
 class BundleLink(msgspec.Struct):
@@ -97,13 +102,14 @@ def _read_bundle(bundle: Sent, following: bool) -> Read:
             # Epic says "nothing found" this way; a warning beside entries is none of ours, a failure is
             failed = failed or _is_failure(raw)
             continue
-        types.add(kind.name)
+        if entry.search is None or entry.search.mode != "include":  # what came along answers nothing
+            types.add(kind.name)
         entries.append(Entry(raw, entry.full_url if isinstance(entry.full_url, str) else None, kind))
     if failed and not entries:
         return Read(State.ERROR)
     more = not following and any(link.relation == "next" for link in bundle.link or [])
     promised = not following and not entries and isinstance(bundle.total, int) and bundle.total > 0
-    state = State.PARTIAL if failed or odd or more or promised else State.PRESENT if entries else State.EMPTY
+    state = State.PARTIAL if failed or odd or more or promised else State.PRESENT if types else State.EMPTY
     return Read(state, tuple(entries), frozenset(types))
 
 
@@ -144,6 +150,8 @@ def _is_failure(raw: bytes) -> bool:
 @dataclass(frozen=True, slots=True)
 class Prefetched:
     entries: tuple[Entry, ...]
+    advertised: Mapping[str, str]
+    """Key → query, as discovery lists them."""
     states: Mapping[str, State]
     """Advertised key → its state."""
     complete: frozenset[str]
@@ -152,6 +160,9 @@ class Prefetched:
     """Those asked for in vain, or that came in part."""
     why: Mapping[str, str] = field(default_factory=dict)
     """Advertised key that is not whole → what the EHR's FHIR server said to it, where it was asked."""
+
+    def came_under_another_name(self, key: str) -> bool:
+        return self.states[key] is State.MISSING and type_asked(self.advertised[key]) in self.complete
 
     def lacks(self, key: str) -> str:
         """ "missing; its FHIR server: answered 500": for a card, and for a 412."""
@@ -179,7 +190,7 @@ def read_pages(pages: Iterable[bytes], whole: bool) -> Read:
         return Read(State.ERROR)
     if not whole or states & {State.ERROR, State.PARTIAL}:
         return Read(State.PARTIAL, entries, types)
-    return Read(State.PRESENT if entries else State.EMPTY, entries, types)
+    return Read(State.PRESENT if types else State.EMPTY, entries, types)
 
 
 def combine(read: Mapping[str, Read], advertised: Mapping[str, str], why: Mapping[str, str] | None = None) -> Prefetched:
@@ -201,7 +212,10 @@ def combine(read: Mapping[str, Read], advertised: Mapping[str, str], why: Mappin
         if states[key].complete:
             complete.add(asked)
     for key, found in read.items():
-        if key in advertised or found.state is not State.PRESENT or found.single:
+        if key in advertised or found.state is not State.PRESENT:
+            continue
+        if found.single:
+            complete |= found.types & {"Patient"}
             continue
         if "Patient" in found.types and len(found.types) > 1:
             complete |= set(READ)
@@ -212,4 +226,4 @@ def combine(read: Mapping[str, Read], advertised: Mapping[str, str], why: Mappin
         failed.add("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
     entries = tuple(entry for found in read.values() for entry in found.entries)
     asked_in_vain = failed | {type_asked(advertised[key]) for key in why or {}}
-    return Prefetched(entries, states, frozenset(complete - failed), frozenset(asked_in_vain), why or {})
+    return Prefetched(entries, advertised, states, frozenset(complete - failed), frozenset(asked_in_vain), why or {})

@@ -63,7 +63,7 @@ def _control(facts: Facts, name: str, supposed: str | None, fault: Fault | None)
     return Control(
         name=name,
         label=CHANGEABLE[name],
-        unit=wording.unit(definition).strip(),
+        unit=definition.unit_in_words.strip(),
         options=tuple((option, wording.value(definition, option)) for option in definition.options),
         low=plain(low),
         high=plain(high),
@@ -126,7 +126,7 @@ def allowed(definition: FactDefinition) -> str:
     if definition.options:
         return wording.listing([wording.value(definition, option) for option in definition.options], "or")
     low, high = definition.range or (Decimal(0), Decimal(1_000_000))
-    return f"a number from {plain(low)} to {plain(high)}{wording.unit(definition)}"
+    return f"a number from {plain(low)} to {plain(high)}{definition.unit_in_words}"
 
 
 @dataclass(frozen=True, slots=True)

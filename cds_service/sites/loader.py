@@ -16,6 +16,7 @@ import jsonschema
 from cds_service import knowledge
 from cds_service.errors import Fault, SiteError
 from cds_service.sites import Site
+from cds_service.sites.overlay import lay_over
 from cds_service.trust.reach import Network, Reach
 
 Tables = dict[str, Any]
@@ -48,10 +49,13 @@ def read_site(path: Path) -> Site:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SiteError([Fault(str(path), str(error), "TOML in UTF-8")]) from None
     faults = [Fault(f"{path.name}: {where}", found, allowed) for where, found, allowed in _faults(tables, path.parent)]
+    shapeless = {str(next(iter(error.absolute_path), "")) for error in _validator().iter_errors(tables)}
+    laid, clinical = lay_over(knowledge.load(), {name: part for name, part in tables.items() if name not in shapeless})
+    faults += [Fault(f"{path.name}: {where}", found, allowed) for where, found, allowed in clinical]
     if faults:
         raise SiteError(faults)
     site = tables["site"]
-    return Site(site["id"], site["title"], knowledge.load(), _reach(tables.get("fhir"), path.parent))
+    return Site(site["id"], site["title"], laid, _reach(tables.get("fhir"), path.parent))
 
 
 def _faults(tables: Tables, folder: Path) -> Iterator[tuple[str, str, str]]:

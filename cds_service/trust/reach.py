@@ -16,8 +16,8 @@ class Reach:
     Public addresses are reached by their origin alone; private ones only inside `networks`. Loopback needs
     `loopback`, which is for development and tests: with it and no origin, any server of this machine is meant.
     Link-local and metadata addresses are never reached. `open`: servers that need no token (CH-68).
-    `seconds`: what fetching may take in all, of one hook call. `ca_file`: the certificates of a private authority, which
-    then replace the public ones.
+    `seconds`: within which a hook call that fetches is to be answered. `ca_file`: the certificates of a private
+    authority, which then replace the public ones.
     """
 
     origins: tuple[str, ...] = ()
