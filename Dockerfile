@@ -8,6 +8,9 @@ RUN pip install --no-cache-dir --prefix=/install '.[postgres]'
 
 FROM build AS test
 COPY tests ./tests
+COPY docs ./docs
+COPY .ci ./.ci
+COPY SECURITY.md ./
 RUN pip install --no-cache-dir '.[test]' && python -m pytest && touch /tested
 
 FROM python:3.11-slim

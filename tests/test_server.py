@@ -27,13 +27,13 @@ HEAD = f"POST {SERVICE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\
 SLEEPY = (
     "import logging, time\nread = app.parse\n"
     "def sleepy(body, hook):\n"
-    "    if b'sleep' in body: time.sleep(2)\n"
+    "    if b'sleep' in body: time.sleep(3)\n"
     "    if b'warn' in body: logging.getLogger('urllib3').warning('GET /Patient/MARKER')\n"
     "    return read(body, hook)\n"
     "app.parse = sleepy\n"
     "server.READ_WITHIN, server.ANSWERED_WITHIN = 3, 6\n"
 )
-"""A request that holds the word "sleep" takes two seconds; deadlines are short."""
+"""A request that holds the word "sleep" takes three seconds; deadlines are short."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_half_sent_requests_hold_nobody_up_and_are_ended_in_time(service: Runnin
     time.sleep(0.3)
     started = time.perf_counter()
     assert service.post(SOUND)[0] == 200
-    assert time.perf_counter() - started < 1.5
+    assert time.perf_counter() - started < 2.5, "it waited for the deadline of the others"
     for number, raw in enumerate(slow):
         answer = raw.recv(65536)
         assert time.perf_counter() - started < 8
@@ -107,7 +107,7 @@ def test_clients_that_do_not_close_their_side_hold_nobody_up(service: Running) -
     time.sleep(0.3)
     started = time.perf_counter()
     assert service.post(EMPTY)[0] == 200
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 4, "twelve seconds with gunicorn's own worker"
     for raw in lingering:
         raw.close()
 
@@ -133,7 +133,7 @@ def test_a_client_that_never_takes_its_answer_is_cut_off(service: Running) -> No
 def test_who_finds_no_place_is_told_in_milliseconds_to_come_again(service: Running) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         busy = [pool.submit(service.post, asleep()) for _ in range(AT_ONCE)]
-        time.sleep(0.7)
+        time.sleep(1)
         times = []
         for _ in range(10):
             connection = service.connect()
@@ -151,9 +151,9 @@ def test_who_finds_no_place_is_told_in_milliseconds_to_come_again(service: Runni
         assert service.exchange(b"GET /cds-services HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(
             b"HTTP/1.1 200"
         )
-        assert time.perf_counter() - started < 0.5, "discovery needs no place"
+        assert time.perf_counter() - started < 1, "discovery needs no place"
         assert [future.result()[0] for future in busy] == [200] * AT_ONCE, "who has a place keeps it"
-    assert sorted(times)[5] < 0.1, times
+    assert sorted(times)[5] < 0.25, times
     assert service.post(EMPTY)[0] == 200
 
 

@@ -47,6 +47,7 @@ class Seen:
         self.times = sorted([*self.times, (seconds, number, made.kind)], reverse=True)[:5]
         if why := self._fault(made, status, body, seconds):
             self.faults.append(f"request {number} ({made.kind}, {made.method} {made.path[:60]}): {why}")
+            print(self.faults[-1], flush=True)
 
     def _fault(self, made: Call, status: int | None, body: bytes, seconds: float) -> str:
         if seconds > LONGEST:
