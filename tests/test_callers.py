@@ -280,7 +280,8 @@ def test_a_token_is_taken_from_its_header_and_from_nowhere_else(door: Door, ehr:
     token = at_main(ehr)
     assert_refused(door.call(query_string={"access_token": token}))
     assert_refused(door.call({"Cookie": f"Authorization=Bearer {token}", "X-Authorization": f"Bearer {token}"}))
-    assert_refused(door.call({"Authorization": f"{token}"}))
+    assert_refused(door.call({"Authorization": token}))
+    assert_refused(door.call({"Authorization": f"Basic {token}"}))
     assert_refused(door.call({"Authorization": f"Bearer {token}, Bearer {token}"}))
     assert door.call(bearer(token)).status_code == 200
 
