@@ -18,9 +18,9 @@ from cds_service.errors import (
     Fault,
     Internal,
     Overloaded,
-    SiteError,
     TooLarge,
     TooSlow,
+    Unauthorized,
     UnknownService,
     UnsupportedMedia,
     WrongMethod,
@@ -29,9 +29,9 @@ from cds_service.hooks import SERVICES
 from cds_service.hooks.request import parse
 from cds_service.pages import register_pages
 from cds_service.places import Places
+from cds_service.served import Served, open_sites
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
-from cds_service.sites.loader import read_sites
 
 LOG = logging.getLogger("cds_service")
 JSON = "application/json"
@@ -43,20 +43,30 @@ def today_here() -> date:
     return datetime.now(UTC).astimezone().date()
 
 
-def create_app(settings: Settings | None = None, today: Callable[[], date] = today_here, site: Site | None = None) -> Flask:
-    """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound."""
+def create_app(
+    settings: Settings | None = None,
+    today: Callable[[], date] = today_here,
+    site: Site | None = None,
+    now: Callable[[], float] = time.time,
+) -> Flask:
+    """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound.
+
+    `site`: served instead of what the settings name, to this machine alone.
+    """
     settings = settings or Settings.from_environment()
-    site = site or _site(settings)
+    served = Served((site,), local=True) if site else open_sites(settings)
+    anyone = served.for_anyone or development()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirect: its address would be made of the caller's
     places = app.extensions["places"] = Places()
-    if settings.pages:
-        register_pages(app, site, today)
+    if settings.shows_pages():
+        register_pages(app, anyone, today)
 
     @app.get("/cds-services")
     def discovery() -> Response:
-        return _json(200, {"services": [service.describe(site.knowledge) for service in SERVICES.values()]})
+        g.site = served.discovered_by(request.headers.get("Authorization"), "/cds-services", now())
+        return _json(200, {"services": [service.describe(g.site.knowledge) for service in SERVICES.values()]})
 
     @app.post("/cds-services/<service_id>")
     def call(service_id: str) -> Response:
@@ -64,20 +74,22 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
         if service is None:
             raise UnknownService("no such service", [Fault("path", "an unknown service id", ", ".join(SERVICES))])
         g.service = service.id
+        g.site = served.site_of(request.headers.get("Authorization"), f"/cds-services/{service.id}", now())
         _require_json()
         body = _body()  # before a place is taken: a slow client takes none
         with places.one():
-            answer = service.answer(parse(body, service.hook), site, today())
+            answer = service.answer(parse(body, service.hook), g.site, today())
         g.told = answer.told()
         return Response(ENCODER.encode({"cards": answer.cards}), 200, content_type=JSON)
 
     @app.get("/health")
     def health() -> Response:
-        return _json(200, {"status": "ok", "knowledge": site.knowledge.digest})
+        return _json(200, {"status": "ok", "knowledge": anyone.knowledge.digest})
 
     @app.before_request
     def start() -> Response | None:
-        g.started = time.perf_counter()
+        g.started, g.site = time.perf_counter(), served.only
+        served.check_peer(request.remote_addr)
         if request.method != "OPTIONS" or "Origin" not in request.headers:
             return None
         preflight = Response(status=204)
@@ -91,12 +103,15 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
         response.headers["Cache-Control"] = "no-store"
         if response.status_code == Overloaded.status:
             response.headers["Retry-After"] = str(Overloaded.retry_after)
-        _log(response, site)
+        _log(response)
         return response
 
     @app.errorhandler(CdsError)
     def ours(error: CdsError) -> Response:
-        return _json(error.status, error.outcome())
+        response = _json(error.status, error.outcome())
+        if isinstance(error, Unauthorized):
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
 
     @app.errorhandler(HTTPException)
     def flasks(error: HTTPException) -> Response:
@@ -116,16 +131,6 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
         return ours(Internal("a fault of the service; nothing was decided"))
 
     return app
-
-
-def _site(settings: Settings) -> Site:
-    """The one site that is served."""
-    if not settings.sites:
-        return development()
-    sites = read_sites(settings.sites)
-    if len(sites) > 1:
-        raise SiteError([Fault("site files", f"{len(sites)} of them", "one: callers cannot be told apart yet")])
-    return sites[0]
 
 
 def _json(status: int, body: object) -> Response:
@@ -181,14 +186,15 @@ def _allow_origin(response: Response, settings: Settings) -> None:
     response.headers["Access-Control-Max-Age"] = "600"
 
 
-def _log(response: Response, site: Site) -> None:
+def _log(response: Response) -> None:
     """One line a request: what was asked of which service, how it ended. Nothing of a patient, no token, no path."""
+    site: Site | None = g.site  # of several, the caller's; nobody's if the caller could not be told
     line = {
         "service": g.get("service"),
         "status": response.status_code,
         **g.get("told", {}),
-        "site": site.id,
-        "knowledge": site.knowledge.digest,
+        "site": site and site.id,
+        "knowledge": site and site.knowledge.digest,
         "ms": round((time.perf_counter() - g.started) * 1000, 1),
     }
     LOG.info(json.dumps(line))

@@ -24,6 +24,7 @@ from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
 from cds_service.install_sheet import EHRS, install_sheet
 from cds_service.rulebook import due_list, html, markdown, rule_book
+from cds_service.served import SANDBOX, open_sites, settle_listening, told_at_start
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
 from cds_service.sites.loader import read_site
@@ -36,7 +37,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     serve = commands.add_parser("serve", help="start the service")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     serve.add_argument("--port", type=int, default=8080)
-    serve.add_argument("--site", type=Path, action="append", metavar="FILE", help="a site file; none: this machine only")
+    callers = serve.add_mutually_exclusive_group()
+    callers.add_argument("--site", type=Path, action="append", metavar="FILE", help="a site file; none: this machine only")
+    callers.add_argument("--profile", choices=[SANDBOX], default="", help="admit the public CDS Hooks sandbox, and nobody else")
     for name, words in (("cards", "the cards of a chart, or of a hook request"), ("request", "a hook request from a chart")):
         command = commands.add_parser(name, help=words)
         command.add_argument("file", type=Path, help="a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON")
@@ -58,7 +61,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         match chosen.command:
             case "serve":
-                return _serve(chosen.host, chosen.port, tuple(chosen.site or ()))
+                return _serve(chosen.host, chosen.port, tuple(chosen.site or ()), chosen.profile)
             case "cards":
                 return _cards(chosen.file, chosen.as_of, chosen.json, _site(chosen.site))
             case "request":
@@ -104,11 +107,11 @@ def _site(file: Path | None) -> Site:
     return read_site(file) if file else development()
 
 
-def _serve(host: str, port: int, sites: tuple[Path, ...]) -> int:
+def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     settings = Settings.from_environment()
-    settings = replace(settings, sites=sites or settings.sites)
-    create_app(settings)  # a fault of the knowledge or of a site file is told here, once, before any worker starts
-    page = f", page: http://{host}:{port}/" if settings.pages else ""
+    settings = settle_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
+    print(told_at_start(open_sites(settings), settings), file=sys.stderr)  # any fault is told here, before a worker starts
+    page = f", page: http://{host}:{port}/" if settings.shows_pages() else ""
     print(f"CDS Hooks discovery: http://{host}:{port}/cds-services{page}", file=sys.stderr, flush=True)
     server.serve(lambda: create_app(settings), host, port)
     return 0

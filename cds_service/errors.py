@@ -2,6 +2,7 @@
 
 CdsError                     an answer that is not a card list; becomes an OperationOutcome
 ├── BadRequest         400   the body is not a hook request we can understand; all faults at once
+├── Unauthorized       401   who calls cannot be told; always the same words, so that nobody learns why (CH-143)
 ├── UnknownService     404   no service of that id
 ├── WrongMethod        405   GET where POST is due, and so on
 ├── TooSlow            408   the body did not arrive whole in time
@@ -9,7 +10,7 @@ CdsError                     an answer that is not a card list; becomes an Opera
 ├── TooLarge           413   body above a limit: bytes, values, prefetch keys, resources
 ├── UnsupportedMedia   415   not JSON, or compressed
 ├── Internal           500   a fault of ours; nothing of the request is repeated
-└── Overloaded         503   no free place to judge a chart; with Retry-After
+└── Overloaded         503   no free place to judge a chart, or a database that does not answer; with Retry-After
 KnowledgeError               the knowledge files are wrong; the service does not start; all faults at once
 SiteError                    a site file is wrong; the service does not start; all faults at once
 ChartError                   a file given to the command line is not a chart
@@ -55,6 +56,13 @@ class CdsError(Exception):
 
 class BadRequest(CdsError):
     status, code = 400, "invalid"
+
+
+class Unauthorized(CdsError):
+    status, code = 401, "login"
+
+    def __init__(self) -> None:
+        super().__init__("not authorized")
 
 
 class UnknownService(CdsError):

@@ -22,8 +22,10 @@ FACTS = {"facts", "knowledge", "picture"}
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "settings": set(),
-    "trust": set(),
+    "ledger": set(),
+    "trust": {"errors", "ledger"},
     "sites": {"errors", "knowledge", "trust"},
+    "served": {"errors", "ledger", "settings", "sites", "trust"},
     "picture": set(),
     "knowledge": {"picture", "errors"},
     "facts": FACTS - {"facts"},
@@ -56,7 +58,7 @@ BELOW: dict[str, set[str]] = {
     },
     "places": {"errors"},
     "server": {"errors"},
-    "app": {"errors", "hooks", "pages", "places", "settings", "sites"},
+    "app": {"errors", "hooks", "pages", "places", "served", "settings", "sites"},
 }
 """Part of the package → the parts below it that it may import. Siblings that are not listed do not know each other."""
 EDGE = {"__main__", "__init__", "command_line", "pages"}

@@ -6,6 +6,7 @@ import json
 from contextlib import ExitStack
 from datetime import date
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from cds_service.app import create_app
 from cds_service.hooks import SERVICES
 from cds_service.places import AT_ONCE
 from cds_service.settings import Settings
+from tests.callers import Ehr, bearer, ec_key, open_door, site_file
 from tests.conftest import (
     EXTENSION,
     FIXTURES,
@@ -76,7 +78,7 @@ def test_the_documented_paths_and_methods_are_those_of_the_service(app: Flask) -
 
 def test_every_error_of_ours_has_its_status_documented_with_an_example() -> None:
     ours = {error.status for error in errors.CdsError.__subclasses__()}
-    assert ours == {400, 404, 405, 408, 412, 413, 415, 500, 503}
+    assert ours == {400, 401, 404, 405, 408, 412, 413, 415, 500, 503}
     for status in ours:
         assert examples(CALL["responses"][str(status)]), f"{status} has no example"
     assert set(CALL["responses"]) == {"200", *map(str, ours)}
@@ -110,7 +112,7 @@ class BreaksOff(BytesIO):
 
 
 def test_error_examples_without_a_request_are_really_what_the_service_answers(
-    shipped: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    shipped: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError
@@ -122,6 +124,7 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
         "too-large": shipped.post(SERVICE, data=b" " * 20_000_001, content_type="application/json"),
         "not-json": shipped.post(SERVICE, data=b"<Patient/>", content_type="application/fhir+xml"),
         "too-slow": shipped.post(SERVICE, input_stream=BreaksOff(b"{}"), content_type="application/json"),
+        "unauthorized": shipped.post(SERVICE, json=request, environ_overrides={"REMOTE_ADDR": "10.0.0.7"}),
     }
     with ExitStack() as taken:
         for _ in range(AT_ONCE):
@@ -129,6 +132,9 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
         answers["overloaded"] = shipped.post(SERVICE, json=request)
     monkeypatch.setattr("cds_service.app.parse", broken)
     answers["internal"] = shipped.post(SERVICE, json=request)
+    door = open_door(tmp_path, site_file(keys=[ec_key().jwk]))
+    door.sql("DROP TABLE seen_tokens")
+    answers["not-now"] = door.call(bearer(Ehr().token()))
     documented = {
         name: (status, found)
         for status, response in CALL["responses"].items()

@@ -254,9 +254,14 @@ def test_switch_turns_every_page_off() -> None:
         assert answer.status_code == 404
         assert answer.json is not None
         assert answer.json["resourceType"] == "OperationOutcome"
-    assert Settings.from_environment({}).pages
-    assert Settings.from_environment({"CDS_PAGES": "on"}).pages
-    assert not Settings.from_environment({"CDS_PAGES": "off"}).pages
+    for environment, shown in (
+        ({}, True),
+        ({"CDS_PAGES": "off"}, False),
+        ({"CDS_SITES": "north.toml"}, False),  # a page asks nobody who they are
+        ({"CDS_SITES": "north.toml", "CDS_PAGES": "on"}, True),
+    ):
+        assert Settings.from_environment(environment).shows_pages() is shown
+    assert not Settings(profile="sandbox").shows_pages()
     with pytest.raises(ValueError, match="CDS_PAGES"):
         Settings.from_environment({"CDS_PAGES": "maybe"})
 

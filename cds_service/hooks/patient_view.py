@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from cds_service.assessment import assess
 from cds_service.cards.board import Board
-from cds_service.cards.card import EXTENSION, Card, check, identify
+from cds_service.cards.card import EXTENSION, Card, check, identify, under_banner
 from cds_service.cards.compose import compose, possible_nlm
 from cds_service.derived import CALCULATIONS
 from cds_service.errors import Fault, PreconditionFailed
@@ -58,7 +58,7 @@ class Answer:
 def answer(request: HookRequest, site: Site, today: date) -> Answer:
     """Raises PreconditionFailed when the conditions could not be had and nothing else shows the disease."""
     picture = picture_of(request, site, today)
-    cards = identify_and_check(cards_of(picture, site.knowledge, today), request.instance, request.patient_id)
+    cards = served_by(site, cards_of(picture, site.knowledge, today), request.instance, request.patient_id)
     return Answer(cards, len(picture.unreadable))
 
 
@@ -99,7 +99,8 @@ def _told(key: str, sent: Prefetched) -> bool:
 
 def cards_of_chart(chart: Chart, known: Knowledge, today: date, instance: str) -> list[Card]:
     """The cards of a whole chart: everything was asked, so what it does not hold is silent (command line)."""
-    return identify_and_check(cards_of(reader(known).read(chart, today), known, today), instance, chart.patient_id or "")
+    cards = cards_of(reader(known).read(chart, today), known, today)
+    return check(identify(cards, "", SERVICE, instance, chart.patient_id or ""))
 
 
 def cards_of(picture: ClinicalPicture, known: Knowledge, today: date) -> list[Card]:
@@ -134,5 +135,7 @@ def judge_picture(
     return board, run("compose", lambda: compose(board))
 
 
-def identify_and_check(cards: list[Card], instance: str, patient_id: str) -> list[Card]:
-    return check(identify(cards, "", SERVICE, instance, patient_id))
+def served_by(site: Site, cards: list[Card], instance: str, patient_id: str) -> list[Card]:
+    """Cards as they leave the service: under the site's banner, each with its uuid, checked."""
+    caller = site.id if site.clients else ""  # where callers are told apart, two of them never share a uuid
+    return check(identify(under_banner(cards, site.banner), caller, SERVICE, instance, patient_id))

@@ -120,7 +120,7 @@ def _show(given: Given, site: Site, today: date, change: bool = False) -> Shown:
         if not change or chart.board is None:
             return Shown(given, chart, chart, {}, {}, {})
         texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
-        now = suppose(chart, supposed, site.knowledge, today) if supposed else chart
+        now = suppose(chart, supposed, site, today) if supposed else chart
         return Shown(given, chart, now, texts, supposed, faults)
 
 

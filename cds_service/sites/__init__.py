@@ -6,17 +6,25 @@ from dataclasses import dataclass
 
 from cds_service import knowledge
 from cds_service.knowledge.model import Knowledge
+from cds_service.trust.client import Client
 from cds_service.trust.reach import Reach
 
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """What a site file says, read once at the start and passed down with every request. Compared by identity."""
+    """What a site file says, read once at the start and passed down with every request. Compared by identity.
+
+    `clients`: who may call; without any, only a proxy in front can tell (`authenticated_by_proxy`).
+    `banner`: a sentence that stands first on every card.
+    """
 
     id: str
     title: str
     knowledge: Knowledge
     reach: Reach
+    clients: tuple[Client, ...] = ()
+    authenticated_by_proxy: bool = False
+    banner: str = ""
 
 
 def development() -> Site:

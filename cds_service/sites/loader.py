@@ -16,6 +16,7 @@ import jsonschema
 from cds_service import knowledge
 from cds_service.errors import Fault, SiteError
 from cds_service.sites import Site
+from cds_service.sites.clients import client_faults, clients
 from cds_service.sites.overlay import lay_over
 from cds_service.trust.reach import Network, Reach
 
@@ -55,7 +56,16 @@ def read_site(path: Path) -> Site:
     if faults:
         raise SiteError(faults)
     site = tables["site"]
-    return Site(site["id"], site["title"], laid, _reach(tables.get("fhir"), path.parent))
+    reach = _reach(tables.get("fhir"), path.parent)
+    return Site(
+        id=site["id"],
+        title=site["title"],
+        knowledge=laid,
+        reach=reach,
+        clients=clients(tables, reach),
+        authenticated_by_proxy=site.get("authenticated_by_proxy", False),
+        banner=site.get("banner", ""),
+    )
 
 
 def _faults(tables: Tables, folder: Path) -> Iterator[tuple[str, str, str]]:
@@ -63,6 +73,7 @@ def _faults(tables: Tables, folder: Path) -> Iterator[tuple[str, str, str]]:
         where = ".".join(str(step) for step in error.absolute_path) or "top level"
         yield where, error.message[:200], f"see sites/schema.json, {error.validator}"
     yield from _fhir_faults(tables.get("fhir"), folder)
+    yield from client_faults(tables)
 
 
 @cache
