@@ -1,5 +1,8 @@
 """The knowledge as FHIR R4 terminology, for an integrator's terminology server: our CodeSystem, a ValueSet for each fact and
-its answers, and a ConceptMap from a site's codes. Codes of others go out with their names only where NOTICE allows it."""
+its answers, and a ConceptMap from a site's codes (without a site file: an example).
+
+Codes of others go out with their names only where NOTICE allows it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,11 @@ from typing import Any
 from cds_service.errors import ChartError
 from cds_service.fhir.gate import LIVER_METASTASES, METASTASIS, NEN
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import PREFIX_SYSTEMS
+from cds_service.knowledge.terminology import PREFIX_SYSTEMS, TEXT
 
 Resource = dict[str, Any]
+Code = tuple[str, str]
+"""The URI of a system, and a code of it."""
 
 LICENCES = {
     "loinc": (
@@ -72,8 +77,22 @@ def terminology(knowledge: Knowledge) -> Iterator[Resource]:
             yield _of_answers(knowledge, definition)
     for concept in sorted(_gate_and_orders(knowledge)):
         yield _of_concept(knowledge, concept)
-    mapped = {code: code_of_fact(knowledge, knowledge.facts[fact]) for code, fact in EXAMPLE.items()}
-    yield concept_map(knowledge, "example-site", "Example: codes of an invented hospital", mapped)
+    if own := codes_of_site(knowledge):
+        yield concept_map(knowledge, f"site-{knowledge.overlay.site}", f"Codes of site {knowledge.overlay.site}", own)
+    else:
+        mapped = {code: code_of_fact(knowledge, knowledge.facts[fact]) for code, fact in EXAMPLE.items()}
+        yield concept_map(knowledge, "example-site", "Example: codes of an invented hospital", mapped)
+
+
+def codes_of_site(knowledge: Knowledge) -> dict[Code, Code]:
+    """What a site's codes are read as: a standard code, a fact, an answer. Members of a value set are in the ValueSet."""
+    terms, local = knowledge.terminology, knowledge.terminology.local
+    found = {code: (terms.uris.get(system, system), means) for code, (system, means) in local.means.items()}
+    found |= {code: code_of_fact(knowledge, knowledge.facts[fact]) for code, fact in local.facts.items()}
+    for (fact, system, code), value in local.values.items():
+        if system != TEXT and value in knowledge.facts[fact].options:
+            found[system, code] = (knowledge.assessment_system, value)
+    return {(terms.uris.get(system, system), code): target for (system, code), target in found.items()}
 
 
 def code_system(knowledge: Knowledge) -> Resource:
@@ -203,10 +222,6 @@ def _outermost(codes: Collection[str]) -> list[str]:
 
 def _and_below(uri: str, code: str) -> Resource:
     return {"system": uri, "filter": [{"property": "concept", "op": "is-a", "value": code}]}
-
-
-Code = tuple[str, str]
-"""The URI of a system, and a code of it."""
 
 
 def concept_map(knowledge: Knowledge, name: str, title: str, mapped: Mapping[Code, Code]) -> Resource:

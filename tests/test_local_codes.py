@@ -53,7 +53,7 @@ class Invention:
         return twin
 
     def site_file(self, path: Path) -> Path:
-        lines = ['[site]\nid = "north"\ntitle = "North Hospital"\n']
+        lines = ['[site]\nid = "north"\ntitle = "North Hospital"\nauthenticated_by_proxy = true\n']
         for (system, code), local in self.codes.items():
             lines += [f'[[code]]\nsystem = "{INVENTED}"\ncode = "{local}"\n{said}\n' for said in explained(system, code)]
         path.write_text("\n".join(lines), "utf-8")

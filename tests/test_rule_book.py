@@ -191,6 +191,9 @@ def test_a_local_choice_is_told_as_one() -> None:
     for criterion in KNOWN.criteria.values():
         assert (f"({criterion.id})" in local) >= criterion.local
     assert "synchronous within months: 6" in local
+    for key, bounds in KNOWN.limit_bounds.items():
+        assert f"({KNOWN.criteria[key].id}) | {bounds.at_least} | {bounds.at_most} | {bounds.reason}" in local
+    assert "INR; Platelets; Creatinine; Estimated GFR; Haemoglobin; Leukocytes | 30 days | 180 days |" in local
 
 
 DRAWN_UP = date(2026, 11, 25)

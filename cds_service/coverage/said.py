@@ -49,14 +49,14 @@ def is_known(knowledge: Knowledge, coding: Coding) -> bool:
     """Whether the knowledge holds a code at all: to read it, or to pass it over on purpose."""
     if coding.system == knowledge.assessment_system:
         return any(coding.code in definition.assessment for definition in knowledge.facts.values())
-    return bool(knowledge.terminology.meanings(coding)) or any(
+    return bool(knowledge.terminology.meanings(coding) or knowledge.terminology.fact(coding)) or any(
         knowledge.terminology.value(fact, coding) for fact in ("primary_site", "hormonal_syndrome", "cardiac_assessment")
     )
 
 
 def codes_of_reading(knowledge: Knowledge, definition: FactDefinition, concepts: Iterable[Named]) -> list[Coding]:
     """The codings of one resource by which it spoke of a fact: those that state the fact; else those that give its value
-    (a tumour's code its primary site); else those that we know; else all that it has (a site's own, mapped to the fact)."""
+    (a tumour's code its primary site); else those that we know; else all that it has (a tumour by its histology)."""
     states, gives, known, sent = [], [], [], []
     for named in concepts:
         for coding in codings(knowledge, named.concept):
@@ -73,6 +73,8 @@ def codes_of_reading(knowledge: Knowledge, definition: FactDefinition, concepts:
 def _states(knowledge: Knowledge, definition: FactDefinition, coding: Coding) -> bool:
     if coding.system == knowledge.assessment_system:
         return coding.code in definition.assessment
+    if knowledge.terminology.fact(coding) == definition.id:
+        return True  # a site's own code
     return any(
         meaning.concept in definition.concepts and meaning.use in definition.uses
         for meaning in knowledge.terminology.meanings(coding)

@@ -41,9 +41,8 @@ def _told(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
         case "required":
             yield from (Fault(at(key), "nothing", "this key is needed") for key in allowed if key not in found)
         case "enum" | "const":
-            yield Fault(
-                at(), _short(found), f"one of {', '.join(map(str, [allowed] if error.validator == 'const' else allowed))}"
-            )
+            options = allowed if error.validator == "enum" else [allowed]
+            yield Fault(at(), _short(found), f"one of {', '.join(map(str, options))}")
         case "type":
             yield Fault(at(), _short(found), f"a value of type {allowed if isinstance(allowed, str) else ' or '.join(allowed)}")
         case "uniqueItems":

@@ -10,6 +10,7 @@ import msgspec
 
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.numbers import explained
+from cds_service.knowledge.overlay import Bounds
 from cds_service.rulebook.blocks import Section, Text, bullets, table
 from cds_service.rulebook.prose import chapter, prose, said
 from cds_service.rulebook.words import capital, compared, sentence, sources
@@ -18,8 +19,6 @@ ROLE = {
     "gate": "gate", "contraindication": "contraindicates", "exclusion": "excludes", "requirement": "indication needs it",
     "caution": "caution only", "technique": "option only",
 }  # fmt: skip
-
-
 LINE = re.compile(r"(?<=[.;]) (?=(?:Absent|Possible|Yes|No|Else|Everything else|Open|Where)\b)")
 
 
@@ -33,9 +32,7 @@ def calculations(knowledge: Knowledge) -> Section:
 
 def _how(knowledge: Knowledge, how: str) -> str:
     """What makes it so, what denies it and what leaves it open, each on a line of its own."""
-    return re.sub(
-        r"(?<=[.;]) (?=(?:Absent|Possible|Yes|No|Else|Everything else|Open|Where)\b)", "\n", explained(knowledge, how)
-    )
+    return LINE.sub("\n", explained(knowledge, how))
 
 
 def _reads(knowledge: Knowledge, name: str) -> str:
@@ -56,15 +53,11 @@ def limits(knowledge: Knowledge) -> Section:
 
 
 def _limits_of_criteria(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
-    seen: dict[tuple[str, str], None] = {}
     for key, criterion in knowledge.criteria.items():
-        role = key.split(".")[0]
+        source = sources(knowledge, criterion.statements, criterion.local)
         for test in criterion.tests:
             if isinstance(test.limit, Decimal):
-                words = compared(knowledge, test)
-                if (words, role) not in seen:
-                    seen[words, role] = None
-                    yield words, f"{ROLE[role]}: {criterion.id}", sources(knowledge, criterion.statements, criterion.local)
+                yield compared(knowledge, test), f"{ROLE[key.split('.')[0]]}: {criterion.id}", source
 
 
 def _limits_of_scores(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
@@ -136,4 +129,21 @@ def local_choices(knowledge: Knowledge) -> Section:
         for part, content in msgspec.to_builtins(knowledge.scores).items()
         if content.get("local")
     ]
-    return chapter("local", *bullets([*criteria, *indications, *scores, *prose()["local"]["others"]]))
+    return chapter(
+        "local",
+        *bullets([*criteria, *indications, *scores, *prose()["local"]["others"]]),
+        Text(said("local", "bounds")),
+        *table("What a site may set|From|To|Why no further", _bounds(knowledge), (45, 10, 10, 35)),
+    )
+
+
+def _bounds(knowledge: Knowledge) -> Iterator[tuple[str, str, str, str]]:
+    """Limits one by one, windows of one reason together (local.toml)."""
+    for key, bounds in knowledge.limit_bounds.items():
+        criterion = knowledge.criteria[key]
+        yield f"**{criterion.says}** ({criterion.id})", str(bounds.at_least), str(bounds.at_most), bounds.reason
+    windows: dict[Bounds, list[str]] = {}
+    for name, bounds in knowledge.window_bounds.items():
+        windows.setdefault(bounds, []).append(knowledge.facts[name].says)
+    for bounds, names in windows.items():
+        yield f"**Window** of {'; '.join(names)}", f"{bounds.at_least} days", f"{bounds.at_most} days", bounds.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from cds_service.knowledge.model import Criterion, Indication, Knowledge, Modality, Technique
 from cds_service.rulebook.blocks import Block, Section, Text, bullets, table
@@ -74,10 +75,13 @@ def _indication(knowledge: Knowledge, indication: Indication) -> tuple[str, ...]
 
 
 def _need(knowledge: Knowledge, criterion: Criterion) -> str:
-    """The sentence of a requirement, and how it is compared where a fact is compared as recorded."""
-    plain_yes = all(test.limit is True for test in criterion.tests)
+    """The sentence of a requirement; how it is compared, where there is more to it than yes or a calculation."""
+    number = any(isinstance(test.limit, Decimal) for test in criterion.tests)
     calculated = any(test.fact in knowledge.derived for test in criterion.tests)
-    told = CALCULATED if calculated else "" if plain_yes else f" ({met_when(knowledge, criterion)})"
+    plain_yes = all(test.limit is True for test in criterion.tests)
+    told = CALCULATED if calculated else ""
+    if number or not (calculated or plain_yes):
+        told = f" ({met_when(knowledge, criterion)})"
     return f"{criterion.says}{told}{' **local**' if criterion.local else ''}"
 
 

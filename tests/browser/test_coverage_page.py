@@ -21,7 +21,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("coverage")
     odd = [
         observation(local("X" * 40, "Bilirubin <b>bold</b> " * 3)),
-        observation(BILIRUBIN, valueQuantity={"value": 1, "unit": "mg"}),
+        observation(BILIRUBIN, id="u", valueQuantity={"value": 1, "unit": "mg"}),
     ]
     (folder / "odd.json").write_text(json.dumps(bundle(patient(), *odd)))
     page = folder / "report.html"
