@@ -537,6 +537,13 @@ def test_a_key_that_is_no_public_signing_key_is_passed_over(fetching: Door, ehr:
     assert status(fetching, ehr) == 200
 
 
+@pytest.mark.parametrize(("bits", "answered"), [(1024, 401), (2047, 401), (2048, 200)])
+def test_a_short_key_opens_nothing(fetching: Door, ehr: Ehr, server: Listener, bits: int, answered: int) -> None:
+    ehr.key = rsa_key("north-short", bits)
+    server.serve_keys(ehr.key.jwk)
+    assert status(fetching, ehr) == answered
+
+
 def test_of_two_keys_with_one_name_none_opens(fetching: Door, ehr: Ehr, server: Listener) -> None:
     server.serve_keys(ec_key().jwk, {**EVIL.jwk, "kid": "north-1"})
     assert status(fetching, ehr) == 401
