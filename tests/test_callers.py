@@ -280,7 +280,8 @@ def test_a_token_is_taken_from_its_header_and_from_nowhere_else(door: Door, ehr:
     token = at_main(ehr)
     assert_refused(door.call(query_string={"access_token": token}))
     assert_refused(door.call({"Cookie": f"Authorization=Bearer {token}", "X-Authorization": f"Bearer {token}"}))
-    assert_refused(door.call({"Authorization": f"{token}"}))
+    assert_refused(door.call({"Authorization": token}))
+    assert_refused(door.call({"Authorization": f"Basic {token}"}))
     assert_refused(door.call({"Authorization": f"Bearer {token}, Bearer {token}"}))
     assert door.call(bearer(token)).status_code == 200
 
@@ -534,6 +535,13 @@ def test_a_key_that_is_no_public_signing_key_is_passed_over(fetching: Door, ehr:
     assert status(fetching, ehr) == 401
     ehr.key = good
     assert status(fetching, ehr) == 200
+
+
+@pytest.mark.parametrize(("bits", "answered"), [(1024, 401), (2047, 401), (2048, 200)])
+def test_a_short_key_opens_nothing(fetching: Door, ehr: Ehr, server: Listener, bits: int, answered: int) -> None:
+    ehr.key = rsa_key("north-short", bits)
+    server.serve_keys(ehr.key.jwk)
+    assert status(fetching, ehr) == answered
 
 
 def test_of_two_keys_with_one_name_none_opens(fetching: Door, ehr: Ehr, server: Listener) -> None:
