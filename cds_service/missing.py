@@ -66,7 +66,7 @@ class Suppositions:
     def supposed(self, name: str, place: int) -> Fact:
         if (name, place) not in self._supposed:
             value = self.values(name)[place]
-            self._supposed[name, place] = _supposed(self.facts.leaves[name], value, self._on)
+            self._supposed[name, place] = supposed(self.facts.leaves[name], value, self._on)
         return self._supposed[name, place]
 
     def inputs(self, key: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -258,7 +258,7 @@ class Search:
         return len({self.opinion(answer, base, fed).verdict for answer in answers}) > 1
 
 
-def _supposed(leaf: Fact, value: Value, on: When) -> Fact:
+def supposed(leaf: Fact, value: Value, on: When) -> Fact:
     values: Iterable[Value] = sorted(value) if isinstance(value, frozenset) else [value]
     seen = tuple(Observed(part, on, "supposed", "") for part in values)
     if isinstance(value, frozenset) and leaf.known and isinstance(leaf.value, frozenset):
