@@ -2,14 +2,14 @@
 
 A fact is asked for when, with the other open facts at some value or left open, two of its values give different
 verdicts (CLINICAL section 9). The search runs over values, one for each region that the limits of the knowledge cut,
-not over criteria. It starts from contexts in which an indication is met, or the last one lost, stripped of what they
-do not need, and varies the fact there together with one fact that meets it in a criterion. Whatever was judged once is
+not over criteria. It starts from contexts in which an indication is met, the last one lost, or a contraindication met,
+stripped of what they do not need, and varies the fact there together with one fact that meets it in a criterion. Whatever was judged once is
 kept, so that a chart on which almost nothing is known stays within the time an EHR waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 
 from cds_service.facts import Fact, Facts, State, leaves_of
@@ -39,6 +39,7 @@ def what_would_decide(modality: Modality, suppositions: Suppositions, shut: bool
             best = max(best, search.opinion(context).verdict, key=RANK.__getitem__)
     several = len(modality.indications) > 1
     edges = [search.closing(), *(search.lone(i) for i in modality.indications if several and not i.when_closed)]
+    edges += [edge for criterion in modality.contraindications for edge in search.against(criterion)]
     contexts += [edge for edge in edges if edge is not None and edge not in contexts]
     asked = [name for name in search.asked if suppositions.knowledge.facts[name].ask != "never"]
     found = [name for name in asked if search.matters(name, contexts)]
@@ -186,6 +187,28 @@ class Search:
             return opinion.verdict is Verdict.NOT_INDICATED and all(f.met is False for f in opinion.indications)
 
         return self._context(hopeless, reached, self.asked)
+
+    def against(self, contraindication: Criterion) -> Iterator[Context]:
+        """Answers with which a contraindication is met, none of them idle: as documented, and by several tests together
+        (Child-Pugh C). Tried at the ends of what each fact can be; ways that share no answer come one after another."""
+
+        def met(context: Context) -> bool:
+            return self.suppositions.finding(contraindication, context).met is True
+
+        place = self._criteria.index(contraindication)
+        names = [name for name in self.asked if place in self._fed[name]]
+        while names:
+            ends = (sorted({0, len(self.values[name]) - 1}) for name in names)
+            context = next((c for places in product(*ends) if met(c := dict(zip(names, places, strict=True)))), None)
+            if context is None:
+                return
+            for name in names:
+                without = {other: place for other, place in context.items() if other != name}
+                context = without if met(without) else context
+            if not context:
+                return
+            yield context
+            names = [name for name in names if name not in context]
 
     def _context(
         self,
