@@ -49,7 +49,8 @@ def settle_fact(definition: FactDefinition, readings: Readings, today: date, win
     """One fact from its readings: the newest, or the highest, or the union, as facts.toml says."""
     named = (replace(reading, fact=definition.id) for reading in readings.valid)
     asked = tuple(replace(reading, fact=definition.id) for reading in readings.open_question)
-    readings = replace(readings, valid=tuple(sorted(named, key=_newest_first)), open_question=asked)
+    ordered = sorted(named, key=lambda reading: (_newest_first(reading), reading.seen_in))  # however the chart was sent
+    readings = replace(readings, valid=tuple(ordered), open_question=asked)
     if definition.kind == "codes":
         fact = _union(readings, today, window)
     elif definition.choose == "highest":

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from cds_service import knowledge
-from cds_service.facts import SILENCE
-from cds_service.open_facts import candidates
+from cds_service.facts import SILENCE, leaves_of
+from cds_service.open_facts import candidates, criteria_of
 from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
 from tests.pictures import picture
 
@@ -113,7 +113,10 @@ def _base(situation: str, asked: bool) -> ClinicalPicture:
 
 
 BASES = tuple(_base(situation, asked) for situation in SITUATIONS for asked in (True, False))
-REDRAWN = st.tuples(st.sampled_from(NAMES), st.integers(0, 99))
+JUDGED = {leaf for modality in KNOWN.modalities for criterion in criteria_of(modality, KNOWN)
+          for name in criterion.facts for leaf in leaves_of(KNOWN, name)}  # fmt: skip
+REDRAWN = st.tuples(st.sampled_from([*NAMES, *sorted(JUDGED) * 3]), st.integers(0, 99))
+"""What a verdict rests on is redrawn more often than what only stands on a card."""
 
 
 def _made(base: int, redrawn: list[tuple[str, int]]) -> ClinicalPicture:

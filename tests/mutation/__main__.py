@@ -39,7 +39,9 @@ def made() -> tuple[list[Mutant], set[str]]:
     copy_src_dir()
     copy_also_copy_files()
     create_mutants(1)
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # that its "python" has our mypy
     refused = set(filter_mutants_with_type_checker())
+    assert refused, "mypy did not run"
     found = []
     for path in walk_mutatable_files():
         known = {place.function: place for place in places(path)}
@@ -154,7 +156,7 @@ def main() -> int:
             name, answer = json.loads(line)
             answers[name] = answer
             before[name] = [answer, digests[name]]
-            if count % 100 == 0:
+            if count % 25 == 0:
                 judged_file.write_text(json.dumps(before), "utf-8")
                 print(f"{count} of {len(plan)} judged, {time.monotonic() - start:.0f} s", flush=True)
     judged_file.write_text(json.dumps(before), "utf-8")
