@@ -3,8 +3,8 @@
 A fact is asked for when, with the other open facts at some value or left open, two of its values give different
 verdicts (CLINICAL section 9). The search runs over values, one for each region that the limits of the knowledge cut,
 not over criteria. It starts from contexts in which an indication is met, the last one lost, or a contraindication met,
-stripped of what they do not need, and varies the fact there together with one fact that meets it in a criterion. Whatever was judged once is
-kept, so that a chart on which almost nothing is known stays within the time an EHR waits.
+stripped of what they do not need, and varies the fact there together with one fact that meets it in a criterion.
+Whatever was judged once is kept, so that a chart on which almost nothing is known stays within the time an EHR waits.
 """
 
 from __future__ import annotations

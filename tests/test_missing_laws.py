@@ -19,7 +19,7 @@ from cds_service.knowledge.model import RANK, Modality, Verdict
 from cds_service.missing import Search, Suppositions, supposed
 from cds_service.picture import ClinicalPicture, Readings, Unreadable
 from cds_service.settling import settle
-from tests.drawn import BASES, KNOWN, REDRAWN, SITUATIONS, TODAY, days_ago, law, pictures, variants
+from tests.drawn import BASES, KNOWN, REDRAWN, SITUATIONS, TODAY, days_ago, law, variants
 
 MOST_COMBINATIONS = 150
 ASKABLE = tuple(name for name, definition in KNOWN.facts.items() if definition.supposable)
@@ -68,7 +68,9 @@ def test_what_is_missing_is_what_brute_force_finds(picture: ClinicalPicture) -> 
         if not names or prod(len(search.values[name]) + 1 for name in names) > MOST_COMBINATIONS:
             continue
         on_record = {name: facts.leaves[name] for name in names}
-        answers = {name: [on_record[name], *(supposed(on_record[name], v, days_ago(0)) for v in search.values[name])] for name in names}
+        answers = {
+            name: [on_record[name], *(supposed(on_record[name], v, days_ago(0)) for v in search.values[name])] for name in names
+        }
         table = {}
         for places in product(*(range(len(answers[name])) for name in names)):
             leaves = {**facts.leaves, **{name: answers[name][place] for name, place in zip(names, places, strict=True)}}

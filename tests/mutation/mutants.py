@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 SENTENCE = re.compile(r'"[^"]* [^"]*"')
@@ -59,17 +60,13 @@ def places(path: Path) -> Iterator[Place]:
                 yield Place(path.as_posix(), name, part.lineno, last, tuple(lines[part.lineno - 1 : last]))
 
 
-def statements(path: Path, line: int) -> range:
-    """The lines of the statement a line belongs to: all of a simple one, the head of one with a block."""
-    best = range(line, line + 1)
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if not isinstance(node, ast.stmt) or not node.lineno <= line <= (node.end_lineno or node.lineno):
-            continue
-        body = getattr(node, "body", None) or getattr(node, "cases", None)
-        if isinstance(node, ast.Match):
-            end = node.cases[0].body[0].lineno - 1
-        else:
+@cache
+def statements(path: Path) -> dict[int, range]:
+    """Line → the lines of the statement it belongs to: all of a simple one, the head of one with a block."""
+    found: dict[int, range] = {}
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):  # outer ones come first
+        if isinstance(node, ast.stmt):
+            body = node.cases[0].body if isinstance(node, ast.Match) else getattr(node, "body", None)
             end = body[0].lineno - 1 if body else node.end_lineno or node.lineno
-        if line <= end:
-            best = range(node.lineno, end + 1)
-    return best
+            found |= dict.fromkeys(range(node.lineno, end + 1), range(node.lineno, end + 1))
+    return found
