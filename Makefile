@@ -17,6 +17,10 @@ check: $(VENV)/.test       ## style, types
 bench: $(VENV)/.test       ## milliseconds by stage and fixture, against decoding the same body as JSON
 	$(VENV)/bin/python -m bench
 
+mutants: $(VENV)/.test     ## mutates the code that judges; fails on a survivor without a reason in tests/mutation/triage.toml
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mutants]'
+	$(VENV)/bin/python -m tests.mutation
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
@@ -31,4 +35,4 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.run
 
-.PHONY: run test check bench
+.PHONY: run test check bench mutants
