@@ -39,10 +39,11 @@ def what_would_decide(modality: Modality, suppositions: Suppositions, shut: bool
             best = max(best, search.opinion(context).verdict, key=RANK.__getitem__)
     several = len(modality.indications) > 1
     edges = [search.closing(), *(search.lone(i) for i in modality.indications if several and not i.when_closed)]
-    edges += [edge for criterion in modality.contraindications for edge in search.against(criterion)]
     contexts += [edge for edge in edges if edge is not None and edge not in contexts]
     asked = [name for name in search.asked if suppositions.knowledge.facts[name].ask != "never"]
-    found = [name for name in asked if search.matters(name, contexts)]
+    found = {name for name in asked if search.matters(name, contexts)}
+    joint = search.joint(contexts)
+    found |= {name for name in asked if name in joint and name not in found and search.matters(name, joint[name])}
     order = {name: place for place, name in enumerate(suppositions.knowledge.missing_order)}
     return tuple(sorted(found, key=lambda name: (order.get(name, len(order)), name))), best
 
@@ -188,15 +189,25 @@ class Search:
 
         return self._context(hopeless, reached, self.asked)
 
-    def against(self, contraindication: Criterion) -> Iterator[Context]:
+    def joint(self, contexts: list[Context]) -> dict[str, list[Context]]:
+        """Contexts in which several answers make a contraindication together, for each fact that has a part in one. The
+        contraindication may be another modality's, and what an indication of this one needs."""
+        found: dict[str, list[Context]] = {}
+        for name, criterion in self.suppositions.knowledge.criteria.items():
+            if name.startswith("contraindication."):
+                feeding = [n for n in self.suppositions.inputs(criterion.key, criterion.facts) if n in self.values]
+                for edge in (edge for edge in self.against(criterion, feeding) if len(edge) > 1):
+                    for part in feeding:
+                        found.setdefault(part, []).extend([edge, *({**context, **edge} for context in contexts[1:])])
+        return found
+
+    def against(self, contraindication: Criterion, names: list[str]) -> Iterator[Context]:
         """Answers with which a contraindication is met, none of them idle: as documented, and by several tests together
         (Child-Pugh C). Tried at the ends of what each fact can be; ways that share no answer come one after another."""
 
         def met(context: Context) -> bool:
             return self.suppositions.finding(contraindication, context).met is True
 
-        place = self._criteria.index(contraindication)
-        names = [name for name in self.asked if place in self._fed[name]]
         while names:
             ends = (sorted({0, len(self.values[name]) - 1}) for name in names)
             context = next((c for places in product(*ends) if met(c := dict(zip(names, places, strict=True)))), None)

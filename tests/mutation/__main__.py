@@ -33,10 +33,10 @@ ORDER = ("judgement", "settling", "grade", "dates", "course", "hormones", "liver
 
 def made() -> list[Mutant]:
     """All mutants; mutmut has no command that stops after making them."""
-    from mutmut.__main__ import copy_also_copy_files, copy_src_dir, create_mutants
+    from mutmut.__main__ import create_mutants
     from mutmut.mutation.data import MutantLineSpans, SourceFileMutationData
     from mutmut.mutation.diff_apply import generated_function_names
-    from mutmut.utils.file_utils import walk_mutatable_files
+    from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir, walk_mutatable_files
     from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
     WORK.mkdir(exist_ok=True)
