@@ -102,7 +102,7 @@ WITH_MUCH_OPEN = st.builds(
 """More is open than can be tried in every combination, the tests of the liver most often: they decide together."""
 
 
-@settings(law, max_examples=30)
+@settings(law, max_examples=12)
 @given(WITH_MUCH_OPEN, st.integers(0, 99))
 def test_answers_to_what_is_not_missing_change_no_verdict_alone_or_together(picture: ClinicalPicture, seed: int) -> None:
     rnd = random.Random(seed)
