@@ -21,6 +21,10 @@ bench: $(VENV)/.test       ## milliseconds by stage and fixture, against decodin
 fuzz: $(VENV)/.test        ## 100,000 mutated requests against the running service (about half an hour)
 	nice -n 10 $(VENV)/bin/python -m tests.fuzz
 
+mutants: $(VENV)/.test     ## mutates the code that judges; fails on a survivor without a reason in tests/mutation/triage.toml
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mutants]'
+	$(VENV)/bin/python -m tests.mutation
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
@@ -35,4 +39,4 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.run
 
-.PHONY: run test check bench fuzz
+.PHONY: run test check bench fuzz mutants
