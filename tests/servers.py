@@ -93,18 +93,35 @@ def running(
     environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
     with log.open("wb") as out:
         process = subprocess.Popen([sys.executable, "-c", program], stdout=out, stderr=out, cwd=ROOT, env=environment)
-    service = Running(process, port, log)
+    with _up(Running(process, port, log)) as service:
+        yield service
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, port: int, **environment: str) -> Iterator[Running]:
+    """`serve` of the command line, with its two workers; what it says goes to serve.log in `folder`."""
+    log = folder / "serve.log"
+    command = [sys.executable, "-m", "cds_service", "serve", "--port", str(port), *arguments]
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT, env={**os.environ, **environment})
+    with _up(Running(process, port, log)) as service:
+        yield service
+
+
+@contextmanager
+def _up(service: Running) -> Iterator[Running]:
+    """From its first answer to its end, by its process id."""
     try:
         _wait(service)
         yield service
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+        if service.process.poll() is None:
+            service.process.send_signal(signal.SIGTERM)
             try:
-                process.wait(10)
+                service.process.wait(30)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                service.process.kill()
+                service.process.wait()
 
 
 def _wait(service: Running) -> None:

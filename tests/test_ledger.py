@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import multiprocessing
 import time
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ from sqlalchemy import text
 from cds_service.ledger import LedgerDown, open_ledger
 from cds_service.ledger.tables import METADATA
 from tests.callers import BASE, REQUEST, Ehr, bearer, ec_key, site_file
+from tests.postgres import postgres, postgres_programs
 from tests.racing import TOKENS, win
-from tests.running import free_port, postgres, postgres_programs, service
+from tests.servers import free_port, serving
 
 LACKING = [
     name
@@ -28,6 +30,7 @@ LACKING = [
     )
     if not there
 ]
+BODY = json.dumps(REQUEST).encode()
 NEEDS_POSTGRES = pytest.mark.skipif(bool(LACKING), reason=f"without {', '.join(LACKING)}; .ci/run installs it")
 NOW = 1_795_600_000
 FAR = NOW + 1_000
@@ -113,12 +116,12 @@ def test_a_token_opens_once_with_two_workers_and_after_a_restart(site: str, tmp_
     tokens = [bearer(ehr.token()) for _ in range(8)]
     port = free_port()
     start = {"CDS_DATABASE": f"sqlite:///{tmp_path}/ledger.db", "CDS_PUBLIC_URL": BASE}
-    with service(tmp_path, "--site", site, port=port, **start) as running, ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(lambda token: running.post(REQUEST, token)[0], tokens * 16))
+    with serving(tmp_path, "--site", site, port=port, **start) as running, ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda token: running.post(BODY, **token)[0], tokens * 16))
     assert sorted(answers) == [200] * 8 + [401] * 120
-    with service(tmp_path, "--site", site, port=port, **start) as running:
-        assert [running.post(REQUEST, token)[0] for token in tokens] == [401] * 8
-        assert running.post(REQUEST, bearer(ehr.token()))[0] == 200
+    with serving(tmp_path, "--site", site, port=port, **start) as running:
+        assert [running.post(BODY, **token)[0] for token in tokens] == [401] * 8
+        assert running.post(BODY, **bearer(ehr.token()))[0] == 200
     said = (tmp_path / "serve.log").read_text("utf-8")
     assert "Callers are told by tokens that are meant for https://cds.example/nlm" in said
     assert not any(token["Authorization"].split(".")[2] in said for token in tokens)
@@ -130,12 +133,12 @@ def test_two_replicas_on_one_postgresql_refuse_each_others_tokens(site: str, tmp
     tokens = [bearer(ehr.token()) for _ in range(4)]
     start = {"CDS_DATABASE": postgres_address, "CDS_PUBLIC_URL": BASE}
     with (
-        service(tmp_path, "--site", site, port=free_port(), **start) as one,
-        service(tmp_path, "--site", site, port=free_port(), **start) as other,
+        serving(tmp_path, "--site", site, port=free_port(), **start) as one,
+        serving(tmp_path, "--site", site, port=free_port(), **start) as other,
     ):
-        assert [one.post(REQUEST, token)[0] for token in tokens[:2]] == [200, 200]
-        assert [other.post(REQUEST, token)[0] for token in tokens] == [401, 401, 200, 200]
-        assert [one.post(REQUEST, token)[0] for token in tokens] == [401] * 4
+        assert [one.post(BODY, **token)[0] for token in tokens[:2]] == [200, 200]
+        assert [other.post(BODY, **token)[0] for token in tokens] == [401, 401, 200, 200]
+        assert [one.post(BODY, **token)[0] for token in tokens] == [401] * 4
 
 
 # ── a database that is not there ─────────────────────────────────────────────────────────────────────────────────
