@@ -4,19 +4,26 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE NOTICE openapi.yaml ./
 COPY cds_service ./cds_service
 COPY fhir_fixtures ./fhir_fixtures
-RUN pip install --no-cache-dir --prefix=/install .
+RUN pip install --no-cache-dir --prefix=/install '.[postgres]'
 
 FROM build AS test
 COPY tests ./tests
+COPY docs ./docs
+COPY .ci ./.ci
+COPY SECURITY.md ./
 RUN pip install --no-cache-dir '.[test]' && python -m pytest && touch /tested
 
 FROM python:3.11-slim
 COPY --from=build /install /usr/local
 # the final image is built from a tested one only
 COPY --from=test /tested /usr/local/share/nlm-tested
-RUN useradd --system --no-create-home --uid 10001 nlm
+RUN useradd --system --no-create-home --uid 10001 nlm && install -d -o 10001 -g 10001 -m 700 /data
 USER 10001
+# the tokens already seen are kept here, unless CDS_DATABASE names a PostgreSQL
+WORKDIR /data
+VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
 ENTRYPOINT ["cds-service"]
+# beyond one machine it starts only with a site file (CDS_SITES), which says who may call
 CMD ["serve", "--host", "0.0.0.0", "--port", "8080"]

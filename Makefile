@@ -9,13 +9,21 @@ run: $(VENV)/.run          ## set up and start the service on http://127.0.0.1:8
 test: $(VENV)/.test        ## set up and run every test that needs Python alone
 	$(VENV)/bin/python -m pytest
 
-check: $(VENV)/.test       ## style, types
+check: $(VENV)/.test       ## style, types, known faults of the packages
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python .ci/audit.py
 
 bench: $(VENV)/.test       ## milliseconds by stage and fixture, against decoding the same body as JSON
 	$(VENV)/bin/python -m bench
+
+fuzz: $(VENV)/.test        ## 100,000 mutated requests against the running service (about half an hour)
+	nice -n 10 $(VENV)/bin/python -m tests.fuzz
+
+mutants: $(VENV)/.test     ## mutates the code that judges; fails on a survivor without a reason in tests/mutation/triage.toml
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mutants]'
+	$(VENV)/bin/python -m tests.mutation
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -31,4 +39,4 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.run
 
-.PHONY: run test check bench
+.PHONY: run test check bench fuzz mutants

@@ -1,20 +1,20 @@
-"""`python -m cds_service …`: the command line, or every fault of the knowledge files where they have any."""
+"""`python -m cds_service …`: the command line, or every fault of the knowledge or site files where they have any."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from cds_service.errors import KnowledgeError
+from cds_service.errors import FileFaults
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0; 1 when a file, a setting or the knowledge could not be used; 2 for a wrong command line."""
+    """Exit status 0; 1 when a file, a setting, a site or the knowledge could not be used; 2 for a wrong command line."""
     try:
         from cds_service.command_line import run  # reads the knowledge files
 
         return run(arguments)
-    except (KnowledgeError, ValueError) as error:
+    except (FileFaults, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:

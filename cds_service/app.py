@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import msgspec
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
-from cds_service import knowledge
 from cds_service.errors import (
     BadRequest,
     CdsError,
     Fault,
     Internal,
+    Overloaded,
     TooLarge,
+    TooSlow,
+    Unauthorized,
     UnknownService,
     UnsupportedMedia,
     WrongMethod,
@@ -27,7 +28,10 @@ from cds_service.errors import (
 from cds_service.hooks import SERVICES
 from cds_service.hooks.request import parse
 from cds_service.pages import register_pages
+from cds_service.places import Places
+from cds_service.served import Served, open_sites
 from cds_service.settings import Settings
+from cds_service.sites import Site, development
 
 LOG = logging.getLogger("cds_service")
 JSON = "application/json"
@@ -39,19 +43,30 @@ def today_here() -> date:
     return datetime.now(UTC).astimezone().date()
 
 
-def create_app(settings: Settings | None = None, today: Callable[[], date] = today_here) -> Flask:
-    """The WSGI application. Raises KnowledgeError, with every fault, if the knowledge files are not sound."""
+def create_app(
+    settings: Settings | None = None,
+    today: Callable[[], date] = today_here,
+    site: Site | None = None,
+    now: Callable[[], float] = time.time,
+) -> Flask:
+    """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound.
+
+    `site`: served instead of what the settings name, to this machine alone.
+    """
     settings = settings or Settings.from_environment()
-    knowledge.load()
+    served = Served((site,), local=True) if site else open_sites(settings)
+    anyone = served.for_anyone or development()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.url_map.strict_slashes = False
-    if settings.pages:
-        register_pages(app, today)
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirect: its address would be made of the caller's
+    places = app.extensions["places"] = Places()
+    if settings.shows_pages():
+        register_pages(app, anyone, today)
 
     @app.get("/cds-services")
     def discovery() -> Response:
-        return _json(200, {"services": [service.describe() for service in SERVICES.values()]})
+        g.site = served.discovered_by(request.headers.get("Authorization"), "/cds-services", now())
+        return _json(200, {"services": [service.describe(g.site.knowledge) for service in SERVICES.values()]})
 
     @app.post("/cds-services/<service_id>")
     def call(service_id: str) -> Response:
@@ -59,18 +74,22 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
         if service is None:
             raise UnknownService("no such service", [Fault("path", "an unknown service id", ", ".join(SERVICES))])
         g.service = service.id
+        g.site = served.site_of(request.headers.get("Authorization"), f"/cds-services/{service.id}", now())
         _require_json()
-        answer = service.answer(parse(request.get_data(cache=False), service.hook), today())
-        g.cards, g.unreadable = Counter(card.kind for card in answer.cards), answer.unreadable
+        body = _body()  # before a place is taken: a slow client takes none
+        with places.one():
+            answer = service.answer(parse(body, service.hook), g.site, today())
+        g.told = answer.told()
         return Response(ENCODER.encode({"cards": answer.cards}), 200, content_type=JSON)
 
     @app.get("/health")
     def health() -> Response:
-        return _json(200, {"status": "ok", "knowledge": knowledge.load().digest})
+        return _json(200, {"status": "ok", "knowledge": anyone.knowledge.digest})
 
     @app.before_request
     def start() -> Response | None:
-        g.started = time.perf_counter()
+        g.started, g.site = time.perf_counter(), served.only
+        served.check_peer(request.remote_addr)
         if request.method != "OPTIONS" or "Origin" not in request.headers:
             return None
         preflight = Response(status=204)
@@ -82,12 +101,17 @@ def create_app(settings: Settings | None = None, today: Callable[[], date] = tod
         _allow_origin(response, settings)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
+        if response.status_code == Overloaded.status:
+            response.headers["Retry-After"] = str(Overloaded.retry_after)
         _log(response)
         return response
 
     @app.errorhandler(CdsError)
     def ours(error: CdsError) -> Response:
-        return _json(error.status, error.outcome())
+        response = _json(error.status, error.outcome())
+        if isinstance(error, Unauthorized):
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
 
     @app.errorhandler(HTTPException)
     def flasks(error: HTTPException) -> Response:
@@ -121,8 +145,16 @@ def _require_json() -> None:
         raise UnsupportedMedia("compressed bodies are not read", [Fault("Content-Encoding", "a compression", "none")])
 
 
+def _body() -> bytes:
+    body = request.get_data(cache=False)
+    request.stream.read(1)  # a chunked body is cut at the limit; only who reads on is told (413)
+    return body
+
+
 def _translate(error: HTTPException, settings: Settings) -> CdsError:
     """What Flask and Werkzeug refuse, as an error of ours."""
+    if isinstance(error, ClientDisconnected):
+        return TooSlow("the body did not arrive whole in time", [Fault("body", "a part of it", "the whole body")])
     match error.code:
         case 404:
             paths = "/cds-services, /cds-services/{id}, /health"
@@ -156,12 +188,13 @@ def _allow_origin(response: Response, settings: Settings) -> None:
 
 def _log(response: Response) -> None:
     """One line a request: what was asked of which service, how it ended. Nothing of a patient, no token, no path."""
+    site: Site | None = g.site  # of several, the caller's; nobody's if the caller could not be told
     line = {
         "service": g.get("service"),
         "status": response.status_code,
-        "cards": dict(g.get("cards", {})),
-        "unreadable": g.get("unreadable", 0),
-        "knowledge": knowledge.load().digest,
+        **g.get("told", {}),
+        "site": site and site.id,
+        "knowledge": site and site.knowledge.digest,
         "ms": round((time.perf_counter() - g.started) * 1000, 1),
     }
     LOG.info(json.dumps(line))

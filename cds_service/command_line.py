@@ -1,27 +1,33 @@
-"""The commands: serve, cards FILE, request FILE, knowledge."""
+"""The commands: serve, cards FILE, request FILE, coverage PATHS…, knowledge, prefetch."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import msgspec
 
-from cds_service import knowledge
+from cds_service import fhir_export, knowledge, server
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
+from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
+from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
-from cds_service.rulebook import rule_book
+from cds_service.install_sheet import EHRS, install_sheet
+from cds_service.rulebook import due_list, html, markdown, rule_book
+from cds_service.served import SANDBOX, open_sites, settle_listening, told_at_start
 from cds_service.settings import Settings
+from cds_service.sites import Site, development
+from cds_service.sites.loader import read_site
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -31,23 +37,45 @@ def run(arguments: Sequence[str] | None = None) -> int:
     serve = commands.add_parser("serve", help="start the service")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     serve.add_argument("--port", type=int, default=8080)
+    callers = serve.add_mutually_exclusive_group()
+    callers.add_argument("--site", type=Path, action="append", metavar="FILE", help="a site file; none: this machine only")
+    callers.add_argument("--profile", choices=[SANDBOX], default="", help="admit the public CDS Hooks sandbox, and nobody else")
     for name, words in (("cards", "the cards of a chart, or of a hook request"), ("request", "a hook request from a chart")):
         command = commands.add_parser(name, help=words)
         command.add_argument("file", type=Path, help="a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON")
         command.add_argument("--as-of", type=date.fromisoformat, metavar="DATE", help="the day it is (default: today)")
         if name == "cards":
             command.add_argument("--json", action="store_true", help="the answer as JSON")
-    commands.add_parser("knowledge", help="the rule book, as Markdown")
+            command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
+    coverage.declare(commands.add_parser("coverage", help="what the service reads of a site's charts, and what it passes over"))
+    book = commands.add_parser("knowledge", help="the rule book, as Markdown or as a page to print; its codes as FHIR R4")
+    book.add_argument("--html", type=Path, metavar="FILE", help="write it as one HTML page that needs nothing else")
+    book.add_argument("--due", type=date.fromisoformat, nargs="?", const=today_here(), metavar="DATE",
+                      help="only what is to be reviewed by then (default: today)")  # fmt: skip
+    book.add_argument("--site", type=Path, metavar="FILE", help="with what this site file adds, limits and signs")
+    book.add_argument("--fhir", type=Path, metavar="DIR", help="write CodeSystem, ValueSets and ConceptMap into a folder")
+    sheet = commands.add_parser("prefetch", help="the install sheet: what to type into an EHR that does not read discovery")
+    sheet.add_argument("--for", dest="ehr", choices=EHRS, default="generic")
+    sheet.add_argument("--site", type=Path, metavar="FILE", help="with this site's own codes")
     chosen = parser.parse_args(arguments)
     try:
         match chosen.command:
             case "serve":
-                return _serve(chosen.host, chosen.port)
+                return _serve(chosen.host, chosen.port, tuple(chosen.site or ()), chosen.profile)
             case "cards":
-                return _cards(chosen.file, chosen.as_of, chosen.json)
+                return _cards(chosen.file, chosen.as_of, chosen.json, _site(chosen.site))
             case "request":
                 return _request(chosen.file, chosen.as_of)
-        print(rule_book(knowledge.load()))
+            case "coverage":
+                return coverage.run(chosen, _site(chosen.site).knowledge, today_here())
+            case "knowledge" if chosen.fhir:
+                return fhir_export.run(_site(chosen.site).knowledge, chosen.fhir)
+            case "knowledge":
+                return _knowledge(_site(chosen.site), chosen.html, chosen.due)
+            case "prefetch":
+                service = next(iter(SERVICES.values()))
+                print(install_sheet(_site(chosen.site).knowledge, chosen.ehr, service.id, service.hook))
+                return 0
     except ChartError as error:
         print(error, file=sys.stderr)
         return 1
@@ -57,34 +85,44 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(host: str, port: int) -> int:
-    """gunicorn with threads: two half-sent bodies do not block the next request."""
-    from gunicorn.app.base import BaseApplication
-
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    settings = Settings.from_environment()
-
-    class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
-        def load_config(self) -> None:
-            options = {"bind": f"{host}:{port}", "worker_class": "gthread", "workers": 2, "threads": 8, "loglevel": "warning"}
-            for key, option in options.items():
-                self.cfg.set(key, option)
-
-        def load(self) -> object:
-            return create_app(settings)
-
-    page = f", page: http://{host}:{port}/" if settings.pages else ""
-    print(f"CDS Hooks discovery: http://{host}:{port}/cds-services{page}", file=sys.stderr, flush=True)
-    Server().run()
+def _knowledge(site: Site, page: Path | None, due: date | None) -> int:
+    """The rule book of a site; on a page of its own; or what is due for review."""
+    if due:
+        print(due_list(site.knowledge, due))
+        return 0
+    book = rule_book(site.knowledge)
+    if page is None:
+        print(markdown(book))
+        return 0
+    try:
+        page.write_text(html(book), "utf-8")
+    except OSError as error:
+        raise ChartError(f"{page}: {error.strerror}") from None
+    print(f"{page}: the rule book, to open in a browser or to print", file=sys.stderr)
     return 0
 
 
-def _cards(path: Path, as_of: date | None, as_json: bool) -> int:
+def _site(file: Path | None) -> Site:
+    """Raises SiteError."""
+    return read_site(file) if file else development()
+
+
+def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
+    settings = Settings.from_environment()
+    settings = settle_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
+    print(told_at_start(open_sites(settings), settings), file=sys.stderr)  # any fault is told here, before a worker starts
+    page = f", page: http://{host}:{port}/" if settings.shows_pages() else ""
+    print(f"CDS Hooks discovery: http://{host}:{port}/cds-services{page}", file=sys.stderr, flush=True)
+    server.serve(lambda: create_app(settings), host, port)
+    return 0
+
+
+def _cards(path: Path, as_of: date | None, as_json: bool, site: Site) -> int:
     content = read_file(path)
     day = as_of or (story_date(path) if isinstance(content, Chart) else None) or today_here()
     if isinstance(content, Chart):
         chart = content.chart()
-        cards = patient_view.cards_of_chart(chart, day, "command-line")
+        cards = patient_view.cards_of_chart(chart, site.knowledge, day, "command-line")
         if not (chart.conditions or chart.observations) and any(chart.left_out.values()):
             told = ", ".join(f"{count} × {why}" for why, count in sorted(chart.left_out.items()))
             print(f"left out: {told}", file=sys.stderr)
@@ -92,7 +130,7 @@ def _cards(path: Path, as_of: date | None, as_json: bool) -> int:
             print(f"could not be read: {broken.seen_in}: {broken.why}", file=sys.stderr)
     else:
         service = next(iter(SERVICES.values()))
-        cards = service.answer(parse(content, service.hook), day).cards
+        cards = service.answer(parse(content, service.hook), site, day).cards
     if as_json:
         print(msgspec.json.format(msgspec.json.encode({"cards": cards}), indent=1).decode())
     else:
@@ -123,5 +161,5 @@ def _request(path: Path, as_of: date | None) -> int:
     shift = today_here() - then if then else timedelta(0)
     if shift:
         print(f"dates moved by {shift.days} days, from {then} to today", file=sys.stderr)
-    print(json.dumps(as_request(content, shift, str(uuid.uuid4()), patient_view.PREFETCH), ensure_ascii=False))
+    print(json.dumps(as_request(content, shift, str(uuid.uuid4()), queries(knowledge.load())), ensure_ascii=False))
     return 0

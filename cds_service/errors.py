@@ -2,13 +2,17 @@
 
 CdsError                     an answer that is not a card list; becomes an OperationOutcome
 ├── BadRequest         400   the body is not a hook request we can understand; all faults at once
+├── Unauthorized       401   who calls cannot be told; always the same words, so that nobody learns why (CH-143)
 ├── UnknownService     404   no service of that id
 ├── WrongMethod        405   GET where POST is due, and so on
+├── TooSlow            408   the body did not arrive whole in time
 ├── PreconditionFailed 412   data we cannot do without could not be had (CDS Hooks: CH-55)
-├── TooLarge           413   body above the limit
+├── TooLarge           413   body above a limit: bytes, values, prefetch keys, resources
 ├── UnsupportedMedia   415   not JSON, or compressed
-└── Internal           500   a fault of ours; nothing of the request is repeated
+├── Internal           500   a fault of ours; nothing of the request is repeated
+└── Overloaded         503   no free place to judge a chart, or a database that does not answer; with Retry-After
 KnowledgeError               the knowledge files are wrong; the service does not start; all faults at once
+SiteError                    a site file is wrong; the service does not start; all faults at once
 ChartError                   a file given to the command line is not a chart
 """
 
@@ -54,12 +58,23 @@ class BadRequest(CdsError):
     status, code = 400, "invalid"
 
 
+class Unauthorized(CdsError):
+    status, code = 401, "login"
+
+    def __init__(self) -> None:
+        super().__init__("not authorized")
+
+
 class UnknownService(CdsError):
     status, code = 404, "not-found"
 
 
 class WrongMethod(CdsError):
     status, code = 405, "not-supported"
+
+
+class TooSlow(CdsError):
+    status, code = 408, "timeout"
 
 
 class PreconditionFailed(CdsError):
@@ -78,10 +93,28 @@ class Internal(CdsError):
     status, code = 500, "exception"
 
 
-class KnowledgeError(Exception):
+class Overloaded(CdsError):
+    status, code = 503, "throttled"
+    retry_after = 2
+    """Seconds."""
+
+
+class FileFaults(Exception):
+    """Files of ours or of a site that cannot be used: every fault of all of them."""
+
+    files = ""
+
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("the knowledge files have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
+        super().__init__(f"the {self.files} have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
         self.faults = tuple(faults)
+
+
+class KnowledgeError(FileFaults):
+    files = "knowledge files"
+
+
+class SiteError(FileFaults):
+    files = "site files"
 
 
 class ChartError(Exception):

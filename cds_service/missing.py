@@ -2,14 +2,14 @@
 
 A fact is asked for when, with the other open facts at some value or left open, two of its values give different
 verdicts (CLINICAL section 9). The search runs over values, one for each region that the limits of the knowledge cut,
-not over criteria. It starts from contexts in which an indication is met, or the last one lost, stripped of what they
-do not need, and varies the fact there together with one fact that meets it in a criterion. Whatever was judged once is
-kept, so that a chart on which almost nothing is known stays within the time an EHR waits.
+not over criteria. It starts from contexts in which an indication is met, the last one lost, or a contraindication met,
+stripped of what they do not need, and varies the fact there together with one fact that meets it in a criterion.
+Whatever was judged once is kept, so that a chart on which almost nothing is known stays within the time an EHR waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 
 from cds_service.facts import Fact, Facts, State, leaves_of
@@ -41,7 +41,9 @@ def what_would_decide(modality: Modality, suppositions: Suppositions, shut: bool
     edges = [search.closing(), *(search.lone(i) for i in modality.indications if several and not i.when_closed)]
     contexts += [edge for edge in edges if edge is not None and edge not in contexts]
     asked = [name for name in search.asked if suppositions.knowledge.facts[name].ask != "never"]
-    found = [name for name in asked if search.matters(name, contexts)]
+    found = {name for name in asked if search.matters(name, contexts)}
+    joint = search.joint(contexts)
+    found |= {name for name in asked if name in joint and name not in found and search.matters(name, joint[name])}
     order = {name: place for place, name in enumerate(suppositions.knowledge.missing_order)}
     return tuple(sorted(found, key=lambda name: (order.get(name, len(order)), name))), best
 
@@ -66,7 +68,7 @@ class Suppositions:
     def supposed(self, name: str, place: int) -> Fact:
         if (name, place) not in self._supposed:
             value = self.values(name)[place]
-            self._supposed[name, place] = _supposed(self.facts.leaves[name], value, self._on)
+            self._supposed[name, place] = supposed(self.facts.leaves[name], value, self._on)
         return self._supposed[name, place]
 
     def inputs(self, key: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -187,6 +189,38 @@ class Search:
 
         return self._context(hopeless, reached, self.asked)
 
+    def joint(self, contexts: list[Context]) -> dict[str, list[Context]]:
+        """Contexts in which several answers make a contraindication together, for each fact that has a part in one. The
+        contraindication may be another modality's, and what an indication of this one needs."""
+        found: dict[str, list[Context]] = {}
+        for name, criterion in self.suppositions.knowledge.criteria.items():
+            if name.startswith("contraindication."):
+                feeding = [n for n in self.suppositions.inputs(criterion.key, criterion.facts) if n in self.values]
+                for edge in (edge for edge in self.against(criterion, feeding) if len(edge) > 1):
+                    for part in feeding:
+                        found.setdefault(part, []).extend([edge, *({**context, **edge} for context in contexts[1:])])
+        return found
+
+    def against(self, contraindication: Criterion, names: list[str]) -> Iterator[Context]:
+        """Answers with which a contraindication is met, none of them idle: as documented, and by several tests together
+        (Child-Pugh C). Tried at the ends of what each fact can be; ways that share no answer come one after another."""
+
+        def met(context: Context) -> bool:
+            return self.suppositions.finding(contraindication, context).met is True
+
+        while names:
+            ends = (sorted({0, len(self.values[name]) - 1}) for name in names)
+            context = next((c for places in product(*ends) if met(c := dict(zip(names, places, strict=True)))), None)
+            if context is None:
+                return
+            for name in names:
+                without = {other: place for other, place in context.items() if other != name}
+                context = without if met(without) else context
+            if not context:
+                return
+            yield context
+            names = [name for name in names if name not in context]
+
     def _context(
         self,
         hopeless: Callable[[Opinion], bool],
@@ -258,7 +292,7 @@ class Search:
         return len({self.opinion(answer, base, fed).verdict for answer in answers}) > 1
 
 
-def _supposed(leaf: Fact, value: Value, on: When) -> Fact:
+def supposed(leaf: Fact, value: Value, on: When) -> Fact:
     values: Iterable[Value] = sorted(value) if isinstance(value, frozenset) else [value]
     seen = tuple(Observed(part, on, "supposed", "") for part in values)
     if isinstance(value, frozenset) and leaf.known and isinstance(leaf.value, frozenset):

@@ -7,7 +7,7 @@ known, silent or unknown. Nothing here does any input or output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -80,6 +80,14 @@ class Amount:
         return "?"
 
 
+def highest(amounts: Iterable[Amount]) -> Amount:
+    """The largest of several numbers, no surer than they are: the largest of 2 and "< 25" is anything from 2 to 25."""
+    found = list(amounts)
+    low = max(found, key=lambda a: (a.low is not None, a.low or 0, not a.low_included))
+    high = max(found, key=lambda a: (a.high is None, a.high or 0, a.high_included))
+    return Amount(low.low, high.high, low.low_included, high.high_included)
+
+
 Value = Amount | bool | str | frozenset[str]
 
 
@@ -131,11 +139,13 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A resource that speaks of the fact but could not be understood. `why` names fault and path, never a value."""
+    """A resource that speaks of the fact but could not be understood. `why` names fault and path, never a value;
+    `unit` is the unit that was refused, as sent, for a card."""
 
     on: When | None
     seen_in: str
     why: str
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

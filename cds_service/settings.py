@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+PUBLIC_URL = re.compile(
+    r"(https://[A-Za-z0-9.\-]+|http://(127\.0\.0\.1|localhost|\[::1\]))(:[0-9]{1,5})?(/[A-Za-z0-9._~\-]+)*", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -13,8 +19,20 @@ class Settings:
     """CDS_ALLOWED_ORIGINS: browser origins that may call the service, comma-separated (none by default)."""
     max_body_bytes: int = 20_000_000
     """CDS_MAX_BODY_BYTES: largest request body; above it 413."""
-    pages: bool = True
-    """CDS_PAGES: `off` leaves out every page meant for people; the CDS Hooks service is the same."""
+    pages: bool | None = None
+    """CDS_PAGES: `on` or `off` for every page meant for people, which ask nobody who they are. Without it they are there
+    only where there is no site file. The CDS Hooks service is the same."""
+    sites: tuple[Path, ...] = ()
+    """CDS_SITES: site files, separated as in PATH (none by default: this machine only)."""
+    profile: str = ""
+    """`serve --profile sandbox`: the public CDS Hooks sandbox instead of a site file. No variable sets it."""
+    public_urls: tuple[str, ...] = ()
+    """CDS_PUBLIC_URL: the address at which callers reach the service, several comma-separated; a token must be meant for it."""
+    database: str = "sqlite:///cds-ledger.db"
+    """CDS_DATABASE: where seen tokens are kept: sqlite:///FILE, or postgresql://… for several machines."""
+
+    def shows_pages(self) -> bool:
+        return not (self.sites or self.profile) if self.pages is None else self.pages
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -27,7 +45,10 @@ class Settings:
         return cls(
             allowed_origins=origins,
             max_body_bytes=_positive(env, "CDS_MAX_BODY_BYTES", cls.max_body_bytes),
-            pages=_switch(env, "CDS_PAGES", cls.pages),
+            pages=_switch(env, "CDS_PAGES"),
+            sites=tuple(Path(part) for part in env.get("CDS_SITES", "").split(os.pathsep) if part),
+            public_urls=_public_urls(env),
+            database=env.get("CDS_DATABASE", "") or cls.database,
         )
 
 
@@ -40,8 +61,19 @@ def _positive(env: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _switch(env: Mapping[str, str], name: str, default: bool) -> bool:
+def _switch(env: Mapping[str, str], name: str) -> bool | None:
     text = env.get(name, "").strip().lower()
     if text not in {"", "on", "off"}:
         raise ValueError(f"{name}: {text!r} is neither on nor off")
-    return default if not text else text == "on"
+    return text == "on" if text else None
+
+
+def _public_urls(env: Mapping[str, str]) -> tuple[str, ...]:
+    """https (CH-124); http only for this machine."""
+    urls = tuple(part.strip().rstrip("/") for part in env.get("CDS_PUBLIC_URL", "").split(",") if part.strip())
+    for url in urls:
+        if not PUBLIC_URL.fullmatch(url):
+            raise ValueError(
+                f"CDS_PUBLIC_URL: {url!r} is not an address such as https://cds.example or https://cds.example/nlm"
+            )
+    return urls

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import cmp_to_key
 
 from cds_service.facts import SILENCE, Calculation, Fact, Facts, State, unknown
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When
+from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When, highest
 
 
 def settle(
@@ -54,7 +55,7 @@ def settle_fact(definition: FactDefinition, readings: Readings, today: date, win
     """One fact from its readings: the newest, or the highest, or the union, as facts.toml says."""
     named = (replace(reading, fact=definition.id) for reading in readings.valid)
     asked = tuple(replace(reading, fact=definition.id) for reading in readings.open_question)
-    readings = replace(readings, valid=tuple(sorted(named, key=_newest_first)), open_question=asked)
+    readings = replace(readings, valid=newest_first(named), open_question=asked)
     if definition.kind == "codes":
         fact = _union(readings, today, window)
     elif definition.choose == "highest":
@@ -64,6 +65,21 @@ def settle_fact(definition: FactDefinition, readings: Readings, today: date, win
     else:
         fact = _latest(definition, readings, today, window)
     return replace(fact, unread=readings.unreadable) if readings.unreadable else fact
+
+
+def newest_first(readings: Iterable[Observed]) -> tuple[Observed, ...]:
+    """By the day written; two instants, which may be of two time zones, by the instant. The reference breaks a tie, so
+    that the order in which a chart was sent never shows."""
+    written = sorted(readings, key=lambda reading: (_newest_first(reading), reading.seen_in))
+    return tuple(sorted(written, key=cmp_to_key(_later)))
+
+
+def _later(first: Observed, second: Observed) -> int:
+    """Negative when `first` is the newer one."""
+    if first.on and second.on and first.on.instant and second.on.instant:
+        return (first.on.instant < second.on.instant) - (first.on.instant > second.on.instant)
+    one, other = _newest_first(first)[:2], _newest_first(second)[:2]
+    return (one > other) - (one < other)
 
 
 def _newest_first(reading: Observed | Unreadable) -> tuple[bool, int, float]:
@@ -137,6 +153,8 @@ def _newer(first: Observed | Unreadable, second: Observed | Unreadable) -> bool:
         return isinstance(second, Observed)
     if same_time(first.on, second.on):
         return False
+    if first.on.instant and second.on.instant:
+        return first.on.instant > second.on.instant
     return _newest_first(first) < _newest_first(second)
 
 
@@ -176,7 +194,7 @@ def _highest(readings: Readings) -> Fact:
     top, value = max(amounts, key=lambda pair: pair[1].low if pair[1].low is not None else -1)
     note = "several values: the highest counts" if any(other != value for _, other in amounts) else ""
     seen = readings.valid if note else (top,)
-    return Fact(State.KNOWN, value, top.on, seen, readings.valid, note=note)
+    return Fact(State.KNOWN, highest(amount for _, amount in amounts), top.on, seen, readings.valid, note=note)
 
 
 def _presence(readings: Readings, today: date, window: int | None) -> Fact:

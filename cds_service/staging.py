@@ -152,7 +152,8 @@ def _treatment_group(facts: Facts) -> Part:
     for name, holds, fact in groups:
         if holds:
             return Part("treatment_group", name, fact.seen)
-    return Part("treatment_group", "undetermined", curative.seen, curative.why)
+    because = curative.why or "no curative resection, and as far as documented not for the liver's sake"
+    return Part("treatment_group", "undetermined", curative.seen, because)
 
 
 PARTS: Mapping[str, Callable[[Facts], Part]] = {

@@ -182,12 +182,15 @@ def _filled(resource: dict[str, Any], concept: dict[str, Any]) -> dict[str, Any]
 
 
 def _value(text: str) -> dict[str, Any]:
-    """ "1.2 mg/dL", "< 5 %", "true", "bare 3" (an integer), "snomed-ct 271299001", or an answer of the project's own."""
+    """ "1.2 mg/dL", "< 5 %", "true", "bare 3" (an integer), "string yes", "snomed-ct 271299001", or an answer of the
+    project's own."""
     first, *rest = text.split(" ")
     if text in {"true", "false"}:
         return {"valueBoolean": text == "true"}
     if first == "bare":
         return {"valueInteger": int(rest[0])}
+    if first == "string":
+        return {"valueString": rest[0]}
     if first in SYSTEMS:
         return {"valueCodeableConcept": _concept(first, rest[0])}
     if number := re.fullmatch(r"([<>]=? )?(-?\d+(?:\.\d+)?)(?: (.+))?", text):

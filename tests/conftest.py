@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -21,10 +21,12 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from werkzeug.test import TestResponse
 
+from cds_service import knowledge
 from cds_service.app import create_app
+from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
-from cds_service.hooks import patient_view
 from cds_service.settings import Settings
+from cds_service.sites import Site, development
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = sorted(path.parent.name for path in (ROOT / "fhir_fixtures").glob("*/chart.json"))
@@ -32,6 +34,7 @@ SERVICE = "/cds-services/nlm-patient-view"
 EXTENSION = "example.nlm-cds.assessment"
 INSTANCE = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
 ORIGIN = "https://ehr.example"
+PREFETCH = queries(knowledge.load())
 MAY_BE_EMPTY = {"cards", "services"}
 
 
@@ -58,8 +61,15 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(clock: Clock, settings: Settings) -> Flask:
-    app = create_app(settings, lambda: clock.today)
+def site() -> Site:
+    """No site file: FHIR servers on this machine, and time enough for a slow one."""
+    alone = development()
+    return replace(alone, reach=replace(alone.reach, seconds=20))
+
+
+@pytest.fixture
+def app(clock: Clock, settings: Settings, site: Site) -> Flask:
+    app = create_app(settings, lambda: clock.today, site)
     app.test_client_class = CheckedClient
     return app
 
@@ -155,7 +165,7 @@ def chart_file(fixture: str) -> Chart:
 
 def request_of(fixture: str, instance: str = INSTANCE) -> dict[str, Any]:
     """What an EHR would post for a fixture's chart: everything prefetched."""
-    return as_request(chart_file(fixture), timedelta(0), instance, patient_view.PREFETCH)
+    return as_request(chart_file(fixture), timedelta(0), instance, PREFETCH)
 
 
 def bare_request(**more: Any) -> dict[str, Any]:

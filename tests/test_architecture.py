@@ -22,6 +22,10 @@ FACTS = {"facts", "knowledge", "picture"}
 BELOW: dict[str, set[str]] = {
     "errors": set(),
     "settings": set(),
+    "ledger": set(),
+    "trust": {"errors", "ledger"},
+    "sites": {"errors", "knowledge", "trust"},
+    "served": {"errors", "ledger", "settings", "sites", "trust"},
     "picture": set(),
     "knowledge": {"picture", "errors"},
     "facts": FACTS - {"facts"},
@@ -32,12 +36,29 @@ BELOW: dict[str, set[str]] = {
     "open_facts": {*FACTS, "judgement"},
     "missing": {*FACTS, "judgement", "open_facts"},
     "assessment": {"facts", "judgement", "knowledge", "missing"},
-    "fhir": {"knowledge", "picture"},
+    "fhir": {"knowledge", "picture", "trust"},
     "cards": {*FACTS, "assessment", "judgement", "settling", "staging"},
     "rulebook": {"knowledge", "picture"},
+    "install_sheet": {"fhir", "hooks", "knowledge"},
     "files": {"errors", "fhir"},
-    "hooks": {"knowledge", "picture", "assessment", "cards", "derived", "errors", "fhir", "settling", "staging"},
-    "app": {"errors", "hooks", "knowledge", "pages", "settings"},
+    "fhir_export": {"errors", "fhir", "knowledge"},
+    "coverage": {"derived", "errors", "fhir", "hooks", "knowledge", "picture", "settling"},
+    "hooks": {
+        "knowledge",
+        "picture",
+        "assessment",
+        "cards",
+        "derived",
+        "errors",
+        "fhir",
+        "settling",
+        "sites",
+        "staging",
+        "trust",
+    },
+    "places": {"errors"},
+    "server": {"errors"},
+    "app": {"errors", "hooks", "pages", "places", "served", "settings", "sites"},
 }
 """Part of the package → the parts below it that it may import. Siblings that are not listed do not know each other."""
 EDGE = {"__main__", "__init__", "command_line", "pages"}
@@ -95,8 +116,11 @@ def test_flask_is_met_only_in_app_and_pages() -> None:
     assert importers("werkzeug") <= {"app", "pages"}
 
 
-def test_no_part_opens_a_connection_of_its_own() -> None:
-    for library in ("requests", "urllib3", "httpx", "socket", "http", "aiohttp", "subprocess"):
+def test_only_trust_opens_a_connection() -> None:
+    for library in ("requests", "urllib3", "http"):
+        assert importers(library) == {"trust"}, library
+    assert importers("socket") == {"server", "trust"}, "server shuts sockets, and opens none"
+    for library in ("httpx", "aiohttp", "subprocess"):
         assert importers(library) == set(), library
     assert not [name for tree in TREES.values() for name in imported(tree) if name.startswith("urllib.request")]
 

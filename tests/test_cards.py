@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
+from cds_service import knowledge
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.wording import safe
 from cds_service.files import Chart, read_file, story_date
@@ -28,7 +29,7 @@ def resources(case: str) -> tuple[list[dict[str, Any]], date]:
 
 
 def cards(found: list[dict[str, Any]], day: date) -> list[Card]:
-    return cards_of_chart(Chart(tuple((resource, None) for resource in found)).chart(), day, "test")
+    return cards_of_chart(Chart(tuple((resource, None) for resource in found)).chart(), knowledge.load(), day, "test")
 
 
 def patient_of(found: list[dict[str, Any]]) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from datetime import date
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from cds_service import errors
 from cds_service.app import create_app
 from cds_service.hooks import SERVICES
+from cds_service.places import AT_ONCE
 from cds_service.settings import Settings
+from tests.callers import Ehr, bearer, ec_key, open_door, site_file
 from tests.conftest import (
     EXTENSION,
     FIXTURES,
@@ -73,7 +78,7 @@ def test_the_documented_paths_and_methods_are_those_of_the_service(app: Flask) -
 
 def test_every_error_of_ours_has_its_status_documented_with_an_example() -> None:
     ours = {error.status for error in errors.CdsError.__subclasses__()}
-    assert ours == {400, 404, 405, 412, 413, 415, 500}
+    assert ours == {400, 401, 404, 405, 408, 412, 413, 415, 500, 503}
     for status in ours:
         assert examples(CALL["responses"][str(status)]), f"{status} has no example"
     assert set(CALL["responses"]) == {"200", *map(str, ours)}
@@ -101,8 +106,13 @@ def test_a_request_example_that_is_no_fault_fits_the_schema_of_a_request(name: s
     validator("HookRequest").validate(REQUESTS[name])
 
 
+class BreaksOff(BytesIO):
+    def readinto(self, buffer: object) -> int:
+        raise OSError
+
+
 def test_error_examples_without_a_request_are_really_what_the_service_answers(
-    shipped: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    shipped: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError
@@ -113,9 +123,18 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
         "get-where-post-is-due": shipped.get(SERVICE),
         "too-large": shipped.post(SERVICE, data=b" " * 20_000_001, content_type="application/json"),
         "not-json": shipped.post(SERVICE, data=b"<Patient/>", content_type="application/fhir+xml"),
+        "unauthorized": shipped.post(SERVICE, json=request, environ_overrides={"REMOTE_ADDR": "10.0.0.7"}),
+        "too-slow": shipped.post(SERVICE, input_stream=BreaksOff(b"{}"), content_type="application/json"),
     }
+    with ExitStack() as taken:
+        for _ in range(AT_ONCE):
+            taken.enter_context(shipped.application.extensions["places"].one())
+        answers["overloaded"] = shipped.post(SERVICE, json=request)
     monkeypatch.setattr("cds_service.app.parse", broken)
     answers["internal"] = shipped.post(SERVICE, json=request)
+    door = open_door(tmp_path, site_file(keys=[ec_key().jwk]))
+    door.sql("DROP TABLE seen_tokens")
+    answers["not-now"] = door.call(bearer(Ehr().token()))
     documented = {
         name: (status, found)
         for status, response in CALL["responses"].items()

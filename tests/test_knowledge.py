@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from cds_service import knowledge
+from cds_service.__main__ import main
 from cds_service.derived import CALCULATIONS
-from cds_service.errors import KnowledgeError
-from cds_service.knowledge.model import Verdict
+from cds_service.errors import Fault, KnowledgeError
+from cds_service.knowledge.ledger import ledger
+from cds_service.knowledge.model import Knowledge, Verdict
+from cds_service.knowledge.numbers import explained
 from tests.conftest import FIXTURES, ROOT, folder_of
 
 SHIPPED = ROOT / "cds_service/knowledge"
@@ -99,8 +102,8 @@ def test_every_fault_between_the_files_is_told_at_once_with_file_and_key(copy: P
     for line in (
         f"criteria.toml: contraindication.hepatic-failure.statements: found {result}",
         "criteria.toml: contraindication.portal-vein-occlusion.fact: found 'portal_vain'",
-        "modalities/resection.toml: found 'S999'",
-        "statements.toml: S002: found no publication",
+        "modalities/resection.toml: beside: found 'S999'",
+        "statements.toml: S002.publications: found no publication",
         f"facts.toml: fact.{second.id}.assessment: found '{first.assessment[0]}'",
     ):
         assert line in faults, f"{line} is not in\n{faults}"
@@ -123,6 +126,115 @@ def test_every_fault_within_the_files_is_told_at_once_with_file_and_key(copy: Pa
         ("staging.toml", "line 1"),
     ):
         assert any(all(word in line for word in words) for line in faults.splitlines()), f"{words} not in\n{faults}"
+
+
+def test_six_faults_of_six_kinds_are_told_in_one_run_each_with_file_table_key_found_and_allowed(copy: Path) -> None:
+    """A wrong key, an id that leads nowhere, a RESULT that decides, no source, a code that may not decide, a duplicate."""
+    spoil(copy, "facts.toml", r"(\[fact\.inr\].*?)window_days", r"\1window_day")
+    spoil(copy, "modalities/resection.toml", r'"four-or-more-lesions"', '"for-or-more-lesions"')
+    spoil(copy, "criteria.toml", r"(\[contraindication\.portal-vein-occlusion\].*?statements = )\[[^\]]*\]", r'\1["S047"]')
+    spoil(copy, "statements.toml", r"(\[S053\].*?publications = )\[[^\]]*\]", r"\1[]")
+    spoil(copy, "facts.toml", r'uses = \["decides renal failure"\]', 'uses = ["context only, never renal failure"]')
+    spoil(copy, "publications.toml", r"(\[clary-2006\].*?reference = )2", r"\g<1>1")
+    faults = told(copy)
+    for where, found, allowed in (
+        ("facts.toml: fact.inr.window_day", "the key 'window_day'", "window_days?"),
+        ("modalities/resection.toml: cautions", "'for-or-more-lesions'", "a [caution.…] of criteria.toml"),
+        ("criteria.toml: contraindication.portal-vein-occlusion.statements", "S047 (RESULT)", "a RULE, LIMIT or LATER"),
+        ("statements.toml: S053.publications", "no publication", "a publication, or `unsourced`"),
+        ("facts.toml: fact.renal_failure_coded.uses", "'context only, never renal failure'", "a use that decides or asks"),
+        ("publications.toml: clary-2006.reference", "1", "one not used by vogl-2009-interventional"),
+    ):
+        assert any(line.strip().startswith(f"{where}: found {found}, allowed: {allowed}") for line in faults.splitlines()), (
+            f"{where} is not in\n{faults}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern", "replacement", "where", "allowed"),
+    [
+        ("statements.toml", r"^\[S002\]", "[S001]", "statements.toml: found Cannot", "TOML in UTF-8"),
+        ("statements.toml", r'not_used = "explains M001[^"]*"\n', "", "statements.toml: M003.not_used", "the reason why not"),
+        ("statements.toml", r"(\[S019\]\n)", r'\1not_used = "no"\n', "statements.toml: S019.not_used", "no reason"),
+        ("statements.toml", r"(\[S019\]\n)", r'\1checked = "2026-02-30"\n', "statements.toml: S019.checked", "a day of"),
+        ("terminology.toml", r'"29593-1" =', '"85330-1" =', "terminology.toml: obs.ki67.codes", "this one is refused"),
+        ("terminology.toml", r'("K72\.90" = [^\n]*\n)', r'\1"K7290" = "again"\n', "terminology.toml: ", "each code once"),
+        ("coded_values.toml", r'icd-10-cm = \["C25"\]', 'loinc = ["33756-8"]', "coded_values.toml: primary_site", "refused"),
+        ("facts.toml", r'uses = \["decides renal failure"\]', 'uses = ["decides"]', "facts.toml: fact.renal", "one of context"),
+        ("criteria.toml", r'fact = "hepatic_failure_found"', 'fact = "coagulopathy_coded"',
+         "criteria.toml: contraindication.hepatic-failure.fact", "a fact whose codes may decide"),
+        ("criteria.toml", r'(\[exclusion\.widespread-disease\].*?statements = )\["S070"\]', r'\1["M077"]',
+         "criteria.toml: exclusion.widespread-disease.statements", "or from memory"),
+        ("modalities/resection.toml", r'statements = \["S019", "S064"\]', 'statements = ["M012"]',
+         "modalities/resection.toml: indication R1.statements", "a RULE statement"),
+        ("modalities/ablation.toml", r'id = "A1"', 'id = "R1"', "indication.id", "an id not used by"),
+        ("outcomes.toml", r"n = 33", "n = 0", "outcomes.toml: row.T1-1.n", "see schema.json"),
+        ("outcomes.toml", r'withheld = \["S075"\]', 'withheld = ["S074"]', "outcomes.toml: row.T1-3.withheld", "may not be"),
+        ("outcomes.toml", r'statements = \["S074", "S076"\]', 'statements = ["S075"]', "outcomes.toml: row.T1-3.statements",
+         "a statement that may be displayed"),
+        ("outcomes.toml", r'statements = \["S071"\]', 'statements = ["S081"]', "row.T1-1.statements", "rests on reddy-2007"),
+        ("outcomes.toml", r'lesion_number = \["over-5"\]', 'lesion_number = ["many"]', "row.T1-1.tells_of", "one of 1, 2-3"),
+        ("outcomes.toml", r'modalities = \["resection"\]', 'modalities = ["resektion"]', "row.T1-1.modalities", "a modality"),
+        ("conflicts.toml", r'"S069"', '"M043"', "conflicts.toml: Transplantation.review", "a statement of edition 2010"),
+        ("review.toml", r'due = "2027-02-25"', 'due = "2027-02-29"', "review.toml: open.due", "a day of the calendar"),
+        ("derived.toml", r"\{remnant\.normal\}", "{remnant.usual}", "derived.toml: remnant.how", "a number of scores.toml"),
+    ],
+)  # fmt: skip
+def test_what_is_cited_counted_or_dated_wrongly_keeps_the_service_from_starting(
+    copy: Path, file: str, pattern: str, replacement: str, where: str, allowed: str
+) -> None:
+    spoil(copy, file, pattern, replacement)
+    faults = told(copy)
+    assert any(where in line and allowed in line for line in faults.splitlines()), faults
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_faults_of_the_others(copy: Path) -> None:
+    (copy / "modalities/ablation.toml").write_text("[ablation\n", "utf-8")
+    spoil(copy, "derived.toml", r"\{remnant\.normal\}", "{remnant.usual}")
+    spoil(copy, "facts.toml", r'"obs\.ki67"', '"obs.ki76"')
+    faults = told(copy)
+    assert all(words in faults for words in ("modalities/ablation.toml", "{remnant.usual}", "'obs.ki76'"))
+    assert "not_used" not in faults
+
+
+def test_every_statement_decides_is_context_or_says_why_it_is_not_used() -> None:
+    known = knowledge.load()
+    entries = ledger(known)
+    assert Counter((entry.statement[0], entry.standing) for entry in entries) == {
+        ("S", "decides"): 13, ("S", "context"): 68, ("S", "not used"): 22,
+        ("M", "decides"): 29, ("M", "context"): 44, ("M", "not used"): 12,
+    }  # fmt: skip
+    assert [entry.statement for entry in entries] == [f"S{n:03}" for n in range(1, 104)] + [f"M{n:03}" for n in range(1, 86)]
+    for entry in entries:
+        assert bool(entry.why) == (entry.standing == "not used"), entry
+        statement = known.statements[entry.statement]
+        if entry.standing == "decides":
+            assert statement.kind in {"RULE", "LIMIT", "LATER"}, entry
+            assert statement.confidence != "low", entry
+        assert statement.display or entry.standing == "not used", entry
+
+
+def test_misprints_factors_without_direction_and_sex_are_used_nowhere() -> None:
+    standing = {entry.statement: entry.standing for entry in ledger(knowledge.load())}
+    for name in ("S035", "S075", "S087", "S099", "S084", "S089", "S096", "S029", "M059"):
+        assert standing[name] == "not used", name
+
+
+def test_every_publication_has_a_link_or_says_why_not_and_the_39_references_are_there() -> None:
+    publications = knowledge.load().publications.values()
+    assert sorted(p.reference for p in publications if p.reference) == list(range(1, 40))
+    assert all(bool(p.url) != bool(p.unlinked) for p in publications)
+    kinds = Counter("doi" if p.doi else "pmid" if p.pmid else "search" if p.search else "words" for p in publications)
+    assert kinds == {"doi": 39, "pmid": 1, "search": 68, "words": 15}
+
+
+def test_every_calculation_is_told_in_words_with_the_numbers_it_decides_by() -> None:
+    known = knowledge.load()
+    for derived in known.derived.values():
+        told_in_words = explained(known, derived.how)
+        assert len(told_in_words) > 20, derived.id
+        assert "{" not in told_in_words
+    assert "20 % of a normal liver, 30 % after" in explained(known, known.derived["remnant"].how)
 
 
 @pytest.mark.parametrize(
@@ -235,3 +347,18 @@ def test_a_misspelt_key_does_not_hide_the_faults_between_the_files(copy: Path) -
     faults = told(copy)
     assert "if_silnet" in faults
     assert "S999" in faults
+
+
+def test_a_fault_stops_the_start_and_is_told_once_before_any_worker(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> Knowledge:
+        raise KnowledgeError([Fault("criteria.toml: contraindication.x.fact", "'y'", "a fact of facts.toml")])
+
+    monkeypatch.setattr(knowledge, "load", refuse)
+    assert main(["serve", "--port", "1"]) == 1
+    told_of_it = capsys.readouterr()
+    assert told_of_it.out == ""
+    assert told_of_it.err == (
+        "the knowledge files have faults:\n  criteria.toml: contraindication.x.fact: found 'y', allowed: a fact of facts.toml\n"
+    )

@@ -28,8 +28,11 @@ from cds_service.pages.given import from_fixture, from_text
 from cds_service.pages.markup import html_of
 from cds_service.pages.views import POLICY
 from cds_service.settings import Settings
+from cds_service.sites import development
+from tests.conftest import PREFETCH
 
 TODAY = date(2026, 11, 23)
+SITE = development()
 NAMES = sorted(fixtures())
 ARTERIAL = "arterial-candidate"
 
@@ -47,7 +50,7 @@ def request_text(name: str = ARTERIAL) -> str:
     chart = read_file(fixtures()[name].chart)
     assert isinstance(chart, Chart)
     instance = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
-    return json.dumps(as_request(chart, timedelta(0), instance, patient_view.PREFETCH))
+    return json.dumps(as_request(chart, timedelta(0), instance, PREFETCH))
 
 
 def words(page: str) -> str:
@@ -83,9 +86,9 @@ def test_page_needs_no_inline_style_script_or_other_host(pages: FlaskClient) -> 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_page_and_service_agree_on_every_example(pages: FlaskClient, name: str) -> None:
-    given = from_fixture(fixtures()[name], TODAY)
-    cards = patient_view.answer(parse(given.body, "patient-view"), TODAY).cards
-    assert msgspec.json.encode(evaluate(given.body, TODAY).cards) == msgspec.json.encode(cards)
+    given = from_fixture(fixtures()[name], SITE.knowledge, TODAY)
+    cards = patient_view.answer(parse(given.body, "patient-view"), SITE, TODAY).cards
+    assert msgspec.json.encode(evaluate(given.body, SITE, TODAY).cards) == msgspec.json.encode(cards)
     page = pages.get(f"/?fixture={name}")
     assert page.status_code == 200
     for card in cards:
@@ -96,7 +99,9 @@ def test_page_and_service_agree_on_every_example(pages: FlaskClient, name: str) 
 @pytest.mark.parametrize("name", NAMES)
 def test_pasted_chart_gives_the_cards_of_the_same_request(name: str) -> None:
     day = fixtures()[name].as_of or TODAY
-    pasted, asked = evaluate(from_text(chart_text(name)).body, day), evaluate(from_text(request_text(name)).body, day)
+    pasted, asked = (
+        evaluate(from_text(text, SITE.knowledge).body, SITE, day) for text in (chart_text(name), request_text(name))
+    )
     assert [(card.summary, card.detail) for card in pasted.cards] == [(card.summary, card.detail) for card in asked.cards]
 
 
@@ -142,7 +147,7 @@ def test_supposed_value_moves_the_verdict_as_a_chart_with_it_would(pages: FlaskC
 
 @pytest.mark.parametrize("name", NAMES)
 def test_values_of_the_chart_in_the_controls_change_nothing(pages: FlaskClient, name: str) -> None:
-    evaluation = evaluate(from_fixture(fixtures()[name], TODAY).body, TODAY)
+    evaluation = evaluate(from_fixture(fixtures()[name], SITE.knowledge, TODAY).body, SITE, TODAY)
     if evaluation.board is None:
         return
     unchanged = {control.name: control.shown for control in controls(evaluation.board.facts, {}, {})}
@@ -249,9 +254,14 @@ def test_switch_turns_every_page_off() -> None:
         assert answer.status_code == 404
         assert answer.json is not None
         assert answer.json["resourceType"] == "OperationOutcome"
-    assert Settings.from_environment({}).pages
-    assert Settings.from_environment({"CDS_PAGES": "on"}).pages
-    assert not Settings.from_environment({"CDS_PAGES": "off"}).pages
+    for environment, shown in (
+        ({}, True),
+        ({"CDS_PAGES": "off"}, False),
+        ({"CDS_SITES": "north.toml"}, False),  # a page asks nobody who they are
+        ({"CDS_SITES": "north.toml", "CDS_PAGES": "on"}, True),
+    ):
+        assert Settings.from_environment(environment).shows_pages() is shown
+    assert not Settings(profile="sandbox").shows_pages()
     with pytest.raises(ValueError, match="CDS_PAGES"):
         Settings.from_environment({"CDS_PAGES": "maybe"})
 

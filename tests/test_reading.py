@@ -279,3 +279,13 @@ def test_a_new_liver_metastasis_after_a_resection_that_cleared_the_old_ones_is_a
     assert fact("recurrence", NEN, resection, before, now).is_(True)
     assert fact("recurrence", NEN, resection, now).unknown
     assert fact("recurrence", NEN, now).is_(False)
+
+
+@pytest.mark.parametrize(("on", "state"), [("2026-10-02", "known"), ("2026-10-01", "unknown")])
+def test_with_an_active_order_a_laboratory_value_counts_for_30_days(on: str, state: str) -> None:
+    platelets = observation("777-3", LOINC, on, **quantity(200, "10*9/L"))
+    order = {"resourceType": "ServiceRequest", "id": "r", "status": "active", "intent": "order", "subject": MINE,
+             "code": {"coding": [{"system": SNOMED, "code": "107963000"}]}}  # fmt: skip
+    assert fact("platelets", platelets).state == "known"
+    assert picture(platelets, order).ordered
+    assert fact("platelets", platelets, order).state == state

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from cds_service import knowledge
 from cds_service.__main__ import main
 from cds_service.files import Chart, as_request, read_file
 from cds_service.hooks import patient_view
-from tests.conftest import INSTANCE, ROOT, SERVICE, bare_request, diagnostics
+from tests.conftest import INSTANCE, PREFETCH, ROOT, SERVICE, bare_request, diagnostics
 
 DATA = ROOT / "tests/data"
 FILES = sorted(path for path in DATA.rglob("*.json") if path.parent != DATA)
@@ -30,7 +31,7 @@ def name(path: Path) -> str:
 
 def chart_as_request(chart: Chart) -> dict[str, Any]:
     """As an EHR would send it; a file without a patient is asked about somebody it does not hold."""
-    request = as_request(chart, timedelta(0), INSTANCE, patient_view.PREFETCH)
+    request = as_request(chart, timedelta(0), INSTANCE, PREFETCH)
     request["context"]["patientId"] = request["context"]["patientId"] or "nobody"
     return request
 
@@ -45,7 +46,7 @@ def test_there_are_charts_and_requests_and_they_are_not_heavy() -> None:
 
 @pytest.mark.parametrize("path", CHARTS, ids=name)
 def test_a_real_chart_on_the_command_line_gets_no_card(path: Path) -> None:
-    assert patient_view.cards_of_chart(CHARTS[path].chart(), DAY, "command-line") == []
+    assert patient_view.cards_of_chart(CHARTS[path].chart(), knowledge.load(), DAY, "command-line") == []
 
 
 @pytest.mark.parametrize("path", CHARTS, ids=name)
@@ -64,7 +65,7 @@ def test_a_real_chart_under_any_one_key_is_an_answer_or_a_precondition(client: F
     """The whole file as the value of a key, as an EHR may send that does not look at the query."""
     content = json.loads(path.read_bytes())
     patient = chart_as_request(CHARTS[path])["context"]["patientId"]
-    for key in (*patient_view.PREFETCH, "chart"):
+    for key in (*PREFETCH, "chart"):
         request = bare_request(context={"userId": "Practitioner/1", "patientId": patient}, prefetch={key: content})
         answer = client.post(SERVICE, json=request)
         assert answer.status_code in {200, 412}

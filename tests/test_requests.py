@@ -14,12 +14,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from cds_service.app import create_app
-from cds_service.hooks.patient_view import PREFETCH
 from cds_service.settings import Settings
 from tests.conftest import (
     FIXTURES,
     INSTANCE,
     ORIGIN,
+    PREFETCH,
     SERVICE,
     CheckedClient,
     Clock,
@@ -578,10 +578,12 @@ def test_a_line_of_the_log_holds_these_words_and_no_others(
     clock.today = as_of("resectable")
     client.post(SERVICE, json=request_of("resectable"))
     (line,) = [json.loads(record.getMessage()) for record in caplog.records]
-    assert set(line) == {"service", "status", "cards", "unreadable", "knowledge", "ms"}
+    assert set(line) == {"service", "site", "status", "cards", "verdicts", "rules", "unreadable", "knowledge", "ms"}
     assert line["service"] == "nlm-patient-view"
     assert line["status"] == 200
     assert line["cards"]["overview"] == 1
+    assert line["verdicts"] == {"recommended": 1, "not-indicated": 6}
+    assert "R1" in line["rules"]
 
 
 def test_a_fault_of_the_service_tells_neither_caller_nor_log_what_it_choked_on(

@@ -69,7 +69,7 @@ BY_MODALITY = EXPECTED - {"stage", "criteria", "facts", "stops", "burdens", "ala
 
 @dataclass(frozen=True)
 class Vignette:
-    name: str
+    story: str
     table: dict[str, Any]
     given: dict[str, Any]
     today: date

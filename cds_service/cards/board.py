@@ -83,8 +83,8 @@ def overview(board: Board, folded: Iterable[str]) -> Card:
         _section("Bears on safety", _safety(board)),
         _not_checked(board),
         *folded,
-        f"{wording.TONE} Neuroendocrine liver metastases by Reddy and Clary 2010 and later evidence, knowledge "
-        f"{knowledge.digest}, not clinically verified.",
+        f"{wording.TONE} Neuroendocrine liver metastases by Reddy and Clary 2010 and later evidence, {knowledge.provenance}.",
+        knowledge.overlay.note,
     ]
     extension = {
         "kind": "overview",

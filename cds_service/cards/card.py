@@ -70,10 +70,15 @@ class CardFault(AssertionError):
     """A card of ours breaks an invariant: a fault of the program, never of a request."""
 
 
+def under_banner(cards: list[Card], banner: str) -> list[Card]:
+    """A site's own warning, such as that of the public sandbox, stands first on every card."""
+    return [msgspec.structs.replace(card, detail=f"**{banner}**\n\n{card.detail}") for card in cards] if banner else cards
+
+
 def identify(cards: list[Card], *about: str) -> list[Card]:
     """Gives each card a uuid that is the same for the same request and content, and no other.
 
-    `about`: issuer (none yet), service, hook instance, patient. The content is hashed in:
+    `about`: site, service, hook instance, patient. The content is hashed in:
     two patients never share a uuid.
     """
     for card in cards:

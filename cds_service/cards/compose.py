@@ -8,6 +8,7 @@ from cds_service.cards.board import Board, editions, overview, reasons, unchecke
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.gaps import data_quality, missing, missing_section, quality_section
 from cds_service.cards.modality_card import card_on
+from cds_service.cards.outcomes import line, nearest
 from cds_service.cards.techniques import techniques
 from cds_service.cards.urgent import contraindications, safety, stopped_order
 from cds_service.knowledge.model import Knowledge, Verdict
@@ -15,6 +16,8 @@ from cds_service.picture import ClinicalPicture, Nlm
 
 AT_MOST, WITH_ORDER = 3, 5
 """Cards without and with an active order; the overview is one of them."""
+MOST_NAMED = 12
+"""Readings that ask whether this is the disease."""
 
 
 def compose(board: Board) -> list[Card]:
@@ -38,17 +41,20 @@ def compose(board: Board) -> list[Card]:
 
 def possible_nlm(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
     """Somebody has to say whether this is the disease the service is for (CLINICAL section 2)."""
+    seen, more = picture.gate.seen[:MOST_NAMED], picture.gate.seen[MOST_NAMED:]
     lines = [
-        f"{wording.safe(seen.recorded) or 'recorded'} ({seen.on or 'undated'}, {wording.safe(seen.seen_in)})"
-        for seen in picture.gate.seen
+        f"{wording.opening(reading.recorded) or 'recorded'} ({reading.on or 'undated'}, {wording.safe(reading.seen_in)})"
+        for reading in seen
     ]
+    lines += [f"and {len(more)} more"] if more else []
     unreadable = picture.gate.answer is Nlm.CANNOT_TELL
     summary = (
-        "Neuroendocrine liver metastases cannot be ruled in or out: some diagnoses could not be read"
+        "Neuroendocrine liver metastases cannot be ruled in or out: some data could not be read or had"
         if unreadable
         else "Possible neuroendocrine liver metastases: please confirm before criteria are applied"
     )
-    detail = f"{picture.gate.because[:1].upper()}{picture.gate.because[1:]}\n\n{wording.bullets(lines)}\n\n{wording.TONE}"
+    said = f"{picture.gate.because[:1].upper()}{picture.gate.because[1:]}"
+    detail = f"{said}\n\n{wording.bullets(lines)}\n\n{wording.TONE} By {knowledge.provenance}."
     kind = "data-quality" if unreadable else "possible-nlm"
     return Card(
         summary=summary,
@@ -89,9 +95,16 @@ def _option_detail(board: Board, modality: Assessed, folded: bool) -> str:
     if ways := techniques(board, modality):
         parts.append("**Techniques and options**\n\n" + wording.bullets(ways))
     parts.append("**Beside it**\n\n" + wording.bullets(beside))
-    if modality.modality.about:
-        parts.append(f"About this evidence: {', '.join(modality.modality.about)}.")
-    return "\n\n".join(parts)
+    parts.append(_about(board, modality, folded))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _about(board: Board, modality: Assessed, folded: bool) -> str:
+    """What no verdict rests on, last: series of Tables 1 to 3, and the statements to look up in the rule book."""
+    named = ", ".join(modality.modality.about)
+    if rows := [line(board, row) for row in nearest(board, modality, folded)]:
+        return "**About this evidence**\n\n" + wording.bullets(rows) + (f"\n\nAlso: {named}." if named else "")
+    return f"About this evidence: {named}." if named else ""
 
 
 def _requirements(board: Board, modality: Assessed) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 
 from cds_service.cards import evidence, wording
 from cds_service.cards.board import Board
@@ -75,8 +76,9 @@ def _quality_lines(board: Board) -> list[str]:
     lines = [
         wording.fact_line(board.knowledge, definition.id, fact)
         for definition, fact in stale_or_conflicting(board.facts)
-        if definition.id in missing
+        if definition.id in missing and not fact.unread
     ]
+    lines += _unread_lines(board, missing)
     lines += [
         wording.fact_line(board.knowledge, name, fact)
         for name, fact in board.facts.leaves.items()
@@ -85,11 +87,28 @@ def _quality_lines(board: Board) -> list[str]:
     unreadable = board.picture.unreadable
     lines += [f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in unreadable[:5]]
     lines += [f"{len(unreadable) - 5} more could not be read"] if len(unreadable) > 5 else []
-    lines += [f"not consulted: {wording.safe(name)}" for name in board.picture.not_consulted]
-    ecog = board.facts["ecog"]
-    lines += [wording.fact_line(board.knowledge, "ecog", ecog)] if ecog.unread and not ecog.known else []
+    lines += [f"not consulted: {name}" for name in board.picture.not_consulted]
     lines += [f"{wording.safe(item.seen_in)} decided and is {wording.safe(item.why)}" for item in board.invalid]
     return lines
+
+
+MOST = 8
+"""Facts with unreadable values that are named; more are counted."""
+
+
+def _unread_lines(board: Board, missing: set[str]) -> list[str]:
+    """Values that are there and could not be read, the newest of each fact; those first that would decide. A refused
+    unit is always told: nobody mends what nobody sees."""
+    facts = [(name, fact) for name, fact in board.facts.leaves.items() if fact.unread and not fact.known]
+    facts.sort(key=lambda pair: pair[0] not in missing)
+    lines = []
+    for name, fact in facts[:MOST]:
+        item = max(fact.unread, key=lambda unread: (unread.on.latest if unread.on else date.min, unread.seen_in))
+        where = f"{wording.safe(item.seen_in)} ({item.on or 'undated'})"
+        unit = f", sent in {wording.safe(item.unit)}" if item.unit else ""
+        more = f"; {len(fact.unread) - 1} more" if len(fact.unread) > 1 else ""
+        lines.append(f"{board.knowledge.facts[name].says}: {where} could not be read: {wording.safe(item.why)}{unit}{more}")
+    return lines + ([f"{len(facts) - MOST} more facts with values that could not be read"] if len(facts) > MOST else [])
 
 
 def quality_section(board: Board) -> str:

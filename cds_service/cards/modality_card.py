@@ -6,6 +6,7 @@ from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.board import Board, assessment_of, caution_ids, deciding
 from cds_service.cards.card import EXTENSION, Card, Source
+from cds_service.cards.outcomes import nearest
 from cds_service.cards.techniques import techniques
 
 
@@ -14,6 +15,8 @@ def card_on(board: Board, kind: str, topic: str, summary: str, indicator: str, d
     relied_on = [s for modality in modalities for s in modality.statements()]
     if kind == "modality":
         relied_on += [s for modality in modalities for behind in techniques(board, modality).values() for s in behind]
+        rows = (row for modality in modalities for row in nearest(board, modality, len(modalities) > 1))
+        relied_on += [s for row in rows for s in row.statements]
     statements = list(dict.fromkeys(relied_on))
     decided = list(dict.fromkeys(s for modality in modalities for s in deciding(modality)))
     content: dict[str, object] = {"kind": kind, "knowledge": board.knowledge.digest}

@@ -4,6 +4,7 @@ and values in our own vocabulary; recorded text is stripped to letters, digits a
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -19,22 +20,27 @@ VERDICT = {
     Verdict.NOT_INDICATED: "not indicated",
     Verdict.UNDETERMINED: "cannot be said",
 }
-UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
 UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|_")
-LONGEST = 80
+LINK = re.compile(r"(?<=/)(?=/)|(?<=\bwww\.)(?=\w)|(?<=\w\.)(?=[^\W\d]{2})", re.IGNORECASE)
+"""Where a space takes an address apart that a renderer would make a link of: "//", "www.", "a.example"."""
+LONGEST, FAR_MORE = 80, 10_000
 TONE = "For discussion in a tumour board. Criteria and evidence, never an instruction."
 
 
 def safe(text: str) -> str:
-    """Recorded text without anything that Markdown or HTML could read as markup, and not longer than a line."""
-    cleaned = " ".join(UNSAFE.sub(" ", text).split())
+    """Recorded text without anything that Markdown or HTML could read as markup or as a link, and not longer than a line.
+
+    Letters are composed first: an accent of its own would fall out, and some compose to a character of Markdown.
+    """
+    start = unicodedata.normalize("NFC", text[:FAR_MORE])
+    cleaned = LINK.sub(" ", " ".join(UNSAFE.sub(" ", start).split()))
     return cleaned if len(cleaned) <= LONGEST else cleaned[: LONGEST - 1].rstrip() + "…"
 
 
-def unit(definition: FactDefinition) -> str:
-    if definition.unit in {"", "%"}:
-        return " %" if definition.unit else ""
-    return UNITS.get(definition.unit, f" {definition.unit}")
+def opening(text: str) -> str:
+    """Recorded text at the start of a line, where a figure, a dash or a plus sign would begin a list."""
+    cleaned = safe(text)
+    return cleaned if not cleaned or cleaned[0].isalpha() else f"recorded as {cleaned}"
 
 
 def value(definition: FactDefinition, found: Value | None) -> str:
@@ -45,8 +51,8 @@ def value(definition: FactDefinition, found: Value | None) -> str:
             return "yes" if found else "no"
         case Amount():
             if found.exact is None and found.low is not None and found.high is not None:
-                return f"{plain(found.low)} to {plain(found.high)}{unit(definition)}"
-            return f"{found}{unit(definition)}"
+                return f"{plain(found.low)} to {plain(found.high)}{definition.unit_in_words}"
+            return f"{found}{definition.unit_in_words}"
         case frozenset():
             return ", ".join(sorted(found)).replace("-", " ")
     return found if re.fullmatch(r"[IVGMABC123]+[a-c]?|NEC", found) else found.replace("-", " ")

@@ -10,6 +10,7 @@ from cds_service.knowledge.scores import Bands
 SEVERITY = ("G1", "G2", "G3", "G3-or-NEC", "NEC")
 NOT_GRADED_BY_INDEX = frozenset({"lung", "thymus"})
 INDICES = ("ki67_index", "mitotic_count")
+SITE_UNKNOWN = "primary site not readable or not consulted: no derived grade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def _by_indices(facts: Facts) -> tuple[str, bool, tuple[Fact, ...], str]:
     """Grade from Ki-67 and mitoses, whether it rests on one of them, its parts, and why there is none."""
     site = facts["primary_site"]
     if site.unknown:
-        return "", False, (), "primary site not readable or not consulted: no derived grade"
+        return "", False, (), SITE_UNKNOWN
     if site.known and site.value in NOT_GRADED_BY_INDEX:
         return "", False, (site,), f"no grade is derived for a {site.value} primary"
     bands = facts.knowledge.scores.grade
@@ -60,6 +61,13 @@ def _by_indices(facts: Facts) -> tuple[str, bool, tuple[Fact, ...], str]:
     return ("NEC" if differentiation.is_("poor") else "G3-or-NEC"), False, parts, ""
 
 
+def _index_above_reported(facts: Facts) -> bool:
+    """Whether an index would be a worse grade than the reported one, were the primary known not to be in lung or thymus."""
+    given, bands = facts["who_grade"], facts.knowledge.scores.grade
+    by_index = [_index_grade(facts[name], getattr(bands, name)) or 0 for name in INDICES]
+    return given.known and max(by_index) > SEVERITY.index(str(given.value)) + 1
+
+
 def _graded(facts: Facts) -> Graded:
     given, differentiation = facts["who_grade"], facts["differentiation"]
     derived, one_index, parts, why = _by_indices(facts)
@@ -70,6 +78,8 @@ def _graded(facts: Facts) -> Graded:
         answers["NEC"] = (differentiation,)
     if given.unknown and "NEC" not in answers:
         return Graded("", (), why=f"reported grade: {given.why}")  # it might be a worse one
+    if why == SITE_UNKNOWN and "NEC" not in answers and _index_above_reported(facts):
+        return Graded("", (given,), why=f"an index says worse than the reported grade; {why}")
     if not answers:
         return Graded("", (), why=why)
     if "G3-or-NEC" in answers and differentiation.is_("well"):

@@ -12,6 +12,8 @@ def remnant(facts: Facts) -> Fact:
     if documented.unknown:
         return unknown(documented.why, documented)
     if documented.known:
+        if volume.unknown and volume.why != "out of date":
+            return unknown(volume.why, documented, volume)  # it might disagree; one out of date is older than the judgement
         if by_volume is not None and by_volume != documented.value:
             return unknown("the documented judgement and the volume disagree", documented, volume)
         return known("sufficient" if documented.value else "insufficient", documented)

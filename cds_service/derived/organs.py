@@ -112,7 +112,7 @@ def hepatic_failure_found(facts: Facts) -> Fact:
     if adverse and not (denial and not undated and newer(denial.on, last)):
         against = "an older or equally old assessment denies it" if denial else ""
         return known(True, *adverse, *([denial] if denial else []), note=against)
-    if denial and _stands(denial, _abnormal(facts), laboratory):
+    if denial and not any(fact.unknown for fact in coded) and _stands(denial, _abnormal(facts), laboratory):
         note = "a newer assessment denies what is coded or computed" if adverse else ""
         return known(False, denial, *adverse, note=note)
     blocked = next((fact for fact in (assessed, *coded, facts["child_pugh"]) if fact.unknown), None)
@@ -222,13 +222,14 @@ def renal_failure_found(facts: Facts) -> Fact:
     denial = assessed if assessed.is_(False) else None
     undated = any(fact.on is None for fact in adverse)
     last = newest(fact.on for fact in adverse)
-    if adverse:
-        if denial and not undated and newer(denial.on, last):
-            return known(False, denial, *adverse, note="a newer assessment denies what is coded or measured")
-        return known(True, *adverse, *([denial] if denial else []))
-    if denial and _stands(denial, [], (facts["egfr"], facts["creatinine"])):
-        return known(False, denial)
     sources = (assessed, facts["renal_failure_coded"], *acute)
+    if adverse and not (denial and not undated and newer(denial.on, last)):
+        return known(True, *adverse, *([denial] if denial else []))
+    if denial and not any(fact.unknown for fact in sources):  # what nobody could read may be newer than the denial
+        if adverse:
+            return known(False, denial, *adverse, note="a newer assessment denies what is coded or measured")
+        if _stands(denial, [], (facts["egfr"], facts["creatinine"])):
+            return known(False, denial)
     blocked = next((fact for fact in sources if fact.unknown), None)
     if blocked:
         return unknown(blocked.why, blocked)

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from cds_service.fhir import dates
+from cds_service.fhir import dates, versions
 from cds_service.fhir.resources import (
     READ,
     CodeableConcept,
-    Coding,
     Condition,
     DiagnosticReport,
     ImagingStudy,
@@ -30,6 +32,7 @@ from cds_service.fhir.resources import (
     Reference,
     ServiceRequest,
     Struct,
+    codes,
 )
 from cds_service.picture import Unreadable, When
 
@@ -59,23 +62,6 @@ KIND = msgspec.json.Decoder(Kind)
 DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ.items()}
 
 
-class ObservationHead(Struct):
-    id: Any = None
-    status: str | None = None
-    code: CodeableConcept | None = None
-    subject: Reference | None = None
-
-
-class ConditionHead(Struct):
-    id: Any = None
-    code: CodeableConcept | None = None
-    subject: Reference | None = None
-
-
-OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
-CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
-
-
 @dataclass
 class Chart:
     """One patient's resources that count, each with its reference; and what does not count, and why."""
@@ -92,12 +78,16 @@ class Chart:
     studies: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
     """Reports and imaging studies: that they exist, and when. Their text is not read."""
     medications: dict[str, Medication] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """fullUrl of a Bundle entry → the reference of its resource."""
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     unreadable: list[tuple[str, Unreadable]] = field(default_factory=list)
     """(resource type, what and why)"""
     left_out: Counter[str] = field(default_factory=Counter)
     complete: frozenset[str] = frozenset()
     """Resource types that were asked for and arrived complete."""
+    failed: frozenset[str] = frozenset()
+    """Those that were asked for in vain, or came in part."""
     not_consulted: tuple[str, ...] = ()
     own: int = 0
     """How many resources are of the patient, whether they count or not."""
@@ -120,9 +110,9 @@ class Entry:
 
 def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     """Never raises. `patient_id` None: the one patient that the entries hold (command line)."""
-    decoded: list[tuple[str, Struct]] = []
+    decoded: list[tuple[str, bytes, Struct]] = []
     chart = Chart(patient_id)
-    names: dict[str, str] = {}
+    names = chart.names
     seen: set[bytes] = set()
     for place, entry in enumerate(entries):
         raw = entry.raw
@@ -141,39 +131,39 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
             if decoder is None:
                 chart.left_out["type not read" if kind.name else "no resourceType"] += 1
                 continue
-            decoded.append((where, decoder.decode(raw)))
-            chart.sources[where] = raw
+            decoded.append((where, raw, decoder.decode(raw)))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             broken = where.split("/")[0]
             chart.unreadable.append((broken, Unreadable(None, where, _why(error))))
-            if (head := _head(raw, broken)) is not None:
-                decoded.append((where, head))
+            if (head := versions.head(raw, broken)) is not None:
+                decoded.append((where, raw, head))
     if chart.patient_id is None:
-        chart.patient_id = _only_patient(decoded)
-    for where, resource in decoded:
-        _sort_in(chart, where, resource, names)
+        chart.patient_id = _only_patient((where, resource) for where, _, resource in decoded)
+    decoded.sort(key=itemgetter(0, 1))  # the order in which a chart was sent says nothing
+    chart.unreadable.sort(key=lambda part: (part[1].seen_in, part[1].why))
+    repeated = {first[0] for first, second in pairwise(decoded) if first[0] == second[0]}
+    for where, raw, resource in decoded:
+        if where not in repeated:
+            chart.sources[where] = raw
+            _sort_in(chart, where, resource, names)
+    for where, group in groupby((part for part in decoded if part[0] in repeated), key=itemgetter(0)):
+        one = versions.of_one(where, [(raw, resource) for _, raw, resource in group])
+        chart.left_out.update(one.left_out)
+        chart.unreadable += [(where.split("/")[0], what) for what in one.unreadable]
+        for raw, resource in one.counting:
+            chart.sources[where] = raw
+            _sort_in(chart, where, resource, names)
     return chart
-
-
-def _head(raw: bytes, name: str) -> Struct | None:
-    """What of an unreadable Observation or Condition still tells that it speaks of something: its code, its patient,
-    its status. An Observation then has no value, a Condition counts as unconfirmed: both leave a question."""
-    try:
-        if name == "Observation":
-            head = OBSERVATION_HEAD.decode(raw)
-            return Observation(head.id, head.status, head.code, head.subject)
-        if name == "Condition":
-            part = CONDITION_HEAD.decode(raw)
-            unconfirmed = CodeableConcept([Coding(code="unconfirmed")])
-            return Condition(part.id, verification_status=unconfirmed, code=part.code, subject=part.subject)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    return None
 
 
 def _why(error: Exception) -> str:
     """msgspec names the path and the types, never a value."""
     return "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n")[0][:160]
+
+
+def patient_of(reference: Reference | None) -> tuple[str, str] | None:
+    """(type, id) of whom a resource is about; None where it names nobody. For whoever has to tell patients apart first."""
+    return _id(reference, {})
 
 
 def _only_patient(decoded: Iterable[tuple[str, Struct]]) -> str | None:
@@ -196,6 +186,12 @@ def _id(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] |
     if len(parts) >= 2:
         return parts[-2], parts[-1]
     return ("", text) if text.startswith("urn:") else None
+
+
+def target(reference: Reference | None, names: dict[str, str]) -> str | None:
+    """ "Observation/7": what a relative, absolute, versioned or urn reference refers to."""
+    found = _id(reference, names)
+    return "/".join(found) if found and found[0] else None
 
 
 def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) -> None:
@@ -278,10 +274,6 @@ def _known(status: str) -> str:
     return status if status in KNOWN_STATUS else "without a valid status"
 
 
-def codes(concept: CodeableConcept | None) -> set[str]:
-    return {(coding.code or "").strip() for coding in (concept.coding or [])} if concept else set()
-
-
 def is_history(condition: Condition) -> bool:
     """Inactive, resolved or in remission; an abatement date says so where no status does."""
     status = codes(condition.clinical_status) - {""}
@@ -290,6 +282,23 @@ def is_history(condition: Condition) -> bool:
 
 def is_unconfirmed(condition: Condition) -> bool:
     return bool(codes(condition.verification_status) & UNCONFIRMED)
+
+
+CLOCK_SKEW = timedelta(days=1)
+"""A result from a time zone ahead of ours may bear tomorrow's date; anything later is a mistake."""
+
+
+def is_to_come(on: When | None, today: date) -> bool:
+    return on is not None and on.earliest > today + CLOCK_SKEW
+
+
+def date_of_observation(observation: Observation) -> When | None:
+    """When it was observed: of a period its end, the day the result stands for."""
+    period = observation.effective_period
+    return date_of(
+        observation.effective_date_time, observation.effective_instant,
+        period.end if period else None, period.start if period else None,
+    )  # fmt: skip
 
 
 def date_of(*texts: str | None) -> When | None:

@@ -7,14 +7,16 @@ metastases that are current. A code never decides more than its `use` in termino
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
-from cds_service.fhir.chart import Chart, date_of, is_history, is_unconfirmed
-from cds_service.fhir.resources import CodeableConcept, Condition, Observation
+from cds_service.fhir.chart import Chart, date_of, date_of_observation, is_history, is_unconfirmed
+from cds_service.fhir.concepts import codings, is_liver, text_of
+from cds_service.fhir.resources import Condition, Observation
+from cds_service.fhir.values import value_of
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning
-from cds_service.picture import Gate, Nlm, Observed, When
+from cds_service.picture import Amount, Gate, Nlm, Observed, When
 
 NEN = frozenset(
     {
@@ -62,33 +64,10 @@ class Neoplasms:
     others: list[Observed] = field(default_factory=list)
 
 
-def codings(knowledge: Knowledge, concept: CodeableConcept | None) -> list[Coding]:
-    if concept is None:
-        return []
-    return [knowledge.terminology.coding(c.system, c.code, c.display) for c in concept.coding or []]
-
-
-def text_of(concept: CodeableConcept | None) -> str:
-    """How a concept was recorded: its text, else the first display, else the first code."""
-    if concept is None:
-        return ""
-    texts = [concept.text, *(c.display for c in concept.coding or []), *(c.code for c in concept.coding or [])]
-    return next((text.strip() for text in texts if text and text.strip()), "")
-
-
 def date_of_condition(condition: Condition) -> When | None:
     """Onset, else the day it was recorded."""
     period = condition.onset_period
     return date_of(condition.onset_date_time, period.start if period else None, condition.recorded_date)
-
-
-def is_liver(knowledge: Knowledge, sites: Iterable[CodeableConcept | None]) -> bool:
-    return any(
-        meaning.concept == "site.liver" or meaning.concept.startswith("site.liver_segment")
-        for site in sites
-        for coding in codings(knowledge, site)
-        for meaning in knowledge.terminology.meanings(coding)
-    )
 
 
 def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
@@ -124,7 +103,7 @@ def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
     found.others = [seen for seen, _, _ in waiting]
     for where, observation in chart.observations:
         if _liver_lesion(observation, knowledge):
-            on = date_of(observation.effective_date_time, observation.effective_instant)
+            on = date_of_observation(observation)
             found.liver.append(Observed(True, on, where, text_of(observation.code)))
     return found
 
@@ -171,10 +150,19 @@ def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
             sized = any(m.concept == "morph.net_metastatic" for v in values for m in knowledge.terminology.meanings(v))
         if sized and is_liver(knowledge, [observation.body_site]):
             return True
-        if coding.system == knowledge.assessment_system and coding.code == "lesion-count":
-            quantity = observation.value_quantity
-            return (observation.value_integer or 0) > 0 or bool(quantity and quantity.value and quantity.value > 0)
+        counted = coding.system == knowledge.assessment_system and coding.code == "lesion-count"
+        if counted or knowledge.terminology.fact(coding) == "lesion_count":
+            return _some(observation, knowledge)
     return False
+
+
+def _some(observation: Observation, knowledge: Knowledge) -> bool:
+    """Whether a count certainly says more than none: "< 1" and "not counted" do not."""
+    try:
+        count, _ = value_of(knowledge, knowledge.facts["lesion_count"], observation)
+    except ValueError:
+        return False
+    return isinstance(count, Amount) and count.above(Decimal(0)) is True
 
 
 def _other_malignancy(everything: list[Coding], meanings: list[Meaning], condition: Condition) -> bool:
@@ -197,22 +185,24 @@ Histology = tuple[Observed, frozenset[str], list[Coding]]
 def _histologies(chart: Chart, knowledge: Knowledge) -> tuple[list[Histology], set[str]]:
     """Histology Observations that say NEN: the reading, the Conditions they are about, their codings. And the
     Conditions whose histology is a mixed tumour ("" where none is named)."""
-    tumours = dict(chart.conditions)
     found: list[Histology] = []
     mixed: set[str] = set()
+    of_lung: set[str] | None = None  # once for all: a chart may hold thousands of both
+    current = {where for where, condition in chart.conditions if not is_history(condition)}
     for where, observation in chart.observations:
         about = [m for c in codings(knowledge, observation.code) for m in knowledge.terminology.meanings(c)]
         if not any(m.concept == "obs.histology" for m in about):
             continue
         focus = {(f.reference or "").split("/_history/")[0] for f in observation.focus or []}
         names = frozenset("/".join(text.rstrip("/").split("/")[-2:]) for text in focus if "Condition/" in text)
-        concerned = [c for name, c in tumours.items() if (name in names if names else not is_history(c))]
-        site = codings(knowledge, observation.body_site)
-        lung = _is_lung(site) or any(_is_lung(_codings(condition, knowledge)) for condition in concerned)
+        if of_lung is None:
+            of_lung = {name for name, condition in chart.conditions if _is_lung(_codings(condition, knowledge))}
+        concerned = names or current
+        lung = _is_lung(codings(knowledge, observation.body_site)) or not of_lung.isdisjoint(concerned)
         values = codings(knowledge, observation.value_codeable_concept)
         meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
         if is_nen(meanings, lung):
-            on = date_of(observation.effective_date_time, observation.effective_instant)
+            on = date_of_observation(observation)
             found.append((Observed(True, on, where, text_of(observation.value_codeable_concept)), names, values))
         elif any(m.use == "exclude" and m.code not in PLAIN_METASTASIS for m in meanings):
             mixed |= names or {""}
@@ -233,7 +223,7 @@ def _add_histologies(
         found.nen.append(seen)
 
 
-def judge_gate(found: Neoplasms, unreadable_conditions: int) -> Gate:
+def judge_gate(found: Neoplasms, unreadable_conditions: int, chart: Chart) -> Gate:
     if found.mixed and found.nen and (found.liver or found.both):
         because = "a histology of a mixed tumour is on record: which tumour is it of?"
         return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1]))
@@ -252,9 +242,13 @@ def judge_gate(found: Neoplasms, unreadable_conditions: int) -> Gate:
         return Gate(Nlm.POSSIBLE, because, (*found.weak[:1], *found.liver[:1]))
     if unreadable_conditions and (any_nen or any_liver):
         return Gate(Nlm.CANNOT_TELL, f"{unreadable_conditions} diagnoses could not be read", (*any_nen, *any_liver))
+    if found.liver and _histology_open(found, chart):
+        because = "liver metastases are on record, and a histology that would name the tumour could not be consulted"
+        return Gate(Nlm.CANNOT_TELL, because, tuple(found.liver[:1]))
     return Gate(Nlm.NO)
 
 
-def named(concept: CodeableConcept | None) -> bool:
-    """Whether a concept carries any words."""
-    return concept is not None and bool(concept.text or any(c.display for c in concept.coding or []))
+def _histology_open(found: Neoplasms, chart: Chart) -> bool:
+    """Whether a neuroendocrine histology may be where nobody could look: the search for Observations failed, or there
+    was none and no other malignancy explains the metastases."""
+    return "Observation" in chart.failed or ("Observation" not in chart.complete and not found.others)

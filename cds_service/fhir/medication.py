@@ -1,31 +1,64 @@
-"""What drugs a chart names: from requests and statements, by the concept or by the Medication they refer to."""
+"""What drugs a chart names: from requests and statements, by the concept or by the Medication they refer to or contain."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from cds_service.fhir.chart import Chart, date_of
-from cds_service.fhir.resources import CodeableConcept, Reference
+from cds_service.fhir.resources import CodeableConcept, Medication, MedicationRequest, MedicationStatement
 from cds_service.picture import When
+
+CONTAINED = msgspec.json.Decoder(Medication)
 
 
 def read_medication(chart: Chart) -> Iterable[tuple[str, CodeableConcept | None, When | None, bool]]:
     """Every drug given or taken: its reference, its concept, its first date, whether it is active now."""
     for where, request in chart.medication_requests:
-        concept = _medicine(chart, request.medication_codeable_concept, request.medication_reference)
-        yield where, concept, date_of(request.authored_on), request.status == "active"
+        yield where, _medicine(chart, request), date_of(request.authored_on), request.status == "active"
     for where, statement in chart.medication_statements:
-        concept = _medicine(chart, statement.medication_codeable_concept, statement.medication_reference)
         period = statement.effective_period
         on = date_of(statement.effective_date_time, period.start if period else None, statement.date_asserted)
-        yield where, concept, on, statement.status == "active"
+        yield where, _medicine(chart, statement), on, statement.status == "active"
 
 
-def _medicine(chart: Chart, concept: CodeableConcept | None, reference: Reference | None) -> CodeableConcept | None:
+def referred_to(chart: Chart) -> set[str]:
+    """References to Medications that did not come with the chart, as they were written."""
+    prescriptions: list[MedicationRequest | MedicationStatement] = [drug for _, drug in chart.medication_requests]
+    prescriptions += [drug for _, drug in chart.medication_statements]
+    return {
+        text
+        for drug in prescriptions
+        if drug.medication_codeable_concept is None and drug.medication_reference is not None
+        for text in [drug.medication_reference.reference or ""]
+        if text and not text.startswith("#") and _name(chart, text) not in chart.medications
+    }
+
+
+def _name(chart: Chart, reference: str) -> str:
+    """ "Medication/7" of a relative, absolute, versioned or urn reference."""
+    return "/".join(chart.names.get(reference, reference).split("/_history/")[0].split("/")[-2:])
+
+
+def _medicine(chart: Chart, drug: MedicationRequest | MedicationStatement) -> CodeableConcept | None:
     """The concept itself, or that of the Medication referred to; else what the reference displays, as text."""
-    if concept is not None or reference is None:
-        return concept
-    name = "/".join((reference.reference or "").split("/")[-2:])
-    if (medication := chart.medications.get(name)) is not None:
+    reference = drug.medication_reference
+    if drug.medication_codeable_concept is not None or reference is None:
+        return drug.medication_codeable_concept
+    text = reference.reference or ""
+    medication = _contained(drug, text) if text.startswith("#") else chart.medications.get(_name(chart, text))
+    if medication is not None and medication.code is not None:
         return medication.code
     return CodeableConcept(text=reference.display)
+
+
+def _contained(drug: MedicationRequest | MedicationStatement, reference: str) -> Medication | None:
+    for raw in drug.contained or []:
+        try:
+            found = CONTAINED.decode(raw)
+        except (msgspec.MsgspecError, RecursionError):
+            continue  # what it is called stays in the reference's display
+        if f"#{found.id}" == reference:
+            return found
+    return None

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from cds_service.fhir.chart import Chart, date_of
-from cds_service.fhir.gate import codings, text_of
+from cds_service.fhir.concepts import codings, text_of
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import Amount, Observed, When
 

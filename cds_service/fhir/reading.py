@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 
-from cds_service.fhir.chart import Chart, date_of, is_history, is_unconfirmed
-from cds_service.fhir.gate import (
-    Neoplasms,
-    codings,
-    date_of_condition,
-    is_liver,
-    judge_gate,
-    named,
-    neoplasms,
-    text_of,
-)
+from cds_service.fhir.chart import Chart, date_of, is_history, is_to_come, is_unconfirmed
+from cds_service.fhir.concepts import codings, is_liver, named, text_of
+from cds_service.fhir.found import Found
+from cds_service.fhir.gate import Neoplasms, date_of_condition, judge_gate, neoplasms
 from cds_service.fhir.medication import read_medication
+from cds_service.fhir.observing import ObservationReader
 from cds_service.fhir.person import orders, person
-from cds_service.fhir.resources import CodeableConcept, Component, Condition, Observation
+from cds_service.fhir.queries import observation_codes
+from cds_service.fhir.resources import CodeableConcept, Condition, Observation
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
-from cds_service.fhir.values import coded, has_value, largest_of_each_day, value_of
+from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding
-from cds_service.picture import ClinicalPicture, Observed, Readings, Unreadable, When
+from cds_service.picture import ClinicalPicture, Observed, Readings, When
 
-CLOCK_SKEW = timedelta(days=1)
-"""A result from a time zone ahead of ours may bear tomorrow's date; anything later is a mistake."""
 RECOGNISED = {"Procedure": {"snomed-ct", "icd-10-pcs"}, "Medication": {"rxnorm", "atc"}}
 """Systems whose silence about a procedure or drug can be trusted, because we hold its codes there."""
-
-
-@dataclass
-class _Found:
-    valid: list[Observed] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
-    asking: list[Observed] = field(default_factory=list)
 
 
 class Reader:
@@ -44,15 +29,13 @@ class Reader:
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
-        self._assessments = {code: d for d in knowledge.facts.values() for code in d.assessment}
         self._concepts: dict[tuple[str, str], list[FactDefinition]] = {}
         for definition in knowledge.facts.values():
             for concept in definition.concepts:
                 self._concepts.setdefault((definition.source, concept), []).append(definition)
 
-        terms = knowledge.terminology
-        wanted = {c for d in knowledge.facts.values() if d.source == "Observation" for c in d.concepts} | {"obs.histology"}
-        self._codes = frozenset(self._assessments) | {m.code for _, m in terms.all_rows() if m.concept in wanted}
+        self._observing = ObservationReader(knowledge, self._concepts)
+        self._codes = observation_codes(knowledge)
 
     def _speaks(self, observation: Observation) -> bool:
         """Whether any code of it is one that we read: most of a long chart is passed over here, without a look inside."""
@@ -64,14 +47,14 @@ class Reader:
 
     def read(self, chart: Chart, today: date) -> ClinicalPicture:
         """Never raises on the content of a chart: what cannot be read is named in the picture."""
-        found: dict[str, _Found] = {name: _Found() for name in self.knowledge.facts}
+        found: dict[str, Found] = {name: Found() for name in self.knowledge.facts}
         chart.observations = [pair for pair in chart.observations if self._speaks(pair[1])]
         tumours = neoplasms(chart, self.knowledge)
         for name, reading in person(chart, today):
             found[name].valid.append(reading)
         self._tumour(tumours, found)
         for where, observation in chart.observations:
-            self._observation(where, observation, today, found)
+            self._observing.read(where, observation, chart, today, found)
         from_tumour_sizes(chart, self.knowledge, found["lesion_count"].valid, found["lobes_involved"].valid,
                           found["caudate_lesion"].valid)  # fmt: skip
         for where, condition in chart.conditions:
@@ -79,12 +62,13 @@ class Reader:
         for where, procedure in chart.procedures:
             period = procedure.performed_period
             on = date_of(procedure.performed_date_time, period.end if period else None, period.start if period else None)
+            on = None if is_to_come(on, today) else on
             self._presence("Procedure", where, procedure.code, on, found)
         for where, concept, on, active in read_medication(chart):
-            self._presence("Medication", where, concept, on, found, active)
+            self._presence("Medication", where, concept, None if is_to_come(on, today) else on, found, active)
         for where, concept, on in [*chart.studies, *((w, x.code, date_of(x.performed_date_time)) for w, x in chart.procedures)]:
             if any(self.knowledge.terminology.value("cardiac_assessment", c) for c in codings(self.knowledge, concept)):
-                done = Observed(True, on, where, text_of(concept), "echocardiography")
+                done = Observed(True, None if is_to_come(on, today) else on, where, text_of(concept), "echocardiography")
                 found["cardiac_assessment"].valid.append(done)
         ordered, tests = orders(chart, self.knowledge)
         return ClinicalPicture(
@@ -93,13 +77,13 @@ class Reader:
             patient_id=chart.patient_id or "",
             sources=chart.sources,
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
-            gate=judge_gate(tumours, sum(name == "Condition" for name, _ in chart.unreadable)),
+            gate=judge_gate(tumours, sum(name == "Condition" for name, _ in chart.unreadable), chart),
             unreadable=tuple(what for _, what in chart.unreadable),
             left_out=dict(chart.left_out),
             not_consulted=chart.not_consulted,
         )
 
-    def _readings(self, definition: FactDefinition, part: _Found, chart: Chart) -> Readings:
+    def _readings(self, definition: FactDefinition, part: Found, chart: Chart) -> Readings:
         if definition.id == "largest_lesion":
             part.valid = largest_of_each_day(part.valid)
         return Readings(
@@ -141,7 +125,7 @@ class Reader:
                 return True
         return False
 
-    def _tumour(self, tumours: Neoplasms, found: dict[str, _Found]) -> None:
+    def _tumour(self, tumours: Neoplasms, found: dict[str, Found]) -> None:
         """Primary site, syndrome and differentiation as the tumour's own codes tell them; first dates of both halves."""
         terms = self.knowledge.terminology
         for coding, where, on in tumours.nen_codings:
@@ -167,51 +151,10 @@ class Reader:
             if dated:
                 found[name].valid.append(min(dated, key=lambda r: r.on.earliest if r.on else date.max))
 
-    def _observation(self, where: str, observation: Observation, today: date, found: dict[str, _Found]) -> None:
-        period = observation.effective_period
-        on = date_of(
-            observation.effective_date_time, observation.effective_instant,
-            period.end if period else None, period.start if period else None,
-        )  # fmt: skip
-        parts: list[Observation | Component] = [observation, *(observation.component or [])]
-        answered = {d.id for part in parts[1:] for d in self._definitions(part.code)}
-        for part in parts:
-            for definition in self._definitions(part.code):
-                if part is observation and definition.id in answered and not has_value(part):
-                    continue  # a panel: its components answer
-                if definition.id == "largest_lesion" and not is_liver(self.knowledge, [observation.body_site]):
-                    continue
-                if definition.id == "m_category" and coded(self.knowledge, definition, part) is None:
-                    continue  # a T or N category
-                if on is not None and on.earliest > today + CLOCK_SKEW:
-                    found[definition.id].unreadable.append(Unreadable(None, where, "dated in the future"))
-                    continue
-                try:
-                    value, text = value_of(self.knowledge, definition, part)
-                except ValueError as error:
-                    found[definition.id].unreadable.append(Unreadable(on, where, str(error)))
-                    continue
-                liver = definition.id == "ki67_index" and is_liver(self.knowledge, [observation.body_site])
-                found[definition.id].valid.append(Observed(value, on, where, text, "liver specimen" if liver else ""))
-
-    def _definitions(self, concept: CodeableConcept | None) -> list[FactDefinition]:
-        matched: dict[str, FactDefinition] = {}
-        for coding in codings(self.knowledge, concept):
-            if coding.system == self.knowledge.assessment_system:
-                if definition := self._assessments.get(coding.code):
-                    matched[definition.id] = definition
-                continue
-            for meaning in self.knowledge.terminology.meanings(coding):
-                if meaning.use == "decides":
-                    for definition in self._concepts.get(("Observation", meaning.concept), []):
-                        if not meaning.concept.startswith("cond."):
-                            matched[definition.id] = definition
-        return list(matched.values())
-
-    def _condition(self, where: str, condition: Condition, today: date, found: dict[str, _Found]) -> None:
+    def _condition(self, where: str, condition: Condition, today: date, found: dict[str, Found]) -> None:
         """What a diagnosis says beyond the gate. Only active, confirmed ones; an unconfirmed one asks."""
         on, stated = (
-            None if when and when.earliest > today + CLOCK_SKEW else when  # a date to come is none
+            None if is_to_come(when, today) else when
             for when in (date_of_condition(condition), date_of(condition.recorded_date) or date_of_condition(condition))
         )
         history, unconfirmed = is_history(condition), is_unconfirmed(condition)
@@ -234,7 +177,7 @@ class Reader:
                     self._outside(meaning.use, coding, condition, reading, unconfirmed, found["extrahepatic_disease"])
 
     def _outside(
-        self, use: str, coding: Coding, condition: Condition, reading: Observed, unconfirmed: bool, found: _Found
+        self, use: str, coding: Coding, condition: Condition, reading: Observed, unconfirmed: bool, found: Found
     ) -> None:
         """Metastases beyond the liver, by code: present, or a question (nodes, site not named, unconfirmed)."""
         sites = condition.body_site or []
@@ -262,7 +205,7 @@ class Reader:
         where: str,
         concept: CodeableConcept | None,
         on: When | None,
-        found: dict[str, _Found],
+        found: dict[str, Found],
         active: bool = True,
         *,
         asked: bool = False,
@@ -284,7 +227,7 @@ class Reader:
         if source == "Medication" and not matched:
             self._by_name(where, text, on, active, found)
 
-    def _by_name(self, where: str, text: str, on: When | None, active: bool, found: dict[str, _Found]) -> None:
+    def _by_name(self, where: str, text: str, on: When | None, active: bool, found: dict[str, Found]) -> None:
         """A drug whose code we do not hold, but whose name is in the text: it asks, it never decides."""
         said = text.lower()
         for (source, concept), definitions in self._concepts.items():

@@ -41,6 +41,16 @@ class Quantity(Struct):
     code: str | None = None
 
 
+class Range(Struct):
+    low: Quantity | None = None
+    high: Quantity | None = None
+
+
+class Ratio(Struct):
+    numerator: Quantity | None = None
+    denominator: Quantity | None = None
+
+
 class Extension(Struct):
     url: str | None = None
     value_codeable_concept: CodeableConcept | None = None
@@ -83,6 +93,7 @@ class MedicationRequest(Struct):
     do_not_perform: bool | None = None
     medication_codeable_concept: CodeableConcept | None = None
     medication_reference: Reference | None = None
+    contained: list[msgspec.Raw] | None = None
     authored_on: str | None = None
     subject: Reference | None = None
 
@@ -92,6 +103,7 @@ class MedicationStatement(Struct):
     status: str | None = None
     medication_codeable_concept: CodeableConcept | None = None
     medication_reference: Reference | None = None
+    contained: list[msgspec.Raw] | None = None
     effective_date_time: str | None = None
     effective_period: Period | None = None
     date_asserted: str | None = None
@@ -134,6 +146,8 @@ class Medication(Struct):
 class Component(Struct):
     code: CodeableConcept | None = None
     value_quantity: Quantity | None = None
+    value_range: Range | None = None
+    value_ratio: Ratio | None = None
     value_codeable_concept: CodeableConcept | None = None
     value_string: str | None = None
     value_boolean: bool | None = None
@@ -152,12 +166,19 @@ class Observation(Struct):
     effective_period: Period | None = None
     body_site: CodeableConcept | None = None
     value_quantity: Quantity | None = None
+    value_range: Range | None = None
+    value_ratio: Ratio | None = None
     value_codeable_concept: CodeableConcept | None = None
     value_string: str | None = None
     value_boolean: bool | None = None
     value_integer: int | None = None
     data_absent_reason: CodeableConcept | None = None
     component: list[Component] | None = None
+    has_member: list[Reference] | None = None
+
+
+def codes(concept: CodeableConcept | None) -> set[str]:
+    return {(coding.code or "").strip() for coding in (concept.coding or [])} if concept else set()
 
 
 READ: dict[str, type[Struct]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from cds_service.fhir.chart import Chart, date_of
-from cds_service.fhir.gate import codings, is_liver
+from cds_service.fhir.chart import Chart, date_of_observation
+from cds_service.fhir.concepts import codings, is_liver
 from cds_service.fhir.resources import Observation
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import Amount, Observed, When
@@ -19,7 +19,7 @@ def from_tumour_sizes(
     """Adds readings to the three lists. A count from sizes is "at least": small lesions are not always measured."""
     by_day: dict[str, list[tuple[str, Observation, When]]] = {}
     for where, observation in chart.observations:
-        on = date_of(observation.effective_date_time, observation.effective_instant)
+        on = date_of_observation(observation)
         if on and is_liver(knowledge, [observation.body_site]) and _is_size(observation, knowledge):
             by_day.setdefault(on.earliest.isoformat(), []).append((where, observation, on))
     assessed_count, assessed_lobes, assessed_caudate = bool(counts), bool(lobes), bool(caudate)

@@ -1,60 +1,97 @@
-"""Units by UCUM code, with exact factors; never by the display text alone, never by guess."""
+"""Units by UCUM code, with exact factors from a closed table; never by guess, and never by a display that contradicts.
+
+The units that a fact accepts and their factors stand in knowledge/facts.toml, spellings and traps in knowledge/units.toml.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+from cds_service.fhir.resources import Quantity
+from cds_service.knowledge.model import FactDefinition, Units
+
 UCUM = "http://unitsofmeasure.org"
-
-ALIASES: Mapping[str, str] = {
-    "10*3/mm3": "10*3/uL",
-    "10^9/L": "10*9/L",
-    "10^3/uL": "10*3/uL",
-    "x10E9/L": "10*9/L",
-    "10*3/\u03bcL": "10*3/uL",
-    "10*3/\u00b5L": "10*3/uL",
-    "K/uL": "10*3/uL",  # in UCUM a kelvin per microlitre; laboratories mean thousands
-    "10*6/mL": "10*9/L",
-    "\u00b5mol/L": "umol/L",
-    "\u03bcmol/L": "umol/L",
-    "mg/dl": "mg/dL",
-    "g/dl": "g/dL",
-    "g/l": "g/L",
-    "umol/l": "umol/L",
-    "mL/min/1.73m2": "mL/min/{1.73_m2}",
-    "mL/min/1.73 m2": "mL/min/{1.73_m2}",
-    "mL/min/1.73m^2": "mL/min/{1.73_m2}",
-    "mL/min/1.73_m2": "mL/min/{1.73_m2}",
-    "mL/min/{1.73m2}": "mL/min/{1.73_m2}",
-    "INR": "{INR}",
-    "ratio": "{ratio}",
-    "{score}": "{score}",
-    "{ratio}": "{ratio}",
-}
-"""Spellings that real systems send for one unambiguous unit."""
-
 _EXACT = Context(prec=50)
 
 
 class UnitError(ValueError):
-    """The unit is none that the fact accepts."""
+    """The unit is none that the fact accepts. `unit`: as it was sent, for a card; no log holds it."""
+
+    def __init__(self, why: str, unit: str) -> None:
+        super().__init__(why)
+        self.unit = unit
 
 
-def convert(value: Decimal, unit: str | None, accepted: Mapping[str, Decimal]) -> Decimal:
-    """`value` in our unit. `accepted`: UCUM code -> how many of it make one of ours (knowledge/facts.toml).
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What one fact accepts: the factor behind each unit, and its spellings."""
+
+    units: Units
+    factors: Mapping[str, Decimal]
+    local: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, units: Units, definition: FactDefinition) -> Scale:
+        return cls(units, definition.units, definition.local_units)
+
+    def factor(self, unit: str) -> Decimal | None:
+        """How many of `unit` make one of ours; None where it is no unit of the fact. A site's spelling comes first."""
+        spelt = _spelt(unit)
+        for name in (self.local.get(spelt, spelt), self.units.aliases.get(spelt, spelt)):
+            if (factor := self.factors.get(name)) is not None:
+                return factor
+        return None
+
+    @property
+    def pure(self) -> bool:
+        """Whether the fact is a mere number, which needs no unit: a count, a score, an INR."""
+        return self.factors.get("1") == 1
+
+    def resolve(self, quantity: Quantity) -> Decimal:
+        """The factor of a Quantity. Raises UnitError.
+
+        A code of UCUM, or of no named system, comes first; a code of another system is none. The printed unit counts
+        where there is no code, and must not contradict one.
+        """
+        code, printed = _spelt(quantity.code), _spelt(quantity.unit)
+        system = (quantity.system or "").strip()
+        if system not in {"", UCUM}:
+            code = ""
+        if not code and not printed:
+            return self.without_unit()
+        found = self.factor(code) if code else None
+        if found is None and (not code or not system):
+            found = self.factor(printed)
+        if found is None:
+            sent = code or printed
+            why = self.units.refused.get(sent) or self.units.refused.get(printed)
+            raise UnitError(f"unit not accepted ({why})" if why else "unit not accepted", sent)
+        shown = self.factor(printed) if printed else None
+        if shown is not None and shown != found:
+            raise UnitError("unit not accepted (its code and its text contradict each other)", f"{code}, {printed}")
+        return found
+
+    def without_unit(self) -> Decimal:
+        """A number without a unit is a mere number, unless the site says in which unit its laboratory leaves it out."""
+        if (stated := self.local.get("")) is not None:
+            return self.factors[stated]
+        if self.pure:
+            return Decimal(1)
+        raise UnitError("no unit", "")
+
+
+def _spelt(unit: str | None) -> str:
+    return " ".join((unit or "").split()).replace(" /", "/").replace("/ ", "/")
+
+
+def convert(value: Decimal, factor: Decimal) -> Decimal:
+    """`value` in our unit, `factor` of which make one of ours.
 
     A converted value is rounded to the significant digits it was given with, at least two (CLINICAL section 5):
-    51.3 umol/L of bilirubin are 3.00 mg/dL. A value in our own unit stays as it is. Raises UnitError.
+    51.3 umol/L of bilirubin are 3.00 mg/dL. A value in our own unit stays as it is.
     """
-    name = (unit or "").strip()
-    factor = accepted.get(name)
-    if factor is None:
-        factor = accepted.get(ALIASES.get(name, ""))
-    if factor is None and not name:
-        factor = accepted.get("1")  # a bare number is the unit 1, where the fact has no other
-    if factor is None:
-        raise UnitError("unit not accepted")
     if factor == 1:
         return value
     digits = max(len(value.as_tuple().digits), 2)

@@ -2,64 +2,162 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 
-from cds_service.fhir import units
-from cds_service.fhir.gate import codings, text_of
-from cds_service.fhir.resources import Component, Observation, Quantity
+from cds_service.fhir.concepts import codings, text_of
+from cds_service.fhir.resources import Component, Observation, Quantity, Ratio
+from cds_service.fhir.units import Scale, convert
 from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.terminology import TEXT, Coding
 from cds_service.picture import Amount, Observed, Value
 
+Part = Observation | Component
+READ_AS = (
+    "value_quantity",
+    "value_range",
+    "value_ratio",
+    "value_codeable_concept",
+    "value_string",
+    "value_boolean",
+    "value_integer",
+)
+COMPARATORS = {"≤": "<=", "≥": ">="}
+NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
+STRING = re.compile(
+    rf"(?P<comparator><=|>=|[<>≤≥])?\s*(?P<low>{NUMBER})(?:\s*(?:-|–|to)\s*(?P<high>{NUMBER}))?"
+    r"(?:\s+(?P<unit>\S.*)|(?P<joined>[^\d\s.,].*))?"
+)
+"""A number as a laboratory writes it in a text: "< 5 %", "15-20 %", "1.1". A comma is refused: 1,200 is two numbers."""
+LARGEST_EXPONENT = 15
+_EXACT = Context(prec=30)
 
-def coded(knowledge: Knowledge, definition: FactDefinition, part: Observation | Component) -> str | None:
-    for coding in codings(knowledge, part.value_codeable_concept):
-        own = coding.system == knowledge.assessment_system and coding.code in definition.options
-        if value := coding.code if own else knowledge.terminology.value(definition.id, coding):
-            return value
-    return None
 
-
-def value_of(knowledge: Knowledge, definition: FactDefinition, part: Observation | Component) -> tuple[Value, str]:
+def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tuple[Value, str]:
     """The value in the fact's terms, and as recorded. Raises ValueError with the reason, never with the value."""
+    given = [name for name in READ_AS if getattr(part, name) is not None]
+    if not given:
+        raise ValueError("no value" if part.data_absent_reason is None else f"the value is absent{_reason(part)}")
+    if part.data_absent_reason is not None or len(given) > 1:
+        raise ValueError("a value and a reason for its absence" if len(given) == 1 else "more than one value")
     if definition.kind in {"quantity", "integer"}:
-        return _number(definition, part)
+        return _number(knowledge, definition, part)
     boolean = part.value_boolean
-    if boolean is not None and (definition.kind == "boolean" or definition.id == "hormonal_syndrome"):
-        if definition.kind == "boolean":
-            return boolean, "yes" if boolean else "no"
+    if boolean is not None and definition.kind == "boolean":
+        return boolean, "yes" if boolean else "no"
+    if boolean is not None and definition.id == "hormonal_syndrome":
         return ("unspecified", "yes") if boolean else ("none", "no")
-    if definition.kind in {"code", "codes"}:
-        value = coded(knowledge, definition, part)
-        if value is not None:
-            return value, text_of(part.value_codeable_concept) or value
-    raise ValueError(_no_value(part, definition.kind))
+    said = answer(knowledge, definition, part)
+    if said is None:
+        raise ValueError(f"no value that can be read as {definition.kind}")
+    text = text_of(part.value_codeable_concept) or (part.value_string or "").strip() or said
+    return (said == "true", text) if definition.kind == "boolean" else (said, text)
 
 
-def _number(definition: FactDefinition, part: Observation | Component) -> tuple[Value, str]:
-    quantity = part.value_quantity
-    if quantity is not None and quantity.value is not None:
-        _plausible(quantity.value)
-        value = units.convert(quantity.value, _unit(quantity), definition.units)
-        amount = Amount.compared((quantity.comparator or "").strip(), value)
-        text = f"{quantity.comparator or ''}{quantity.value} {quantity.unit or quantity.code or ''}".strip()
-    elif part.value_integer is not None and "1" in definition.units:
-        value = Decimal(part.value_integer)
-        amount, text = Amount.exactly(value), str(part.value_integer)
-    elif part.value_string is not None and definition.units.get("1") == 1:
-        try:
-            value = _plausible(Decimal(part.value_string.strip()))
-        except InvalidOperation:
-            raise ValueError("valueString is not a number") from None
-        amount, text = Amount.exactly(value), part.value_string.strip()
+def answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str | None:
+    """A coded answer, or a text that is exactly one. Answers of our own CodeSystem come before those of others.
+
+    Raises ValueError when the codings of one answer contradict each other.
+    """
+    concept, text = part.value_codeable_concept, part.value_string
+    spoken = codings(knowledge, concept)
+    if text is None and concept is not None and not spoken:
+        text = concept.text
+        literal = False  # the text of a concept is for people; only a site may say what it means
     else:
-        raise ValueError(_no_value(part, "a number"))
-    if not value.is_finite() or (definition.range and not definition.range[0] <= value <= definition.range[1]):
-        raise ValueError("number outside what the fact can be")
+        literal = True
+    if text is not None:
+        said = Coding(TEXT, text)
+        known = {option for option in definition.options if literal and option.casefold() == text.strip().casefold()}
+        return next(iter(known), None) or _meant(knowledge, definition, said)
+    own = {c.code for c in spoken if c.system == knowledge.assessment_system and c.code in definition.options}
+    found = own or {value for c in spoken if (value := _meant(knowledge, definition, c)) is not None}
+    if len(found) > 1:
+        raise ValueError("codes that contradict each other")
+    return next(iter(found), None)
+
+
+def _meant(knowledge: Knowledge, definition: FactDefinition, coding: Coding) -> str | None:
+    said = knowledge.terminology.value(definition.id, coding)
+    if definition.kind != "boolean":
+        return said
+    return said if said in {"true", "false"} else knowledge.terminology.value("yes_no", coding)
+
+
+def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tuple[Value, str]:
+    scale = Scale.of(knowledge.units, definition)
+    if (quantity := part.value_quantity) is not None:
+        amount, text = _compared(scale, quantity, (quantity.comparator or "").strip()), _written(quantity)
+    elif (between := part.value_range) is not None:
+        ends = [quantity for quantity in (between.low, between.high) if quantity is not None]
+        if not ends or any(quantity.comparator for quantity in ends):
+            raise ValueError("a range without ends")
+        low, high = (_converted(scale, quantity) if quantity else None for quantity in (between.low, between.high))
+        amount, text = Amount(low, high), " to ".join(_written(quantity) for quantity in ends)
+    elif (ratio := part.value_ratio) is not None:
+        amount, text = _share(scale, ratio)
+    elif part.value_integer is not None:
+        amount, text = Amount.exactly(convert(Decimal(part.value_integer), scale.without_unit())), str(part.value_integer)
+    elif part.value_string is not None and (found := STRING.fullmatch(part.value_string.strip())):
+        amount, text = _from_text(scale, found), part.value_string.strip()
+    elif (said := answer(knowledge, definition, part)) is not None:
+        amount, text = Amount.exactly(said), text_of(part.value_codeable_concept) or (part.value_string or said).strip()
+    else:
+        raise ValueError("no value that can be read as a number")
+    _possible(definition, amount)
     return amount, text
 
 
-LARGEST_EXPONENT = 15
+def _written(quantity: Quantity) -> str:
+    return f"{quantity.comparator or ''}{quantity.value} {quantity.unit or quantity.code or ''}".strip()
+
+
+def _converted(scale: Scale, quantity: Quantity) -> Decimal:
+    if quantity.value is None:
+        raise ValueError("a unit without a number")
+    return convert(_plausible(quantity.value), scale.resolve(quantity))
+
+
+def _compared(scale: Scale, quantity: Quantity, comparator: str) -> Amount:
+    return Amount.compared(COMPARATORS.get(comparator, comparator), _converted(scale, quantity))
+
+
+def _from_text(scale: Scale, found: re.Match[str]) -> Amount:
+    def quantity(number: str) -> Quantity:
+        return Quantity(Decimal(number), unit=found["unit"] or found["joined"])
+
+    if found["high"] is None:
+        return _compared(scale, quantity(found["low"]), found["comparator"] or "")
+    if found["comparator"]:
+        raise ValueError("a comparator and a range")
+    return Amount(_converted(scale, quantity(found["low"])), _converted(scale, quantity(found["high"])))
+
+
+def _share(scale: Scale, ratio: Ratio) -> tuple[Amount, str]:
+    """One number of another of the same unit: 150 of 1,000 cells. Any other ratio (5 mg in a day) is not read."""
+    of, whole = ratio.numerator, ratio.denominator
+    if of is None or whole is None or of.value is None or whole.value is None or of.comparator or whole.comparator:
+        raise ValueError("a ratio without two numbers")
+    same = (of.code or of.unit or "", of.system) == (whole.code or whole.unit or "", whole.system)
+    if not same or _plausible(of.value) < 0 or _plausible(whole.value) <= 0 or "1" not in scale.factors:
+        raise ValueError("a ratio that is not of one unit")
+    share = _EXACT.divide(of.value, whole.value)
+    return Amount.exactly(_EXACT.divide(share, scale.factors["1"])), f"{_written(of)} of {_written(whole)}"
+
+
+def _possible(definition: FactDefinition, amount: Amount) -> None:
+    """Raises ValueError on what the fact cannot be: out of its range, upside down, or a part of a whole number."""
+    ends = [end for end in (amount.low, amount.high) if end is not None]
+    if len(ends) == 2 and ends[0] > ends[1]:
+        raise ValueError("a range upside down")
+    if definition.range:
+        smallest, largest = definition.range
+        beyond = (amount.high == smallest and not amount.high_included) or (amount.low == largest and not amount.low_included)
+        if beyond or not all(smallest <= end <= largest for end in ends):
+            raise ValueError("number outside what the fact can be")
+    if definition.kind == "integer" and any(end != end.to_integral_value() for end in ends):
+        raise ValueError("not a whole number")
 
 
 def _plausible(value: Decimal) -> Decimal:
@@ -69,20 +167,20 @@ def _plausible(value: Decimal) -> Decimal:
     return value
 
 
-def _unit(quantity: Quantity) -> str | None:
-    """The UCUM code; the printed unit only where no code is sent."""
-    return quantity.code if quantity.code else quantity.unit
+def has_value(part: Part) -> bool:
+    return any(getattr(part, name) is not None for name in READ_AS)
 
 
-def has_value(part: Observation | Component) -> bool:
-    values = (part.value_quantity, part.value_codeable_concept, part.value_string, part.value_boolean, part.value_integer)
-    return any(value is not None for value in values)
+ABSENT = frozenset(
+    ["unknown", "asked-unknown", "temp-unknown", "not-asked", "asked-declined", "masked", "not-applicable", "unsupported",
+     "as-text", "error", "not-a-number", "negative-infinity", "positive-infinity", "not-performed", "not-permitted"]
+)  # fmt: skip
+"""The codes of FHIR's data-absent-reason; any other is not repeated."""
 
 
-def _no_value(part: Observation | Component, wanted: str) -> str:
-    if part.data_absent_reason is not None:
-        return "the value is absent, with a reason"
-    return f"no value that can be read as {wanted}" if has_value(part) else "no value"
+def _reason(part: Part) -> str:
+    said = {(c.code or "").strip() for c in (part.data_absent_reason.coding or ())} if part.data_absent_reason else set()
+    return f": {', '.join(sorted(said & ABSENT))}" if said & ABSENT else ", with a reason"
 
 
 def largest_of_each_day(readings: Iterable[Observed]) -> list[Observed]:
@@ -92,7 +190,7 @@ def largest_of_each_day(readings: Iterable[Observed]) -> list[Observed]:
         assert isinstance(reading.value, Amount)
         day = str(reading.on)
         held = best.get(day)
-        if held is None or _low(reading) > _low(held):
+        if held is None or (_low(reading), held.seen_in) > (_low(held), reading.seen_in):
             best[day] = reading
     return list(best.values())
 

@@ -6,31 +6,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+from cds_service.fhir.queries import queries
 from cds_service.hooks import patient_view
 from cds_service.hooks.patient_view import Answer
 from cds_service.hooks.request import HookRequest
+from cds_service.knowledge.model import Knowledge
+from cds_service.sites import Site
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One entry of discovery. `prefetch`: key → FHIR query in the portable subset (CH-36 to CH-41)."""
+    """One entry of discovery. `prefetch`: key → FHIR query, by what a site knows."""
 
     id: str
     hook: str
     title: str
     description: str
     usage_requirements: str
-    prefetch: dict[str, str]
-    answer: Callable[[HookRequest, date], Answer]
+    prefetch: Callable[[Knowledge], dict[str, str]]
+    answer: Callable[[HookRequest, Site, date], Answer]
 
-    def describe(self) -> dict[str, object]:
+    def describe(self, knowledge: Knowledge) -> dict[str, object]:
         return {
             "id": self.id,
             "hook": self.hook,
             "title": self.title,
             "description": self.description,
             "usageRequirements": self.usage_requirements,
-            "prefetch": self.prefetch,
+            "prefetch": self.prefetch(knowledge),
         }
 
 
@@ -49,7 +52,7 @@ SERVICES: dict[str, Service] = {
                 "FHIR R4. Conditions are required; everything else that is not sent counts as not known. Based on "
                 "Reddy and Clary 2010 and later evidence, not clinically verified: for discussion in a tumour board."
             ),
-            prefetch=patient_view.PREFETCH,
+            prefetch=queries,
             answer=patient_view.answer,
         ),
     )

@@ -2,114 +2,109 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from typing import Protocol, TypeVar
 
-from cds_service import knowledge
 from cds_service.assessment import assess
 from cds_service.cards.board import Board
-from cds_service.cards.card import Card, check, identify
+from cds_service.cards.card import EXTENSION, Card, check, identify, under_banner
 from cds_service.cards.compose import compose, possible_nlm
 from cds_service.derived import CALCULATIONS
 from cds_service.errors import Fault, PreconditionFailed
 from cds_service.fhir.chart import Chart, read_chart
+from cds_service.fhir.queries import queries
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.validation import faults
-from cds_service.hooks.prefetch import Prefetched, State, read_prefetch
+from cds_service.hooks.gather import OPTIONAL, REQUIRED, Gatherer
+from cds_service.hooks.prefetch import Prefetched, State
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import ClinicalPicture, Nlm
 from cds_service.settling import settle
+from cds_service.sites import Site
 from cds_service.staging import stage
+from cds_service.trust.outbound import Outbound
 
 T = TypeVar("T")
 SERVICE = "nlm-patient-view"
-PATIENT = "patient={{context.patientId}}"
-REQUIRED = ("conditions",)
-"""Without conditions nobody can say whether the patient is one of ours (CLINICAL section 9)."""
-OPTIONAL = frozenset({"medicationStatements", "serviceRequests", "diagnosticReports"})
-"""Keys that may be missing unsaid: no verdict rests on their silence."""
 
 
 @cache
-def reader() -> Reader:
-    return Reader(knowledge.load())
-
-
-def _prefetch(known: Knowledge) -> dict[str, str]:
-    """Queries derived from the facts: Observations by the codes we read, the other types whole."""
-    terms = known.terminology
-    concepts = {c for d in known.facts.values() if d.source == "Observation" for c in d.concepts} | {"obs.histology"}
-    loinc = sorted(set(terms.codes((c for c in concepts if not c.startswith("cond.")), "loinc")))
-    own = sorted(code for d in known.facts.values() for code in d.assessment)
-    codes = [*(f"{terms.uris['loinc']}|{code}" for code in loinc), *(f"{known.assessment_system}|{code}" for code in own)]
-    return {
-        "patient": "Patient/{{context.patientId}}",
-        "conditions": f"Condition?{PATIENT}",
-        "observations": f"Observation?{PATIENT}&code={','.join(codes)}",
-        "procedures": f"Procedure?{PATIENT}",
-        "medicationRequests": f"MedicationRequest?{PATIENT}",
-        "medicationStatements": f"MedicationStatement?{PATIENT}",
-        "serviceRequests": f"ServiceRequest?{PATIENT}&status=active",
-        "diagnosticReports": f"DiagnosticReport?{PATIENT}",
-    }
-
-
-PREFETCH = _prefetch(knowledge.load())
+def reader(known: Knowledge) -> Reader:
+    return Reader(known)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Cards, and how many resources could not be read, for the log: a number, nothing of the chart."""
-
     cards: list[Card]
     unreadable: int
+    """How many resources could not be read."""
+
+    def told(self) -> dict[str, object]:
+        """What the log may hold of it: counts, and the ids of the rules that decided; nothing of the chart."""
+        judged = [m for card in self.cards if card.kind == "overview" for m in card.extension[EXTENSION]["modalities"].values()]
+        return {
+            "cards": Counter(card.kind for card in self.cards),
+            "verdicts": Counter(modality["verdict"] for modality in judged),
+            "rules": sorted({rule for modality in judged for rule in modality.get("decided_by", ())}),
+            "unreadable": self.unreadable,
+        }
 
 
-def answer(request: HookRequest, today: date) -> Answer:
+def answer(request: HookRequest, site: Site, today: date) -> Answer:
     """Raises PreconditionFailed when the conditions could not be had and nothing else shows the disease."""
-    picture = picture_of(request, today)
-    cards = identify_and_check(cards_of(picture, today), request.instance, request.patient_id)
+    picture = picture_of(request, site, today)
+    cards = served_by(site, cards_of(picture, site.knowledge, today), request.instance, request.patient_id)
     return Answer(cards, len(picture.unreadable))
 
 
-def picture_of(request: HookRequest, today: date) -> ClinicalPicture:
-    """What the request holds of its patient. Raises PreconditionFailed as `answer` does."""
-    sent = read_prefetch(request.prefetch, PREFETCH)
-    chart = read_chart(sent.entries, request.patient_id)
-    chart.complete = sent.complete
-    chart.not_consulted = tuple(
-        f"{key} ({state.value})"
-        for key, state in sent.states.items()
-        if not state.complete and (key not in OPTIONAL or state is not State.MISSING)
-    )
-    if chart.only_of_others:
-        what = f"{chart.left_out['other patient']} resources, none of this patient"
-        raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])
-    picture = reader().read(chart, today)
+def picture_of(request: HookRequest, site: Site, today: date) -> ClinicalPicture:
+    """What the request, and the FHIR server it names, hold of its patient. Raises PreconditionFailed as `answer` does."""
+    asked, read = queries(site.knowledge), reader(site.knowledge).read
+    with Outbound(site.reach) as out:
+        gatherer = Gatherer(request, asked, out)
+        sent = gatherer.gather()
+        chart = _chart(request, sent)
+        picture = read(chart, today)
+        if picture.gate.answer is not Nlm.NO and gatherer.add_medications(chart):
+            picture = read(chart, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
-        raise PreconditionFailed("required data could not be had", _not_had(sent))
+        lacking = [key for key in REQUIRED if not sent.states[key].complete]
+        not_had = [Fault(f"prefetch.{key}", sent.lacks(key), f"the answer to {asked[key]}") for key in lacking]
+        raise PreconditionFailed("required data could not be had", not_had)
     return picture
 
 
-def _not_had(sent: Prefetched) -> list[Fault]:
-    return [
-        Fault(f"prefetch.{key}", sent.states[key].value, f"the answer to {PREFETCH[key]}")
-        for key in REQUIRED
-        if sent.states[key] in {State.MISSING, State.ERROR, State.PARTIAL}
-    ]
+def _chart(request: HookRequest, sent: Prefetched) -> Chart:
+    """Raises PreconditionFailed where all that came is of other patients."""
+    chart = read_chart(sent.entries, request.patient_id)
+    chart.complete, chart.failed = sent.complete, sent.failed
+    chart.not_consulted = tuple(f"{key} ({sent.lacks(key)})" for key in sent.states if _told(key, sent))
+    if chart.only_of_others:
+        what = f"{chart.left_out['other patient']} resources, none of this patient"
+        raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])
+    return chart
 
 
-def cards_of_chart(chart: Chart, today: date, instance: str) -> list[Card]:
+def _told(key: str, sent: Prefetched) -> bool:
+    """Whether a key that is not whole is worth a word: not where it is optional and nobody tried."""
+    if sent.states[key] is State.MISSING and key not in sent.why:
+        return key not in OPTIONAL and not sent.came_under_another_name(key)
+    return not sent.states[key].complete
+
+
+def cards_of_chart(chart: Chart, known: Knowledge, today: date, instance: str) -> list[Card]:
     """The cards of a whole chart: everything was asked, so what it does not hold is silent (command line)."""
-    return identify_and_check(cards_of(reader().read(chart, today), today), instance, chart.patient_id or "")
+    cards = cards_of(reader(known).read(chart, today), known, today)
+    return check(identify(cards, "", SERVICE, instance, chart.patient_id or ""))
 
 
-def cards_of(picture: ClinicalPicture, today: date) -> list[Card]:
-    return judge_picture(picture, today)[1]
+def cards_of(picture: ClinicalPicture, known: Knowledge, today: date) -> list[Card]:
+    return judge_picture(picture, known, today)[1]
 
 
 class Run(Protocol):
@@ -122,9 +117,10 @@ def at_once(name: str, step: Callable[[], T]) -> T:
     return step()
 
 
-def judge_picture(picture: ClinicalPicture, today: date, run: Run = at_once) -> tuple[Board | None, list[Card]]:
+def judge_picture(
+    picture: ClinicalPicture, known: Knowledge, today: date, run: Run = at_once
+) -> tuple[Board | None, list[Card]]:
     """The board, where there is one to judge, and the cards without their uuids."""
-    known = knowledge.load()
     match picture.gate.answer:
         case Nlm.NO:
             return None, []
@@ -139,5 +135,7 @@ def judge_picture(picture: ClinicalPicture, today: date, run: Run = at_once) -> 
     return board, run("compose", lambda: compose(board))
 
 
-def identify_and_check(cards: list[Card], instance: str, patient_id: str) -> list[Card]:
-    return check(identify(cards, "", SERVICE, instance, patient_id))
+def served_by(site: Site, cards: list[Card], instance: str, patient_id: str) -> list[Card]:
+    """Cards as they leave the service: under the site's banner, each with its uuid, checked."""
+    caller = site.id if site.clients else ""  # where callers are told apart, two of them never share a uuid
+    return check(identify(under_banner(cards, site.banner), caller, SERVICE, instance, patient_id))

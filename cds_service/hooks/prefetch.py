@@ -3,15 +3,19 @@ are and not by the name of their key (CH-45 to CH-53)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from cds_service.errors import Fault, TooLarge
 from cds_service.fhir.chart import KIND, Entry
 from cds_service.fhir.resources import READ, type_asked
+
+MOST_RESOURCES = 50_000
+"""A chart of 20 MB holds about 30,000. Of a longer Bundle no more is read, and it is not whole."""
 
 
 class State(StrEnum):
@@ -28,9 +32,14 @@ class State(StrEnum):
         return self in {State.PRESENT, State.NULL, State.EMPTY}
 
 
+class Search(msgspec.Struct):
+    mode: Any = None
+
+
 class BundleEntry(msgspec.Struct, rename="camel"):
     resource: msgspec.Raw = msgspec.Raw()
     full_url: Any = None
+    search: Search | None = None
 
 
 class BundleLink(msgspec.Struct):
@@ -56,10 +65,13 @@ class Read:
     state: State
     entries: tuple[Entry, ...] = ()
     types: frozenset[str] = frozenset()
+    single: bool = False
+    """A resource as it is, in no Bundle."""
 
 
-def read_value(raw: bytes) -> Read:
-    """Any JSON whatever under a key is some state, never an error of the request."""
+def read_value(raw: bytes, following: bool = False) -> Read:
+    """Any JSON whatever under a key is some state, never an error of the request. `following`: a page whose `next` is
+    known and asked for."""
     if raw.strip() == b"null":
         return Read(State.NULL)
     try:
@@ -67,18 +79,18 @@ def read_value(raw: bytes) -> Read:
         if kind.name != "Bundle":
             if kind.name in {"", "OperationOutcome"}:
                 return Read(State.ERROR)
-            return Read(State.PRESENT, (Entry(raw, kind=kind),), frozenset({kind.name}))
+            return Read(State.PRESENT, (Entry(raw, kind=kind),), frozenset({kind.name}), single=True)
         bundle = SENT.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return Read(State.ERROR)
-    return _read_bundle(bundle)
+    return _read_bundle(bundle, following)
 
 
-def _read_bundle(bundle: Sent) -> Read:
+def _read_bundle(bundle: Sent, following: bool) -> Read:
     entries: list[Entry] = []
     types: set[str] = set()
-    failed, odd = False, False
-    for sent in bundle.entry or []:
+    failed, odd = False, len(bundle.entry or []) > MOST_RESOURCES
+    for sent in (bundle.entry or [])[:MOST_RESOURCES]:
         try:
             entry = ENTRY.decode(sent)
             raw = bytes(entry.resource)
@@ -90,18 +102,36 @@ def _read_bundle(bundle: Sent) -> Read:
             # Epic says "nothing found" this way; a warning beside entries is none of ours, a failure is
             failed = failed or _is_failure(raw)
             continue
-        types.add(kind.name)
+        if entry.search is None or entry.search.mode != "include":  # what came along answers nothing
+            types.add(kind.name)
         entries.append(Entry(raw, entry.full_url if isinstance(entry.full_url, str) else None, kind))
     if failed and not entries:
         return Read(State.ERROR)
-    more = any(link.relation == "next" for link in bundle.link or [])
-    promised = not entries and isinstance(bundle.total, int) and bundle.total > 0
-    state = State.PARTIAL if failed or odd or more or promised else State.PRESENT if entries else State.EMPTY
+    more = not following and any(link.relation == "next" for link in bundle.link or [])
+    promised = not following and not entries and isinstance(bundle.total, int) and bundle.total > 0
+    state = State.PARTIAL if failed or odd or more or promised else State.PRESENT if types else State.EMPTY
     return Read(state, tuple(entries), frozenset(types))
+
+
+class OutcomeCoding(msgspec.Struct):
+    code: Any = None
+
+
+class Details(msgspec.Struct):
+    coding: list[OutcomeCoding] | None = None
 
 
 class Issue(msgspec.Struct):
     severity: str | None = None
+    details: Details | None = None
+
+    @property
+    def nothing_found(self) -> bool:
+        return any(coding.code == EPIC_NO_RESULTS for coding in (self.details.coding or [] if self.details else []))
+
+
+EPIC_NO_RESULTS = "4101"
+"""Epic's code for "Resource request returns no results": an empty answer, whatever severity it carries."""
 
 
 class Outcome(msgspec.Struct):
@@ -109,31 +139,67 @@ class Outcome(msgspec.Struct):
 
 
 def _is_failure(raw: bytes) -> bool:
-    """An outcome of severity error or fatal. Epic's 4101 ("no results") is a warning or information."""
+    """An outcome of severity error or fatal that is not Epic's way to say "nothing found"."""
     try:
         outcome = msgspec.json.decode(raw, type=Outcome)
     except (msgspec.MsgspecError, RecursionError):
         return True
-    return any(issue.severity in {"error", "fatal"} for issue in outcome.issue or [])
+    return any(issue.severity in {"error", "fatal"} and not issue.nothing_found for issue in outcome.issue or [])
 
 
 @dataclass(frozen=True, slots=True)
 class Prefetched:
     entries: tuple[Entry, ...]
+    advertised: Mapping[str, str]
+    """Key → query, as discovery lists them."""
     states: Mapping[str, State]
     """Advertised key → its state."""
     complete: frozenset[str]
     """Resource types asked for and arrived whole."""
+    failed: frozenset[str] = frozenset()
+    """Those asked for in vain, or that came in part."""
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Advertised key that is not whole → what the EHR's FHIR server said to it, where it was asked."""
+
+    def came_under_another_name(self, key: str) -> bool:
+        return self.states[key] is State.MISSING and type_asked(self.advertised[key]) in self.complete
+
+    def lacks(self, key: str) -> str:
+        """ "missing; its FHIR server: answered 500": for a card, and for a 412."""
+        return f"{self.states[key].value}; FHIR server: {self.why[key]}" if key in self.why else self.states[key].value
 
 
-def read_prefetch(prefetch: Mapping[str, bytes], advertised: Mapping[str, str]) -> Prefetched:
+def read_prefetch(prefetch: Mapping[str, bytes]) -> dict[str, Read]:
+    """Raises TooLarge."""
+    read = {key: read_value(raw) for key, raw in prefetch.items()}
+    if sum(len(found.entries) for found in read.values()) >= MOST_RESOURCES:
+        allowed = f"fewer than {MOST_RESOURCES}"
+        raise TooLarge("the body is too large", [Fault("prefetch", "more resources", allowed)])
+    return read
+
+
+def read_pages(pages: Iterable[bytes], whole: bool) -> Read:
+    """The pages of one search as one answer. `whole`: no further page is known of."""
+    read = [read_value(page, following=True) for page in pages]
+    if len(read) == 1 and read[0].single:
+        return read[0]
+    entries = tuple(entry for page in read for entry in page.entries)
+    types = frozenset().union(*(page.types for page in read))
+    states = {page.state for page in read}
+    if states <= {State.ERROR}:
+        return Read(State.ERROR)
+    if not whole or states & {State.ERROR, State.PARTIAL}:
+        return Read(State.PARTIAL, entries, types)
+    return Read(State.PRESENT if types else State.EMPTY, entries, types)
+
+
+def combine(read: Mapping[str, Read], advertised: Mapping[str, str], why: Mapping[str, str] | None = None) -> Prefetched:
     """`advertised`: key → query, as discovery lists them.
 
     A resource type is complete when the advertised key that asks for it is. A key of another name whose Bundle holds
     the Patient beside other resources is a whole chart; one that holds a single type answers for that type, except
     Observations, of which nobody knows which were asked for.
     """
-    read = {key: read_value(raw) for key, raw in prefetch.items()}
     complete: set[str] = set()
     states: dict[str, State] = {}
     for key, query in advertised.items():
@@ -141,10 +207,15 @@ def read_prefetch(prefetch: Mapping[str, bytes], advertised: Mapping[str, str]) 
         states[key] = read[key].state if key in read else State.MISSING
         if states[key] is State.PRESENT and asked not in read[key].types:
             states[key] = State.ERROR  # an answer to another question
+        if states[key] is State.PRESENT and read[key].single and "?" in query:
+            states[key] = State.PARTIAL  # one resource in answer to a search: nobody knows whether there are more
         if states[key].complete:
             complete.add(asked)
     for key, found in read.items():
         if key in advertised or found.state is not State.PRESENT:
+            continue
+        if found.single:
+            complete |= found.types & {"Patient"}
             continue
         if "Patient" in found.types and len(found.types) > 1:
             complete |= set(READ)
@@ -154,4 +225,5 @@ def read_prefetch(prefetch: Mapping[str, bytes], advertised: Mapping[str, str]) 
     if "MedicationStatement" in failed:
         failed.add("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
     entries = tuple(entry for found in read.values() for entry in found.entries)
-    return Prefetched(entries, states, frozenset(complete - failed))
+    asked_in_vain = failed | {type_asked(advertised[key]) for key in why or {}}
+    return Prefetched(entries, advertised, states, frozenset(complete - failed), frozenset(asked_in_vain), why or {})

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jsonschema
 import msgspec
 
-from cds_service.errors import BadRequest, Fault
+from cds_service.errors import BadRequest, Fault, TooLarge
 
-UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-ID = r"^([A-Za-z]+/)?[A-Za-z0-9._\-]{1,128}$"
+UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z"
+ID = r"^([A-Za-z]{1,64}/)?[A-Za-z0-9._\-]{1,128}\Z"
 """A FHIR id; lenient, for servers that use underscores, and for clients that put the type before it."""
+LONGEST_TEXT, LONGEST_TOKEN = 2_000, 20_000
+MOST_VALUES = 1_000_000
+"""JSON values in a body, counted by their commas. A chart has one in 40 bytes, a full body of charts half as many; a body
+of nothing but `[],[],` would take a hundred times its size in memory."""
+MOST_KEYS = 100
+
+TOKEN = r"^[\x21-\x7e]+\Z"
+"""What can stand in an Authorization header."""
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -20,11 +28,14 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "hook": {"type": "string"},
         "hookInstance": {"type": "string", "pattern": UUID},
-        "fhirServer": {"type": "string", "minLength": 1},
+        "fhirServer": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
         "fhirAuthorization": {
             "type": "object",
             "required": ["access_token", "token_type"],
-            "properties": {"access_token": {"type": "string", "minLength": 1}, "token_type": {"const": "Bearer"}},
+            "properties": {
+                "access_token": {"type": "string", "pattern": TOKEN, "maxLength": LONGEST_TOKEN},
+                "token_type": {"const": "Bearer"},
+            },
         },
         "context": {"type": "object"},
         "prefetch": {"type": ["object", "null"]},
@@ -37,9 +48,9 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "type": "object",
         "required": ["userId", "patientId"],
         "properties": {
-            "userId": {"type": "string", "minLength": 1},
+            "userId": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
             "patientId": {"type": "string", "pattern": ID},
-            "encounterId": {"type": ["string", "null"]},
+            "encounterId": {"type": ["string", "null"], "maxLength": LONGEST_TEXT},
         },
     }
 }
@@ -63,17 +74,30 @@ KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """What `fhirAuthorization` says. `patient_id`: the one patient that the token is bound to, where it says so (CH-64)."""
+
+    token: str = field(repr=False)
+    patient_id: str = ""
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HookRequest:
-    """A request that is sound in itself. `prefetch`: key → JSON as sent. The access token is not kept."""
+    """A request that is sound in itself. `prefetch`: key → JSON as sent. The access token goes when the request goes."""
 
     hook: str
     instance: str
     patient_id: str
     prefetch: dict[str, bytes]
+    fhir_server: str = ""
+    access: Access | None = None
 
 
 def parse(body: bytes, hook: str) -> HookRequest:
-    """Raises BadRequest naming every fault with its path, what was found and what is allowed."""
+    """Raises BadRequest naming every fault with its path, what was found and what is allowed; TooLarge."""
+    if body.count(b",") > MOST_VALUES:
+        raise TooLarge("the body is too large", [Fault("body", "more values", f"at most {MOST_VALUES} values")])
     try:
         body.decode("utf-8")
         envelope = ENVELOPE.decode(body)
@@ -99,8 +123,23 @@ def parse(body: bytes, hook: str) -> HookRequest:
     faults = _faults(plain, prefetch_kind, "prefetch" in sent, hook)
     if faults:
         raise BadRequest("the request is not a sound CDS Hooks request", faults)
+    if len(raw) > MOST_KEYS:
+        raise TooLarge("the body is too large", [Fault("prefetch", "more keys", f"at most {MOST_KEYS} keys")])
     patient = str(envelope.context["patientId"]).rsplit("/", 1)[-1]
-    return HookRequest(hook, str(envelope.hook_instance).lower(), patient, {key: bytes(value) for key, value in raw.items()})
+    prefetch = {key: bytes(value) for key, value in raw.items()}
+    server = str(envelope.fhir_server or "")
+    return HookRequest(
+        hook, str(envelope.hook_instance).lower(), patient, prefetch, server, _access(envelope.fhir_authorization)
+    )
+
+
+def _access(sent: dict[str, Any] | None) -> Access | None:
+    """Checked by SCHEMA. Scopes are not read: EHRs word them in their own ways."""
+    if sent is None:
+        return None
+    lifetime = sent.get("expires_in")
+    expired = isinstance(lifetime, int) and lifetime <= 0
+    return Access(sent["access_token"], str(sent.get("patient") or "").rsplit("/", 1)[-1], expired)
 
 
 def _where(error: msgspec.DecodeError) -> str:
@@ -140,10 +179,11 @@ def _fault(error: jsonschema.ValidationError, base: str) -> Fault:
     found = JSON_TYPES.get(type(error.instance), "something else")
     allowed = {
         "type": f"{error.validator_value}",
-        "pattern": "a UUID" if "hookInstance" in path else "a FHIR id",
+        "pattern": {UUID: "a UUID", TOKEN: "a bearer token"}.get(str(error.validator_value), "a FHIR id"),
         "minLength": "text that is not empty",
+        "maxLength": f"at most {error.validator_value} characters",
         "const": f"{error.validator_value}",
     }.get(str(error.validator), str(error.validator))
-    if error.validator in {"pattern", "minLength", "const"}:
+    if error.validator in {"pattern", "minLength", "maxLength", "const"}:
         found = f"another {found}"
     return Fault(path or "body", found, allowed)

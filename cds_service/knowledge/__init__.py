@@ -8,18 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
-import jsonschema
 import msgspec
 
 from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.check import cross_references
+from cds_service.knowledge.evidence import conflicts, outcomes, review_plan
 from cds_service.knowledge.model import (
     Band,
     Comparison,
@@ -33,9 +33,12 @@ from cds_service.knowledge.model import (
     StagePart,
     Statement,
     Technique,
+    Units,
     Verdict,
 )
+from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.scores import Scores
+from cds_service.knowledge.shape import shape_faults
 from cds_service.knowledge.terminology import Terminology
 from cds_service.picture import Amount
 
@@ -71,13 +74,8 @@ def read(folder: Traversable) -> Knowledge:
             faults.append(Fault(name, str(error), "TOML in UTF-8"))
             continue
         digest.update(name.encode() + b"\0" + text.encode() + b"\0")
-        faults += _schema_faults(schema, name, files[name])
-    try:
-        faults += cross_references(files, MODALITIES)
-    except (KeyError, TypeError, AttributeError):
-        if not faults:
-            raise
-        faults.append(Fault("between the files", "not all could be compared", "files that fit schema.json"))
+        faults += shape_faults(schema, name, files[name])
+    faults += cross_references(files, MODALITIES, told=bool(faults))
     if "scores.toml" not in files:
         raise KnowledgeError(faults)
     try:
@@ -87,14 +85,6 @@ def read(folder: Traversable) -> Knowledge:
     if faults:
         raise KnowledgeError(faults)
     return _build(files, scores, digest.hexdigest()[:16])
-
-
-def _schema_faults(schema: Tables, name: str, content: Tables) -> Iterator[Fault]:
-    part = "modality" if name.startswith("modalities/") else name
-    validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]})
-    for error in sorted(validator.iter_errors(content), key=lambda e: [str(step) for step in e.absolute_path]):
-        where = ".".join(str(step) for step in error.absolute_path) or "top level"
-        yield Fault(f"{name}: {where}", error.message[:200], f"see schema.json, {error.validator}")
 
 
 def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledge:
@@ -116,7 +106,9 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         laboratory_days_with_order=facts_file["laboratory_window_with_order_days"],
         facts={name: _fact(name, table) for name, table in facts_file["fact"].items()},
         derived={
-            name: DerivedDefinition(name, t["says"], tuple(t["reads"]), tuple(t.get("settled_by_silence", ())))
+            name: DerivedDefinition(
+                name, t["says"], tuple(t["reads"]), tuple(t.get("settled_by_silence", ())), t.get("how", "")
+            )
             for name, t in files["derived.toml"].items()
         },
         criteria=criteria,
@@ -125,14 +117,14 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
             name: Statement(
                 name, t["edition"], t["kind"], t["says"], tuple(t["publications"]), t["confidence"],
                 t.get("numbers", ""), t.get("caution", ""), t.get("unsourced", ""), tuple(t.get("from_memory", ())),
-                t.get("display", True),
+                t.get("display", True), t.get("not_used", ""), t.get("checked", ""), t["verified"],
             )
             for name, t in files["statements.toml"].items()
         },
         publications={
             name: Publication(
                 name, t["citation"], t.get("doi", ""), t.get("pmid", ""), t.get("search", ""), t.get("unlinked", ""),
-                t.get("note", ""), tuple(t.get("from_memory", ())),
+                t.get("note", ""), tuple(t.get("from_memory", ())), t.get("reference"), t["verified"],
             )
             for name, t in files["publications.toml"].items()
         },
@@ -146,12 +138,25 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
             values,
         ),
         scores=scores,
+        units=Units(
+            {spelling: unit for unit, spellings in files["units.toml"]["alias"].items() for spelling in spellings},
+            files["units.toml"]["refused"],
+        ),
         portal_drained=dict.fromkeys(drained["yes"], True) | dict.fromkeys(drained["no"], False),
         staging={name: _stage_part(name, table) for name, table in staging.items()},
         words=words,
         board_facts=tuple(files["board.toml"]["known"]),
         board_questions=tuple((q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
+        outcomes=outcomes(files["outcomes.toml"]),
+        conflicts=conflicts(files["conflicts.toml"]),
+        review=review_plan(files["review.toml"]),
+        window_bounds={name: _bounds(part) for part in files["local.toml"]["window"] for name in part["facts"]},
+        limit_bounds={part["criterion"]: _bounds(part) for part in files["local.toml"]["limit"]},
     )  # fmt: skip
+
+
+def _bounds(table: Tables) -> Bounds:
+    return Bounds(Decimal(table["at_least"]), Decimal(table["at_most"]), table["reason"])
 
 
 def _fact(name: str, table: Tables) -> FactDefinition:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from cds_service.errors import Fault
+from cds_service.knowledge import check_sources, check_terminology
+from cds_service.knowledge.model import DECIDING_KINDS, RULES_OUT
 
-DECIDING_KINDS = frozenset({"RULE", "LIMIT", "LATER"})
-"""What may carry an indication, an exclusion or a contraindication (CLINICAL rule 4): a RESULT may only caution."""
+INDICATES = {"2010": "RULE", "update": "LATER"}
+"""The kind of statement that carries an indication of each edition (CLINICAL rule 4)."""
 
 NUMBERS = frozenset({"quantity", "integer"})
 KINDS_OF = {
@@ -35,18 +38,27 @@ SOURCES_OF = {
     "names": {"Medication"},
     "every_entry_recognised": {"Medication", "Procedure"},
 }
-"""Key of a fact → the kinds of fact for which anything reads it. and of a presence the resources. Elsewhere
+"""Key of a fact → the kinds of fact for which anything reads it, and of a presence the resources. Elsewhere
 it would be passed over without a word."""
 
 Tables = Mapping[str, Any]
 
 
-def cross_references(files: Mapping[str, Tables], modalities: Iterable[str]) -> Iterator[Fault]:
-    yield from _facts(files)
-    yield from _criteria(files)
-    for name in modalities:
-        yield from _modality(files, f"modalities/{name}.toml", name)
-    yield from _citations(files)
+def cross_references(files: Mapping[str, Tables], modalities: Iterable[str], told: bool) -> list[Fault]:
+    """Every check that can be made of what could be read; `told`: whether a fault within a file is told already, which
+    may keep a check from ending."""
+    checks = [_facts, _units, _local, _criteria, *check_terminology.CHECKS, *check_sources.CHECKS]
+    expected = {f"modalities/{name}.toml": name for name in modalities}
+    checks += [partial(_modality, name=file, expected=name) for file, name in expected.items()]
+    checks += [check_sources.unused] if expected.keys() | {"outcomes.toml"} <= files.keys() else []
+    faults: list[Fault] = []
+    for check in checks:
+        try:
+            faults += check(files)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            if not told:
+                raise
+    return faults
 
 
 def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
@@ -108,6 +120,39 @@ def _ignored_keys(files: Mapping[str, Tables], where: str, table: Tables) -> Ite
         yield Fault(f"{where}.imaging", f"with a window of {window}", "a window longer than that of G3 and NEC")
 
 
+def _units(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """One spelling means one unit, and is no trap at once; a unit that has spellings is one that some fact accepts."""
+    accepted = {unit for table in files["facts.toml"]["fact"].values() for unit in table.get("units", {})}
+    meant: dict[str, str] = {}
+    for unit, spellings in files["units.toml"]["alias"].items():
+        if unit not in accepted:
+            yield Fault(f"units.toml: alias.{unit}", "a unit of no fact", "a unit of facts.toml")
+        for spelling in spellings:
+            other = meant.setdefault(spelling, unit)
+            if other != unit or spelling in accepted or spelling in files["units.toml"]["refused"]:
+                yield Fault(f"units.toml: alias.{unit}", repr(spelling), "a spelling that means nothing else")
+
+
+def _local(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """A site may set only what is a convention of ours, and our own choice is within the bounds."""
+    facts, criteria = files["facts.toml"]["fact"], files["criteria.toml"]
+    for part in files["local.toml"]["window"]:
+        for name in part["facts"]:
+            days = facts.get(name, {}).get("window_days")
+            if days is None or facts[name]["kind"] == "presence" or not part["at_least"] <= days <= part["at_most"]:
+                yield Fault(
+                    "local.toml: window.facts", repr(name), "a fact, not of presence, whose own window is in the bounds"
+                )
+    for part in files["local.toml"]["limit"]:
+        role, _, name = part["criterion"].partition(".")
+        table = criteria.get(role, {}).get(name, {})
+        limit = next((table[how] for how in ("at_most", "at_least", "below", "above") if how in table), None)
+        if not table.get("local") or limit is None or not part["at_least"] <= limit <= part["at_most"]:
+            yield Fault(
+                "local.toml: limit.criterion", repr(part["criterion"]), "a local criterion with its number in the bounds"
+            )
+
+
 def _comparisons(table: Tables) -> list[Tables]:
     listed: list[Tables] = table.get("all_of") or table.get("any_of") or ([table] if "fact" in table else [])
     return listed
@@ -130,18 +175,23 @@ def _criteria(files: Mapping[str, Tables]) -> Iterator[Fault]:
             if table.get("if_unknown") == "not-met" and role not in {"caution"} and name != "ecog-3-or-worse":
                 yield Fault(f"{where}.if_unknown", "not-met", "only a caution or ECOG may be passed over when unknown")
             if role in {"contraindication", "exclusion", "requirement"}:
-                yield from _deciding(files, where, table)
+                yield from _deciding(files, role, where, table)
             if not table["statements"] and not table.get("local"):
                 yield Fault(f"{where}.statements", "none", "a statement, or local = true for a convention of ours")
 
 
-def _deciding(files: Mapping[str, Tables], where: str, table: Tables) -> Iterator[Fault]:
+def _deciding(files: Mapping[str, Tables], role: str, where: str, table: Tables) -> Iterator[Fault]:
     """A criterion that decides needs a statement that may decide, of at least moderate confidence, or be local."""
     if table.get("local"):
         return
     found = [files["statements.toml"].get(name) for name in table["statements"]]
-    if not any(s and s["kind"] in DECIDING_KINDS and s["confidence"] != "low" for s in found):
-        yield Fault(f"{where}.statements", ", ".join(table["statements"]) or "none", "a RULE, LIMIT or later statement")
+    firm = role in RULES_OUT
+    if not any(
+        s and s["kind"] in DECIDING_KINDS and s["confidence"] != "low" and not (firm and "from_memory" in s) for s in found
+    ):
+        told = ", ".join(f"{name} ({s['kind']})" if s else name for name, s in zip(table["statements"], found, strict=True))
+        allowed = "a RULE, LIMIT or LATER statement, not of low confidence" + (" or from memory" if firm else "")
+        yield Fault(f"{where}.statements", told or "none", allowed)
 
 
 def _modality(files: Mapping[str, Tables], name: str, expected: str) -> Iterator[Fault]:
@@ -179,40 +229,12 @@ def _modality(files: Mapping[str, Tables], name: str, expected: str) -> Iterator
         if not needed and not indication.get("when_closed"):
             yield Fault(f"{name}: indication {indication['id']}", "no requirement", "at least one")
         kinds = [files["statements.toml"].get(s, {}).get("kind") for s in indication["statements"]]
-        if not indication.get("local") and not any(kind in DECIDING_KINDS for kind in kinds):
-            yield Fault(f"{name}: indication {indication['id']}.statements", str(kinds), "a RULE or later statement")
+        if not indication.get("local") and (needs := INDICATES[indication["edition"]]) not in kinds:
+            found = ", ".join(f"{s} ({kind})" for s, kind in zip(indication["statements"], kinds, strict=True))
+            yield Fault(f"{name}: indication {indication['id']}.statements", found or "none", f"a {needs} statement")
     for role, criterion, where in wanted:
         if criterion not in criteria.get(role, {}):
             yield Fault(f"{name}: {where}", repr(criterion), f"a [{role}.…] of criteria.toml")
     for caution in table.get("downgraded_by", []):
         if caution not in table["cautions"]:
             yield Fault(f"{name}: downgraded_by", repr(caution), "one of its cautions")
-
-
-def _citations(files: Mapping[str, Tables]) -> Iterator[Fault]:
-    statements, publications = files["statements.toml"], files["publications.toml"]
-    cited: list[tuple[str, str]] = []
-    for role, tables in files["criteria.toml"].items():
-        cited += [(f"criteria.toml: {role}.{name}", s) for name, table in tables.items() for s in table["statements"]]
-    for name, table in files.items():
-        if name.startswith("modalities/"):
-            cited += [(name, s) for key in ("beside", "support", "about") for s in table[key]]
-            cited += [(f"{name}: {i['id']}", s) for i in table["indication"] for s in i["statements"]]
-            cited += [(f"{name}: technique", s) for t in table.get("technique", []) for s in t["statements"]]
-        if name in {"scores.toml", "staging.toml"}:
-            cited += [(f"{name}: {key}", s) for key, part in table.items() for s in part.get("statements", [])]
-    for where, statement in cited:
-        if statement not in statements:
-            yield Fault(where, repr(statement), "a statement of statements.toml")
-        elif not statements[statement].get("display", True):
-            yield Fault(where, repr(statement), "a statement that may be displayed (source_defects)")
-    for name, table in statements.items():
-        for publication in table["publications"]:
-            if publication not in publications:
-                yield Fault(f"statements.toml: {name}.publications", repr(publication), "a key of publications.toml")
-        if not table["publications"] and not table.get("unsourced"):
-            yield Fault(f"statements.toml: {name}", "no publication", "a publication, or `unsourced` with the reason")
-    used = {publication for table in statements.values() for publication in table["publications"]}
-    for name in publications:
-        if name not in used:
-            yield Fault(f"publications.toml: {name}", "used by no statement", "a publication that a statement cites")

@@ -8,6 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
+from cds_service.knowledge.evidence import Conflict, Outcome, ReviewPlan
+from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology
 from cds_service.picture import Value
@@ -31,6 +33,13 @@ RANK = {
 """Order of strength; contraindicated and not-indicated rank equal (CLINICAL section 5, laws)."""
 
 EDITIONS = ("2010", "update")
+
+UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
+"""Units that nobody writes as UCUM does."""
+
+DECIDING_KINDS = frozenset({"RULE", "LIMIT", "LATER"})
+"""What may carry an exclusion or a contraindication (CLINICAL rule 4): a RESULT may only caution."""
+RULES_OUT = frozenset({"contraindication", "exclusion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,13 @@ class FactDefinition:
     usual: Value | None = None
     order: str = ""
     trend: bool = False
+    local_units: Mapping[str, str] = field(default_factory=dict)
+    """A site's spellings for this fact: spelling, or "" for a number without unit → a unit of `units`."""
+
+    @property
+    def unit_in_words(self) -> str:
+        """The unit as a reader writes it behind a number, with the space before it."""
+        return UNITS.get(self.unit, f" {self.unit}" if self.unit else "")
 
     @property
     def laboratory(self) -> bool:
@@ -90,6 +106,7 @@ class DerivedDefinition:
     says: str
     reads: tuple[str, ...]
     settled_by_silence: tuple[str, ...] = ()
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +223,9 @@ class Publication:
     unlinked: str = ""
     note: str = ""
     from_memory: tuple[str, ...] = ()
+    reference: int | None = None
+    """Its number among the 39 references of the review."""
+    verified: str = ""
 
     @property
     def url(self) -> str:
@@ -230,11 +250,30 @@ class Statement:
     unsourced: str = ""
     from_memory: tuple[str, ...] = ()
     display: bool = True
+    not_used: str = ""
+    checked: str = ""
+    verified: str = ""
+
+    def may(self, role: str) -> bool:
+        """Whether it can carry a criterion of that role (CLINICAL rules 3 and 4): a RESULT and what is of low confidence
+        decide nothing, and what is from memory rules nothing out."""
+        if self.kind not in DECIDING_KINDS or self.confidence == "low":
+            return False
+        return not self.from_memory if role in RULES_OUT else role in {"gate", "requirement", "indication", "calculation"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Units:
+    """How units are written: spelling → UCUM code, and spelling → why nobody may guess what it means."""
+
+    aliases: Mapping[str, str]
+    refused: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
 class Knowledge:
-    """Everything the service knows. `digest` names the exact text of all files; it stands on every card."""
+    """Everything the service knows. `digest` names the exact text of all files, and of a site's overlay; it stands on
+    every card."""
 
     digest: str
     assessment_system: str
@@ -249,11 +288,37 @@ class Knowledge:
     publications: Mapping[str, Publication]
     terminology: Terminology
     scores: Scores
+    units: Units
     portal_drained: Mapping[str, bool]
     staging: Mapping[str, StagePart]
     words: Mapping[str, str]
     board_facts: tuple[str, ...]
     board_questions: tuple[tuple[str, tuple[str, ...]], ...]
+    outcomes: tuple[Outcome, ...]
+    conflicts: tuple[Conflict, ...]
+    review: ReviewPlan
+    window_bounds: Mapping[str, Bounds]
+    limit_bounds: Mapping[str, Bounds]
+    overlay: Overlay = NO_SITE
+
+    @property
+    def signed(self) -> bool:
+        """Whether a clinician of the site signed exactly this."""
+        return self.overlay.sign_off is not None and self.overlay.sign_off.knowledge == self.digest
+
+    @property
+    def provenance(self) -> str:
+        """Which knowledge judges, what of it is a site's, and who answers for it. A signature counts for one digest."""
+        overlay, signature = self.overlay, self.overlay.sign_off
+        said = f"knowledge {self.digest}"
+        if overlay.digest:
+            said += f" (with the codes and choices of the site {overlay.site}, {overlay.digest})"
+        if signature is None:
+            return f"{said}, not clinically verified"
+        by = f"{signature.name}, {signature.role}, on {signature.on}: {signature.what}"
+        if self.signed:
+            return f"{said}, signed by {by}"
+        return f"{said}, not clinically verified as it is now ({signature.knowledge} was signed by {by})"
 
     @property
     def ecog_limit(self) -> Decimal:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+TEXT = "text"
+"""In place of a system: a code is then a text, matched whole, without regard to case."""
 PREFIX_SYSTEMS = frozenset({"icd-10-cm", "icd-10"})
 """ICD-10 is a tree of prefixes: C7A.010 is a C7A. Every other system matches whole codes only."""
 
@@ -26,6 +29,20 @@ class Meaning:
     use: str
     code: str
     display: str
+
+
+@dataclass(frozen=True)
+class LocalCodes:
+    """What a site's own codes say. Keys are (system, code) as charts send them."""
+
+    means: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """The standard code that a local one means the same as; it is then read as that code, wherever it stands."""
+    facts: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The fact that an Observation of that code states."""
+    values: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    """(fact, system or "text", code or text) → the answer it is."""
+    rows: tuple[tuple[str, str, str, str, str], ...] = ()
+    """(system, code, concept, use, display): members of a value set (CPT codes of a licensed site)."""
 
 
 class Terminology:
@@ -50,10 +67,38 @@ class Terminology:
             for system, codes in by_system.items()
             for code in codes
         }
+        self.local = LocalCodes()
+
+    def with_local(self, local: LocalCodes) -> Terminology:
+        """The same terminology and a site's codes beside it; a local code never changes what a standard one says."""
+        made = copy.copy(self)
+        made.local = local
+        made._rows = {key: list(meanings) for key, meanings in self._rows.items()}
+        for system, code, concept, use, display in local.rows:
+            made._rows.setdefault((system, _bare(system, code)), []).append(Meaning(concept, use, code, display))
+        made._values = self._values | {(f, s, _bare(s, code)): value for (f, s, code), value in local.values.items()}
+        return made
+
+    def local_questions(self, concepts: Iterable[str], own: Iterable[tuple[str, str]]) -> set[str]:
+        """The site's codes that ask what these concepts, or these codes of ours, ask."""
+        wanted, ours = set(concepts), set(own)
+        asked = {code for _, code in self.local.facts}
+        for (_, code), meant in self.local.means.items():
+            about = {meaning.concept for meaning in self.meanings(Coding(*meant))}
+            if meant in ours or about & wanted:
+                asked.add(code)
+        return asked
 
     def coding(self, system: str | None, code: str | None, display: str | None) -> Coding:
         name = self.system_names.get((system or "").strip(), (system or "").strip())
-        return Coding(name, (code or "").strip(), (display or "").strip())
+        found = Coding(name, (code or "").strip(), (display or "").strip())
+        if meant := self.local.means.get((found.system, found.code)):
+            return Coding(*meant, found.display)
+        return found
+
+    def fact(self, coding: Coding) -> str | None:
+        """The fact that a site's code asks for."""
+        return self.local.facts.get((coding.system, coding.code))
 
     def meanings(self, coding: Coding) -> tuple[Meaning, ...]:
         """Rows that match; for ICD-10 those of the longest matching prefix (C7B.1 is not merely a C7B)."""
@@ -85,7 +130,9 @@ class Terminology:
 
 
 def _bare(system: str, code: str) -> str:
-    """ICD-10 is written with and without its dot (C78.7, C787)."""
+    """ICD-10 is written with and without its dot (C78.7, C787); a text in any case, with any spaces."""
+    if system == TEXT:
+        return " ".join(code.split()).casefold()
     return code.replace(".", "").upper() if system in PREFIX_SYSTEMS else code
 
 

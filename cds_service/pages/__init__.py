@@ -10,6 +10,7 @@ from typing import IO
 from flask import Flask, Request
 
 from cds_service.pages.views import pages_blueprint
+from cds_service.sites import Site
 
 
 class InMemory(Request):
@@ -25,7 +26,7 @@ class InMemory(Request):
         return BytesIO()
 
 
-def register_pages(app: Flask, today: Callable[[], date]) -> None:
+def register_pages(app: Flask, site: Site, today: Callable[[], date]) -> None:
     app.request_class = InMemory
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.register_blueprint(pages_blueprint(today))
+    app.register_blueprint(pages_blueprint(site, today))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from cds_service import knowledge
 from cds_service.cards import wording
 from cds_service.cards.board import Board
 from cds_service.errors import Fault
@@ -64,7 +63,7 @@ def _control(facts: Facts, name: str, supposed: str | None, fault: Fault | None)
     return Control(
         name=name,
         label=CHANGEABLE[name],
-        unit=wording.unit(definition).strip(),
+        unit=definition.unit_in_words.strip(),
         options=tuple((option, wording.value(definition, option)) for option in definition.options),
         low=plain(low),
         high=plain(high),
@@ -103,7 +102,7 @@ def supposed_values(
         text = form.get(name, "").strip()
         if not text or text == chart_value(facts, name):
             continue
-        definition = knowledge.load().facts[name]
+        definition = facts.knowledge.facts[name]
         texts[name] = text[:20]
         value = _value(definition, text)
         if value is None:
@@ -127,7 +126,7 @@ def allowed(definition: FactDefinition) -> str:
     if definition.options:
         return wording.listing([wording.value(definition, option) for option in definition.options], "or")
     low, high = definition.range or (Decimal(0), Decimal(1_000_000))
-    return f"a number from {plain(low)} to {plain(high)}{wording.unit(definition)}"
+    return f"a number from {plain(low)} to {plain(high)}{definition.unit_in_words}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from typing import TypeVar
 
 from cds_service.cards.board import Board
 from cds_service.cards.card import Card
-from cds_service.hooks.patient_view import identify_and_check, judge_picture, picture_of
+from cds_service.hooks.patient_view import judge_picture, picture_of, served_by
 from cds_service.hooks.request import parse
 from cds_service.picture import ClinicalPicture, Observed, Readings
+from cds_service.sites import Site
 
 HOOK = "patient-view"
 STAGES = ("read chart", "settle", "stage", "assess", "validate", "compose")
@@ -46,25 +47,24 @@ class Watch:
             self.times[name] = round((time.perf_counter() - start) * 1000, 2)
 
 
-def evaluate(body: bytes, today: date) -> Evaluation:
+def evaluate(body: bytes, site: Site, today: date) -> Evaluation:
     """Raises BadRequest and PreconditionFailed as the service does."""
     watch = Watch()
     request = parse(body, HOOK)
-    picture = watch.run("read chart", lambda: picture_of(request, today))
-    return _judge(picture, request.instance, today, watch)
+    picture = watch.run("read chart", lambda: picture_of(request, site, today))
+    return _judge(picture, request.instance, site, today, watch)
 
 
-def suppose(evaluation: Evaluation, values: Mapping[str, Observed], today: date) -> Evaluation:
+def suppose(evaluation: Evaluation, values: Mapping[str, Observed], site: Site, today: date) -> Evaluation:
     """The same chart with each of these facts replaced by one reading."""
     readings = dict(evaluation.picture.readings)
     for name, observed in values.items():
         readings[name] = Readings(valid=(observed,), complete=True)
     watch = Watch()
     watch.times["read chart"] = evaluation.milliseconds["read chart"]
-    return _judge(replace(evaluation.picture, readings=readings), evaluation.instance, today, watch)
+    return _judge(replace(evaluation.picture, readings=readings), evaluation.instance, site, today, watch)
 
 
-def _judge(picture: ClinicalPicture, instance: str, today: date, watch: Watch) -> Evaluation:
-    board, cards = judge_picture(picture, today, watch.run)
-    cards = identify_and_check(cards, instance, picture.patient_id)
-    return Evaluation(picture, board, cards, instance, watch.times)
+def _judge(picture: ClinicalPicture, instance: str, site: Site, today: date, watch: Watch) -> Evaluation:
+    board, cards = judge_picture(picture, site.knowledge, today, watch.run)
+    return Evaluation(picture, board, served_by(site, cards, instance, picture.patient_id), instance, watch.times)

@@ -12,13 +12,13 @@ from typing import Any
 
 from cds_service.cards.card import NAMESPACE
 from cds_service.errors import BadRequest, Fault
+from cds_service.fhir.queries import queries
 from cds_service.fhir.resources import type_asked
 from cds_service.files import Chart, as_request, read_file
-from cds_service.hooks.patient_view import PREFETCH
+from cds_service.knowledge.model import Knowledge
 from cds_service.pages.fixtures import Fixture
 
 ALLOWED = "a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON"
-ASKED = frozenset(type_asked(query) for query in PREFETCH.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,17 @@ def mark_of(text: str) -> str:
     return hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).hexdigest()[:16] if text.strip() else ""
 
 
-def from_fixture(fixture: Fixture, today: date) -> Given:
+def from_fixture(fixture: Fixture, known: Knowledge, today: date) -> Given:
     """Raises ChartError where the fixture's file is broken."""
     chart = read_file(fixture.chart)
     if not isinstance(chart, Chart):
         return Given(fixture.title, chart, fixture, made=False)
     moved = today - fixture.as_of if fixture.as_of else timedelta(0)
-    request = as_request(chart, moved, _instance(fixture.name), PREFETCH)
-    return Given(fixture.title, json.dumps(request).encode(), fixture, moved=moved, not_asked=_not_asked(chart))
+    request = as_request(chart, moved, _instance(fixture.name), queries(known))
+    return Given(fixture.title, json.dumps(request).encode(), fixture, moved=moved, not_asked=_not_asked(chart, known))
 
 
-def from_text(text: str) -> Given:
+def from_text(text: str, known: Knowledge) -> Given:
     """Raises BadRequest with what was found and what is allowed; never with a value of the chart."""
     if not text.strip():
         raise _not_usable("nothing to read", "nothing", ALLOWED)
@@ -74,7 +74,7 @@ def from_text(text: str) -> Given:
     if "hook" in content or "hookInstance" in content:
         return Given("your hook request", text.encode("utf-8", "replace"), text=text, made=False)
     chart = _chart(content)
-    return Given("your chart", _as_sent(chart, text), text=text, not_asked=_not_asked(chart))
+    return Given("your chart", _as_sent(chart, known, text), text=text, not_asked=_not_asked(chart, known))
 
 
 def _not_usable(text: str, found: str, allowed: str) -> BadRequest:
@@ -93,20 +93,21 @@ def _chart(content: dict[str, Any]) -> Chart:
     return Chart.of_entries(entries)
 
 
-def _as_sent(chart: Chart, text: str) -> bytes:
+def _as_sent(chart: Chart, known: Knowledge, text: str) -> bytes:
     """The request that an EHR would post for the chart, with its dates as they are."""
     try:
         if chart.chart().patient_id is None:
             allowed = "a Patient, or resources that all have the same subject"
             raise BadRequest("whose chart is it?", [Fault("Patient", "none, and not one subject that all share", allowed)])
-        return json.dumps(as_request(chart, timedelta(0), _instance(text), PREFETCH)).encode()
+        return json.dumps(as_request(chart, timedelta(0), _instance(text), queries(known))).encode()
     except RecursionError:
         raise _not_usable("nested too deeply", "deep nesting", ALLOWED) from None
 
 
-def _not_asked(chart: Chart) -> tuple[tuple[str, int], ...]:
+def _not_asked(chart: Chart, known: Knowledge) -> tuple[tuple[str, int], ...]:
+    asked = {type_asked(query) for query in queries(known).values()}
     kinds = Counter(str(resource.get("resourceType", "no resourceType"))[:40] for resource, _ in chart.resources)
-    return tuple(sorted((kind, count) for kind, count in kinds.items() if kind not in ASKED))
+    return tuple(sorted((kind, count) for kind, count in kinds.items() if kind not in asked))
 
 
 def _instance(text: str) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, current_app, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException
 
-from cds_service import knowledge
 from cds_service.cards import wording
-from cds_service.errors import BadRequest, CdsError, ChartError, Fault, Internal, TooLarge, UnknownService
+from cds_service.errors import BadRequest, CdsError, ChartError, Fault, Internal, TooLarge, TooSlow, UnknownService
+from cds_service.knowledge.model import Knowledge
 from cds_service.pages.change import controls, moves, said, stage_moves, supposed_values
 from cds_service.pages.evaluate import STAGES, Evaluation, evaluate, suppose
 from cds_service.pages.fixtures import START, fixtures
@@ -24,6 +24,8 @@ from cds_service.pages.markup import html_of
 from cds_service.pages.said import reading_of
 from cds_service.pages.trace import statements_of, trace
 from cds_service.picture import Observed
+from cds_service.sites import Site
+from cds_service.trust.reach import Reach
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -45,24 +47,25 @@ class Shown:
     faults: dict[str, Fault]
 
 
-def pages_blueprint(today: Callable[[], date]) -> Blueprint:
+def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
+    site = replace(site, reach=Reach())  # what is entered on a page is sent nowhere
     pages = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     pages.add_app_template_filter(html_of, "card_markdown")
 
     @pages.get("/")
     def try_it() -> Response:
         name = request.args.get("fixture", "")
-        return _page(_show(_fixture(name, today()), today()) if name else None)
+        return _page(site, _show(_fixture(site, name, today()), site, today()) if name else None)
 
     @pages.post("/")
     def evaluated() -> Response:
         # a pasted chart may be as large as a request; MAX_CONTENT_LENGTH still holds
         request.max_form_memory_size = current_app.config["MAX_CONTENT_LENGTH"]
         name = request.form.get("fixture", "")
-        given = _fixture(name, today()) if name else from_text(_text())
+        given = _fixture(site, name, today()) if name else from_text(_text(), site.knowledge)
         same = bool(name) or request.form.get("of") == given.mark
-        shown = _show(given, today(), change=same and "reset" not in request.form)
-        return _page(shown, status=400 if shown.faults else 200)
+        shown = _show(given, site, today(), change=same and "reset" not in request.form)
+        return _page(site, shown, status=400 if shown.faults else 200)
 
     @pages.after_request
     def guard(response: Response) -> Response:
@@ -72,7 +75,7 @@ def pages_blueprint(today: Callable[[], date]) -> Blueprint:
 
     @pages.errorhandler(CdsError)
     def refused(error: CdsError) -> Response:
-        return _page(None, problem=error, status=error.status)
+        return _page(site, None, problem=error, status=error.status)
 
     @pages.errorhandler(ChartError)
     def broken(_: ChartError) -> Response:
@@ -83,6 +86,8 @@ def pages_blueprint(today: Callable[[], date]) -> Blueprint:
         if error.code == 413:
             limit = f"at most {current_app.config['MAX_CONTENT_LENGTH']:,} bytes"
             return refused(TooLarge("too large", [Fault("what you gave", "a larger body", limit)]))
+        if isinstance(error, ClientDisconnected):
+            return refused(TooSlow("the form did not arrive whole in time"))
         if error.code == 404:
             return refused(UnknownService("no such page", [Fault("path", "an unknown path", "/")]))
         return refused(BadRequest("the form could not be read", [Fault("form", error.name, "the form of this page")]))
@@ -90,11 +95,11 @@ def pages_blueprint(today: Callable[[], date]) -> Blueprint:
     return pages
 
 
-def _fixture(name: str, today: date) -> Given:
+def _fixture(site: Site, name: str, today: date) -> Given:
     found = fixtures().get(name)
     if found is None:
         raise UnknownService("no such example", [Fault("fixture", "an unknown name", ", ".join(fixtures()) or "none here")])
-    return from_fixture(found, today)
+    return from_fixture(found, site.knowledge, today)
 
 
 def _text() -> str:
@@ -109,27 +114,28 @@ def _text() -> str:
         raise BadRequest("not a text file", [Fault("file", "bytes that are not UTF-8", "JSON in UTF-8")]) from None
 
 
-def _show(given: Given, today: date, change: bool = False) -> Shown:
-    chart = evaluate(given.body, today)
-    if not change or chart.board is None:
-        return Shown(given, chart, chart, {}, {}, {})
-    texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
-    return Shown(given, chart, suppose(chart, supposed, today) if supposed else chart, texts, supposed, faults)
+def _show(given: Given, site: Site, today: date, change: bool = False) -> Shown:
+    with current_app.extensions["places"].one():
+        chart = evaluate(given.body, site, today)
+        if not change or chart.board is None:
+            return Shown(given, chart, chart, {}, {}, {})
+        texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
+        now = suppose(chart, supposed, site, today) if supposed else chart
+        return Shown(given, chart, now, texts, supposed, faults)
 
 
-def _page(shown: Shown | None, problem: CdsError | None = None, status: int = 200) -> Response:
-    known = knowledge.load()
+def _page(site: Site, shown: Shown | None, problem: CdsError | None = None, status: int = 200) -> Response:
     kept = shown.given.text if shown else _pasted() if problem else ""
     html = render_template(
         "pages/try_it.html",
-        knowledge=known,
+        knowledge=site.knowledge,
         fixtures=list(fixtures().values()),
         chosen=shown.given.fixture.name if shown and shown.given.fixture else START,
         text=kept,
         of=mark_of(kept),
         problem=problem,
         shown=shown,
-        **(_context(shown) if shown else {}),
+        **(_context(shown, site.knowledge) if shown else {}),
     )
     return Response(html, status, content_type="text/html; charset=utf-8")
 
@@ -142,9 +148,8 @@ def _pasted() -> str:
         return ""
 
 
-def _context(shown: Shown) -> dict[str, Any]:
+def _context(shown: Shown, known: Knowledge) -> dict[str, Any]:
     board, before = shown.now.board, shown.chart.board
-    known = knowledge.load()
     context: dict[str, Any] = {
         "cards": shown.now.cards,
         "gate": shown.now.picture.gate,

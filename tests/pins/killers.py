@@ -22,6 +22,7 @@ from cds_service.judgement import judge
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.scores import Scores
+from cds_service.knowledge.shape import shape_faults
 from cds_service.open_facts import criteria_of
 from cds_service.picture import ClinicalPicture
 from cds_service.settling import settle, settle_fact, window_of
@@ -98,7 +99,7 @@ class Pinning:
             known = self._built(files, mutant.file, f"mutant {number}")
         except Exception as error:  # whatever it is: the service does not start
             return f"refused: {type(error).__name__}"
-        if refused := next(iter(cross_references(files, knowledge.MODALITIES)), None):
+        if refused := next(iter(cross_references(files, knowledge.MODALITIES, told=False)), None):
             return f"refused: {refused.where}"
         attempts = [self._vignettes(mutant, known)]
         if mutant.file in {"terminology.toml", "coded_values.toml", "facts.toml"} or mutant.path[-1] == "ordered_by":
@@ -109,7 +110,7 @@ class Pinning:
         for attempt in attempts:
             if name := next(attempt, ""):
                 return name
-        faults = knowledge._schema_faults(mutants.SCHEMA, mutant.file, files[mutant.file])
+        faults = shape_faults(mutants.SCHEMA, mutant.file, files[mutant.file])
         return next((f"refused: {fault.where}" for fault in faults), "")
 
     def _built(self, files: Files, changed: str, digest: str) -> Knowledge:
@@ -151,7 +152,7 @@ class Pinning:
             except Exception as error:
                 wrong = type(error).__name__
             if wrong:
-                yield case.vignette.name
+                yield case.vignette.story
 
     def _facts(self, mutant: Mutant, known: Knowledge, case: Case) -> Facts | None:
         """The facts of a case by the mutant's knowledge; None where it cannot say anything else than before."""

@@ -44,6 +44,8 @@ SOURCE = NotPinned("a citation: tests/test_knowledge.py and the loader hold that
 
 EDITION, STRENGTH = ("2010", "update"), ("recommended", "consider")
 DERIVED = NotPinned("what the criterion needs to be found by; the loader refuses another")
+SITES = NotPinned("how far a site may set a number of its own: tests/test_overlay.py and the loader hold the bounds")
+SHOWN = NotPinned("evidence that is shown and judged by nothing: tests/test_outcomes.py and tests/test_rule_book.py hold it")
 SEARCH = NotPinned("an answer from which the search for deciding facts starts; nothing is judged by it")
 
 RULES: Mapping[str, Any] = {
@@ -79,6 +81,7 @@ RULES: Mapping[str, Any] = {
     "fact.ask": ask,
     "derived.toml.*": DOWN,
     "derived.toml.*.says": WORDING,
+    "derived.toml.*.how": WORDING,
     "derived.toml.*.reads": entries,
     "derived.toml.*.settled_by_silence": entries,
     "criteria.toml.*": DOWN,
@@ -160,6 +163,19 @@ RULES: Mapping[str, Any] = {
     "staging.toml.*.band.up_to": number,
     "staging.toml.*.band.below": number,
     "staging.toml.*.band.is": other_word,
+    "units.toml.alias": DOWN,
+    "units.toml.alias.*": entries,
+    "units.toml.refused": NotPinned("why a unit is refused, said on a card; it is refused without its entry, too"),
+    "local.toml.window": SITES,
+    "local.toml.limit": SITES,
+    "terminology.toml.refused": NotPinned("codes that no value set may hold: tests/test_knowledge.py names them"),
+    "outcomes.toml.table": SHOWN,
+    "outcomes.toml.row": SHOWN,
+    "conflicts.toml.between": SHOWN,
+    "conflicts.toml.within": SHOWN,
+    "review.toml.drawn_up": SHOWN,
+    "review.toml.months": SHOWN,
+    "review.toml.open": SHOWN,
     "publications.toml.*": SOURCE,
     "statements.toml.*": SOURCE,
 }

@@ -1,0 +1,22 @@
+"""The coverage report as one HTML page, complete in itself: no script, nothing loaded, everything escaped."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cds_service.coverage.advice import advice, snippet
+from cds_service.coverage.parts import parts
+from cds_service.coverage.report import Report
+
+
+def as_page(report: Report) -> bytes:
+    pages = Environment(
+        loader=PackageLoader("cds_service.coverage"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = pages.get_template("coverage.html")
+    text = page.render(report=report, advice=advice(report), snippet=snippet(report), parts=list(parts(report)))
+    return text.encode()

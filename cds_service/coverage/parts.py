@@ -1,0 +1,94 @@
+"""The tables of the coverage report, the same for the terminal and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cds_service.coverage.report import Reason, Report, UnmappedRow
+
+Cell = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    title: str
+    head: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]]
+    about: str = ""
+
+
+def parts(report: Report) -> Iterator[Part]:
+    """What wants a decision first, then what was found, then what was left."""
+    unmapped = ("code", "charts", "times", "type", "perhaps", "display", "system")
+    yield Part(
+        "Codes of other systems that look relevant and are not read",
+        unmapped,
+        _unmapped(report.local),
+        "Their display or text holds a word of our facts or codes. A word proves nothing.",
+    )
+    yield Part(
+        "Codes of systems we read, not among those we hold",
+        unmapped,
+        _unmapped(report.standard),
+        "Most are another test or another organ, and rightly left out.",
+    )
+    yield Part(
+        "Entries with such words and no code",
+        ("type", "times", "words"),
+        [(row.what, row.count, row.why) for row in report.text_only],
+        "Text alone is not read. Only words of ours are shown.",
+    )
+    yield Part(
+        "Coded answers that are not read",
+        ("fact", "code", "charts", "times", "display", "system"),
+        [(row.says, row.code, row.charts, row.times, row.display, row.system) for row in report.answers_not_read],
+    )
+    yield Part(
+        "Units refused",
+        ("fact", "unit", "charts", "times", "accepted"),
+        [(row.says, row.unit, row.charts, row.times, ", ".join(row.accepted)) for row in report.units_refused],
+    )
+    yield Part(
+        f"Values out of their window on {report.as_of}",
+        ("fact", "charts", "window"),
+        [(row.says, row.charts, f"{row.days} days") for row in report.out_of_window],
+    )
+    yield Part(
+        "Facts found",
+        ("fact", "charts", "readings", "charts usable on the day"),
+        [(row.says, row.charts, row.readings, row.usable_charts) for row in report.facts],
+    )
+    yield Part(
+        "By which codes",
+        ("fact", "code", "charts", "times", "name of the code in our files", "system"),
+        [
+            (fact.says, row.code if row.system else f"({row.code})", row.charts, row.times, row.display, row.system or "-")
+            for fact in report.facts
+            for row in fact.codes
+        ],
+    )
+    yield Part("Facts never found", ("fact",), [(says,) for says in report.never_found])
+    yield Part("Not usable on the day for other reasons", ("fact", "charts", "why"), _reasons(report.not_usable))
+    yield Part("Values that could not be read", ("fact", "values", "why"), _reasons(report.values_unreadable))
+    yield Part("Resources that could not be read", ("type", "resources", "why"), _reasons(report.resources_unreadable))
+    yield Part(
+        "Files, lines and documents that could not be read",
+        ("where", "how many", "why"),
+        _reasons(report.files_unreadable),
+        "Files are counted in the order of their names; a name may be a patient's, and is not shown.",
+    )
+    for title, counts in (
+        ("Left out, as the service does", report.left_out),
+        ("Types of resource that are not read", report.types_not_read),
+        ("Files of other kinds, not opened", report.files_not_opened),
+    ):
+        yield Part(title, ("what", "how many"), list(counts.items()))
+
+
+def _unmapped(rows: Sequence[UnmappedRow]) -> list[tuple[Cell, ...]]:
+    return [(r.code, r.charts, r.times, r.source, " or ".join(r.looks_like), r.display, r.system) for r in rows]
+
+
+def _reasons(rows: Sequence[Reason]) -> list[tuple[Cell, ...]]:
+    return [(row.what, row.count, row.why) for row in rows]

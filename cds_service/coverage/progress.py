@@ -1,0 +1,32 @@
+"""A progress bar on standard error, and only where a person looks at it."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+WIDTH, SECONDS_BETWEEN = 30, 0.1
+
+
+class Progress:
+    """One line that is drawn over itself and wiped at the end. Where standard error is no terminal it does nothing."""
+
+    def __init__(self, stream: TextIO, words: str, total: int) -> None:
+        self._stream, self._words, self._total = stream, words, max(total, 1)
+        self._done, self._drawn = 0, 0.0
+        self._shown = stream.isatty()
+
+    def step(self, amount: int) -> None:
+        self._done += amount
+        now = time.monotonic()
+        if self._shown and now - self._drawn >= SECONDS_BETWEEN:
+            share = min(self._done / self._total, 1)
+            bar = "█" * int(share * WIDTH)
+            self._stream.write(f"\r{self._words} {bar:·<{WIDTH}} {share:4.0%}")
+            self._stream.flush()
+            self._drawn = now
+
+    def end(self) -> None:
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()

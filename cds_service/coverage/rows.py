@@ -1,0 +1,157 @@
+"""Counts → rows of the report, in the order of what an integrator should look at; and what of a code may be shown."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import date
+
+from cds_service.coverage.report import NO_SYSTEM, AnswerRow, CodeRow, FactRow, Reason, Report, UnitRow, UnmappedRow, WindowRow
+from cds_service.coverage.sources import Read
+from cds_service.coverage.tally import MOST_DISPLAYS, Coded, FactTally, Seen, Tally
+from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.picture import Nlm
+
+LONGEST_DISPLAY, LONGEST_CODE, LONGEST_UNIT = 60, 60, 25
+NOT_SHOWN = "a long code, or one with blanks in one chart: not shown"
+
+
+def make_report(tally: Tally, read: Read, knowledge: Knowledge, today: date) -> Report:
+    facts = knowledge.facts
+    return Report(
+        knowledge=knowledge.digest,
+        as_of=today,
+        files=read.files,
+        resources=read.resources,
+        charts=tally.charts,
+        charts_without_patient=tally.without_patient,
+        nlm={answer.value: tally.nlm[answer] for answer in Nlm},
+        facts=sorted(
+            (
+                FactRow(n, facts[n].says, t.found.charts, t.found.times, t.usable, _codes(t, knowledge))
+                for n, t in tally.facts.items()
+                if t.found.charts
+            ),
+            key=lambda row: (-row.charts, row.says),
+        ),
+        never_found=[facts[name].says for name, t in tally.facts.items() if not t.found.charts],
+        unmapped=sorted(
+            (_unmapped(key, item, knowledge) for key, item in tally.unmapped.items()),
+            key=lambda row: (row.own_system, -row.charts, -row.times, row.system, row.code),
+        ),
+        unmapped_not_listed=tally.not_listed,
+        text_only=[Reason(source, words, seen.times) for (source, words), seen in sorted(tally.text_only.items())],
+        answers_not_read=[
+            _answer(name, key, item, knowledge) for name, t in tally.facts.items() for key, item in sorted(t.answers.items())
+        ],
+        units_refused=[
+            _unit(knowledge.facts[name], unit, seen)
+            for name, t in tally.facts.items()
+            for unit, seen in sorted(t.refused.items())
+        ],
+        out_of_window=[
+            WindowRow(name, facts[name].says, facts[name].window_days or 0, t.not_usable["out of date"])
+            for name, t in tally.facts.items()
+            if t.not_usable["out of date"]
+        ],
+        not_usable=_reasons((facts[n].says, t.not_usable) for n, t in tally.facts.items()),
+        values_unreadable=_reasons((facts[n].says, t.unreadable) for n, t in tally.facts.items()),
+        resources_unreadable=[Reason(kind, why, count) for (kind, why), count in read.unreadable.most_common()],
+        files_unreadable=[Reason(f"first: {first}", why, count) for why, (count, first) in read.faults.items()],
+        left_out=dict(read.left_out.most_common()),
+        types_not_read=dict(read.types_not_read.most_common()),
+        files_not_opened=dict(read.not_opened.most_common()),
+    )
+
+
+def _reasons(counted: Iterable[tuple[str, dict[str, int]]]) -> list[Reason]:
+    return [
+        Reason(says, why, count)
+        for says, reasons in counted
+        for why, count in sorted(reasons.items())
+        if why != "out of date" and not why.startswith("unreadable: ")
+    ]
+
+
+def _codes(tally: FactTally, knowledge: Knowledge) -> list[CodeRow]:
+    rows = []
+    for (system, code), seen in sorted(tally.codes.items(), key=lambda item: (-item[1].charts, item[0])):
+        uri = _system(system, knowledge) if system else ""
+        display = _our_display(system, code, knowledge) if system else "no code: read from the resource itself"
+        rows.append(
+            CodeRow(
+                uri, NOT_SHOWN if _typed(code, seen.charts) else shown(code, LONGEST_CODE), display, seen.charts, seen.times
+            )
+        )
+    return rows
+
+
+def _our_display(system: str, code: str, knowledge: Knowledge) -> str:
+    """The name of a code in our own files, where a code is in them as it was sent."""
+    if system == knowledge.assessment_system:
+        return next((d.says for d in knowledge.facts.values() if code in d.assessment), "")
+    meanings = knowledge.terminology.meanings(knowledge.terminology.coding(system, code, ""))
+    return meanings[0].display if meanings else ""
+
+
+def _unmapped(key: tuple[str, str, str], item: Coded, knowledge: Knowledge) -> UnmappedRow:
+    source, system, code = key
+    shown_code, display, show = _code(code, item)
+    return UnmappedRow(
+        source,
+        _system(system, knowledge),
+        shown_code,
+        display,
+        item.found.charts,
+        item.found.times,
+        sorted(item.words),
+        list(item.looks_like),
+        show,
+        system in knowledge.terminology.uris or system == knowledge.assessment_system,
+    )
+
+
+def _answer(name: str, key: tuple[str, str], item: Coded, knowledge: Knowledge) -> AnswerRow:
+    system, code = key
+    shown_code, display, show = _code(code, item)
+    definition = knowledge.facts[name]
+    allowed = list(definition.options) or (["true", "false"] if definition.kind == "boolean" else ["a whole number"])
+    uri = _system(system, knowledge)
+    seen = item.found
+    return AnswerRow(name, definition.says, uri, shown_code, display, seen.charts, seen.times, allowed, show)
+
+
+def _unit(definition: FactDefinition, unit: str, seen: Seen) -> UnitRow:
+    show = len(unit) <= LONGEST_UNIT and not _typed(unit, seen.charts)
+    said = shown(unit, LONGEST_UNIT) if show else "a long unit, or one with blanks in one chart: not shown"
+    return UnitRow(definition.id, definition.says, said, show, list(definition.units), seen.charts, seen.times)
+
+
+def _code(code: str, item: Coded) -> tuple[str, str, bool]:
+    """Code and display as they may be shown, and whether the code is whole."""
+    if len(code) > LONGEST_CODE or _typed(code, item.found.charts):
+        return NOT_SHOWN, "", False
+    displays = sorted(shown(display, LONGEST_DISPLAY) for display in item.displays)
+    if len(displays) > MOST_DISPLAYS:
+        displays = ["differs from chart to chart: not shown"]
+    return shown(code, LONGEST_CODE), " | ".join(displays), True
+
+
+def _typed(text: str, charts: int) -> bool:
+    """A code or a unit with a blank may be what somebody typed about one patient: it is shown once two charts share it."""
+    return charts < 2 and bool(re.search(r"\s", text))
+
+
+def _system(name: str, knowledge: Knowledge) -> str:
+    """The URI of a code system. What is no URI may be anything, and is not repeated."""
+    uri = knowledge.terminology.uris.get(name, name)
+    if not uri:
+        return NO_SYSTEM[0]
+    return uri if re.fullmatch(r"(https?://|urn:)[!-~]{1,150}", uri) else NO_SYSTEM[1]
+
+
+def shown(text: str, longest: int) -> str:
+    """One short line without control or direction characters, whatever was sent."""
+    line = " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -1,0 +1,81 @@
+"""Which of a chart's codes said something: for each reading the codings that the knowledge ties to its fact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cds_service.fhir.chart import Chart
+from cds_service.fhir.concepts import codings
+from cds_service.fhir.gate import HISTOLOGY_EXTENSION
+from cds_service.fhir.medication import read_medication
+from cds_service.fhir.resources import CodeableConcept, Component, Observation
+from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.terminology import Coding
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One concept that says what a resource, or a component of it, is about. `source`: as in facts.toml, or Order, Study."""
+
+    where: str
+    source: str
+    concept: CodeableConcept
+    values: tuple[CodeableConcept, ...] = field(default=())
+
+
+def named_concepts(chart: Chart) -> list[Named]:
+    """Of everything in a chart that counts, before anything is passed over."""
+    found: list[tuple[str, str, CodeableConcept | None, tuple[CodeableConcept | None, ...]]] = []
+    for where, observation in chart.observations:
+        parts: list[Observation | Component] = [observation, *(observation.component or ())]
+        site = observation.body_site
+        found += [(where, "Observation", part.code, (part.value_codeable_concept, site)) for part in parts]
+    for where, condition in chart.conditions:
+        more = [e.value_codeable_concept for e in condition.extension or () if e.url == HISTOLOGY_EXTENSION]
+        found.append((where, "Condition", condition.code, tuple(more)))
+    found += [(where, "Procedure", procedure.code, ()) for where, procedure in chart.procedures]
+    found += [(where, "Medication", concept, ()) for where, concept, _, _ in read_medication(chart)]
+    found += [(where, "Order", concept, ()) for where, concept, _ in chart.orders]
+    found += [(where, "Study", concept, ()) for where, concept, _ in chart.studies]
+    return [
+        Named(where, source, concept, tuple(value for value in values if value is not None))
+        for where, source, concept, values in found
+        if concept is not None
+    ]
+
+
+def is_known(knowledge: Knowledge, coding: Coding) -> bool:
+    """Whether the knowledge holds a code at all: to read it, or to pass it over on purpose."""
+    if coding.system == knowledge.assessment_system:
+        return any(coding.code in definition.assessment for definition in knowledge.facts.values())
+    return bool(knowledge.terminology.meanings(coding) or knowledge.terminology.fact(coding)) or any(
+        knowledge.terminology.value(fact, coding) for fact in ("primary_site", "hormonal_syndrome", "cardiac_assessment")
+    )
+
+
+def codes_of_reading(knowledge: Knowledge, definition: FactDefinition, concepts: Iterable[Named]) -> list[Coding]:
+    """The codings of one resource by which it spoke of a fact: those that state the fact; else those that give its value
+    (a tumour's code its primary site); else those that we know; else all that it has (a tumour by its histology)."""
+    states, gives, known, sent = [], [], [], []
+    for named in concepts:
+        for coding in codings(knowledge, named.concept):
+            sent.append(coding)
+            if _states(knowledge, definition, coding):
+                states.append(coding)
+            if is_known(knowledge, coding):
+                known.append(coding)
+        for concept in (named.concept, *named.values):
+            gives += [c for c in codings(knowledge, concept) if knowledge.terminology.value(definition.id, c)]
+    return list(dict.fromkeys(states or gives or known or sent))
+
+
+def _states(knowledge: Knowledge, definition: FactDefinition, coding: Coding) -> bool:
+    if coding.system == knowledge.assessment_system:
+        return coding.code in definition.assessment
+    if knowledge.terminology.fact(coding) == definition.id:
+        return True  # a site's own code
+    return any(
+        meaning.concept in definition.concepts and meaning.use in definition.uses
+        for meaning in knowledge.terminology.meanings(coding)
+    )

@@ -1,0 +1,193 @@
+"""Files → charts: whatever a site can export, grouped by patient, in memory that does not grow with the export.
+
+Everything under one path is one source: resources of one patient id are one chart, in whichever file they lie (a bulk
+export has one file for each type, and every patient in it). They wait in the Store.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from cds_service.coverage.store import WHOSE, Store
+from cds_service.fhir.chart import KIND, Chart, Entry, patient_of, read_chart
+from cds_service.fhir.resources import READ, Reference
+from cds_service.hooks.prefetch import State, read_value
+
+LINES, WHOLE = (".ndjson", ".jsonl"), (".json",)
+OTHER_KINDS = (".xml", ".csv", ".txt", ".md", ".html", ".pdf", ".zip", ".tar", ".tgz", ".parquet")
+"""Endings that may be named; any other may be half a name."""
+BOM = b"\xef\xbb\xbf"
+NO_DOCUMENT = "neither a FHIR resource nor a hook request"
+
+
+class Hook(msgspec.Struct):
+    hook: Any = None
+    prefetch: dict[str, msgspec.Raw] | None = None
+
+
+HOOK = msgspec.json.Decoder(Hook)
+LIST = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass
+class Read:
+    """What was opened, and what could not be: kinds and counts; a file's name may be a patient's, and is not kept."""
+
+    files: int = 0
+    resources: int = 0
+    not_opened: Counter[str] = field(default_factory=Counter)
+    """Endings of files that are of another kind."""
+    faults: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Why a file, a line or a document could not be read → how many, and where the first is."""
+    types_not_read: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(resource type, why) → how many, of resources of no patient as of all others."""
+
+    def uncounted(self, chart: Chart) -> None:
+        """Adds up what of a chart does not count, and why."""
+        self.left_out.update(chart.left_out)
+        self.unreadable.update((kind, broken.why) for kind, broken in chart.unreadable)
+
+    def fault(self, why: str, where: str) -> None:
+        count, first = self.faults.get(why, (0, where))
+        self.faults[why] = (count + 1, first)
+
+
+def files_of(path: Path, read: Read) -> list[Path]:
+    """The files of a path by name, those of a folder with all below it. Raises OSError if there is no such path."""
+    if not path.is_dir():
+        path.stat()
+        return [path]
+    found = []
+    for file in sorted(item for item in path.rglob("*") if item.is_file()):
+        ending = file.suffix.lower() if file.suffix.lower() != ".gz" else Path(file.stem).suffix.lower()
+        if ending in (*LINES, *WHOLE):
+            found.append(file)
+        else:
+            read.not_opened[ending if ending in OTHER_KINDS else "another ending"] += 1
+    return found
+
+
+class Sorter:
+    """Takes documents apart and gives each resource to its patient's chart."""
+
+    def __init__(self, store: Store, read: Read) -> None:
+        self.store, self.read = store, read
+
+    def take_file(self, source: int, number: int, file: Path) -> Iterator[int]:
+        """Reads one file; yields how many of its bytes were used since the last time."""
+        name, where = file.name.lower(), f"file {number}"
+        self.read.files += 1
+        try:
+            packed = name.endswith(".gz")
+            with file.open("rb") as plain:
+                stream: Any = gzip.open(plain) if packed else plain  # noqa: SIM115
+                if name.removesuffix(".gz").endswith(LINES):
+                    yield from self._take_lines(source, where, stream, plain)
+                else:
+                    self.take(source, where, stream.read().removeprefix(BOM))
+                    yield plain.tell()
+        except (OSError, EOFError, zlib.error) as error:
+            self.read.fault(error.strerror if isinstance(error, OSError) and error.strerror else "not a sound gzip file", where)
+
+    def _take_lines(self, source: int, where: str, stream: BinaryIO, plain: BinaryIO) -> Iterator[int]:
+        before = 0
+        for number, line in enumerate(stream, 1):
+            if body := line.removeprefix(BOM).strip():
+                self.take(source, f"{where}, line {number}", body)
+            now = plain.tell()
+            yield now - before
+            before = now
+
+    def take(self, source: int, where: str, body: bytes) -> None:
+        """One document: a resource, a Bundle of any type, a hook request, or a list of them. Never raises on content."""
+        try:
+            body.decode()
+            if body.lstrip()[:1] == b"[":
+                for number, part in enumerate(LIST.decode(body), 1):
+                    self.take(source, f"{where}, element {number}", bytes(part))
+                return
+            kind = KIND.decode(body)
+            hook = HOOK.decode(body) if not kind.name else None
+        except RecursionError:
+            self.read.fault("nested too deeply", where)
+        except UnicodeDecodeError:
+            self.read.fault("not UTF-8", where)
+        except msgspec.ValidationError:
+            self.read.fault(NO_DOCUMENT, where)
+        except msgspec.MsgspecError:
+            self.read.fault("not JSON (more than one JSON text in a file: name it .ndjson)", where)
+        else:
+            if hook is not None and hook.prefetch:
+                for raw in hook.prefetch.values():
+                    self._take_resources(source, where, bytes(raw))
+            elif kind.name:
+                self._take_resources(source, where, body)
+            else:
+                self.read.fault("a hook request without prefetch" if hook and hook.hook else NO_DOCUMENT, where)
+
+    def _take_resources(self, source: int, where: str, body: bytes) -> None:
+        answer = read_value(body)
+        if answer.state is State.ERROR:
+            self.read.fault("an OperationOutcome instead of data, or a Bundle that cannot be read", where)
+        elif answer.state is State.PARTIAL:
+            self.read.fault("a page of a Bundle whose next page may be missing, or with entries that are no resource", where)
+        patients = {
+            entry.full_url: ("Patient", _id_of_patient(entry))
+            for entry in answer.entries
+            if entry.kind and entry.kind.name == "Patient" and entry.full_url
+        }
+        for entry in answer.entries:
+            self._sort_in(source, entry, patients)
+
+    def _sort_in(self, source: int, entry: Entry, patients: dict[str, tuple[str, str]]) -> None:
+        kind = entry.kind or KIND.decode(entry.raw)
+        if kind.name == "Bundle":  # a batch of searches answers with Bundles in a Bundle
+            self._take_resources(source, "a Bundle in a Bundle", entry.raw)
+            return
+        self.read.resources += 1
+        if kind.name == "Medication":
+            self.store.add_medication(source, kind.reference, entry)
+        elif kind.name == "Patient" and (patient := _id_of_patient(entry)):
+            self.store.add(source, patient, entry)
+        elif kind.name in READ:
+            whose = _whose(entry.raw, patients)
+            if whose and whose[0] in {"Patient", ""}:
+                self.store.add(source, whose[1], entry)
+            else:  # read only to say why it does not count
+                self.read.uncounted(read_chart([entry], ""))
+        else:
+            self.read.types_not_read[kind.name if _is_type(kind.name) else "no type of R4"] += 1
+
+
+def _whose(raw: bytes, patients: dict[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """(type, id) of its subject; `patients`: those of the same Bundle by fullUrl."""
+    try:
+        subject = WHOSE.decode(raw).subject
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    text = subject.get("reference") if isinstance(subject, dict) else None
+    return (patients.get(text) or patient_of(Reference(text))) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=1_000)
+def _is_type(name: str) -> bool:
+    return name.isalpha() and name.isascii() and find_spec(f"fhir.resources.R4B.{name.lower()}") is not None
+
+
+def _id_of_patient(entry: Entry) -> str:
+    """As read_chart names it: by its id, else by the end of its fullUrl."""
+    if entry.kind and entry.kind.id is not None:
+        return entry.kind.reference.split("/")[1]
+    return (entry.full_url or "").replace(":", "/").rsplit("/", 1)[-1]

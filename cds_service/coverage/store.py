@@ -1,0 +1,85 @@
+"""Where resources wait until all of a patient's are there: a temporary database of SQLite, which goes to the disk when it
+is large. Its file has no name, nobody else can open it, and it is gone when the process ends, however it ends."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from cds_service.fhir.chart import Chart, Entry, read_chart
+from cds_service.fhir.resources import READ
+
+
+class Whose(msgspec.Struct, rename="camel"):
+    """As little of a resource as says whose it is and which Medication it needs."""
+
+    subject: Any = None
+    medication_reference: Any = None
+
+
+WHOSE = msgspec.json.Decoder(Whose)
+
+
+class Store:
+    """Holds the resources until all are there, and gives them back chart by chart."""
+
+    def __init__(self) -> None:
+        self._held = sqlite3.connect("", isolation_level=None)
+        for line in (
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            "CREATE TABLE resource (source INTEGER, patient TEXT, raw BLOB, url TEXT)",
+            "CREATE TABLE medication (source INTEGER, name TEXT, raw BLOB, url TEXT)",
+            "BEGIN",
+        ):
+            self._held.execute(line)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._held.close()
+
+    def add(self, source: int, patient: str, entry: Entry) -> None:
+        self._held.execute("INSERT INTO resource VALUES (?, ?, ?, ?)", (source, patient, entry.raw, entry.full_url))
+
+    def add_medication(self, source: int, name: str, entry: Entry) -> None:
+        self._held.execute("INSERT INTO medication VALUES (?, ?, ?, ?)", (source, name, entry.raw, entry.full_url))
+
+    def close_for_adding(self) -> int:
+        """Sorts what came; how many charts there are."""
+        self._held.execute("CREATE INDEX by_patient ON resource (source, patient)")
+        self._held.execute("CREATE INDEX by_name ON medication (source, name)")
+        return int(self._held.execute("SELECT count(*) FROM (SELECT DISTINCT source, patient FROM resource)").fetchone()[0])
+
+    def charts(self) -> Iterator[Chart]:
+        """Every chart, read, with the Medications that it refers to."""
+        keys = self._held.execute("SELECT DISTINCT source, patient FROM resource ORDER BY source, patient")
+        for source, patient in keys:
+            rows = self._held.execute(
+                "SELECT raw, url FROM resource WHERE source = ? AND patient = ? ORDER BY rowid", (source, patient)
+            )
+            entries = [Entry(raw, url) for raw, url in rows]
+            chart = read_chart([*entries, *self._medications(source, entries)], patient)
+            chart.complete = frozenset(READ)
+            yield chart
+
+    def _medications(self, source: int, entries: Iterable[Entry]) -> Iterator[Entry]:
+        names = {name for entry in entries if b'"medicationReference"' in entry.raw and (name := _medicine(entry.raw))}
+        for name in sorted(names):
+            found = self._held.execute("SELECT raw, url FROM medication WHERE source = ? AND name = ? LIMIT 1", (source, name))
+            yield from (Entry(raw, url) for raw, url in found)
+
+
+def _medicine(raw: bytes) -> str:
+    """ "Medication/7", of a relative or absolute reference."""
+    try:
+        reference = WHOSE.decode(raw).medication_reference
+    except (msgspec.MsgspecError, RecursionError):
+        return ""
+    text = reference.get("reference") if isinstance(reference, dict) else None
+    return "/".join(text.split("/")[-2:]) if isinstance(text, str) else ""

@@ -1,0 +1,222 @@
+"""Counts, chart by chart, what the service read and what it passed over. It keeps codes, units, reasons and numbers only:
+no name, no id, no value and no text of a patient; what it holds does not grow with the number of charts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from cds_service.coverage.relevance import Relevance
+from cds_service.coverage.said import Named, codes_of_reading, is_known, named_concepts
+from cds_service.derived import CALCULATIONS
+from cds_service.fhir.chart import Chart
+from cds_service.fhir.concepts import codings
+from cds_service.fhir.reading import Reader
+from cds_service.fhir.resources import Component, Observation, Quantity
+from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.terminology import Coding
+from cds_service.picture import ClinicalPicture, Nlm, Observed, Readings, Unreadable
+from cds_service.settling import settle
+
+REFUSED = ("unit not accepted", "no unit")
+NO_UNIT = "none"
+MOST_CODES = 20_000
+"""Different codes that are kept; beyond, somebody sends text as codes, and the rest is only counted."""
+MOST_DISPLAYS = 3
+"""A code that comes with more displays than that carries free text in them."""
+
+
+@dataclass
+class Seen:
+    """In how many charts, and how often."""
+
+    charts: int = 0
+    times: int = 0
+
+
+@dataclass
+class Coded:
+    """A code that is not read: of an answer, or one whose words are ours."""
+
+    found: Seen = field(default_factory=Seen)
+    displays: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+    looks_like: tuple[str, ...] = ()
+
+    def remember(self, display: str) -> None:
+        if display and len(self.displays) <= MOST_DISPLAYS:
+            self.displays.add(display)
+
+
+@dataclass
+class FactTally:
+    found: Seen = field(default_factory=Seen)
+    usable: int = 0
+    """Charts in which it has a value on the day."""
+    not_usable: Counter[str] = field(default_factory=Counter)
+    """Why a fact that the chart speaks of has no value on the day → charts."""
+    codes: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    """(system, code) that gave a reading; ("", type) where no code did: a birth date."""
+    refused: dict[str, Seen] = field(default_factory=dict)
+    """Unit that is not accepted → how often."""
+    answers: dict[tuple[str, str], Coded] = field(default_factory=dict)
+    """(system, code) of an answer that is none of those the fact can have."""
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """Any other reason why a value could not be read → how many values."""
+
+
+@dataclass
+class Tally:
+    charts: int = 0
+    without_patient: int = 0
+    nlm: Counter[Nlm] = field(default_factory=Counter)
+    facts: dict[str, FactTally] = field(default_factory=dict)
+    unmapped: dict[tuple[str, str, str], Coded] = field(default_factory=dict)
+    """(source, system, code); source as in facts.toml."""
+    not_listed: int = 0
+    """Codings and units beyond MOST_CODES."""
+    text_only: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    """(source, words of ours) of what carries those words and no code at all."""
+
+
+class Surveyor:
+    """Reads charts as the service does, and counts."""
+
+    def __init__(self, knowledge: Knowledge, today: date) -> None:
+        self.knowledge, self.today = knowledge, today
+        self.tally = Tally(facts={name: FactTally() for name in knowledge.facts})
+        self._reader, self._relevance = Reader(knowledge), Relevance(knowledge)
+
+    def add(self, chart: Chart) -> None:
+        self.tally.charts += 1
+        self.tally.without_patient += chart.patient is None
+        named = named_concepts(chart)
+        observations = dict(chart.observations)
+        picture = self._reader.read(chart, self.today)
+        self.tally.nlm[picture.gate.answer] += 1
+        about: dict[str, list[Named]] = {}
+        for concept in named:
+            about.setdefault(concept.where, []).append(concept)
+        read: set[tuple[str, str]] = set()
+        for name, readings in picture.readings.items():
+            if readings.valid or readings.unreadable:
+                read |= self._add_fact(self.knowledge.facts[name], readings, about, observations)
+        self._add_settled(picture)
+        self._add_unmapped(named, read)
+
+    def _add_fact(
+        self,
+        definition: FactDefinition,
+        readings: Readings,
+        about: dict[str, list[Named]],
+        observations: dict[str, Observation],
+    ) -> set[tuple[str, str]]:
+        """The codes that spoke of the fact, well or badly."""
+        counted = self.tally.facts[definition.id]
+        _count(counted.found, len(readings.valid))
+        codes, spoke = Counter[tuple[str, str]](), set[tuple[str, str]]()
+        everything: list[Observed | Unreadable] = [*readings.valid, *readings.unreadable]
+        units, answers = Counter[str](), Counter[Coding]()
+        for reading in everything:
+            found = codes_of_reading(self.knowledge, definition, about.get(reading.seen_in, ()))
+            keys = [(coding.system, coding.code) for coding in found] or [("", reading.seen_in.split("/")[0])]
+            spoke.update(keys)
+            if not isinstance(reading, Unreadable):
+                codes.update(keys)
+                continue
+            parts = self._parts(observations.get(reading.seen_in), found)
+            if reading.why.startswith(REFUSED):
+                units.update({_unit(part.value_quantity) for part in parts if part.value_quantity} or {NO_UNIT})
+                continue
+            counted.unreadable[re.sub(r"\d+", "some", reading.why)] += 1
+            said = {coding for part in parts for coding in codings(self.knowledge, part.value_codeable_concept)}
+            answers.update(c for c in said if c.code and self.knowledge.terminology.value(definition.id, c) is None)
+        for code, times in codes.items():
+            if self._listed(code, counted.codes):
+                _count(counted.codes.setdefault(code, Seen()), times)
+        for unit, times in units.items():
+            if self._listed(unit, counted.refused):
+                _count(counted.refused.setdefault(unit, Seen()), times)
+        for coding, times in answers.items():
+            if self._listed((coding.system, coding.code), counted.answers):
+                held = counted.answers.setdefault((coding.system, coding.code), Coded())
+                held.remember(coding.display)
+                _count(held.found, times)
+        return spoke
+
+    def _parts(self, observation: Observation | None, spoke: list[Coding]) -> list[Observation | Component]:
+        """The parts of an Observation that bear one of the codes by which it spoke of a fact."""
+        parts: list[Observation | Component] = [observation, *(observation.component or ())] if observation else []
+        return [
+            part
+            for part in parts
+            if {(c.system, c.code) for c in codings(self.knowledge, part.code)} & {(c.system, c.code) for c in spoke}
+        ]
+
+    def _listed(self, key: Hashable, held: Mapping[Any, object]) -> bool:
+        """Whether there is room for one more; what nobody can list is counted."""
+        if key in held or len(held) < MOST_CODES:
+            return True
+        self.tally.not_listed += 1
+        return False
+
+    def _add_settled(self, picture: ClinicalPicture) -> None:
+        facts = settle(picture, self.knowledge, self.today, CALCULATIONS)
+        for name, fact in facts.leaves.items():
+            readings = picture.of(name)
+            if fact.known:
+                self.tally.facts[name].usable += 1
+            elif fact.why and (readings.valid or readings.unreadable or readings.open_question):
+                self.tally.facts[name].not_usable[re.sub(r"^\d+ ", "", fact.why)] += 1
+
+    def _add_unmapped(self, named: list[Named], read: set[tuple[str, str]]) -> None:
+        unknown: dict[tuple[str, str, str], list[str]] = {}
+        texts: Counter[tuple[str, str]] = Counter()
+        for item in named:
+            source = "Procedure" if item.source == "Order" else item.source
+            everything = codings(self.knowledge, item.concept)
+            if any(is_known(self.knowledge, c) or (c.system, c.code) in read for c in everything):
+                continue
+            words, _ = self._relevance.look(source, _words_of(item, everything))
+            if not words:
+                continue
+            coded = [coding for coding in everything if coding.code]
+            for coding in coded:
+                unknown.setdefault((source, coding.system, coding.code), []).append(coding.display)
+                self._remember(source, coding, _words_of(item, everything))
+            if not coded:
+                texts[source, ", ".join(words)] += 1
+        for key, displays in unknown.items():
+            if key in self.tally.unmapped:
+                _count(self.tally.unmapped[key].found, len(displays))
+        for text, times in texts.items():
+            _count(self.tally.text_only.setdefault(text, Seen()), times)
+
+    def _remember(self, source: str, coding: Coding, text: str) -> None:
+        key = (source, coding.system, coding.code)
+        if not self._listed(key, self.tally.unmapped):
+            return
+        held = self.tally.unmapped.setdefault(key, Coded())
+        words, looks_like = self._relevance.look(source, text)
+        held.words.update(words)
+        held.looks_like = held.looks_like or looks_like
+        held.remember(coding.display)
+
+
+def _words_of(item: Named, everything: list[Coding]) -> str:
+    """Display and text together: the text is looked at and never kept."""
+    return " / ".join([item.concept.text or "", *(coding.display for coding in everything)])
+
+
+def _count(seen: Seen, times: int) -> None:
+    seen.charts += times > 0
+    seen.times += times
+
+
+def _unit(quantity: Quantity) -> str:
+    """The unit by which the reader judges; none is one of its own."""
+    return (quantity.code or quantity.unit or "").strip() or NO_UNIT

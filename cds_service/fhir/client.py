@@ -1,0 +1,184 @@
+"""What prefetch did not bring, asked of the EHR's FHIR server: in parallel, all pages, by what the server can do.
+
+Nothing is cached and the token goes to the stated server only: a next page or a reference that leads elsewhere is not
+called at all.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import quote, urljoin
+
+import msgspec
+
+from cds_service.trust.outbound import CallFailed, Outbound, Refused, Reply, origin_of
+
+FHIR_JSON = "application/fhir+json, application/json;q=0.9"
+MOST_PAGES = 50
+AT_ONCE = 8
+EPIC_CATEGORIES = "laboratory,imaging,survey,exam,vital-signs,social-history"
+ALL_CATEGORIES = f"{EPIC_CATEGORIES},procedure,therapy,activity"
+CATEGORIES = (ALL_CATEGORIES, EPIC_CATEGORIES, "laboratory")
+"""For servers that refuse an Observation search without a category: what to try, one after the other."""
+WHOLE = frozenset({ALL_CATEGORIES, EPIC_CATEGORIES})
+"""Epic has no Observation under the three that it refuses: its six are all there is."""
+BACK_OFF = 0.1
+"""Seconds before the first repetition after 429 or 503 without Retry-After; doubled each time, inside the deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The FHIR server that a hook request names, with its token where there is one."""
+
+    base: str
+    token: str = field(default="", repr=False)
+
+    def url(self, query: str) -> str:
+        return f"{self.base.rstrip('/')}/{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The pages of one query as they came. `why`: why they are not all, in words of ours; empty when they are."""
+
+    pages: tuple[bytes, ...] = ()
+    why: str = ""
+
+
+class Link(msgspec.Struct):
+    relation: object = None
+    url: object = None
+
+
+class Page(msgspec.Struct):
+    link: list[Link] | None = None
+
+
+PAGE = msgspec.json.Decoder(Page)
+
+
+def fetch(server: Server, queries: Mapping[str, str], out: Outbound) -> dict[str, Fetched]:
+    """Every query answered, or why not, before the deadline of `out`. Never raises. A query is relative to the base."""
+    return _at_once({key: partial(_search, server, query, out) for key, query in queries.items()}, out)
+
+
+def read_each(server: Server, references: Iterable[str], out: Outbound) -> dict[str, Fetched]:
+    """Single resources by their relative reference ("Medication/7"). Never raises."""
+    return _at_once({name: partial(_read, server, name, out) for name in references}, out)
+
+
+def filled(template: str, patient_id: str) -> str:
+    """A template of ours for the patient of the context."""
+    return template.replace("{{context.patientId}}", quote(patient_id, safe=""))
+
+
+def _at_once(calls: Mapping[str, Callable[[], Fetched]], out: Outbound) -> dict[str, Fetched]:
+    pool = ThreadPoolExecutor(AT_ONCE)
+    running: dict[str, Future[Fetched]] = {key: pool.submit(call) for key, call in calls.items()}
+    wait(running.values(), timeout=out.left)
+    pool.shutdown(wait=False, cancel_futures=True)  # who still waits is woken when `out` is closed
+    return {key: run.result() if run.done() and not run.cancelled() else LATE for key, run in running.items()}
+
+
+LATE = Fetched(why="no answer in time")
+
+
+def _read(server: Server, reference: str, out: Outbound) -> Fetched:
+    try:
+        return _page(_ask(server, reference, out))
+    except CallFailed as error:
+        return Fetched(why=str(error))
+
+
+def _search(server: Server, query: str, out: Outbound) -> Fetched:
+    """Raises nothing: a call that fails ends the pages, and says so."""
+    pages: list[bytes] = []
+    why = ""
+    try:
+        found = _page(_ask(server, query, out))
+        if found.why == "answered 400" and query.startswith("Observation?") and "category=" not in query:
+            found, why = _by_category(server, query, out)
+        while not found.why:
+            (body,) = found.pages
+            pages.append(body)
+            following = _next(server, body)
+            if following is None:
+                return Fetched(tuple(pages), why)
+            if len(pages) == MOST_PAGES:
+                return Fetched(tuple(pages), f"more than {MOST_PAGES} pages")
+            found = _page(_call(server, following, out))
+        return Fetched(tuple(pages), found.why if not pages else f"a further page: {found.why}")
+    except CallFailed as error:
+        return Fetched(tuple(pages), str(error) if not pages else f"a further page: {error}")
+
+
+def _by_category(server: Server, query: str, out: Outbound) -> tuple[Fetched, str]:
+    """The first list of categories that the server takes; "laboratory" alone is not the whole answer."""
+    for categories in CATEGORIES:
+        found = _page(_ask(server, f"{query}&category={categories}", out))
+        if found.why != "answered 400":
+            break
+    return found, "" if categories in WHOLE else f"its server searches {categories.replace(',', ', ')} only"
+
+
+def _ask(server: Server, query: str, out: Outbound) -> Reply:
+    """By GET; by POST where the address is too long for the server."""
+    reply = _call(server, server.url(query), out)
+    if reply.status in {414, 431} and "?" in query:
+        path, form = query.split("?", 1)
+        return _call(server, server.url(f"{path}/_search"), out, form)
+    return reply
+
+
+def _call(server: Server, url: str, out: Outbound, form: str | None = None) -> Reply:
+    """Again after 429 and 503 while the deadline allows it. Raises CallFailed."""
+    headers = {"Accept": FHIR_JSON, "Cache-Control": "no-cache"}
+    if server.token:
+        headers["Authorization"] = f"Bearer {server.token}"
+    pause = BACK_OFF
+    while True:
+        reply = out.get(url, headers) if form is None else out.post(url, headers, form)
+        if reply.status not in {429, 503}:
+            return reply
+        pause = _retry_after(reply) or pause
+        if pause >= out.left:
+            return reply
+        time.sleep(pause)
+        pause *= 2
+
+
+def _retry_after(reply: Reply) -> float:
+    """Seconds, from either form of the header; nought without one."""
+    text = reply.headers.get("retry-after", "")
+    if text.isdecimal():
+        return float(text[:6])
+    when = email.utils.parsedate_tz(text)
+    return max(0.0, email.utils.mktime_tz(when) - time.time()) if when else 0.0
+
+
+def _page(reply: Reply) -> Fetched:
+    if reply.status == 200:
+        return Fetched((reply.body,))
+    if 300 <= reply.status < 400:
+        return Fetched(why="redirected elsewhere: not followed")
+    return Fetched(why=f"answered {reply.status}")
+
+
+def _next(server: Server, body: bytes) -> str | None:
+    """The address of the next page; Refused where it is not on the same server."""
+    try:
+        links = PAGE.decode(body).link or []
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None  # whatever it is, it is read as a whole elsewhere, and told there
+    for link in links:
+        if link.relation == "next":
+            url = urljoin(server.url(""), link.url) if isinstance(link.url, str) and link.url else ""
+            if not url or origin_of(url) != origin_of(server.base):
+                raise Refused("its address is on another server: not called")
+            return url
+    return None

@@ -1,0 +1,15 @@
+"""What was found of one fact while a chart is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cds_service.picture import Observed, Unreadable
+
+
+@dataclass
+class Found:
+    valid: list[Observed] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    asking: list[Observed] = field(default_factory=list)
+    """Codes that ask without answering."""

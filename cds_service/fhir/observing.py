@@ -1,0 +1,81 @@
+"""One Observation → readings of the facts that it and its components speak of; what it cannot say is kept as unreadable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+from cds_service.fhir.chart import Chart, date_of_observation, is_to_come, target
+from cds_service.fhir.concepts import codings, is_liver
+from cds_service.fhir.found import Found
+from cds_service.fhir.resources import CodeableConcept, Component, Observation
+from cds_service.fhir.units import UnitError
+from cds_service.fhir.values import answer, has_value, value_of
+from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.picture import Observed, Unreadable, When
+
+
+class ObservationReader:
+    def __init__(self, knowledge: Knowledge, concepts: Mapping[tuple[str, str], Sequence[FactDefinition]]) -> None:
+        self.knowledge = knowledge
+        self._assessments = {code: d for d in knowledge.facts.values() for code in d.assessment}
+        self._concepts = concepts
+
+    def read(self, where: str, observation: Observation, chart: Chart, today: date, found: Mapping[str, Found]) -> None:
+        on = date_of_observation(observation)
+        answered = {d.id for part in observation.component or [] for d, _ in self._definitions(part.code)}
+        parts: list[Observation | Component] = [observation, *(observation.component or [])]
+        for part in parts:
+            for definition, stated in self._definitions(part.code):
+                if part is observation and not has_value(part):
+                    if definition.id in answered:
+                        continue  # a panel: its components answer
+                    if observation.has_member and observation.data_absent_reason is None:
+                        found[definition.id].unreadable += self._missed(where, on, observation, chart)
+                        continue  # a panel: its members answer, each for itself
+                liver = is_liver(self.knowledge, [observation.body_site])
+                if definition.id == "largest_lesion" and not (stated or liver):
+                    continue
+                self._part(where, part, definition, on, today, liver, found[definition.id])
+
+    def _missed(self, where: str, on: When | None, observation: Observation, chart: Chart) -> Iterator[Unreadable]:
+        members = [target(member, chart.names) for member in observation.has_member or ()]
+        missed = [name for name in members if name is None or name not in chart.sources]
+        if missed:
+            yield Unreadable(on, where, f"a panel, {len(missed)} of its results were not sent")
+
+    def _part(
+        self, where: str, part: Observation | Component, definition: FactDefinition, on: When | None, today: date,
+        liver: bool, found: Found,
+    ) -> None:  # fmt: skip
+        try:
+            if definition.id == "m_category" and has_value(part) and answer(self.knowledge, definition, part) is None:
+                return  # a T or N category
+            if is_to_come(on, today):
+                found.unreadable.append(Unreadable(None, where, "dated in the future"))
+                return
+            value, text = value_of(self.knowledge, definition, part)
+        except UnitError as error:
+            found.unreadable.append(Unreadable(on, where, str(error), error.unit))
+        except ValueError as error:
+            found.unreadable.append(Unreadable(on, where, str(error)))
+        else:
+            note = "liver specimen" if liver and definition.id == "ki67_index" else ""
+            found.valid.append(Observed(value, on, where, text, note))
+
+    def _definitions(self, concept: CodeableConcept | None) -> list[tuple[FactDefinition, bool]]:
+        """The facts that a code asks for; and whether the code alone says so, or only with its body site."""
+        matched: dict[str, tuple[FactDefinition, bool]] = {}
+        for coding in codings(self.knowledge, concept):
+            if coding.system == self.knowledge.assessment_system:
+                if definition := self._assessments.get(coding.code):
+                    matched[definition.id] = definition, True
+                continue
+            if name := self.knowledge.terminology.fact(coding):
+                matched[name] = self.knowledge.facts[name], True
+                continue
+            for meaning in self.knowledge.terminology.meanings(coding):
+                if meaning.use == "decides" and not meaning.concept.startswith("cond."):
+                    for definition in self._concepts.get(("Observation", meaning.concept), []):
+                        matched.setdefault(definition.id, (definition, False))
+        return list(matched.values())

@@ -1,0 +1,110 @@
+"""Resources sent under one reference: the same twice is one, of two versions the newer counts, if anybody can tell which."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from cds_service.fhir import dates
+from cds_service.fhir.resources import CodeableConcept, Coding, Condition, Observation, Reference, Struct, codes
+from cds_service.picture import Unreadable
+
+
+class Meta(Struct):
+    last_updated: str | None = None
+
+
+class Versioned(Struct):
+    meta: Meta | None = None
+
+
+class ObservationHead(Struct):
+    id: Any = None
+    status: str | None = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+
+
+class ConditionHead(Struct):
+    id: Any = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+
+
+VERSIONED = msgspec.json.Decoder(Versioned)
+OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
+CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
+Sent = tuple[bytes, Struct]
+
+
+@dataclass
+class One:
+    """What counts of the resources of one reference, and what does not."""
+
+    counting: Sequence[Sent]
+    left_out: Counter[str] = field(default_factory=Counter)
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+def of_one(where: str, sent: Sequence[Sent]) -> One:
+    """Where nobody can tell which version is newer, neither is believed: an Observation or a Condition leaves a question."""
+    if len(sent) == 1 or where.endswith("/?"):
+        return One(sent)
+    different = [part for place, part in enumerate(sent) if all(part[1] != other[1] for other in sent[:place])]
+    left_out = Counter({"sent twice": len(sent) - len(different)} if len(sent) > len(different) else {})
+    if len(different) == 1:
+        return One(different, left_out)
+    place = _newest([raw for raw, _ in different])
+    if place is not None:
+        left_out["older version"] = len(different) - 1
+        return One([different[place]], left_out)
+    standing = [part for part in different if not _in_error(part[1])]
+    if len(standing) <= 1:
+        left_out["version entered in error"] = len(different) - 1
+        return One(standing or different[:1], left_out)
+    kind = where.split("/")[0]
+    heads = [(raw, found) for raw, _ in different if (found := head(raw, kind)) is not None]
+    return One(heads or different, left_out, (Unreadable(None, where, "two versions, and none says when it was updated"),))
+
+
+def head(raw: bytes, name: str) -> Struct | None:
+    """What of an unreadable Observation or Condition still tells that it speaks of something: its code, its patient,
+    its status. An Observation then has no value, a Condition counts as unconfirmed: both leave a question."""
+    try:
+        if name == "Observation":
+            found = OBSERVATION_HEAD.decode(raw)
+            return Observation(found.id, found.status, found.code, found.subject)
+        if name == "Condition":
+            part = CONDITION_HEAD.decode(raw)
+            unconfirmed = CodeableConcept([Coding(code="unconfirmed")])
+            return Condition(part.id, verification_status=unconfirmed, code=part.code, subject=part.subject)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return None
+
+
+def _newest(versions: Sequence[bytes]) -> int | None:
+    """The place of the version that was updated last; None where they do not all say when, or two say the same."""
+    instants = [_updated(raw) for raw in versions]
+    known = [instant for instant in instants if instant is not None]
+    if len(known) < len(versions) or known.count(max(known)) > 1:
+        return None
+    return known.index(max(known))
+
+
+def _updated(raw: bytes) -> datetime | None:
+    try:
+        meta = VERSIONED.decode(raw).meta
+        return dates.parse(meta.last_updated).instant if meta and meta.last_updated else None
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+
+
+def _in_error(resource: Struct) -> bool:
+    said = codes(getattr(resource, "verification_status", None)) | {getattr(resource, "status", None)}
+    return "entered-in-error" in said

@@ -1,0 +1,92 @@
+"""The install sheet: what somebody types into an EHR that does not read discovery, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cds_service.fhir.client import EPIC_CATEGORIES
+from cds_service.fhir.queries import queries
+from cds_service.fhir.resources import type_asked
+from cds_service.hooks.gather import REQUIRED
+from cds_service.knowledge.model import FactDefinition, Knowledge
+
+EHRS = ("generic", "epic", "oracle")
+NOTES = {
+    "generic": (
+        "The keys and queries are those of discovery (`GET /cds-services`); an EHR that reads it needs nothing typed.",
+        "A key may be left out, renamed or added: resources are used by what they are. A key that is left out is asked of "
+        "`fhirServer`, if the request brings one with a token and the site file allows its origin.",
+    ),
+    "epic": (
+        "Epic does not read discovery: type each key and query into the criteria record of the advisory.",
+        "The endpoint must be typed exactly as it is registered, or the hook fires without data.",
+        "An Observation search without a category is refused, and so are the categories procedure, therapy and activity: "
+        "the query below names the other six, each a scope of its own. Do not shorten the list under this key: what is not "
+        "asked would count as asked and empty. A shorter one goes under another key, such as `laboratory`: it is read, and "
+        "the rest counts as not known.",
+        "Put native criteria in front, for example a problem list entry of C7A, C7B or C78.7, so that the hook does not fire "
+        "on every chart.",
+        "Register the client's `iss` and key set address by hand, as the site gives them.",
+    ),
+    "oracle": (
+        "There is no field for prefetch: the service asks `fhirServer` itself, with the token of the request, for the queries "
+        "below. Allow its origin in the site file, and register these scopes.",
+        "Only patient-view is offered, with a trigger condition registered by hand.",
+        "Links on cards work only if their hosts are allowed there: doi.org and pubmed.ncbi.nlm.nih.gov.",
+    ),
+}
+
+
+def install_sheet(knowledge: Knowledge, ehr: str, service: str, hook: str) -> str:
+    """`ehr`: one of EHRS."""
+    asked = dict(queries(knowledge))
+    if ehr == "epic":
+        asked["observations"] += f"&category={EPIC_CATEGORIES}"
+    parts = [
+        f"# Install sheet: {service} ({ehr})",
+        "\n".join(
+            [f"- hook: {hook}, FHIR R4", f"- address: POST …/cds-services/{service}", *(f"- {note}" for note in NOTES[ehr])]
+        ),
+        "## Queries" if ehr == "oracle" else "## Keys and queries",
+        "\n\n".join(_query(key, query) for key, query in asked.items()),
+        "## Scopes",
+        "As the EHR words them; in SMART's words (version 1, version 2):",
+        "\n".join(_scopes(asked)),
+        "## What each key supplies",
+        "\n".join(f"- **{key}**: {'; '.join(names)}" for key, names in _supplies(knowledge, asked).items()),
+    ]
+    return "\n\n".join(parts)
+
+
+def _query(key: str, query: str) -> str:
+    need = "required" if key in REQUIRED else "optional: what is not sent counts as not known"
+    return f"**{key}** ({need})\n\n    {query}"
+
+
+def _scopes(asked: Mapping[str, str]) -> list[str]:
+    kinds = dict.fromkeys(type_asked(query) for query in asked.values())
+    extra = ["- Medication: `user/Medication.read`, `user/Medication.r` (where prescriptions only refer to a drug)"]
+    return [f"- {kind}: `user/{kind}.read`, `user/{kind}.rs`" for kind in kinds] + extra
+
+
+def _supplies(knowledge: Knowledge, asked: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {key: [] for key in asked}
+    for definition in knowledge.facts.values():
+        for key in _keys(definition):
+            found[key].append(definition.says)
+    found["conditions"].insert(0, "the diagnosis itself: neuroendocrine neoplasm and liver metastases")
+    found["serviceRequests"].append("active orders")
+    found["diagnosticReports"].append("that a report or an echocardiogram exists, and when; its text is not read")
+    return found
+
+
+def _keys(definition: FactDefinition) -> list[str]:
+    if definition.id in {"age", "sex"}:
+        return ["patient"]
+    if definition.kind == "person":
+        return ["conditions"]
+    if definition.source == "Medication":
+        return ["medicationRequests", "medicationStatements"]
+    keys = {"Condition": ["conditions"], "Procedure": ["procedures"], "Observation": ["observations"]}[definition.source]
+    coded = definition.source == "Observation" and any(concept.startswith("cond.") for concept in definition.concepts)
+    return [*keys, "conditions"] if coded else keys

@@ -1,0 +1,160 @@
+"""Statements and publications: cited where they exist, used or refused with a reason; outcomes, conflicts, reviews."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from cds_service.errors import Fault
+from cds_service.knowledge import numbers
+
+Tables = Mapping[str, Any]
+
+
+def _cited(files: Mapping[str, Tables]) -> list[tuple[str, str]]:
+    """Every place that cites a statement, with the statement."""
+    cited: list[tuple[str, str]] = []
+    for role, tables in files["criteria.toml"].items():
+        cited += [
+            (f"criteria.toml: {role}.{name}.statements", s) for name, table in tables.items() for s in table["statements"]
+        ]
+    for name, table in files.items():
+        if name.startswith("modalities/"):
+            cited += [(f"{name}: {key}", s) for key in ("beside", "support", "about") for s in table[key]]
+            cited += [(f"{name}: indication {i['id']}.statements", s) for i in table["indication"] for s in i["statements"]]
+            cited += [(f"{name}: technique", s) for t in table.get("technique", []) for s in t["statements"]]
+        if name in {"scores.toml", "staging.toml"}:
+            cited += [(f"{name}: {key}.statements", s) for key, part in table.items() for s in part.get("statements", [])]
+        if name == "outcomes.toml":
+            parts = [(f"{kind}.{key}", part) for kind in ("table", "row") for key, part in table[kind].items()]
+            cited += [(f"{name}: {key}.statements", s) for key, part in parts for s in part["statements"]]
+    return cited
+
+
+def _citations(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    statements, publications = files["statements.toml"], files["publications.toml"]
+    for where, statement in _cited(files):
+        if statement not in statements:
+            yield Fault(where, repr(statement), "a statement of statements.toml")
+        elif not statements[statement].get("display", True):
+            yield Fault(where, repr(statement), "a statement that may be displayed: its figures are misprinted or withheld")
+    for name, table in statements.items():
+        for publication in table["publications"]:
+            if publication not in publications:
+                yield Fault(f"statements.toml: {name}.publications", repr(publication), "a key of publications.toml")
+        if not table["publications"] and not table.get("unsourced"):
+            where = f"statements.toml: {name}.publications"
+            yield Fault(where, "no publication", "a publication, or `unsourced` with the reason")
+    relied_on = {publication for table in statements.values() for publication in table["publications"]}
+    for name in publications:
+        if name not in relied_on:
+            yield Fault(f"publications.toml: {name}", "used by no statement", "a publication that a statement cites")
+
+
+def unused(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """Every statement is used, or says why not. Only for files that are all there: what is missing might use them."""
+    places: dict[str, str] = {}
+    for where, statement in _cited(files):
+        places.setdefault(statement, where)
+    for name, table in files["statements.toml"].items():
+        where = f"statements.toml: {name}.not_used"
+        if name not in places and "not_used" not in table:
+            yield Fault(where, "nothing, and nothing uses it", "the reason why not, or a place that uses it")
+        elif name in places and "not_used" in table:
+            yield Fault(where, f"a reason, though {places[name]} uses it", "no reason")
+
+
+def _same_twice(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """One paper under two keys, one id of an indication in two modalities."""
+    for key in ("doi", "pmid", "reference"):
+        seen: dict[Any, str] = {}
+        for name, table in files["publications.toml"].items():
+            if (value := table.get(key)) in seen:
+                yield Fault(f"publications.toml: {name}.{key}", repr(value), f"one not used by {seen[value]}")
+            elif value is not None:
+                seen[value] = name
+    places: dict[str, str] = {}
+    for file in (name for name in files if name.startswith("modalities/")):
+        for indication in files[file]["indication"]:
+            if indication["id"] in places:
+                yield Fault(f"{file}: indication.id", repr(indication["id"]), f"an id not used by {places[indication['id']]}")
+            places[indication["id"]] = file
+
+
+def _outcomes(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    statements = files["statements.toml"]
+    modalities = {files[name]["id"] for name in files if name.startswith("modalities/")}
+    for name, row in files["outcomes.toml"]["row"].items():
+        where = f"outcomes.toml: row.{name}"
+        if row["publication"] not in files["publications.toml"]:
+            yield Fault(f"{where}.publication", repr(row["publication"]), "a key of publications.toml")
+        for statement in (*row["statements"], *row.get("withheld", [])):
+            if row["publication"] not in statements.get(statement, {}).get("publications", []):
+                yield Fault(f"{where}.statements", repr(statement), f"a statement that rests on {row['publication']}")
+        for statement in row.get("withheld", []):
+            if statements.get(statement, {}).get("display", True) or "defect" not in row:
+                yield Fault(f"{where}.withheld", repr(statement), "one that may not be displayed, and `defect` that says why")
+        if row["modalities"] and not row["statements"]:
+            yield Fault(f"{where}.modalities", repr(row["modalities"]), "none: no statement holds its figures")
+        for modality in row["modalities"]:
+            if modality not in modalities:
+                yield Fault(f"{where}.modalities", repr(modality), "the id of a modality")
+        for key in ("all", "tells_of"):
+            for fact, values in row.get(key, {}).items():
+                allowed = _answers(files, fact)
+                for value in values:
+                    if value not in allowed:
+                        told = (
+                            f"one of {', '.join(sorted(allowed))}" if allowed else "of a fact or part of the stage with names"
+                        )
+                        yield Fault(f"{where}.{key}.{fact}", repr(value), told)
+
+
+def _answers(files: Mapping[str, Tables], name: str) -> set[str]:
+    """What a fact or a part of the stage can be."""
+    if bands := files["staging.toml"].get(name, {}).get("band"):
+        return {band["is"] for band in bands}
+    name = {"extent": "disease_extent"}.get(name, name)
+    return set(files["facts.toml"]["fact"].get(name, {}).get("options", ()))
+
+
+def _named(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """Statements that the conflicts and the open checks name, dates that are no dates."""
+    conflicts, review = files["conflicts.toml"], files["review.toml"]
+    named: list[tuple[str, Iterable[str], str]] = []
+    for part in conflicts["between"]:
+        named += [(f"conflicts.toml: {part['topic']}.{key}", part[key], edition)
+                  for key, edition in (("review", "2010"), ("later", "update"))]  # fmt: skip
+    named += [(f"conflicts.toml: {part['topic']}.statements", part["statements"], "2010") for part in conflicts["within"]]
+    named += [(f"review.toml: {part['says'][:40]}", part["statements"], "") for part in review["open"]]
+    for where, statements, edition in named:
+        for statement in statements:
+            found = files["statements.toml"].get(statement)
+            if found is None or (edition and found["edition"] != edition):
+                yield Fault(where, repr(statement), f"a statement of edition {edition}" if edition else "a statement")
+    dates = [
+        ("review.toml: drawn_up", review["drawn_up"]),
+        *(("review.toml: open.due", part["due"]) for part in review["open"]),
+    ]
+    dates += [(f"statements.toml: {n}.checked", s["checked"]) for n, s in files["statements.toml"].items() if "checked" in s]
+    for where, text in dates:
+        try:
+            date.fromisoformat(text)
+        except ValueError:
+            yield Fault(where, repr(text), "a day of the calendar, as YYYY-MM-DD")
+
+
+def _explanations(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    known = numbers.in_files(files)
+    for name, table in files["derived.toml"].items():
+        for place in numbers.places(table.get("how", "")):
+            if place not in known:
+                yield Fault(
+                    f"derived.toml: {name}.how", f"{{{place}}}", "a number of scores.toml, {days:fact} or {limit:criterion}"
+                )
+
+
+CHECKS: tuple[Callable[[Mapping[str, Tables]], Iterator[Fault]], ...] = (
+    _citations, _same_twice, _outcomes, _named, _explanations,
+)  # fmt: skip

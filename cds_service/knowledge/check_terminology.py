@@ -1,0 +1,67 @@
+"""Codes that may not decide, and codes that would decide twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from cds_service.errors import Fault
+
+STATES_A_FACT = ("decides", "question", "possible")
+"""How the `use` of a code begins that may state a fact, or ask for it; context, history and the like never do."""
+DECIDING_ROLES = ("gate", "contraindication", "exclusion", "requirement")
+
+Tables = Mapping[str, Any]
+
+
+def _refused(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """Codes that circulate and are wrong."""
+    terms = files["terminology.toml"]
+    refused = {(system, code): why for system, codes in terms["refused"].items() for code, why in codes.items()}
+    held = [(f"terminology.toml: {r['concept']}.codes", r["system"], code) for r in terms["value_set"] for code in r["codes"]]
+    for fact, values in files["coded_values.toml"].items():
+        if fact != "portal_drained":
+            held += [
+                (f"coded_values.toml: {fact}.{value}", system, code)
+                for value, systems in values.items()
+                for system, codes in systems.items()
+                for code in codes
+            ]
+    for where, system, code in held:
+        if why := refused.get((system, code)):
+            yield Fault(where, f"{system} {code!r}", f"a code that may decide; this one is refused: {why}")
+
+
+def _uses(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """A fact is stated by codes whose `use` lets them; what only asks decides nothing by itself."""
+    facts, rows = files["facts.toml"]["fact"], files["terminology.toml"]["value_set"]
+    for name, fact in facts.items():
+        offered = {row["use"] for row in rows if row["concept"] in fact.get("concepts", [])}
+        for use in fact.get("uses", []):
+            if not use.startswith(STATES_A_FACT):
+                yield Fault(
+                    f"facts.toml: fact.{name}.uses", repr(use), "a use that decides or asks: these codes may not decide"
+                )
+            elif use not in offered:
+                yield Fault(f"facts.toml: fact.{name}.uses", repr(use), f"one of {', '.join(sorted(offered))}")
+    for role in DECIDING_ROLES:
+        for name, criterion in files["criteria.toml"].get(role, {}).items():
+            for part in criterion.get("all_of") or criterion.get("any_of") or [criterion]:
+                uses = facts.get(part.get("fact"), {}).get("uses", ["decides"])
+                if not any(use.startswith("decides") for use in uses):
+                    told = f"{part['fact']!r}, whose codes say {', '.join(uses)!r}"
+                    yield Fault(f"criteria.toml: {role}.{name}.fact", told, "a fact whose codes may decide")
+
+
+def _twice(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    seen: dict[tuple[str, str, str], str] = {}
+    for row in files["terminology.toml"]["value_set"]:
+        for code in row["codes"]:
+            key = (row["concept"], row["system"], code.replace(".", ""))
+            if key in seen:
+                where = f"terminology.toml: {row['concept']}.codes"
+                yield Fault(where, f"{row['system']} {code!r} twice ({seen[key]}; {row['use']})", "each code once in a concept")
+            seen[key] = row["use"]
+
+
+CHECKS: tuple[Callable[[Mapping[str, Tables]], Iterator[Fault]], ...] = (_refused, _uses, _twice)

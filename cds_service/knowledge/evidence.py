@@ -1,0 +1,109 @@
+"""What stands around the criteria: outcomes of Tables 1 to 3, conflicts of the editions, review dates, as types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+Tables = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeTable:
+    number: int
+    title: str
+    design: str
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One row of Table 1, 2 or 3; its keys are explained in outcomes.toml."""
+
+    id: str
+    table: OutcomeTable
+    series: str
+    publication: str
+    n: int
+    groups: str
+    treated: str
+    survival: str
+    symptoms: str
+    course: str
+    patients: str
+    note: str
+    defect: str
+    statements: tuple[str, ...]
+    withheld: tuple[str, ...]
+    modalities: tuple[str, ...]
+    all: Mapping[str, frozenset[str]]
+    tells_of: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Statements that do not agree: of the review and of later evidence, or (`later` empty) within the review."""
+
+    topic: str
+    review: tuple[str, ...]
+    later: tuple[str, ...]
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCheck:
+    """What a human with access to the sources still has to look up."""
+
+    says: str
+    statements: tuple[str, ...]
+    due: date
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPlan:
+    drawn_up: date
+    months: Mapping[str, int]
+    open: tuple[OpenCheck, ...]
+
+
+def outcomes(file: Tables) -> tuple[Outcome, ...]:
+    heads = {
+        number: OutcomeTable(int(number), head["title"], head["design"], tuple(head["statements"]))
+        for number, head in file["table"].items()
+    }
+    return tuple(
+        Outcome(
+            id=name,
+            table=heads[name[1]],
+            series=row["series"],
+            publication=row["publication"],
+            n=row["n"],
+            groups=row.get("groups", ""),
+            treated=row["treated"],
+            survival=row.get("survival", ""),
+            symptoms=row.get("symptoms", ""),
+            course=row.get("course", ""),
+            patients=row.get("patients", ""),
+            note=row.get("note", ""),
+            defect=row.get("defect", ""),
+            statements=tuple(row["statements"]),
+            withheld=tuple(row.get("withheld", ())),
+            modalities=tuple(row["modalities"]),
+            all={fact: frozenset(values) for fact, values in row.get("all", {}).items()},
+            tells_of={fact: frozenset(values) for fact, values in row.get("tells_of", {}).items()},
+        )
+        for name, row in file["row"].items()
+    )
+
+
+def conflicts(file: Tables) -> tuple[Conflict, ...]:
+    found = [Conflict(c["topic"], tuple(c["review"]), tuple(c["later"]), c["service"]) for c in file["between"]]
+    found += [Conflict(c["topic"], tuple(c["statements"]), (), c["service"]) for c in file["within"]]
+    return tuple(found)
+
+
+def review_plan(file: Tables) -> ReviewPlan:
+    checks = (OpenCheck(c["says"], tuple(c["statements"]), date.fromisoformat(c["due"])) for c in file["open"])
+    return ReviewPlan(date.fromisoformat(file["drawn_up"]), dict(file["months"]), tuple(checks))

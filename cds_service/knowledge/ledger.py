@@ -1,0 +1,62 @@
+"""Where each statement is used: to decide, as context, or not at all and why. The sum is every statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from cds_service.knowledge.model import Knowledge
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger. `standing`: decides | context | not used."""
+
+    statement: str
+    standing: str
+    places: tuple[str, ...]
+    why: str = ""
+
+
+def ledger(knowledge: Knowledge) -> tuple[Entry, ...]:
+    """One entry for each statement. Beside a local convention, and where its kind or confidence may not decide, a
+    statement is context: it is the convention, or another statement, that decides there."""
+    places: dict[str, dict[str, bool]] = {}
+    for name, place, role in _uses(knowledge):
+        cited = places.setdefault(name, {})
+        cited[place] = cited.get(place, False) or knowledge.statements[name].may(role)
+    return tuple(
+        Entry(
+            name,
+            "not used" if name not in places else "decides" if any(places[name].values()) else "context",
+            tuple(places.get(name, ())),
+            statement.not_used,
+        )
+        for name, statement in knowledge.statements.items()
+    )
+
+
+def _uses(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
+    """Statement, place that cites it, role in which it is cited; `local` and `beside` never decide."""
+    for key, criterion in knowledge.criteria.items():
+        role = key.split(".")[0]
+        place = f"{'option' if role == 'technique' else role} {criterion.id}"
+        yield from ((name, place, "local" if criterion.local else role) for name in criterion.statements)
+    for modality in knowledge.modalities:
+        for indication in modality.indications:
+            role = "local" if indication.local else "indication"
+            yield from ((name, f"indication {indication.id}", role) for name in indication.statements)
+        for technique in modality.techniques:
+            yield from ((name, f"option of {modality.id}", "technique") for name in technique.statements)
+        beside = (*modality.beside, *modality.support, *modality.about)
+        yield from ((name, f"beside {modality.id}", "beside") for name in beside)
+    for part, limits in msgspec.to_builtins(knowledge.scores).items():
+        role = "local" if limits.get("local") else "calculation"
+        yield from ((name, f"calculation {part.replace('_', ' ')}", role) for name in limits.get("statements", ()))
+    for stage in knowledge.staging.values():
+        yield from ((name, f"stage: {stage.title}", "beside") for name in stage.statements)
+    for row in knowledge.outcomes:
+        yield from ((name, f"Table {row.table.number}", "beside") for name in row.table.statements)
+        yield from ((name, f"Table {row.table.number}, {row.series}", "beside") for name in row.statements)

@@ -1,0 +1,59 @@
+"""One knowledge file against schema.json: each fault with its table and key, what was found, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsonschema
+
+from cds_service.errors import Fault
+
+Tables = Mapping[str, Any]
+LONGEST = 120
+
+
+def shape_faults(schema: Tables, name: str, content: Tables) -> Iterator[Fault]:
+    part = "modality" if name.startswith("modalities/") else name
+    validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]})
+    for error in sorted(validator.iter_errors(content), key=lambda e: [str(step) for step in e.absolute_path]):
+        yield from _told(name, error)
+
+
+def _told(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
+    path = ".".join(str(step) for step in error.absolute_path)
+    allowed: Any = error.validator_value
+    found: Any = error.instance
+    shape: Any = error.schema
+
+    def at(key: str = "") -> str:
+        return f"{name}: {'.'.join(part for part in (path, key) if part) or 'top level'}"
+
+    match error.validator:
+        case "additionalProperties" if allowed is False:
+            known = sorted(shape.get("properties", {})) or sorted(shape.get("patternProperties", {}))
+            patterns = shape.get("patternProperties", {})
+            for key in (k for k in found if k not in known and not any(re.search(p, k) for p in patterns)):
+                near = difflib.get_close_matches(key, known, 1)
+                yield Fault(at(key), f"the key {key!r}", (f"{near[0]}? One of " if near else "one of ") + ", ".join(known))
+        case "required":
+            yield from (Fault(at(key), "nothing", "this key is needed") for key in allowed if key not in found)
+        case "enum" | "const":
+            options = allowed if error.validator == "enum" else [allowed]
+            yield Fault(at(), _short(found), f"one of {', '.join(map(str, options))}")
+        case "type":
+            yield Fault(at(), _short(found), f"a value of type {allowed if isinstance(allowed, str) else ' or '.join(allowed)}")
+        case "uniqueItems":
+            twice = sorted({str(item) for item in found if found.count(item) > 1})
+            yield Fault(at(), f"{', '.join(twice)} twice", "each once")
+        case "pattern":
+            yield Fault(at(), _short(found), f"text of the form {allowed}")
+        case _:
+            yield Fault(at(), _short(found), f"see schema.json, {error.validator}")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

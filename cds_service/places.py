@@ -1,0 +1,27 @@
+"""How many charts are judged at once. Who finds no place is told at once to come again, and waits for nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Semaphore
+
+from cds_service.errors import Fault, Overloaded
+
+AT_ONCE = 12
+"""In each worker. They share one interpreter: more of them would only be slower, each and all."""
+
+
+class Places:
+    def __init__(self, count: int = AT_ONCE) -> None:
+        self._free = Semaphore(count)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Raises Overloaded when all are taken."""
+        if not self._free.acquire(blocking=False):
+            raise Overloaded("the service is busy", [Fault("service", "no free place", "the same request again, later")])
+        try:
+            yield
+        finally:
+            self._free.release()

@@ -1,0 +1,80 @@
+"""The order of the rule book, and what a reader has to know before the first chapter."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cds_service.knowledge.ledger import ledger
+from cds_service.knowledge.model import Knowledge
+from cds_service.rulebook import limits, sources
+from cds_service.rulebook.blocks import Book, Section, bullets, table
+from cds_service.rulebook.modalities import treatments
+from cds_service.rulebook.prose import chapter, prose, said
+
+
+def rule_book(knowledge: Knowledge) -> Book:
+    return Book(
+        said("book", "title"),
+        _status(knowledge),
+        (
+            _reading(),
+            treatments(knowledge),
+            limits.calculations(knowledge),
+            _staging(knowledge),
+            limits.limits(knowledge),
+            limits.windows(knowledge),
+            limits.silence(knowledge),
+            sources.conflicts(knowledge),
+            sources.outcomes(knowledge),
+            limits.local_choices(knowledge),
+            *_site(knowledge),
+            sources.doubtful(knowledge),
+            sources.reviews(knowledge),
+            sources.statements(knowledge),
+            sources.publications(knowledge),
+        ),
+    )
+
+
+def _status(knowledge: Knowledge) -> tuple[str, ...]:
+    marks = Counter(statement.verified for statement in knowledge.statements.values())
+    standing = Counter(entry.standing for entry in ledger(knowledge))
+    return (
+        _signature(knowledge),
+        "; ".join(f"{count} of {marks.total()} statements: {mark}" for mark, count in marks.most_common()) + ".",
+        said("book", "digest", provenance=knowledge.provenance),
+        said(
+            "book", "counts",
+            modalities=len(knowledge.modalities), criteria=len(knowledge.criteria), statements=len(knowledge.statements),
+            decides=standing["decides"], context=standing["context"], not_used=standing["not used"],
+            series=len(knowledge.outcomes), publications=len(knowledge.publications),
+        ),
+        said("book", "tone"),
+    )  # fmt: skip
+
+
+def _signature(knowledge: Knowledge) -> str:
+    """A signature counts for the very text that was signed."""
+    sign = knowledge.overlay.sign_off
+    if sign is None or not knowledge.signed:
+        return said("book", "unsigned")
+    return f"**Signed by {sign.name}**, {sign.role}, on {sign.on}: {sign.what}."
+
+
+def _reading() -> Section:
+    verdicts = ((f"**{name}**", when) for name, when in prose()["reading"]["verdicts"])
+    return chapter("reading", *table("Verdict|When", verdicts, (20, 80)), *bullets(prose()["reading"]["notes"]))
+
+
+def _site(knowledge: Knowledge) -> tuple[Section, ...]:
+    """What a site added, set and said, for who has to sign it."""
+    overlay = knowledge.overlay
+    return (chapter("site", *bullets(overlay.choices), site=overlay.site),) if overlay.choices else ()
+
+
+def _staging(knowledge: Knowledge) -> Section:
+    rows = []
+    for part in knowledge.staging.values():
+        bands = " · ".join(knowledge.words.get(band.name, band.name) for band in part.bands)
+        rows.append((f"**{part.title}**", bands or "as documented or calculated", ", ".join(part.statements)))
+    return chapter("stage", *table("Part|Bands|Sources", rows, (30, 45, 25)))

@@ -1,0 +1,116 @@
+"""The chapter on treatments: of each its indications, what rules it out, cautions, options, and what stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from cds_service.knowledge.model import Criterion, Indication, Knowledge, Modality, Technique
+from cds_service.rulebook.blocks import Block, Section, Text, bullets, table
+from cds_service.rulebook.prose import chapter, prose
+from cds_service.rulebook.words import CALCULATED, EDITION, met_when, not_recorded, sentence, sources
+
+
+def treatments(knowledge: Knowledge) -> Section:
+    return chapter("treatments", sections=tuple(_treatment(knowledge, modality) for modality in knowledge.modalities))
+
+
+def _treatment(knowledge: Knowledge, modality: Modality) -> Section:
+    name = modality.id
+    parts = [
+        Section(
+            f"{name}-indications",
+            "Indications",
+            table(
+                "Indication|Edition, strength|Needs, all of|Sources",
+                (_indication(knowledge, indication) for indication in modality.indications),
+                (25, 15, 40, 20),
+            ),
+        ),
+        Section(
+            f"{name}-contraindications",
+            "Contraindications",
+            (
+                *((Text(modality.contraindications_say),) if modality.contraindications_say else ()),
+                *_deciding(knowledge, ((criterion, "") for criterion in modality.contraindications)),
+            )
+            if modality.contraindications
+            else (Text("None of the treatment as a whole."),),
+        ),
+    ]
+    if modality.exclusions:
+        told = ((criterion, ", ".join(sorted(only))) for criterion, only in modality.exclusions)
+        say = (Text(f"Beside them: {modality.excluded_say}."),) if modality.excluded_say else ()
+        parts.append(Section(f"{name}-exclusions", "Exclusions: not indicated", (*_deciding(knowledge, told), *say)))
+    gates = [words for gate in ("nec", "nec_open", "g3") if (words := prose()["gates"][gate][getattr(modality, gate)])]
+    gates += [prose()["gates"]["words"]["graft"]] if modality.liver_directed else []
+    gates += [prose()["gates"]["words"]["downgraded"].format(caution=caution) for caution in modality.downgraded_by]
+    parts.append(Section(f"{name}-gates", "Grade and other gates", bullets(gates)))
+    cautions = ((sentence(c), met_when(knowledge, c), sources(knowledge, c.statements, c.local)) for c in modality.cautions)
+    parts.append(Section(f"{name}-cautions", "Cautions", table("Caution|Told when|Sources", cautions, (45, 35, 20))))
+    if modality.techniques:
+        options = [_option(knowledge, technique) for technique in modality.techniques]
+        parts.append(Section(f"{name}-options", "Options and techniques: told, never part of the verdict", bullets(options)))
+    beside = [f"{knowledge.statements[s].says} [{s}]" for s in (*modality.beside, *modality.support)]
+    about = [f"Also: {', '.join(modality.about)}."] if modality.about else []
+    parts.append(Section(f"{name}-beside", "What its card says beside it", bullets([*beside, *about])))
+    return Section(name, modality.title, (), tuple(parts))
+
+
+def _indication(knowledge: Knowledge, indication: Indication) -> tuple[str, ...]:
+    strength = f"{EDITION[indication.edition]}, {indication.strength.value}"
+    needs = [_need(knowledge, criterion) for criterion in indication.requires]
+    needs += [f"by later evidence also: {_need(knowledge, criterion)}" for criterion in indication.update_requires]
+    if indication.when_closed:
+        names = ", ".join(knowledge.modality(name).short.lower() for name in indication.when_closed)
+        needs.append(f"contraindicated or not indicated: {names}")
+    cited = dict.fromkeys([*indication.statements, *(s for c in indication.requires for s in c.statements)])
+    cited |= dict.fromkeys(s for c in indication.update_requires for s in c.statements)
+    return (
+        f"**{indication.id}** {indication.says}",
+        strength,
+        "\n".join(f"• {need}" for need in needs),
+        sources(knowledge, cited, indication.local),
+    )
+
+
+def _need(knowledge: Knowledge, criterion: Criterion) -> str:
+    """The sentence of a requirement; how it is compared, where there is more to it than yes or a calculation."""
+    number = any(isinstance(test.limit, Decimal) for test in criterion.tests)
+    calculated = any(test.fact in knowledge.derived for test in criterion.tests)
+    plain_yes = all(test.limit is True for test in criterion.tests)
+    told = CALCULATED if calculated else ""
+    if number or not (calculated or plain_yes):
+        told = f" ({met_when(knowledge, criterion)})"
+    return f"{criterion.says}{told}{' **local**' if criterion.local else ''}"
+
+
+def _deciding(knowledge: Knowledge, criteria: Iterable[tuple[Criterion, str]]) -> tuple[Block, ...]:
+    rows = (
+        (
+            sentence(criterion) + (f"; of {only} only" if only else ""),
+            met_when(knowledge, criterion),
+            not_recorded(knowledge, criterion),
+            sources(knowledge, criterion.statements, criterion.local),
+        )
+        for criterion, only in criteria
+    )
+    return table("Criterion|Met when|Nothing recorded|Sources", rows, (30, 30, 20, 20))
+
+
+def _option(knowledge: Knowledge, technique: Technique) -> str:
+    parts = [f"**{technique.says}** [{', '.join(technique.statements)}]"]
+    if technique.only_for:
+        parts.append(f"told with {', '.join(sorted(technique.only_for))}")
+    for words, criteria in (
+        ("told when", technique.when),
+        ("stopped by", technique.stopped_by),
+        ("caution", technique.cautions),
+    ):
+        if criteria:
+            cited = words != "told when"
+            listed = (f"{c.says} [{', '.join(c.statements)}]" if cited else c.says for c in criteria)
+            parts.append(f"{words}: {' · '.join(listed)}")
+    if technique.also:
+        parts.append(technique.also)
+    return "; ".join(parts)

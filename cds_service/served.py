@@ -1,0 +1,139 @@
+"""Which sites are served, and whose a request is: the site of the caller that signed it, never one that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import resources
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+
+from cds_service.errors import Fault, SiteError
+from cds_service.ledger import open_ledger
+from cds_service.settings import Settings
+from cds_service.sites import Site, development
+from cds_service.sites.clients import issuer_faults
+from cds_service.sites.loader import read_site, read_sites
+from cds_service.trust.caller import Callers, refused
+from cds_service.trust.keys import fetch_keys
+
+SANDBOX = "sandbox"
+SANDBOX_ORIGIN = "https://sandbox.cds-hooks.org"
+"""The sandbox calls from the browser, and so needs CORS."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """`callers`: who may call; None where nobody is told apart: the development site, or one behind a proxy that does it."""
+
+    sites: tuple[Site, ...]
+    callers: Callers | None = None
+    local: bool = False
+    """The development site: only this machine is answered, whatever address the server listens on."""
+
+    @property
+    def only(self) -> Site | None:
+        return self.sites[0] if len(self.sites) == 1 else None
+
+    @property
+    def for_anyone(self) -> Site | None:
+        """The site by which to answer somebody unknown: any, if all judge by the same knowledge; else nobody can say."""
+        return self.sites[0] if len({site.knowledge.digest for site in self.sites}) == 1 else None
+
+    def site_of(self, authorization: str | None, path: str, now: float) -> Site:
+        """The site of whoever calls this path. Raises Unauthorized; Overloaded when the ledger does not answer."""
+        if self.callers is None:
+            return self.sites[0]
+        client = self.callers.identify(authorization, path, now)
+        return next(site for site in self.sites if client in site.clients)
+
+    def discovered_by(self, authorization: str | None, path: str, now: float) -> Site:
+        """Discovery is open; but a token that comes is checked, and where sites differ in what they ask, one has to come."""
+        if authorization or self.for_anyone is None:
+            return self.site_of(authorization, path, now)
+        return self.for_anyone
+
+    def check_peer(self, address: str | None) -> None:
+        """Raises Unauthorized for another machine than this one, if only this one is served."""
+        if self.local and not is_this_machine(address or ""):
+            raise refused("no site file, and not of this machine")
+
+
+def open_sites(settings: Settings) -> Served:
+    """Raises SiteError with every fault of all files together; ValueError for a setting that is missing or wrong."""
+    if settings.profile:
+        sites: tuple[Site, ...] = (sandbox(),)
+    elif settings.sites:
+        sites = read_sites(settings.sites)
+    else:
+        return Served((development(),), local=True)
+    clients = [client for site in sites for client in site.clients]
+    if faults := [*issuer_faults(clients), *_unguarded(sites)]:
+        raise SiteError(faults)
+    if not clients:
+        return Served(sites)
+    if not settings.public_urls:
+        raise ValueError("CDS_PUBLIC_URL: not set; callers sign for the address at which they reach the service")
+    return Served(sites, Callers(clients, settings.public_urls, open_ledger(settings.database), fetch_keys))
+
+
+def sandbox() -> Site:
+    """Anyone can call as the sandbox, whose private key is public; every card says so."""
+    with resources.as_file(resources.files("cds_service.sites") / "sandbox.toml") as file:
+        return read_site(Path(file))
+
+
+def _unguarded(sites: tuple[Site, ...]) -> Iterator[Fault]:
+    """A site that anyone could call is asked for by name, and stands alone."""
+    for site in sites:
+        if not site.clients and not site.authenticated_by_proxy:
+            allowed = "[[client]]; or, if a proxy in front authenticates every caller, authenticated_by_proxy = true in [site]"
+            yield Fault(f"site {site.id}: client", "nothing", allowed)
+        if site.authenticated_by_proxy and len(sites) > 1:
+            yield Fault(
+                f"site {site.id}: authenticated_by_proxy", "other sites beside it", "this site alone: nothing tells them apart"
+            )
+
+
+def settle_listening(settings: Settings, host: str, port: int) -> Settings:
+    """Beyond this machine only with a site file, or the sandbox by its name. Raises ValueError.
+
+    The sandbox on this machine knows its own address.
+    """
+    here = is_this_machine(host)
+    if settings.profile and settings.sites:
+        raise ValueError(f"--profile {settings.profile}: never beside a site file, as anyone can call as the sandbox")
+    if not (settings.profile or settings.sites or here):
+        raise ValueError(
+            f"--host {host}: beyond this machine only with a site file, which says who may call: --site FILE or CDS_SITES. "
+            "To try the service with the public CDS Hooks sandbox: --profile sandbox"
+        )
+    if not settings.profile:
+        return settings
+    names = (f"http://127.0.0.1:{port}", f"http://localhost:{port}") if here else ()
+    return replace(
+        settings,
+        public_urls=settings.public_urls or names,
+        allowed_origins=(*settings.allowed_origins, SANDBOX_ORIGIN),
+    )
+
+
+def is_this_machine(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (inner or address).is_loopback
+
+
+def told_at_start(served: Served, settings: Settings) -> str:
+    """Who may call, in a sentence for whoever starts the service."""
+    names = ", ".join(site.id for site in served.sites)
+    if served.local:
+        return "No site file: a development site. Only this machine may call and be called; callers are not authenticated."
+    if settings.profile == SANDBOX:
+        return "Profile sandbox: anyone can call as the public CDS Hooks sandbox. Never with a patient's data."
+    if served.callers is None:
+        return f"Site {names}: callers are NOT authenticated here; the proxy in front has to do it."
+    return f"Sites: {names}. Callers are told by tokens that are meant for {' or '.join(settings.public_urls)}."

@@ -1,0 +1,176 @@
+"""gunicorn as we run it: limits of HTTP itself, deadlines for slow clients, recycling, and nothing of a request in its words.
+
+gthread: half-sent requests hold a thread each and no more. What gunicorn refuses it would answer as HTML that repeats the
+request line, and log the same; here it is an OperationOutcome and a line without a value.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.workers.gthread import ThreadWorker
+
+from cds_service.errors import CdsError, Fault
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+LOG = logging.getLogger("cds_service")
+LONGEST_LINE, MOST_HEADERS, LONGEST_HEADER = 4094, 100, 8190
+READ_WITHIN, ANSWERED_WITHIN = 20, 60
+"""Seconds from the first byte: to send a request, and to take its answer. Then the connection is closed."""
+OPTIONS: dict[str, Any] = {
+    "workers": 2,
+    "threads": 24,  # twice the evaluations at once (places.py): the other half reads slow bodies, and refuses
+    "timeout": 30,  # a worker whose main loop stands still; never a request
+    "graceful_timeout": 30,
+    "keepalive": 5,
+    "max_requests": 20_000,
+    "max_requests_jitter": 2_000,  # so that the workers are not renewed at once
+    "limit_request_line": LONGEST_LINE,
+    "limit_request_fields": MOST_HEADERS,
+    "limit_request_field_size": LONGEST_HEADER,
+    "control_socket_disable": True,  # a door that nobody asked for
+    "loglevel": "warning",
+}
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
+    """gthread with deadlines, and with refusals in our words."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._since: dict[Any, float] = {}
+
+    def handle(self, conn: Any) -> Any:
+        """In a thread: one request of a connection. A connection that ends is closed here: lingering until the client
+        closes its side would stop the main loop, and with it every new connection, for two seconds each."""
+        self._since[conn] = time.monotonic()
+        try:
+            kept = super().handle(conn)
+        finally:
+            del self._since[conn]
+        if kept is False:
+            conn.close(graceful=True)
+        return kept
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        if conn.sock.fileno() == -1:
+            self.nr_conns -= 1
+        else:
+            super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """Each second, in the main loop: ends the reading, then the writing, of connections that are overdue."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn, since in list(self._since.items()):
+            if now - since > READ_WITHIN:
+                try:
+                    conn.sock.shutdown(socket.SHUT_RD if now - since < ANSWERED_WITHIN else socket.SHUT_RDWR)
+                except OSError:
+                    continue  # closed in the meantime
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        status, reason, error = refusal(exc)
+        LOG.warning(json.dumps({"refused": status, "because": type(exc).__name__}))
+        body = json.dumps(error.outcome())
+        head = (
+            f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        )
+        try:
+            client.settimeout(2)
+            client.sendall(f"{head}\r\n\r\n{body}".encode())
+        except OSError:
+            return  # the client has gone
+
+
+def refusal(exc: Exception) -> tuple[int, str, CdsError]:
+    """What the parser of HTTP raised → status, reason, error; without a word of the request."""
+    if isinstance(exc, LimitRequestLine):
+        return 414, "URI Too Long", _error("too-long", "request line", f"at most {LONGEST_LINE} bytes")
+    if isinstance(exc, LimitRequestHeaders):
+        allowed = f"at most {MOST_HEADERS} headers of {LONGEST_HEADER} bytes"
+        return 431, "Request Header Fields Too Large", _error("too-long", "headers", allowed)
+    if isinstance(exc, ParseException):
+        return 400, "Bad Request", _error("invalid", "request", "HTTP/1.1 (RFC 9112)")
+    return 500, "Internal Server Error", CdsError("a fault of the service; nothing was decided")
+
+
+def _error(code: str, where: str, allowed: str) -> CdsError:
+    error = CdsError("the request could not be read", [Fault(where, "another one", allowed)])
+    error.code = code
+    return error
+
+
+class Body:
+    """wsgi.input. A malformed chunk is told as a connection that broke off, which Flask knows what to do with."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, size: int | None = None) -> bytes:
+        try:
+            return bytes(self._stream.read(size))
+        except ParseException:
+            raise OSError from None
+
+    def readline(self, size: int | None = None) -> bytes:
+        try:
+            return bytes(self._stream.readline(size))
+        except ParseException:
+            raise OSError from None
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """`make`: builds the application, in each worker."""
+
+    def __init__(self, make: Callable[[], Wsgi], bind: str, options: dict[str, Any]) -> None:
+        self._make = make
+        self._options = {**OPTIONS, **options, "bind": bind, "worker_class": Worker}
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, option in self._options.items():
+            self.cfg.set(name, option)
+
+    def load(self) -> Wsgi:
+        app = self._make()
+
+        def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            environ["wsgi.input"] = Body(environ["wsgi.input"])
+            if environ.get("CONTENT_LENGTH"):
+                environ.pop("wsgi.input_terminated", None)  # or a body that breaks off would pass for a short one
+            return app(environ, start_response)
+
+        return wsgi
+
+
+class WithoutTraceback(logging.Filter):
+    """A traceback ends in the message of an exception, which may hold what it choked on."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info:
+            kind = record.exc_info[0]
+            record.msg, record.args = "%s (%s)", (record.msg.split("%")[0].strip(), kind.__name__ if kind else "?")
+            record.exc_info = record.exc_text = None
+        return True
+
+
+def serve(make: Callable[[], Wsgi], host: str, port: int, **options: Any) -> None:
+    """Runs until it is told to stop. Logs to standard error: our lines, and gunicorn's warnings; no other library's."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would keep the charts in memory on a disk
+    logging.getLogger().addHandler(logging.NullHandler())  # libraries warn with addresses, and an address names a patient
+    stream = logging.StreamHandler(sys.stderr)
+    stream.setFormatter(logging.Formatter("%(message)s"))
+    LOG.addHandler(stream)
+    LOG.setLevel(logging.INFO)
+    logging.getLogger("gunicorn.error").addFilter(WithoutTraceback())
+    Server(make, f"{host}:{port}", options).run()

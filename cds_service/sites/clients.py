@@ -1,0 +1,79 @@
+"""`[[client]]` of a site file: who may call, by whose keys; and the faults of it that the schema cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+from typing import Any
+
+from cds_service.errors import Fault
+from cds_service.trust.client import ALGORITHMS, LEEWAY, LIFETIME, Client
+from cds_service.trust.keys import AT_MOST_KEYS, algorithms_of, fault_of, key_set
+from cds_service.trust.reach import Reach
+
+Tables = dict[str, Any]
+
+
+def client_faults(tables: Tables) -> Iterator[tuple[str, str, str]]:
+    """Place, what was found, what is allowed. A key is told by its place, never by its content."""
+    fhir, listed = tables.get("fhir"), tables.get("client")
+    loopback = isinstance(fhir, dict) and fhir.get("loopback") is True
+    for place, client in enumerate(listed if isinstance(listed, list) else []):
+        if not isinstance(client, dict):
+            continue
+        jku = client.get("jku")
+        if isinstance(jku, str) and jku.startswith("http://") and not loopback:
+            yield f"client.{place}.jku", "http", "https; http only for this machine, with loopback = true under [fhir]"
+        if "keys" in client:
+            for where, found, allowed in _key_faults(client["keys"], client.get("algorithms", ALGORITHMS)):
+                yield f"client.{place}.{where}", found, allowed
+    if listed and isinstance(tables.get("site"), dict) and tables["site"].get("authenticated_by_proxy") is True:
+        yield "site.authenticated_by_proxy", "true beside [[client]]", "one of the two"
+
+
+def _key_faults(keys: object, algorithms: object) -> Iterator[tuple[str, str, str]]:
+    if not isinstance(keys, list) or not 0 < len(keys) <= AT_MOST_KEYS:
+        yield "keys", "something else", f"a list of at most {AT_MOST_KEYS} JWKs: [[client.keys]]"
+        return
+    faults = [fault_of(key) for key in keys]
+    for number, fault in enumerate(faults):
+        if fault:
+            yield f"keys.{number}", fault, "a public key as a JWK with kid, of type EC or RSA"
+    sound = [key for key, fault in zip(keys, faults, strict=True) if not fault]
+    names = [key["kid"] for key in sound]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield "keys", f"the kid {name!r} twice", "a kid for one key only"
+    if (
+        sound
+        and isinstance(algorithms, list | tuple)
+        and not {a for key in sound for a in algorithms_of(key)} & set(algorithms)
+    ):
+        yield "algorithms", "none that the keys are for", "an algorithm of one of the keys"
+
+
+def clients(tables: Tables, reach: Reach) -> tuple[Client, ...]:
+    """Of tables without faults. Keys of a `jku` are fetched as FHIR servers are: private addresses only in [fhir].networks."""
+    return tuple(
+        Client(
+            site=tables["site"]["id"],
+            issuer=table["iss"],
+            jku=table.get("jku", ""),
+            keys=key_set(table["keys"]) if "keys" in table else None,
+            reach=reach,
+            algorithms=frozenset(table.get("algorithms", ALGORITHMS)),
+            tenants=frozenset(table.get("tenants", ())),
+            lifetime=table.get("max_lifetime", LIFETIME),
+            leeway=table.get("leeway", LEEWAY),
+        )
+        for table in tables.get("client", ())
+    )
+
+
+def issuer_faults(listed: Iterable[Client]) -> Iterator[Fault]:
+    """Of all sites together: a token must lead to one client, and so to one site."""
+    for one, other in combinations(listed, 2):
+        if one.issuer != other.issuer:
+            continue
+        if not one.tenants or not other.tenants or one.tenants & other.tenants:
+            where = f"iss {one.issuer!r}"
+            yield Fault(where, f"in two [[client]] ({one.site}, {other.site})", "one, or tenants that tell them apart")

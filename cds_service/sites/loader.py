@@ -1,0 +1,123 @@
+"""A site file (TOML) → a Site. Refused whole when anything is wrong, with every fault at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import tomllib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from cds_service import knowledge
+from cds_service.errors import Fault, SiteError
+from cds_service.sites import Site
+from cds_service.sites.clients import client_faults, clients
+from cds_service.sites.overlay import lay_over
+from cds_service.trust.reach import Network, Reach
+
+Tables = dict[str, Any]
+
+
+def read_sites(paths: Iterable[Path]) -> tuple[Site, ...]:
+    """One site a file. Raises SiteError with the faults of all files."""
+    found: list[Site] = []
+    faults: list[Fault] = []
+    for path in paths:
+        try:
+            found.append(read_site(path))
+        except SiteError as error:
+            faults += error.faults
+    names = [site.id for site in found]
+    faults += [
+        Fault("site.id", repr(name), "an id that no other site file has") for name in set(names) if names.count(name) > 1
+    ]
+    if faults:
+        raise SiteError(faults)
+    return tuple(found)
+
+
+def read_site(path: Path) -> Site:
+    """Raises SiteError."""
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SiteError([Fault(str(path), error.strerror or "no file", "a readable file")]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SiteError([Fault(str(path), str(error), "TOML in UTF-8")]) from None
+    faults = [Fault(f"{path.name}: {where}", found, allowed) for where, found, allowed in _faults(tables, path.parent)]
+    shapeless = {str(next(iter(error.absolute_path), "")) for error in _validator().iter_errors(tables)}
+    laid, clinical = lay_over(knowledge.load(), {name: part for name, part in tables.items() if name not in shapeless})
+    faults += [Fault(f"{path.name}: {where}", found, allowed) for where, found, allowed in clinical]
+    if faults:
+        raise SiteError(faults)
+    site = tables["site"]
+    reach = _reach(tables.get("fhir"), path.parent)
+    return Site(
+        id=site["id"],
+        title=site["title"],
+        knowledge=laid,
+        reach=reach,
+        clients=clients(tables, reach),
+        authenticated_by_proxy=site.get("authenticated_by_proxy", False),
+        banner=site.get("banner", ""),
+    )
+
+
+def _faults(tables: Tables, folder: Path) -> Iterator[tuple[str, str, str]]:
+    for error in sorted(_validator().iter_errors(tables), key=lambda e: [str(step) for step in e.absolute_path]):
+        where = ".".join(str(step) for step in error.absolute_path) or "top level"
+        yield where, error.message[:200], f"see sites/schema.json, {error.validator}"
+    yield from _fhir_faults(tables.get("fhir"), folder)
+    yield from client_faults(tables)
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(
+        json.loads((resources.files("cds_service.sites") / "schema.json").read_text("utf-8"))
+    )
+
+
+def _fhir_faults(fhir: Any, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """What the schema cannot see: addresses that are none, plain http beyond this machine (CH-30)."""
+    if not isinstance(fhir, dict):
+        return
+    for origin in _strings(fhir.get("origins")):
+        host = origin.split("://")[-1].rsplit(":", 1)[0].strip("[]")
+        if origin.startswith("http://") and not (fhir.get("loopback") is True and host in {"127.0.0.1", "::1", "localhost"}):
+            yield "fhir.origins", repr(origin), "https; http only for this machine, with loopback = true"
+    for text in _strings(fhir.get("networks")):
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError:
+            yield "fhir.networks", repr(text), "a network such as 10.20.0.0/16"
+            continue
+        if network.is_loopback or network.is_link_local or not network.is_private:
+            yield "fhir.networks", repr(text), "a private network; loopback and link-local ones are no choice here"
+    ca_file = fhir.get("ca_file")
+    if isinstance(ca_file, str) and not (folder / ca_file).is_file():
+        yield "fhir.ca_file", repr(ca_file), "a file of certificates (PEM), by its path from the site file"
+
+
+def _strings(items: Any) -> list[str]:
+    return [item for item in items if isinstance(item, str)] if isinstance(items, list) else []
+
+
+def _reach(fhir: Tables | None, folder: Path) -> Reach:
+    """Without [fhir] the site answers from prefetch alone: nothing may be called."""
+    if fhir is None:
+        return Reach()
+    networks: tuple[Network, ...] = tuple(ipaddress.ip_network(text) for text in fhir.get("networks", ()))
+    return Reach(
+        origins=tuple(fhir["origins"]),
+        networks=networks,
+        loopback=fhir.get("loopback", False),
+        open=fhir.get("open", False),
+        seconds=float(fhir.get("seconds", Reach.seconds)),
+        ca_file=folder / fhir["ca_file"] if "ca_file" in fhir else None,
+    )

@@ -1,0 +1,177 @@
+"""The clinical part of a site file laid over the knowledge that ships: a new Knowledge with a digest of its own.
+
+A site may say what its codes, units and texts mean, be stricter in what is a convention of ours (knowledge/local.toml),
+name things its own way, and sign. It never changes a number of the literature, an indication or a citation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from cds_service.knowledge.model import Criterion, FactDefinition, Knowledge, Modality
+from cds_service.knowledge.overlay import Overlay, SignOff
+from cds_service.sites.codes import Codes, Told
+
+Tables = Mapping[str, Any]
+CLINICAL = ("code", "units", "windows", "limits", "wording")
+"""The sections that the digest of an overlay covers; a signature covers them, and so is not one of them."""
+INSTRUCTING = re.compile(r"\b(must|should|shall|has to|is safe|no contraindications?)\b", re.IGNORECASE)
+MARKUP = re.compile(r"[<>\[\]`*_#|\\\n]|://")
+
+
+def lay_over(base: Knowledge, tables: Tables) -> tuple[Knowledge, list[Told]]:
+    """The site's knowledge, and every fault found on the way; with a fault the knowledge is not to be used.
+
+    `tables`: the sections of the site file that fit sites/schema.json.
+    """
+    codes = Codes(base)
+    faults = [*codes.read(tables.get("code", []))]
+    facts, criteria = dict(base.facts), dict(base.criteria)
+    for found in (_units(base, facts, tables), _windows(base, facts, tables), _limits(base, criteria, tables)):
+        faults += found
+    faults += _wording(base, facts, tables)
+    signed = tables.get("sign_off")
+    if signed and type(signed["on"]) is not date:
+        faults.append(("sign_off.on", repr(signed["on"]), "a date without quotes, such as 2026-11-20"))
+        signed = None
+    clinical = {name: tables[name] for name in CLINICAL if tables.get(name)}
+    digest = _digest(json.dumps(clinical, sort_keys=True, default=str)) if clinical else ""
+    changed = {key: criterion for key, criterion in criteria.items() if criterion is not base.criteria[key]}
+    laid = replace(
+        base,
+        digest=_digest(f"{base.digest} {digest}") if digest else base.digest,
+        facts=facts,
+        criteria=criteria,
+        modalities=tuple(_with_limits(modality, changed) for modality in base.modalities),
+        terminology=base.terminology.with_local(codes.local()),
+        overlay=Overlay(
+            tables.get("site", {}).get("id", ""),
+            digest,
+            tables.get("wording", {}).get("note", ""),
+            _signature(signed),
+            tuple(_choices(base, tables)),
+        ),
+    )
+    return laid, faults
+
+
+def _choices(base: Knowledge, tables: Tables) -> Iterator[str]:
+    """The clinical part in words. Only read where it has no fault."""
+    for entry in tables.get("code", []):
+        codes = [entry["code"]] if isinstance(entry.get("code"), str) else entry.get("code", [])
+        said = f"{entry.get('system', '')} {', '.join(codes)}" if codes else f"the text {entry.get('text')!r}"
+        about = {"means": "means", "fact": "states", "concept": "belongs to"}
+        meaning = "; ".join(f"{word} {entry[key]}" for key, word in about.items() if key in entry)
+        yield f"{said} {meaning}" + (f": {entry['value']}" if "value" in entry else "")
+    for name, spellings in tables.get("units", {}).items():
+        yield from (f"{name}: {spelling or 'no unit'} is read as {unit}" for spelling, unit in spellings.items())
+    for name, days in tables.get("windows", {}).items():
+        if name in base.facts:
+            yield f"{name}: out of date after {days} days (as shipped: {base.facts[name].window_days})"
+    for key, table in tables.get("limits", {}).items():
+        if key in base.criteria:
+            yield f"{key}: {table['says']} (as shipped: {base.criteria[key].says})"
+    yield from (f"{name} is called {says}" for name, says in tables.get("wording", {}).get("facts", {}).items())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _signature(table: Tables | None) -> SignOff | None:
+    if table is None:
+        return None
+    return SignOff(table["name"], table["role"], table["on"].isoformat(), table["what"], table["knowledge"])
+
+
+def _units(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
+    """Spellings only: a unit of the fact keeps its factor, and none is added."""
+    for name, spellings in tables.get("units", {}).items():
+        definition = base.facts.get(name)
+        if definition is None or not definition.units:
+            yield f"units.{name}", repr(name), "a fact of facts.toml that has a unit"
+            continue
+        for spelling, unit in spellings.items():
+            meant = base.units.aliases.get(spelling, spelling)
+            if unit not in definition.units:
+                yield f"units.{name}.{spelling}", repr(unit), f"one of {', '.join(definition.units)}"
+            elif meant in definition.units and meant != unit:
+                yield f"units.{name}.{spelling}", repr(spelling), f"a spelling that does not mean {meant}"
+        facts[name] = replace(facts[name], local_units={" ".join(s.split()): unit for s, unit in spellings.items()})
+
+
+def _windows(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
+    for name, days in tables.get("windows", {}).items():
+        bounds = base.window_bounds.get(name)
+        if bounds is None:
+            yield f"windows.{name}", repr(name), "a fact whose window a site may set (knowledge/local.toml)"
+        elif not bounds.hold(Decimal(days)):
+            yield f"windows.{name}", f"{days} days", f"{bounds.at_least} to {bounds.at_most} days: {bounds.reason}"
+        else:
+            facts[name] = replace(facts[name], window_days=days)
+
+
+def _limits(base: Knowledge, criteria: dict[str, Criterion], tables: Tables) -> Iterator[Told]:
+    for key, table in tables.get("limits", {}).items():
+        where, bounds = f"limits.{key}", base.limit_bounds.get(key)
+        if bounds is None:
+            yield where, repr(key), f"one of {', '.join(base.limit_bounds)}"
+            continue
+        criterion, number = base.criteria[key], table["limit"]
+        if not bounds.hold(Decimal(number)):
+            yield f"{where}.limit", str(number), f"{bounds.at_least} to {bounds.at_most}: {bounds.reason}"
+        if not re.search(rf"\b{number}\b", table["says"]):
+            yield f"{where}.says", repr(table["says"]), f"a sentence that names its number, {number}"
+        if len(table["says"]) > len(criterion.says):
+            yield f"{where}.says", f"{len(table['says'])} characters", f"at most {len(criterion.says)}, as the one it replaces"
+        yield from _sound(f"{where}.says", table["says"])
+        tests = tuple(replace(test, limit=Decimal(number)) for test in criterion.tests)
+        criteria[key] = replace(criterion, says=table["says"], tests=tests)
+
+
+def _wording(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
+    wording = tables.get("wording", {})
+    if "note" in wording:
+        yield from _sound("wording.note", wording["note"])
+    for name, says in wording.get("facts", {}).items():
+        if name not in base.facts:
+            yield f"wording.facts.{name}", repr(name), "a fact of facts.toml"
+            continue
+        if any(says == other.says for key, other in facts.items() if key != name):
+            yield f"wording.facts.{name}", repr(says), "a name that no other fact has"
+        yield from _sound(f"wording.facts.{name}", says)
+        facts[name] = replace(facts[name], says=says)
+
+
+def _sound(where: str, text: str) -> Iterator[Told]:
+    """A card is Markdown that discusses and never instructs (CLINICAL section 1.8)."""
+    if INSTRUCTING.search(text) or MARKUP.search(text):
+        yield where, repr(text), "plain text that neither instructs nor reassures"
+
+
+def _with_limits(modality: Modality, changed: Mapping[str, Criterion]) -> Modality:
+    if not changed:
+        return modality
+
+    def new(parts: Iterable[Criterion]) -> tuple[Criterion, ...]:
+        return tuple(changed.get(part.key, part) for part in parts)
+
+    return replace(
+        modality,
+        contraindications=new(modality.contraindications),
+        exclusions=tuple((changed.get(part.key, part), only) for part, only in modality.exclusions),
+        cautions=new(modality.cautions),
+        indications=tuple(
+            replace(i, requires=new(i.requires), update_requires=new(i.update_requires)) for i in modality.indications
+        ),
+        techniques=tuple(
+            replace(t, when=new(t.when), stopped_by=new(t.stopped_by), cautions=new(t.cautions)) for t in modality.techniques
+        ),
+    )

@@ -1,0 +1,141 @@
+"""The public keys of a caller: written in the site file, or fetched from the one pinned address and remembered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWK, PyJWTError
+
+from cds_service.trust.outbound import CallFailed, Outbound, origin_of
+from cds_service.trust.reach import Reach
+
+LOG = logging.getLogger("cds_service")
+
+KINDS: dict[str, dict[str, str]] = {
+    "ES256": {"kty": "EC", "crv": "P-256"},
+    "ES384": {"kty": "EC", "crv": "P-384"},
+    "RS256": {"kty": "RSA"},
+    "RS384": {"kty": "RSA"},
+}
+"""Algorithm → the keys it is for. Nothing symmetric and nothing unsigned is in here, so nothing of it can be chosen."""
+RSA_BITS = 2048
+AT_MOST_BYTES, AT_MOST_KEYS = 64_000, 50
+
+FRESH = 3_600
+"""Seconds that fetched keys are used before they are fetched again: so long a withdrawn key may still open."""
+STALE = 24 * 3_600
+"""Seconds that they are used when the address does not answer; after that nobody with this issuer gets in."""
+BETWEEN = 30
+"""Seconds between two fetches at least, whatever is asked for: tokens with invented kids make no traffic."""
+
+KeySet = Mapping[tuple[str, str], PyJWK]
+"""(kid, algorithm) → key."""
+Fetch = Callable[[str, Reach], bytes]
+"""An address → the body found there. Raises CallFailed."""
+
+
+class FetchedKeys:
+    """Keys of a pinned address. One thread fetches; the others use what is there, and wait only if nothing is."""
+
+    def __init__(self, jku: str, reach: Reach, fetch: Fetch) -> None:
+        self.jku = jku
+        self._reach = reach
+        self._fetch = fetch
+        self._keys: KeySet = {}
+        self._fetched: float | None = None
+        self._tried: float | None = None
+        self._fetching = threading.Lock()
+
+    def find(self, kid: str, algorithm: str, now: float) -> PyJWK | None:
+        """The key of that name for that algorithm, or None. An unknown name is looked up again once (CH-130)."""
+        if (kid, algorithm) not in self._keys or self._older_than(FRESH, now):
+            self._refresh(now)
+        return None if self._older_than(STALE, now) else self._keys.get((kid, algorithm))
+
+    def _older_than(self, seconds: int, now: float) -> bool:
+        return self._fetched is None or now - self._fetched > seconds
+
+    def _refresh(self, now: float) -> None:
+        if not self._fetching.acquire(blocking=self._fetched is None):
+            return
+        try:
+            if self._tried is not None and now - self._tried < BETWEEN:
+                return
+            self._tried = now
+            self._keys, self._fetched = read_keys(self._fetch(self.jku, self._reach)), now
+        except (CallFailed, ValueError) as error:
+            LOG.warning(json.dumps({"keys": self.jku, "not read": type(error).__name__}))
+        finally:
+            self._fetching.release()
+
+
+def fetch_keys(jku: str, reach: Reach) -> bytes:
+    """From the server of the pinned address alone, as guarded as FHIR servers are called. Raises CallFailed."""
+    with Outbound(replace(reach, origins=(origin_of(jku),))) as out:
+        reply = out.get(jku, {"Accept": "application/json"})
+    if reply.status != 200:
+        raise CallFailed("another status than 200")  # a redirect too: it would lead away from the pinned address
+    return reply.body
+
+
+def read_keys(body: bytes) -> KeySet:
+    """The usable keys of a JWK Set; none at all is an answer too. Raises ValueError if it is not a JWK Set."""
+    if len(body) > AT_MOST_BYTES:
+        raise ValueError("too large for a JWK Set")
+    try:
+        content = json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    listed = content.get("keys") if isinstance(content, dict) else None
+    if not isinstance(listed, list) or len(listed) > AT_MOST_KEYS:
+        raise ValueError("not a JWK Set")
+    return key_set([key for key in listed if not fault_of(key)])
+
+
+def key_set(sound: list[dict[str, Any]]) -> KeySet:
+    """Of two keys with one name none is taken: nobody could say which is meant (CH-130)."""
+    names = [key["kid"] for key in sound]
+    return {
+        (key["kid"], algorithm): PyJWK(key, algorithm)
+        for key in sound
+        if names.count(key["kid"]) == 1
+        for algorithm in algorithms_of(key)
+    }
+
+
+def algorithms_of(key: Mapping[str, Any]) -> list[str]:
+    """The algorithms that a key is for: by its type and curve, and by its own `alg` if it has one."""
+    return [
+        algorithm
+        for algorithm, kind in KINDS.items()
+        if all(key.get(name) == value for name, value in kind.items()) and key.get("alg") in (None, algorithm)
+    ]
+
+
+def fault_of(key: object) -> str:
+    """Why a JWK is no public key that a signature can be checked with; "" if it is one."""
+    if not isinstance(key, dict):
+        return "not a JSON object"
+    if not isinstance(key.get("kid"), str) or not key["kid"]:
+        return "no kid"
+    if "d" in key or "k" in key:
+        return "a private or symmetric key"
+    operations = key.get("key_ops", ["verify"])
+    if key.get("use") not in (None, "sig") or not isinstance(operations, list) or "verify" not in operations:
+        return "not for signatures"
+    algorithms = algorithms_of(key)
+    if not algorithms:
+        return f"not for {', '.join(KINDS)}"
+    try:
+        public = PyJWK(key, algorithms[0]).key
+    except (PyJWTError, ValueError, TypeError, KeyError, AttributeError):
+        return "not a sound key"
+    if isinstance(public, RSAPublicKey) and public.key_size < RSA_BITS:
+        return f"fewer than {RSA_BITS} bits"
+    return ""

@@ -1,0 +1,54 @@
+"""What a mutant has to pass to survive: every vignette, the cards of every fixture, every test of reading; one by one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from typing import Any
+
+import msgspec
+
+from cds_service import knowledge
+from cds_service.hooks import patient_view
+from tests import test_reading
+from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file, folder_of
+from tests.test_vignettes import test_vignette
+from tests.vignette import SEARCHED, vignettes
+
+SLOW = {"almost-nothing-known"}
+
+Check = Callable[[], None]
+
+
+def checks() -> dict[str, Check]:
+    found: dict[str, Check] = {}
+    for vignette in vignettes():
+        table = {key: part for key, part in vignette.table.items() if key not in SEARCHED}
+        found[vignette.story] = partial(test_vignette, replace(vignette, table=table))
+    for fixture in FIXTURES:
+        if fixture not in SLOW:
+            found[f"fixture {fixture}"] = partial(_cards, fixture)
+    for name, test in vars(test_reading).items():
+        if name.startswith("test_"):
+            found |= {f"{name} {place}": partial(test, **given) for place, given in enumerate(_cases(test))}
+    return found
+
+
+def _cards(fixture: str) -> None:
+    cards = patient_view.cards_of_chart(chart_file(fixture).chart(), knowledge.load(), as_of(fixture), INSTANCE)
+    golden = json.loads((folder_of(fixture) / "cards.json").read_text("utf-8"))
+    assert json.loads(msgspec.json.encode(cards)) == golden["cards"]
+
+
+def _cases(test: Any) -> Iterator[dict[str, Any]]:
+    """The arguments of every case of a parametrized test."""
+    marks = [mark.args for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
+    names = [[part.strip() for part in args[0].split(",")] if isinstance(args[0], str) else list(args[0]) for args in marks]
+    for values in product(*(args[1] for args in marks)):
+        found: dict[str, Any] = {}
+        for several, value in zip(names, values, strict=True):
+            found |= {several[0]: value} if len(several) == 1 else dict(zip(several, value, strict=True))
+        yield found

@@ -1,0 +1,140 @@
+"""The real service for tests: gunicorn on a free port of 127.0.0.1, in a process of its own, ended by its id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from http.client import HTTPConnection
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+
+@dataclass
+class Running:
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def connect(self, timeout: float = 30) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def socket(self, timeout: float = 30) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+    def post(self, body: bytes, path: str = "/cds-services/nlm-patient-view", **headers: str) -> tuple[int, bytes]:
+        connection = self.connect()
+        try:
+            connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def exchange(self, sent: bytes) -> bytes:
+        """Bytes there, bytes back, until the service closes."""
+        with self.socket() as raw:
+            raw.sendall(sent)
+            found = b""
+            while part := raw.recv(65536):
+                found += part
+            return found
+
+    def said(self) -> str:
+        """Everything that the service wrote, to standard output and error."""
+        return self.log.read_text("utf-8", "replace")
+
+    def workers(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    def resident(self) -> dict[int, int]:
+        """Worker → its resident memory in kB."""
+        found = {}
+        for pid in self.workers():
+            try:
+                status = Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                continue
+            found[pid] = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")), 0)
+        return found
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running(
+    folder: Path, today: date, before: str = "", options: Mapping[str, object] | None = None, pages: bool = False
+) -> Iterator[Running]:
+    """`before`: Python that runs in the service's process first, to slow it down or to shorten a deadline."""
+    port, log = free_port(), folder / "service.log"
+    program = (
+        "from datetime import date\n"
+        "from cds_service import app, server\n"
+        "from cds_service.settings import Settings\n"
+        f"{before}\n"
+        f"make = lambda: app.create_app(Settings(pages={pages}), lambda: {today!r})\n".replace("datetime.date", "date")
+        + f"server.serve(make, '127.0.0.1', {port}, **{dict(options or {})!r})\n"
+    )
+    temporary = folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=out, stderr=out, cwd=ROOT, env=environment)
+    with _up(Running(process, port, log)) as service:
+        yield service
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, port: int, **environment: str) -> Iterator[Running]:
+    """`serve` of the command line, with its two workers; what it says goes to serve.log in `folder`."""
+    log = folder / "serve.log"
+    command = [sys.executable, "-m", "cds_service", "serve", "--port", str(port), *arguments]
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT, env={**os.environ, **environment})
+    with _up(Running(process, port, log)) as service:
+        yield service
+
+
+@contextmanager
+def _up(service: Running) -> Iterator[Running]:
+    """From its first answer to its end, by its process id."""
+    try:
+        _wait(service)
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.process.send_signal(signal.SIGTERM)
+            try:
+                service.process.wait(30)
+            except subprocess.TimeoutExpired:
+                service.process.kill()
+                service.process.wait()
+
+
+def _wait(service: Running) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        assert service.process.poll() is None, service.said()
+        try:
+            connection = service.connect(5)
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200 and len(service.workers()) >= 1:
+                return
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise AssertionError(f"the service did not start: {service.said()}")

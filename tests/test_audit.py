@@ -1,0 +1,56 @@
+"""`make check` never passes off packages that nobody looked up as sound ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+SOUND = {"name": "flask", "version": "3", "vulns": []}
+FAULTY = {"name": "flask", "version": "3", "vulns": [{"id": "PYSEC-1", "fix_versions": ["4"]}]}
+UNKNOWN = {"name": "flask", "skip_reason": "not found, could not be audited"}
+OWN = {"name": "cds-service", "skip_reason": "distribution marked as editable"}
+UNABLE = "pip-audit: not run (its data cannot be reached)"
+
+
+def audited(folder: Path, one: list[dict[str, Any]] | str, rest: list[dict[str, Any]]) -> tuple[int, list[str]]:
+    """.ci/audit.py with a pip-audit that says `one` of a single package and `rest` of all."""
+    package = folder / "pip_audit"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    said = {
+        "one": one if isinstance(one, str) else json.dumps({"dependencies": one}),
+        "rest": json.dumps({"dependencies": rest}),
+    }
+    program = f"import sys\nprint({said!r}['one' if '--requirement' in sys.argv else 'rest'])\n"
+    (package / "__main__.py").write_text(program, "utf-8")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / ".ci/audit.py")],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("one", [[UNKNOWN], [], "", "no network", '{"other": 1}'])
+def test_an_audit_without_data_says_not_run_and_never_that_all_is_well(tmp_path: Path, one: list[dict[str, Any]] | str) -> None:
+    assert audited(tmp_path, one, [SOUND]) == (0, [UNABLE])
+
+
+def test_a_package_with_a_known_fault_fails_the_check(tmp_path: Path) -> None:
+    told = ["pip-audit: flask 3: PYSEC-1, mended in ['4']", "pip-audit: 1 packages looked up"]
+    assert audited(tmp_path, [SOUND], [FAULTY]) == (1, told)
+
+
+def test_packages_that_were_not_looked_up_are_named(tmp_path: Path) -> None:
+    told = ["pip-audit: not run for flask", "pip-audit: 2 packages looked up"]
+    assert audited(tmp_path, [SOUND], [SOUND, UNKNOWN, OWN]) == (0, told)
