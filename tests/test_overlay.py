@@ -103,6 +103,10 @@ def test_the_example_shows_every_clinical_section() -> None:
         (code('fact = "inr"', 'system = "local"\ncode = "X"'), "code.0.system: found 'local'"),
         ('[units.platelets]\n"G/L" = "g/L"', "units.platelets.G/L: found 'g/L', allowed: one of 10*9/L"),
         ('[units.creatinine]\n"mg/dl" = "umol/L"', "a spelling that does not mean mg/dL"),
+        ('[units.creatinine]\n"mg/dL " = "mg/L"', "a spelling that does not mean mg/dL"),
+        ('[units.creatinine]\n"mg / dl" = "umol/L"', "a spelling that does not mean mg/dL"),
+        ('[units.platelets]\n"mg/dL" = "10*9/L"', "a spelling that does not mean mg/dL"),
+        ('[units.platelets]\n"G/L" = "10*9/L"\n"G / L" = "/uL"', "units.platelets.G / L: found 'G / L' twice"),
         ('[units.portal_vein]\n"x" = "1"', "a fact of facts.toml that has a unit"),
         ("[windows]\ninr = 400", "windows.inr: found 400 days, allowed: 30 to 180 days"),
         ("[windows]\ninr = 7", "windows.inr: found 7 days"),
@@ -184,6 +188,8 @@ def test_a_local_spelling_counts_for_its_fact_and_no_other(tmp_path: Path) -> No
     assert fact(by, "leukocytes", observation("6690-2", loinc, **quantity(5, "G/L"))).unknown
     assert str(fact(by, "albumin", observation("1751-7", loinc, valueQuantity={"value": 38})).value) == "3.8"
     assert fact(by, "creatinine", observation("2160-0", loinc, valueQuantity={"value": 1})).unknown
+    spaced = known(tmp_path, '[units.platelets]\n" G / L" = "10*9/L"\n')
+    assert str(fact(spaced, "platelets", observation("777-3", loinc, **quantity(210, "G/L"))).value) == "210"
 
 
 def test_a_shorter_window_ages_a_value_and_a_stricter_limit_stops_sooner(tmp_path: Path) -> None:

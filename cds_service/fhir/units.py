@@ -38,7 +38,7 @@ class Scale:
 
     def factor(self, unit: str) -> Decimal | None:
         """How many of `unit` make one of ours; None where it is no unit of the fact. A site's spelling comes first."""
-        spelt = _spelt(unit)
+        spelt = spelt_as(unit)
         for name in (self.local.get(spelt, spelt), self.units.aliases.get(spelt, spelt)):
             if (factor := self.factors.get(name)) is not None:
                 return factor
@@ -55,7 +55,7 @@ class Scale:
         A code of UCUM, or of no named system, comes first; a code of another system is none. The printed unit counts
         where there is no code, and must not contradict one.
         """
-        code, printed = _spelt(quantity.code), _spelt(quantity.unit)
+        code, printed = spelt_as(quantity.code), spelt_as(quantity.unit)
         system = (quantity.system or "").strip()
         if system not in {"", UCUM}:
             code = ""
@@ -82,7 +82,8 @@ class Scale:
         raise UnitError("no unit", "")
 
 
-def _spelt(unit: str | None) -> str:
+def spelt_as(unit: str | None) -> str:
+    """A unit as tables hold it: blanks around it, doubled or beside a slash say nothing."""
     return " ".join((unit or "").split()).replace(" /", "/").replace("/ ", "/")
 
 

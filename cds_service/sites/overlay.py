@@ -15,6 +15,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from cds_service.fhir.units import spelt_as
 from cds_service.knowledge.model import Criterion, FactDefinition, Knowledge, Modality
 from cds_service.knowledge.overlay import Overlay, SignOff
 from cds_service.sites.codes import Codes, Told
@@ -92,19 +93,26 @@ def _signature(table: Tables | None) -> SignOff | None:
 
 
 def _units(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
-    """Spellings only: a unit of the fact keeps its factor, and none is added."""
+    """Spellings only: a unit of the fact keeps its factor, and none is added. What means a unit already, of whatever fact,
+    keeps its meaning."""
+    standard = {*base.units.aliases.values(), *(unit for fact in base.facts.values() for unit in fact.units)}
     for name, spellings in tables.get("units", {}).items():
         definition = base.facts.get(name)
         if definition is None or not definition.units:
             yield f"units.{name}", repr(name), "a fact of facts.toml that has a unit"
             continue
-        for spelling, unit in spellings.items():
+        local: dict[str, str] = {}
+        for sent, unit in spellings.items():
+            where, spelling = f"units.{name}.{sent}", spelt_as(sent)
             meant = base.units.aliases.get(spelling, spelling)
             if unit not in definition.units:
-                yield f"units.{name}.{spelling}", repr(unit), f"one of {', '.join(definition.units)}"
-            elif meant in definition.units and meant != unit:
-                yield f"units.{name}.{spelling}", repr(spelling), f"a spelling that does not mean {meant}"
-        facts[name] = replace(facts[name], local_units={" ".join(s.split()): unit for s, unit in spellings.items()})
+                yield where, repr(unit), f"one of {', '.join(definition.units)}"
+            elif meant in standard and meant != unit:
+                yield where, repr(sent), f"a spelling that does not mean {meant}"
+            elif spelling in local:
+                yield where, f"{sent!r} twice, blanks aside", "each spelling once"
+            local[spelling] = unit
+        facts[name] = replace(facts[name], local_units=local)
 
 
 def _windows(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
