@@ -100,6 +100,10 @@ def test_the_example_shows_every_clinical_section() -> None:
         (code('fact = "hilar_lesion"\nvalue = true') + code('means = "loinc|1975-2"'), "no other entry explains"),
         (code('fact = "hilar_lesion"\nvalue = false', 'text = "Yes"'), "code.0.text: found 'Yes'"),
         (code('fact = "hilar_lesion"', 'text = "present"'), "a text beside a fact of Observations and its value"),
+        (code('fact = "resectability"\nvalue = "complete"', 'text = " Unresectable"'), "a text that is no answer already"),
+        (code('fact = "ecog"\nvalue = 1', 'text = "3"'), "a text that is no answer already"),
+        (code('fact = "resectability"\nvalue = "complete"', 'text = "seen"')
+         + code('fact = "resectability"\nvalue = "debulkable"', 'text = " SEEN"'), "code.1.text: found ' SEEN'"),
         (code('fact = "inr"', 'system = "local"\ncode = "X"'), "code.0.system: found 'local'"),
         ('[units.platelets]\n"G/L" = "g/L"', "units.platelets.G/L: found 'g/L', allowed: one of 10*9/L"),
         ('[units.creatinine]\n"mg/dl" = "umol/L"', "a spelling that does not mean mg/dL"),
