@@ -25,7 +25,7 @@ from cds_service.knowledge.model import Knowledge
 from cds_service.settling import settle
 from cds_service.sites.loader import read_site
 from tests.conftest import EXTENSION, ROOT, as_of, chart_file
-from tests.test_reading import PATIENT, TODAY, observation, quantity
+from tests.test_reading import OWN, PATIENT, TODAY, observation, quantity
 
 EXAMPLE = ROOT / "docs/site.example.toml"
 LEAST = '[site]\nid = "north"\ntitle = "North Hospital"\n'
@@ -206,6 +206,30 @@ def test_a_shorter_window_ages_a_value_and_a_stricter_limit_stops_sooner(tmp_pat
         for criterion in modality.contraindications:
             assert criterion is by.criteria[criterion.key]
     assert by.criteria["contraindication.ecog-3-or-worse"].tests[0].limit == Decimal(2)
+
+
+def test_an_old_value_beyond_a_sites_limit_is_no_denial_of_it(tmp_path: Path) -> None:
+    by = known(tmp_path, '[limits."exclusion.involvement-above-half"]\nlimit = 30\nsays = "More than 30 % of the liver is tumour"\n')
+    old = str(TODAY - timedelta(days=400))
+
+    def involved(percent: int, knowing: Knowledge) -> Fact:
+        return fact(knowing, "liver_involvement", observation("liver-involvement", OWN, on=old, **quantity(percent, "%")))
+
+    assert not involved(40, by).silent
+    assert involved(40, by).unknown
+    assert involved(30, by).silent
+    assert involved(40, knowledge.load()).silent
+    looser = '[limits."caution.beyond-published-lesion-count"]\nlimit = 6\nsays = "More than 6 lesions"\n'
+    assert known(tmp_path, looser).facts["lesion_count"].adverse_above == knowledge.load().facts["lesion_count"].adverse_above
+
+
+def test_every_limit_that_a_site_may_set_is_of_a_fact_whose_old_values_keep_to_it() -> None:
+    base = knowledge.load()
+    for key in base.limit_bounds:
+        for test in base.criteria[key].tests:
+            if test.fact in base.facts and base.facts[test.fact].stale_denial_is_silent:
+                assert test.how == "above", f"{key}: sites/overlay.py moves adverse_above for `above` only"
+                assert base.facts[test.fact].adverse_above is not None
 
 
 def test_local_questions_are_asked_for_and_local_answers_are_not(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def lay_over(base: Knowledge, tables: Tables) -> tuple[Knowledge, list[Told]]:
     codes = Codes(base)
     faults = [*codes.read(tables.get("code", []))]
     facts, criteria = dict(base.facts), dict(base.criteria)
-    for found in (_units(base, facts, tables), _windows(base, facts, tables), _limits(base, criteria, tables)):
+    for found in (_units(base, facts, tables), _windows(base, facts, tables), _limits(base, facts, criteria, tables)):
         faults += found
     faults += _wording(base, facts, tables)
     signed = tables.get("sign_off")
@@ -126,7 +126,10 @@ def _windows(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) 
             facts[name] = replace(facts[name], window_days=days)
 
 
-def _limits(base: Knowledge, criteria: dict[str, Criterion], tables: Tables) -> Iterator[Told]:
+def _limits(
+    base: Knowledge, facts: dict[str, FactDefinition], criteria: dict[str, Criterion], tables: Tables
+) -> Iterator[Told]:
+    """What a limit of the site tests is adverse from there on: out of date, it is unknown and no denial."""
     for key, table in tables.get("limits", {}).items():
         where, bounds = f"limits.{key}", base.limit_bounds.get(key)
         if bounds is None:
@@ -142,6 +145,10 @@ def _limits(base: Knowledge, criteria: dict[str, Criterion], tables: Tables) -> 
         yield from _sound(f"{where}.says", table["says"])
         tests = tuple(replace(test, limit=Decimal(number)) for test in criterion.tests)
         criteria[key] = replace(criterion, says=table["says"], tests=tests)
+        for test in tests:
+            adverse = facts[test.fact].adverse_above if test.fact in facts else None
+            if adverse is not None and test.how == "above" and number < adverse:
+                facts[test.fact] = replace(facts[test.fact], adverse_above=Decimal(number))
 
 
 def _wording(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
