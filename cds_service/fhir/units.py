@@ -69,9 +69,15 @@ class Scale:
             why = self.units.refused.get(sent) or self.units.refused.get(printed)
             raise UnitError(f"unit not accepted ({why})" if why else "unit not accepted", sent)
         shown = self.factor(printed) if printed else None
-        if shown is not None and shown != found:
+        if shown != found if shown is not None else self._names_another(printed, code):
             raise UnitError("unit not accepted (its code and its text contradict each other)", f"{code}, {printed}")
         return found
+
+    def _names_another(self, printed: str, code: str) -> bool:
+        """Whether a printed unit that the fact does not accept is a known one, and not its code's beginning: laboratories
+        print mL/min beside the code mL/min/{1.73_m2}. A text that is no known unit says nothing."""
+        known = printed in self.units.aliases or printed in self.units.refused or printed in self.units.aliases.values()
+        return known and not code.casefold().startswith(f"{printed.casefold()}/")
 
     def without_unit(self) -> Decimal:
         """A number without a unit is a mere number, unless the site says in which unit its laboratory leaves it out."""
