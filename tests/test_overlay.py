@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,9 @@ def test_the_example_shows_every_clinical_section() -> None:
         ('[wording.facts]\ninr = "Albumin"', "a name that no other fact has"),
         ('[wording.facts]\nquick = "Quick"', "wording.facts.quick"),
         ('[sign_off]\nname = "A"\nrole = "B"\non = "2026-11-20"\nwhat = "x"\nknowledge = "0123456789abcdef"', "without quotes"),
-        ('[sign_off]\nname = "A"\nrole = "B"\nwhat = "all"\nknowledge = "0123456789abcdef"', "'on' is a required property"),
-        ("[windos]\ninr = 90", "'windos' was unexpected"),
+        ('[sign_off]\nname = "A"\nrole = "B"\nwhat = "all"\nknowledge = "0123456789abcdef"',
+         "sign_off.on: found nothing, allowed: this key is needed"),
+        ("[windos]\ninr = 90", "windos: found the key 'windos', allowed: windows? One of"),
     ],
     ids=lambda part: part.replace("\n", " ")[:70],
 )  # fmt: skip
@@ -142,8 +143,40 @@ def test_every_fault_of_every_section_is_told_at_once(tmp_path: Path) -> None:
     )
     found = told(tmp_path, text)
     for place in ("code.0.means", "code.1.value", "units.inr.s", "windows.inr", "ecog-3-or-worse.limit", "ecog-3-or-worse.says",
-                  "'colour' was unexpected"):  # fmt: skip
+                  "wording.colour"):  # fmt: skip
         assert any(place in line for line in found), (place, found)
+
+
+def test_an_entry_that_does_not_fit_hides_no_fault_of_the_entries_beside_it(tmp_path: Path) -> None:
+    found = told(tmp_path, (
+        code('fact = 1') + code('fact = "imr"') + '[units.inr]\nx = 1\ny = "s"\n[windows]\ninr = "soon"\nalbumin = 7\n'
+        '[limits."contraindication.ecog-3-or-worse"]\nlimit = "2"\nsays = "2"\n'
+        '[limits."exclusion.age-limit"]\nlimit = 20\nsays = "20"\n[wording]\nnote = 1\nfacts = { inr = 1, imr = "INR" }\n'
+    ))  # fmt: skip
+    places = (
+        "code.0.fact: found 1",
+        "code.1.fact: found 'imr'",
+        "units.inr.x",
+        "units.inr.y",
+        "windows.inr",
+        "windows.albumin",
+        "ecog-3-or-worse.limit",
+        "exclusion.age-limit.limit",
+        "wording.note",
+        "wording.facts.inr",
+        "wording.facts.imr",
+    )
+    for place in places:
+        assert any(place in line for line in found), (place, found)
+
+
+def test_nobody_has_signed_on_a_day_to_come(tmp_path: Path) -> None:
+    file = tmp_path / "north.toml"
+    signature = '[sign_off]\nname = "A"\nrole = "B"\non = 2026-11-20\nwhat = "x"\nknowledge = "0123456789abcdef"\n'
+    file.write_text(LEAST + signature, "utf-8")
+    assert read_site(file, date(2026, 11, 20)).knowledge.overlay.sign_off
+    with pytest.raises(SiteError, match=r"sign_off\.on: found 2026-11-20, allowed: a day that is not to come"):
+        read_site(file, date(2026, 11, 19))
 
 
 def test_without_a_clinical_section_the_knowledge_is_the_shipped_one(tmp_path: Path) -> None:
@@ -209,7 +242,9 @@ def test_a_shorter_window_ages_a_value_and_a_stricter_limit_stops_sooner(tmp_pat
 
 
 def test_an_old_value_beyond_a_sites_limit_is_no_denial_of_it(tmp_path: Path) -> None:
-    by = known(tmp_path, '[limits."exclusion.involvement-above-half"]\nlimit = 30\nsays = "More than 30 % of the liver is tumour"\n')
+    by = known(
+        tmp_path, '[limits."exclusion.involvement-above-half"]\nlimit = 30\nsays = "More than 30 % of the liver is tumour"\n'
+    )
     old = str(TODAY - timedelta(days=400))
 
     def involved(percent: int, knowing: Knowledge) -> Fact:

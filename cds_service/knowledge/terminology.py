@@ -130,7 +130,7 @@ class Terminology:
 
 
 def bare(system: str, code: str) -> str:
-    """A code as it is compared. ICD-10 is written with and without its dot (C78.7, C787); a text in any case, with any spaces."""
+    """A code as it is compared: ICD-10 is written with and without its dot (C78.7, C787); a text in any case, any spaces."""
     if system == TEXT:
         return " ".join(code.split()).casefold()
     return code.replace(".", "").upper() if system in PREFIX_SYSTEMS else code

@@ -33,8 +33,11 @@ class Codes:
     def local(self) -> LocalCodes:
         return LocalCodes(self.means, self.facts, self.values, tuple(self.rows))
 
-    def read(self, entries: list[Tables]) -> Iterator[Told]:
+    def read(self, entries: list[Tables | None]) -> Iterator[Told]:
+        """None: an entry whose shape is at fault, which is told already."""
         for place, entry in enumerate(entries):
+            if entry is None:
+                continue
             where = f"code.{place}"
             kinds = [key for key in ("means", "fact", "concept") if key in entry]
             if len(kinds) != 1:

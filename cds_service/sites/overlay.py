@@ -27,10 +27,10 @@ INSTRUCTING = re.compile(r"\b(must|should|shall|has to|is safe|no contraindicati
 MARKUP = re.compile(r"[<>\[\]`*_#|\\\n]|://")
 
 
-def lay_over(base: Knowledge, tables: Tables) -> tuple[Knowledge, list[Told]]:
+def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tuple[Knowledge, list[Told]]:
     """The site's knowledge, and every fault found on the way; with a fault the knowledge is not to be used.
 
-    `tables`: the sections of the site file that fit sites/schema.json.
+    `tables`: what of the site file fits sites/schema.json. `today`: no signature is of a later day.
     """
     codes = Codes(base)
     faults = [*codes.read(tables.get("code", []))]
@@ -42,6 +42,8 @@ def lay_over(base: Knowledge, tables: Tables) -> tuple[Knowledge, list[Told]]:
     if signed and type(signed["on"]) is not date:
         faults.append(("sign_off.on", repr(signed["on"]), "a date without quotes, such as 2026-11-20"))
         signed = None
+    elif signed and today and signed["on"] > today:
+        faults.append(("sign_off.on", str(signed["on"]), f"a day that is not to come: today is {today}"))
     clinical = {name: tables[name] for name in CLINICAL if tables.get(name)}
     digest = _digest(json.dumps(clinical, sort_keys=True, default=str)) if clinical else ""
     changed = {key: criterion for key, criterion in criteria.items() if criterion is not base.criteria[key]}
@@ -65,7 +67,7 @@ def lay_over(base: Knowledge, tables: Tables) -> tuple[Knowledge, list[Told]]:
 
 def _choices(base: Knowledge, tables: Tables) -> Iterator[str]:
     """The clinical part in words. Only read where it has no fault."""
-    for entry in tables.get("code", []):
+    for entry in filter(None, tables.get("code", [])):
         codes = [entry["code"]] if isinstance(entry.get("code"), str) else entry.get("code", [])
         said = f"{entry.get('system', '')} {', '.join(codes)}" if codes else f"the text {entry.get('text')!r}"
         about = {"means": "means", "fact": "states", "concept": "belongs to"}
