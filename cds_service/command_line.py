@@ -110,9 +110,8 @@ def _site(file: Path | None) -> Site:
 def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     settings = Settings.from_environment()
     settings = settle_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
-    print(
-        told_at_start(open_sites(settings, today_here()), settings), file=sys.stderr
-    )  # any fault is told here, before a worker starts
+    served = open_sites(settings, today_here())  # any fault is told here, before a worker starts
+    print(told_at_start(served, settings), file=sys.stderr)
     page = f", page: http://{host}:{port}/" if settings.shows_pages() else ""
     print(f"CDS Hooks discovery: http://{host}:{port}/cds-services{page}", file=sys.stderr, flush=True)
     server.serve(lambda: create_app(settings), host, port)

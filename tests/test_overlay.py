@@ -224,6 +224,8 @@ def test_a_local_spelling_counts_for_its_fact_and_no_other(tmp_path: Path) -> No
     assert fact(by, "leukocytes", observation("6690-2", loinc, **quantity(5, "G/L"))).unknown
     assert str(fact(by, "albumin", observation("1751-7", loinc, valueQuantity={"value": 38})).value) == "3.8"
     assert fact(by, "creatinine", observation("2160-0", loinc, valueQuantity={"value": 1})).unknown
+    both = {"system": "http://unitsofmeasure.org", "code": "10*9/L", "unit": "G/L"}
+    assert str(fact(by, "platelets", observation("777-3", loinc, valueQuantity={"value": 210, **both})).value) == "210"
     spaced = known(tmp_path, '[units.platelets]\n" G / L" = "10*9/L"\n')
     assert str(fact(spaced, "platelets", observation("777-3", loinc, **quantity(210, "G/L"))).value) == "210"
 
