@@ -130,7 +130,7 @@ def opine(
         return opinion(Verdict.CONTRAINDICATED, met)
 
     nec, g3 = judged(criteria["gate.nec"]), judged(criteria["gate.g3"])
-    gates = [nec] if modality.nec == "not-indicated" and (nec.met or modality.nec_open == "undetermined") else []
+    gates = [nec] if modality.nec == "not-indicated" and nec.met is not False else []
     gates += [g3] if modality.g3 == "not-indicated" and g3.met is not False else []
     exclusions = [judged(criterion) for criterion, only in modality.exclusions if not only]
     if met := [finding for finding in (*gates, *exclusions) if finding.met]:

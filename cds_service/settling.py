@@ -35,15 +35,20 @@ def _settle_all(
     calculations: Mapping[str, Calculation],
     strict_imaging: bool,
 ) -> Facts:
-    leaves: dict[str, Fact] = {}
-    for name, definition in knowledge.facts.items():
-        window = definition.window_days
-        if window is not None and definition.ask == "laboratory" and picture.ordered:
-            window = min(window, knowledge.laboratory_days_with_order)
-        if window is not None and definition.imaging and strict_imaging:
-            window = min(window, knowledge.strict_imaging_days)
-        leaves[name] = settle_fact(definition, picture.of(name), today, window)
+    leaves = {
+        name: settle_fact(definition, picture.of(name), today, window_of(definition, picture, knowledge, strict_imaging))
+        for name, definition in knowledge.facts.items()
+    }
     return Facts(leaves, knowledge, today, calculations)
+
+
+def window_of(definition: FactDefinition, picture: ClinicalPicture, knowledge: Knowledge, strict_imaging: bool) -> int | None:
+    window = definition.window_days
+    if window is not None and definition.laboratory and picture.ordered:
+        window = min(window, knowledge.laboratory_days_with_order)
+    if window is not None and definition.imaging and strict_imaging:
+        window = min(window, knowledge.strict_imaging_days)
+    return window
 
 
 def settle_fact(definition: FactDefinition, readings: Readings, today: date, window: int | None) -> Fact:

@@ -1,8 +1,8 @@
 """Patients as facts: what a vignette says in words, as a ClinicalPicture.
 
 A value is written as a clinician would: "1.2 on 2026-10-01", "< 5 on 2026-10-01", true, "debulkable",
-"unreadable on 2026-10-01". Without a date it is of the day itself. Facts not given are silent; those listed under
-`unknown` were not consulted.
+"unreadable on 2026-10-01", "asks: which trunk?" (a code that asks without answering). Without a date it is of the day
+itself. Facts not given are silent; those listed under `unknown` were not consulted.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
 
 VALUE = re.compile(r"(?P<what>.+?)(?: on (?P<on>\d{4}-\d{2}-\d{2}|no date)| (?P<ago>\d+) days ago)?")
+DIAGNOSES = frozenset({"nen_diagnosis", "primary_diagnosis", "liver_metastases_diagnosis", "new_liver_metastasis"})
 NUMBER = re.compile(r"(?P<comparator>[<>]=?)?\s*(?P<number>-?\d+(?:\.\d+)?)")
 
 
@@ -27,15 +28,17 @@ def picture(
     for name, text in given.items():
         definition = knowledge.facts[name]
         texts = text if isinstance(text, list) else [text]
-        valid, unreadable = [], []
+        valid, unreadable, asking = [], [], []
         for place, part in enumerate(texts):
             what, on = _parts(part, today)
             seen_in = f"Observation/{name.replace('_', '-')}-{place}"
             if what == "unreadable":
                 unreadable.append(Unreadable(on, seen_in, "unit not known"))
+            elif str(what).startswith("asks: "):
+                asking.append(Observed(True, on, seen_in, "coded", str(what).removeprefix("asks: ")))
             else:
                 valid.append(Observed(_value(definition, what), on, seen_in, str(what)))
-        readings[name] = Readings(tuple(valid), tuple(unreadable), name not in missing)
+        readings[name] = Readings(tuple(valid), tuple(unreadable), name not in missing, tuple(asking))
     return ClinicalPicture(readings)
 
 
@@ -55,7 +58,7 @@ def _value(definition: FactDefinition, what: object) -> Value:
     if isinstance(what, bool):
         return what
     text = str(what)
-    if definition.kind in {"boolean", "presence"} or definition.id in {"nen_diagnosis", "primary_diagnosis"}:
+    if definition.kind in {"boolean", "presence"} or definition.id in DIAGNOSES:
         assert text in {"true", "false"}, f"{definition.id}: {text!r} is neither true nor false"
         return text == "true"
     if definition.kind in {"code", "codes"} or definition.id == "sex":

@@ -39,7 +39,7 @@ from tests.drawn import (
     variants,
     with_fact,
 )
-from tests.test_vignettes import without_search
+from tests.vignette import without_search
 
 UNKNOWN = Readings()
 MODALITIES = [modality.id for modality in KNOWN.modalities]

@@ -26,6 +26,8 @@ NEN = frozenset(
 )  # fmt: skip
 METASTASIS = frozenset({"cond.net_metastatic", "morph.net_metastatic", "cond.liver_mets", "cond.liver_mets.net"})
 LIVER_METASTASES = frozenset({"cond.liver_mets", "cond.liver_mets.net"})
+PLAIN_METASTASIS = frozenset({"8000/6", "14799000", "128462008"})
+"""Metastasis and no more, as morphology or disorder: neither a neuroendocrine tumour nor a mixed one."""
 IF_NOT_LUNG = "decides if primary is not lung"
 HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
 OTHER_MALIGNANCY = re.compile(r"malignant|cancer|carcinoma|sarcoma|melanoma|karzinom|krebs|b(?:ö|oe)sartig", re.IGNORECASE)
@@ -117,7 +119,7 @@ def _codings(condition: Condition, knowledge: Knowledge) -> list[Coding]:
 def is_nen(meanings: list[Meaning], lung: bool) -> bool:
     """Whether the codes of one tumour say neuroendocrine neoplasm; a mixed tumour's code denies it."""
     relevant = [m for m in meanings if m.concept in NEN or m.use == "exclude"]
-    if any(m.use == "exclude" and m.code != "128462008" for m in relevant):
+    if any(m.use == "exclude" and m.code not in PLAIN_METASTASIS for m in relevant):
         return False
     return any(m.use.startswith("decides") and (m.use != IF_NOT_LUNG or not lung) for m in relevant)
 
@@ -134,7 +136,7 @@ def _is_lung(everything: list[Coding]) -> bool:
 def _liver_metastasis(meanings: list[Meaning], condition: Condition, knowledge: Knowledge) -> bool:
     if any(m.concept in LIVER_METASTASES and m.use == "decides" for m in meanings):
         return True
-    metastasis = any((m.concept in METASTASIS and m.use != "history") or m.use == "question: site?" for m in meanings)
+    metastasis = any((m.concept in METASTASIS and m.use.startswith("decides")) or m.use == "question: site?" for m in meanings)
     return metastasis and is_liver(knowledge, condition.body_site or [])
 
 
@@ -202,7 +204,7 @@ def _histologies(chart: Chart, knowledge: Knowledge) -> tuple[list[Histology], s
         if is_nen(meanings, lung):
             on = date_of_observation(observation)
             found.append((Observed(True, on, where, text_of(observation.value_codeable_concept)), names, values))
-        elif any(m.use == "exclude" and m.code != "8000/6" for m in meanings):
+        elif any(m.use == "exclude" and m.code not in PLAIN_METASTASIS for m in meanings):
             mixed |= names or {""}
     return found, mixed
 

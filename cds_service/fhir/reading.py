@@ -170,7 +170,7 @@ class Reader:
                 reading = Observed(True, stated, where, text, "", ageless=True)
                 if meaning.concept == "cond.ci.biliary_obstruction" and meaning.use == "decides":
                     (found["biliary_obstruction"].asking if unconfirmed else found["biliary_obstruction"].valid).append(reading)
-                if meaning.concept == "cond.ci.portal_vein_thrombosis":
+                if meaning.concept == "cond.ci.portal_vein_thrombosis" and meaning.use != "context":
                     ask = Observed(True, stated, where, text, "thrombosis recorded: which trunk? collaterals?")
                     found["portal_vein"].asking.append(ask)
                 if meaning.concept.startswith("cond.extrahepatic_mets") or meaning.use.startswith("decides NEN; liver or"):
@@ -181,6 +181,8 @@ class Reader:
     ) -> None:
         """Metastases beyond the liver, by code: present, or a question (nodes, site not named, unconfirmed)."""
         sites = condition.body_site or []
+        if not use.startswith(("decides", "nodal", "question")):
+            return  # context never decides
         if use.startswith("decides NEN; liver or") and (not sites or is_liver(self.knowledge, sites)):
             return
         question = ""

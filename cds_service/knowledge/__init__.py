@@ -237,7 +237,6 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
         short=table["short"],
         liver_directed=table["liver_directed"],
         nec=table["nec"],
-        nec_open=table["nec_open"],
         g3=table["g3"],
         downgraded_by=tuple(table.get("downgraded_by", ())),
         contraindications=named("contraindication", table["contraindicated_by"]),

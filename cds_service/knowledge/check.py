@@ -13,6 +13,34 @@ from cds_service.knowledge.model import DECIDING_KINDS, RULES_OUT
 INDICATES = {"2010": "RULE", "update": "LATER"}
 """The kind of statement that carries an indication of each edition (CLINICAL rule 4)."""
 
+NUMBERS = frozenset({"quantity", "integer"})
+KINDS_OF = {
+    "from": {"presence"},
+    "uses": {"presence"},
+    "active": {"presence"},
+    "every_entry_recognised": {"presence"},
+    "names": {"presence"},
+    "unit": NUMBERS,
+    "units": NUMBERS,
+    "range": NUMBERS | {"person"},
+    "choose": NUMBERS,
+    "conflict": NUMBERS,
+    "adverse_above": NUMBERS,
+    "trend": NUMBERS,
+    "options": {"code", "codes"},
+    "vague": {"code"},
+    "adverse": {"code", "boolean"},
+    "window_days": {"quantity", "integer", "boolean", "code", "codes", "presence"},
+    "imaging": {"quantity", "integer", "boolean", "code"},
+}
+SOURCES_OF = {
+    "active": {"Medication"},
+    "names": {"Medication"},
+    "every_entry_recognised": {"Medication", "Procedure"},
+}
+"""Key of a fact → the kinds of fact for which anything reads it, and of a presence the resources. Elsewhere
+it would be passed over without a word."""
+
 Tables = Mapping[str, Any]
 
 
@@ -46,6 +74,9 @@ def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
             yield Fault(f"{where}.from", "nothing", "Condition, Procedure or Medication")
         if table["kind"] in {"quantity", "integer"} and table.get("unit") not in table.get("units", {}):
             yield Fault(f"{where}.unit", repr(table.get("unit")), "one of the units listed")
+        yield from _ignored_keys(files, where, table)
+        if table["kind"] in {"presence", "person"} and table["ask"] != "never":
+            yield Fault(f"{where}.ask", repr(table["ask"]), "never: a code or a date is no answer that anybody could give")
     codes: dict[str, str] = {}
     for name, table in facts.items():
         for code in table.get("assessment", []):
@@ -71,6 +102,22 @@ def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
     for row in files["terminology.toml"]["value_set"]:
         if row["system"] not in systems:
             yield Fault(f"terminology.toml: {row['concept']}", repr(row["system"]), "a name of [systems]")
+
+
+def _ignored_keys(files: Mapping[str, Tables], where: str, table: Tables) -> Iterator[Fault]:
+    """Keys that stand where nothing reads them."""
+    for key, kinds in KINDS_OF.items():
+        if key in table and table["kind"] not in kinds:
+            yield Fault(f"{where}.{key}", f"in a fact of kind {table['kind']}", f"only in {', '.join(sorted(kinds))}")
+    source = table.get("from")
+    for key, sources in SOURCES_OF.items():
+        if key in table and source not in sources:
+            yield Fault(f"{where}.{key}", f"in a fact from {source}", f"only in one from {', '.join(sorted(sources))}")
+    window = table.get("window_days")
+    if table.get("choose") == "highest" and (window or table.get("conflict")):
+        yield Fault(f"{where}.choose", "highest, with a window or a conflict", "highest alone: it looks at every value")
+    if table.get("imaging") and (window or 0) <= files["facts.toml"]["imaging_window_in_g3_and_nec_days"]:
+        yield Fault(f"{where}.imaging", f"with a window of {window}", "a window longer than that of G3 and NEC")
 
 
 def _units(files: Mapping[str, Tables]) -> Iterator[Fault]:

@@ -80,6 +80,11 @@ class FactDefinition:
         return UNITS.get(self.unit, f" {self.unit}" if self.unit else "")
 
     @property
+    def laboratory(self) -> bool:
+        """A laboratory value, whether anybody is asked for it or not: an order shortens its window."""
+        return any(concept.startswith("lab.") for concept in self.concepts)
+
+    @property
     def supposable(self) -> bool:
         """Whether the search for missing facts may suppose an answer: also age and fitness, which it never asks for."""
         return self.ask != "never" or self.id in {"age", "ecog"}
@@ -171,7 +176,7 @@ class Modality:
     short: str
     liver_directed: bool
     nec: str
-    nec_open: str
+    """not-indicated (and undetermined while a carcinoma is not excluded) | at-most-consider | open"""
     g3: str
     downgraded_by: tuple[str, ...]
     contraindications: tuple[Criterion, ...]

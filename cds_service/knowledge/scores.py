@@ -24,7 +24,6 @@ class GradeBands(_Table):
 
 class RemnantLimits(_Table):
     statements: tuple[str, ...]
-    fact: str
     normal: Decimal
     chemotherapy: Decimal
     cirrhosis: Decimal
@@ -82,13 +81,6 @@ class CkdEpi(_Table):
     adults_from_years: int
 
 
-class RemovableLimits(_Table):
-    statements: tuple[str, ...]
-    fact: str
-    later_above: Decimal
-    review_at_least: Decimal
-
-
 class SynchronousWithin(_Table):
     local: bool
     synchronous_within_months: int
@@ -112,7 +104,6 @@ class Scores(_Table):
     coagulation: CoagulationLimits
     renal_failure: RenalLimits
     ckd_epi_2021: CkdEpi
-    removable_fraction: RemovableLimits
     timing: SynchronousWithin
     new_diagnosis: WithinDays
     recent_liver_surgery: WithinDays
@@ -135,5 +126,4 @@ class Scores(_Table):
             "platelets": (self.coagulation.platelets_below,),
             "egfr": (self.renal_failure.egfr_below, self.renal_failure.egfr_denies_acute_from),
             "months_since_status": (self.stable_disease.months,),
-            "removable_fraction": (self.removable_fraction.later_above, self.removable_fraction.review_at_least),
         }

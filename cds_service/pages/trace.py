@@ -98,8 +98,8 @@ def _modality(board: Board, assessed: Assessed) -> ModalityTrace:
         return _row(known, judge(criterion, board.facts), criterion.id in decided, scope)
 
     gates = [row(known.criteria["gate.transplanted-liver"], "if met: no verdict")] if modality.liver_directed else []
-    nec_open = "; if unknown: no verdict" if modality.nec_open == "undetermined" else ""
-    gates.append(row(known.criteria["gate.nec"], GATE.get(modality.nec, modality.nec) + nec_open))
+    while_open = "; if unknown: no verdict" if modality.nec == "not-indicated" else ""
+    gates.append(row(known.criteria["gate.nec"], GATE.get(modality.nec, modality.nec) + while_open))
     gates.append(row(known.criteria["gate.g3"], GATE.get(modality.g3, modality.g3)))
     exclusions = tuple(
         row(criterion, f"only for {wording.listing(sorted(only))}" if only else "") for criterion, only in modality.exclusions

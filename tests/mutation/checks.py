@@ -13,11 +13,11 @@ import msgspec
 
 from cds_service import knowledge
 from cds_service.hooks import patient_view
-from tests import test_reading, test_vignettes
+from tests import test_reading
 from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file, folder_of
+from tests.test_vignettes import test_vignette
+from tests.vignette import SEARCHED, vignettes
 
-SEARCHED = {"missing", "missing_has", "best"}
-"""What the search for missing facts is asked for: slow, and not among the code that is mutated."""
 SLOW = {"almost-nothing-known"}
 
 Check = Callable[[], None]
@@ -25,9 +25,9 @@ Check = Callable[[], None]
 
 def checks() -> dict[str, Check]:
     found: dict[str, Check] = {}
-    for vignette in test_vignettes.vignettes():
+    for vignette in vignettes():
         table = {key: part for key, part in vignette.table.items() if key not in SEARCHED}
-        found[vignette.story] = partial(test_vignettes.test_vignette, replace(vignette, table=table))
+        found[vignette.story] = partial(test_vignette, replace(vignette, table=table))
     for fixture in FIXTURES:
         if fixture not in SLOW:
             found[f"fixture {fixture}"] = partial(_cards, fixture)

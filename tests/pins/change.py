@@ -1,0 +1,117 @@
+"""How any datum is changed: a step up or down, a flag turned, an entry taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+Path = tuple[str | int, ...]
+Files = dict[str, Any]
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+ABSENT = _Absent()
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What a rule yields where more than the value changes: the table around it, or a change with words of its own."""
+
+    says: str
+    new: Any
+    around: bool = True
+
+
+@dataclass(frozen=True)
+class NotPinned:
+    because: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value stands: its file, path, and the table around it."""
+
+    files: Mapping[str, Any]
+    file: str
+    path: Path
+    table: Mapping[str, Any]
+
+
+def short(value: Any) -> str:
+    return " ".join(str(value).split())[:70]
+
+
+Rule = Callable[[Any, Place], Iterable[Any]]
+
+
+def DOWN(value: Any, place: Place) -> Iterable[Any]:  # a rule like the others, but never called
+    return ()
+
+
+def number(value: Any, place: Place) -> Iterator[Any]:
+    """One step of its last digit up and down."""
+    if value is not ABSENT:
+        step = Decimal(1).scaleb(int(Decimal(value).as_tuple().exponent)) if isinstance(value, Decimal) else 1
+        yield from (value + step, value - step)
+
+
+def optional_number(added: int) -> Rule:
+    """A number that may be missing: without it, or with one where there is none."""
+
+    def change(value: Any, place: Place) -> Iterator[Any]:
+        yield from [added] if value is ABSENT else [*number(value, place), ABSENT]
+
+    return change
+
+
+def flag(value: Any, place: Place) -> list[Any]:
+    return [True] if value is ABSENT else [not value]
+
+
+def set_or_not(value: Any, place: Place) -> list[Any]:
+    """A key that is true where it stands."""
+    return [True] if value is ABSENT else [ABSENT]
+
+
+def one_of(*words: Any) -> Rule:
+    """A word of a closed list, or, with ABSENT in the list, none: every other one."""
+    return lambda value, place: [word for word in words if word != value]
+
+
+def _name(entry: Any) -> Any:
+    return entry.get("id", entry) if isinstance(entry, dict) else entry
+
+
+def entries(value: Any, place: Place) -> list[Any]:
+    """Each entry taken out."""
+    if value is ABSENT:
+        return []
+    gone = [(value[n], [*value[:n], *value[n + 1 :]]) for n in range(len(value))]
+    return [Instead(f"without {short(_name(one))}", rest, around=False) for one, rest in gone]
+
+
+def ordered_entries(value: Any, place: Place) -> list[Any]:
+    """Each entry taken out, and each two neighbours changed over."""
+    if value is ABSENT:
+        return []
+    vague = place.table.get("vague")  # an answer that never meets a precise one, but as the worst of all
+    swapped = [
+        Instead(f"{value[n + 1]} before {value[n]}", [*value[:n], value[n + 1], value[n], *value[n + 2 :]], around=False)
+        for n in range(len(value) - 1)
+        if not (n and vague in value[n : n + 2])
+    ]
+    return [*entries(value, place), *swapped]
+
+
+def removed(value: Any, place: Place) -> list[Any]:
+    return [] if value is ABSENT else [ABSENT]
+
+
+def other_word(value: Any, place: Place) -> list[Any]:
+    return [] if value is ABSENT else [f"{value}-other"]

@@ -1,0 +1,199 @@
+"""Which vignette, or which line of the table of charts, catches a mutant of the knowledge.
+
+Fast enough for every run of the tests because little is worked out twice: a mutant is tried first on the patients whose
+story speaks of what it changes, facts that it cannot touch are settled once for all, and a patient whose findings it
+leaves alone is passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import msgspec
+
+from cds_service import knowledge
+from cds_service.derived import CALCULATIONS
+from cds_service.facts import Facts
+from cds_service.fhir.reading import Reader
+from cds_service.judgement import judge
+from cds_service.knowledge.check import cross_references
+from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.scores import Scores
+from cds_service.knowledge.shape import shape_faults
+from cds_service.open_facts import criteria_of
+from cds_service.picture import ClinicalPicture
+from cds_service.settling import settle, settle_fact, window_of
+from tests import coding
+from tests.pins import mutants
+from tests.pins.change import Files
+from tests.pins.mutants import Mutant
+from tests.vignette import Vignette, disagreements, vignettes
+
+WORD = re.compile(r"[a-z0-9_./-]+", re.IGNORECASE)
+BY_FACTS = frozenset({"staging.toml", "board.toml"})
+"""Files whose data no fact depends on."""
+ECOG = "contraindication.ecog-3-or-worse"
+"""The one criterion whose limit a calculation looks at."""
+SEARCHED_KEYS = frozenset({"options", "range", "vague", "kind", "ask", "order"})
+"""Keys of a fact that the search for deciding facts, or what is asked and ordered, looks at."""
+READ_FROM_CHARTS = frozenset({
+    "assessment_system", "assessment", "concepts", "uses", "from", "active", "every_entry_recognised", "names", "unit", "units",
+    "range", "kind", "options",
+})  # fmt: skip
+"""Keys of a fact that say how it is read from a chart: there the table of charts notices first."""
+SHOWN_KEYS = frozenset({"unit", "trend", "ask"})
+"""Keys of a fact that cards look at."""
+CHARTS_FIRST = frozenset({"terminology.toml", "coded_values.toml"})
+
+
+@dataclass
+class Case:
+    """A vignette with what is worked out once: its picture, its facts, the words it speaks of."""
+
+    vignette: Vignette
+    picture: ClinicalPicture
+    facts: Facts
+    words: frozenset[str]
+    strict: bool
+    """Whether its grade shortens the window of imaging."""
+    _met: dict[str, tuple[bool | None, bool]] = field(default_factory=dict)
+
+    def finding(self, known: Knowledge, key: str) -> tuple[bool | None, bool]:
+        if key not in self._met:
+            self._met[key] = _finding(known, key, self.facts)
+        return self._met[key]
+
+
+def _finding(known: Knowledge, key: str, facts: Facts) -> tuple[bool | None, bool]:
+    found = judge(known.criteria[key], facts)
+    return found.met, found.checked
+
+
+class Pinning:
+    def __init__(self) -> None:
+        self.files = mutants.read()
+        self.known = _built(self.files, "shipped")
+        self.lines = list(coding.lines())
+        self._judges: dict[str, frozenset[str]] = {}
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        found = []
+        for vignette in vignettes():
+            picture = vignette.picture(self.known)
+            facts = settle(picture, self.known, vignette.today, CALCULATIONS)
+            for name in self.known.derived:
+                facts[name]  # worked out once for all mutants that cannot change it
+            words = frozenset(WORD.findall(str((vignette.given, vignette.table))))
+            strict = facts["g3"].is_(True) or facts["nec"].is_(True)
+            found.append(Case(vignette, picture, facts, words, strict))
+        return found
+
+    def killer(self, mutant: Mutant, number: int) -> str:
+        """The name of a vignette or line of charts that fails, how the service refuses to start, or nothing."""
+        files = mutant.of(self.files)
+        try:
+            known = self._built(files, mutant.file, f"mutant {number}")
+        except Exception as error:  # whatever it is: the service does not start
+            return f"refused: {type(error).__name__}"
+        if refused := next(iter(cross_references(files, knowledge.MODALITIES, told=False)), None):
+            return f"refused: {refused.where}"
+        attempts = [self._vignettes(mutant, known)]
+        if mutant.file in {"terminology.toml", "coded_values.toml", "facts.toml"} or mutant.path[-1] == "ordered_by":
+            first = mutant.file != "facts.toml" or mutant.path[-1] in READ_FROM_CHARTS
+            attempts.insert(0 if first else 1, self._charts(mutant, known))
+        if mutant.file in CHARTS_FIRST - {"coded_values.toml"}:
+            attempts = attempts[:1]  # no vignette holds a code
+        for attempt in attempts:
+            if name := next(attempt, ""):
+                return name
+        faults = shape_faults(mutants.SCHEMA, mutant.file, files[mutant.file])
+        return next((f"refused: {fault.where}" for fault in faults), "")
+
+    def _built(self, files: Files, changed: str, digest: str) -> Knowledge:
+        if changed in {"terminology.toml", "coded_values.toml"}:
+            return _built(files, digest)
+        empty: Files = {"terminology.toml": {"systems": {}, "value_set": []}, "statements.toml": {}, "publications.toml": {}}
+        known = _built({**files, **empty}, digest)
+        same = self.known
+        return replace(known, terminology=same.terminology, statements=same.statements, publications=same.publications)
+
+    def _charts(self, mutant: Mutant, known: Knowledge) -> Iterator[str]:
+        words, reader = _words(mutant), Reader(known)
+        if mutant.path[-1] in {"concepts", "ordered_by"}:
+            words |= {meaning.code for _, meaning in self.known.terminology.all_rows() if meaning.concept in words}
+        for row in sorted(self.lines, key=lambda line: -len(words & line.words)):
+            try:
+                wrong = row.disagreement(reader)
+            except Exception as error:  # a test that breaks has noticed
+                wrong = type(error).__name__
+            if wrong:
+                yield row.name
+
+    def _vignettes(self, mutant: Mutant, known: Knowledge) -> Iterator[str]:
+        words = _words(mutant)
+        late = str(mutant.path[-1]) not in SEARCHED_KEYS | {"missing_order", "settled_by_silence"}
+        in_order = mutant.path[-1] == "missing_order"
+
+        def place(case: Case) -> tuple[bool, int]:
+            if in_order:
+                return False, -max((len(names) for names in case.vignette.table.get("missing", {}).values()), default=0)
+            return late and case.vignette.searches, -len(words & case.words)
+
+        for case in sorted(self.cases, key=place):
+            try:
+                facts = self._facts(mutant, known, case)
+                if facts is None:
+                    continue
+                wrong = next(disagreements(case.vignette, facts, case.picture.ordered), "")
+            except Exception as error:
+                wrong = type(error).__name__
+            if wrong:
+                yield case.vignette.story
+
+    def _facts(self, mutant: Mutant, known: Knowledge, case: Case) -> Facts | None:
+        """The facts of a case by the mutant's knowledge; None where it cannot say anything else than before."""
+        vignette, key = case.vignette, str(mutant.path[-1])
+        if mutant.file == "criteria.toml":
+            name = f"{mutant.path[0]}.{mutant.path[1]}"
+            if name == ECOG:
+                return settle(case.picture, known, vignette.today, CALCULATIONS)
+            facts = replace(case.facts, knowledge=known)
+            same = key != "as" and _finding(known, name, facts) == case.finding(self.known, name)
+            return None if same and not vignette.searched & self._judged_by(name) else facts
+        if mutant.file.startswith("modalities/"):
+            name = mutant.file.removeprefix("modalities/").removesuffix(".toml")
+            return replace(case.facts, knowledge=known) if vignette.speaks_of(name) else None
+        if mutant.file in BY_FACTS:
+            return replace(case.facts, knowledge=known)
+        if mutant.file == "facts.toml" and len(mutant.path) > 2:
+            name = str(mutant.path[1])
+            window = window_of(known.facts[name], case.picture, known, case.strict)
+            leaf = settle_fact(known.facts[name], case.picture.of(name), vignette.today, window)
+            reaches = vignette.searches and key in SEARCHED_KEYS
+            if leaf == case.facts.leaves[name] and not reaches and key not in SHOWN_KEYS:
+                return None
+        return settle(case.picture, known, vignette.today, CALCULATIONS)
+
+    def _judged_by(self, name: str) -> frozenset[str]:
+        """The modalities whose verdict looks at a criterion."""
+        if name not in self._judges:
+            looking = (m.id for m in self.known.modalities if any(c.key == name for c in criteria_of(m, self.known)))
+            self._judges[name] = frozenset(looking)
+        return self._judges[name]
+
+
+def _built(files: Files, digest: str) -> Knowledge:
+    return knowledge._build(files, msgspec.convert(files["scores.toml"], Scores), digest)
+
+
+FILLERS = frozenset({"facts", "fact", "without", "nothing", "with", "or", "value_set", "taken", "out", "True", "False"})
+
+
+def _words(mutant: Mutant) -> frozenset[str]:
+    """What a story that notices the mutant is likely to speak of."""
+    found = WORD.findall(" ".join([mutant.file.split("/")[-1].removesuffix(".toml"), *map(str, mutant.path), mutant.says]))
+    return frozenset(found) - FILLERS
