@@ -66,6 +66,7 @@ def test_without_a_site_file_only_this_machine_is_called() -> None:
         (LEAST + '[fhir]\norigins = ["https://a.example"]\nnetworks = ["0.0.0.0/0"]', "allowed: a private network"),
         (LEAST + '[fhir]\norigins = ["https://a.example"]\nseconds = 60', "north.toml: fhir.seconds: found 60"),
         (LEAST + "[site]", "north.toml"),
+        (LEAST + "authenticated_by_proxy = false", "site.authenticated_by_proxy: found False, allowed: true"),
         (LEAST + '[fhir]\norigins = ["https://a.example:99999"]', "allowed: an address that can be called"),
         (LEAST + '[fhir]\norigins = ["https://a.example"]\nopen = "yes"', "fhir.open: found 'yes', allowed: true or false"),
         (LEAST + "[[client]]\niss = 'x'", "client.0: found a table, allowed: jku or keys: one of them is needed"),

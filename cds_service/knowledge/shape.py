@@ -59,11 +59,11 @@ def told(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
             yield from (Fault(at(key), "nothing", "this key is needed") for key in allowed if key not in found)
         case "enum" | "const":
             options = allowed if error.validator == "enum" else [allowed]
-            yield Fault(at(), _short(found), f"one of {', '.join(map(str, options))}")
+            said = ", ".join(str(option).lower() if isinstance(option, bool) else str(option) for option in options)
+            yield Fault(at(), _short(found), f"one of {said}" if len(options) > 1 else said)
         case "type":
-            yield Fault(
-                at(), _short(found), " or ".join(TYPES[kind] for kind in ([allowed] if isinstance(allowed, str) else allowed))
-            )
+            kinds = [allowed] if isinstance(allowed, str) else allowed
+            yield Fault(at(), _short(found), " or ".join(TYPES[kind] for kind in kinds))
         case "uniqueItems":
             twice = sorted({str(item) for item in found if found.count(item) > 1})
             yield Fault(at(), f"{', '.join(twice)} twice", "each once")
