@@ -166,7 +166,7 @@ def test_the_table_has_at_least_sixty_rows_and_holds_every_unit_of_the_knowledge
     ("quantity", "wanted"),
     [
         ({"code": "umol/L", "unit": "mg/dL", "system": UCUM}, "contradict each other"),
-        ({"code": "mg/dL", "unit": "mmol/L", "system": UCUM}, "1.2"),  # a unit the fact has not says nothing
+        ({"code": "mg/dL", "unit": "mmol/L", "system": UCUM}, "contradict each other"),
         ({"code": "258797006", "unit": "mg/dL", "system": "http://snomed.info/sct"}, "1.2"),
         ({"code": "mg/dL", "unit": "µmol/L", "system": "http://snomed.info/sct"}, "0.070"),
         ({"code": "MGDL", "unit": "mg/dL"}, "1.2"),  # of no system: the printed unit says it
@@ -183,6 +183,28 @@ def test_the_code_of_a_unit_counts_before_its_text_and_must_not_contradict_it(qu
         assert format(found.amount.exact, "f") == wanted
     else:
         assert wanted in found.why
+
+
+@pytest.mark.parametrize(
+    ("name", "test", "number", "code", "printed", "accepted"),
+    [
+        ("total_bilirubin", "1975-2", "1.2", "mg/dL", "mmol/L", False),
+        ("creatinine", "2160-0", "1.1", "mg/dL", "g/dl", False),
+        ("inr", "6301-6", "1.1", "1", "s", False),
+        ("inr", "6301-6", "1.1", "1", "%", False),
+        ("chromogranin_a", "9811-1", "340", "ng/mL", "nmol/L", False),
+        ("platelets", "777-3", "210", "10*9/L", "G/L", False),
+        ("total_bilirubin", "1975-2", "1.2", "mg/dL", "milligrams", True),  # no unit that we know
+        ("egfr", "98979-8", "62", "mL/min/{1.73_m2}", "mL/min", True),
+        ("egfr", "98979-8", "62", "mL/min/{1.73_m2}", "ml / min", True),
+    ],
+)
+def test_a_printed_unit_of_another_kind_contradicts_its_code(
+    name: str, test: str, number: str, code: str, printed: str, accepted: bool
+) -> None:
+    found = fact(name, sent(test, number, {"system": UCUM, "code": code, "unit": printed}))
+    assert (found.amount is not None) is accepted
+    assert accepted or "contradict each other" in found.why
 
 
 @pytest.mark.parametrize("spelling", sorted(KNOWN.units.aliases))
