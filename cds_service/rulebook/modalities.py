@@ -42,7 +42,8 @@ def _treatment(knowledge: Knowledge, modality: Modality) -> Section:
         told = ((criterion, ", ".join(sorted(only))) for criterion, only in modality.exclusions)
         say = (Text(f"Beside them: {modality.excluded_say}."),) if modality.excluded_say else ()
         parts.append(Section(f"{name}-exclusions", "Exclusions: not indicated", (*_deciding(knowledge, told), *say)))
-    gates = [words for gate in ("nec", "nec_open", "g3") if (words := prose()["gates"][gate][getattr(modality, gate)])]
+    said_of = (("nec", modality.nec), ("nec_not_excluded", modality.nec), ("g3", modality.g3))
+    gates = [words for gate, how in said_of if (words := prose()["gates"][gate][how])]
     gates += [prose()["gates"]["words"]["graft"]] if modality.liver_directed else []
     gates += [prose()["gates"]["words"]["downgraded"].format(caution=caution) for caution in modality.downgraded_by]
     parts.append(Section(f"{name}-gates", "Grade and other gates", bullets(gates)))
