@@ -73,15 +73,16 @@ def _later(first: Observed, second: Observed) -> int:
     """Negative when `first` is the newer one."""
     if first.on and second.on and first.on.instant and second.on.instant:
         return (first.on.instant < second.on.instant) - (first.on.instant > second.on.instant)
-    one, other = _newest_first(first)[:2], _newest_first(second)[:2]
+    one, other = _newest_first(first)[0], _newest_first(second)[0]
     return (one > other) - (one < other)
 
 
-def _newest_first(reading: Observed | Unreadable) -> tuple[bool, int, float]:
+def _newest_first(reading: Observed | Unreadable) -> tuple[int, float]:
+    """Undated comes after every day, a day without an hour after every hour of it."""
     on = reading.on
     if on is None:
-        return (True, 0, 0.0)
-    return (False, -on.latest.toordinal(), -on.instant.timestamp() if on.instant else 0.0)
+        return (0, 0.0)
+    return (-on.latest.toordinal(), -on.instant.timestamp() if on.instant else 0.0)
 
 
 def same_time(first: When | None, second: When | None) -> bool:
@@ -105,8 +106,9 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     top = valid[0] if valid else None
     for bad in readings.unreadable:
         if top is None or not _newer(top, bad):
-            if definition.conflict == "highest" and top is not None and not _out_of_window(top, today, window):
-                break  # a newer value that cannot be read denies nothing: the worst valid one stands
+            adverse = top is not None and _adverse(definition, top) and not _out_of_window(top, today, window)
+            if adverse and definition.conflict == "highest":
+                break  # what cannot be read denies no adverse value; any other it makes a question: it may be the worse
             return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
     live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
     if live and not (top is not None and _worst_of_all(definition, top)):

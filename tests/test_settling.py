@@ -1,0 +1,172 @@
+"""One fact from its readings: which of them it is, on what it rests, and why it is none (CLINICAL section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from cds_service import knowledge
+from cds_service.facts import Fact, State
+from cds_service.picture import Amount, Observed, Readings, Unreadable, Value, When
+from cds_service.settling import newest_first, settle_fact
+
+KNOWN = knowledge.load()
+TODAY = date(2026, 11, 1)
+
+
+def ago(days: int) -> When:
+    return When.day(TODAY - timedelta(days=days))
+
+
+def at(hour: int, days: int = 1) -> When:
+    day = TODAY - timedelta(days=days)
+    return When(day, day, datetime(day.year, day.month, day.day, hour, tzinfo=UTC))
+
+
+def seen(name: str, value: Value | int, on: When | None, ref: str = "a", **more: object) -> Observed:
+    value = Amount.exactly(value) if type(value) is int else value
+    return replace(Observed(value, on, ref, str(value), fact=name), **more)  # type: ignore[arg-type]
+
+
+def unread(on: When | None, ref: str = "z") -> Unreadable:
+    return Unreadable(on, ref, "unit not known")
+
+
+def settled(name: str, *valid: Observed, bad: tuple[Unreadable, ...] = (), asks: tuple[Observed, ...] = ()) -> Fact:
+    definition = KNOWN.facts[name]
+    return settle_fact(definition, Readings(valid, bad, True, asks), TODAY, definition.window_days)
+
+
+# ── which reading is the newest ───────────────────────────────────────────────────────────────────────────────────
+def test_a_dated_reading_comes_before_an_undated_one_and_the_reference_breaks_a_tie() -> None:
+    undated, dated, twin = seen("inr", 1, None, "a"), seen("inr", 1, ago(9), "b"), seen("inr", 1, ago(9), "c")
+    for order in ((undated, twin, dated), (twin, dated, undated)):
+        assert newest_first(order) == (dated, twin, undated)
+
+
+def test_of_three_readings_of_a_day_the_latest_hour_comes_first_and_the_one_without_an_hour_last() -> None:
+    early, whole_day, late = seen("inr", 1, at(8), "a"), seen("inr", 2, ago(1), "b"), seen("inr", 2, at(9), "c")
+    assert newest_first((early, whole_day, late)) == (late, early, whole_day)
+    assert newest_first((whole_day, late, early)) == (late, early, whole_day)
+
+
+def test_a_value_without_an_hour_that_agrees_with_the_latest_hour_is_no_conflict() -> None:
+    early, whole_day, late = seen("inr", 1, at(8), "a"), seen("inr", 2, ago(1), "b"), seen("inr", 2, at(9), "c")
+    assert settled("inr", early, whole_day, late).value == Amount.exactly(2)
+
+
+def test_two_undated_answers_that_disagree_are_a_conflict_where_no_window_applies() -> None:
+    one, other = seen("differentiation", "well", None, "a"), seen("differentiation", "poor", None, "b")
+    found = settled("differentiation", one, other)
+    assert found == Fact(State.UNKNOWN, seen=(one, other), history=(one, other), why="conflicting values of one date")
+
+
+def test_a_dated_answer_is_newer_than_an_undated_one() -> None:
+    one, other = seen("differentiation", "well", None, "a"), seen("differentiation", "poor", ago(400), "b")
+    assert settled("differentiation", one, other).value == "poor"
+
+
+def test_an_undated_diagnosis_that_still_stands_contradicts_an_answer_of_any_date() -> None:
+    told, coded = (
+        seen("hormonal_syndrome", "none", ago(5), "a"),
+        seen("hormonal_syndrome", "carcinoid", None, "b", ageless=True),
+    )
+    found = settled("hormonal_syndrome", told, coded)
+    assert (found.state, found.seen) == (State.UNKNOWN, (told, coded))
+
+
+def test_an_older_diagnosis_that_still_stands_gives_way_to_a_newer_answer() -> None:
+    told = seen("hormonal_syndrome", "none", ago(5), "a")
+    coded = seen("hormonal_syndrome", "carcinoid", ago(50), "b", ageless=True)
+    assert settled("hormonal_syndrome", told, coded).value == "none"
+
+
+# ── two answers of one date ───────────────────────────────────────────────────────────────────────────────────────
+def test_two_numbers_of_one_day_that_disagree_are_unknown_and_both_are_named() -> None:
+    one, other = seen("inr", 1, ago(1), "a"), seen("inr", 2, ago(1), "b")
+    found = settled("inr", one, other)
+    assert found == Fact(State.UNKNOWN, seen=(one, other), history=(one, other), why="conflicting values of one date")
+
+
+def test_the_worse_of_two_answers_of_one_day_counts_and_the_conflict_is_shown() -> None:
+    patent, occluded = seen("portal_vein", "patent", ago(1), "a"), seen("portal_vein", "occluded", ago(1), "b")
+    found = settled("portal_vein", patent, occluded)
+    assert (found.value, found.seen, found.history) == ("occluded", (patent, occluded), (patent, occluded))
+    assert found.note == "conflicting values of one date: the worse counts"
+
+
+def test_an_answer_alone_rests_on_itself_and_keeps_how_it_came_about() -> None:
+    newer, older = seen("inr", 1, ago(1), "a", note="by name"), seen("inr", 2, ago(2), "b")
+    assert settled("inr", older, newer) == Fact(State.KNOWN, newer.value, newer.on, (newer,), (newer, older), note="by name")
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (1, 0), (3, 1)])
+def test_of_two_performance_states_of_one_day_the_worse_counts(one: int, other: int) -> None:
+    found = settled("ecog", seen("ecog", one, ago(1), "a"), seen("ecog", other, ago(1), "b"))
+    assert found.value == Amount.exactly(max(one, other))
+
+
+# ── what cannot be read ───────────────────────────────────────────────────────────────────────────────────────────
+def test_a_newer_value_that_cannot_be_read_makes_the_fact_unknown_and_the_older_is_still_named() -> None:
+    older, bad = seen("inr", 1, ago(9)), unread(ago(1))
+    found = settled("inr", older, bad=(bad,))
+    assert found == Fact(State.UNKNOWN, seen=(older,), history=(older,), why="unreadable: unit not known", unread=(bad,))
+
+
+def test_a_value_that_cannot_be_read_is_alone_a_question_and_not_silence() -> None:
+    bad = unread(ago(1))
+    assert settled("inr", bad=(bad,)) == Fact(State.UNKNOWN, why="unreadable: unit not known", unread=(bad,))
+
+
+def test_an_older_value_that_cannot_be_read_takes_nothing_from_a_newer_one() -> None:
+    assert settled("inr", seen("inr", 1, ago(1)), bad=(unread(ago(9)),)).value == Amount.exactly(1)
+
+
+# ── codes that ask without answering ──────────────────────────────────────────────────────────────────────────────
+def test_the_newest_of_several_questions_is_the_one_asked() -> None:
+    patent = seen("portal_vein", "patent", ago(99), "a")
+    asks = tuple(seen("portal_vein", "", on, ref, note=f"asked by {ref}") for ref, on in (("b", ago(30)), ("c", ago(3))))
+    found = settled("portal_vein", patent, asks=asks)
+    assert found == Fact(State.UNKNOWN, seen=(asks[1],), history=(patent,), why="asked by c")
+
+
+def test_a_question_older_than_the_answer_is_answered() -> None:
+    assert settled("portal_vein", seen("portal_vein", "patent", ago(1)), asks=(seen("portal_vein", "", ago(9)),)).known
+
+
+def test_a_question_takes_nothing_from_the_worst_answer_but_from_every_better_one() -> None:
+    ask = seen("portal_vein", "", ago(1), "q", note="which trunk?")
+    assert settled("portal_vein", seen("portal_vein", "occluded", ago(9)), asks=(ask,)).value == "occluded"
+    assert settled("portal_vein", seen("portal_vein", "branch", ago(9)), asks=(ask,)).unknown
+
+
+# ── out of its window ─────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_denial_out_of_its_window_is_silence_and_still_named() -> None:
+    old, older = seen("hepatic_failure", False, ago(181), "a"), seen("hepatic_failure", False, ago(200), "b")
+    found = settled("hepatic_failure", older, old)
+    assert found == Fact(State.SILENT, seen=(old,), history=(old, older), why="out of date")
+
+
+def test_an_adverse_answer_out_of_its_window_stays_a_question_and_is_named() -> None:
+    old, older = seen("hepatic_failure", True, ago(181), "a"), seen("hepatic_failure", False, ago(200), "b")
+    found = settled("hepatic_failure", older, old)
+    assert found == Fact(State.UNKNOWN, seen=(old,), history=(old, older), why="out of date")
+
+
+def test_a_number_out_of_its_window_is_unknown_where_no_value_of_it_is_a_denial() -> None:
+    assert settled("inr", seen("inr", 1, ago(181))).why == "out of date"
+
+
+def test_an_undated_answer_is_unknown_where_a_window_applies() -> None:
+    assert settled("inr", seen("inr", 1, None)).why == "undated"
+
+
+@pytest.mark.parametrize(("days", "value"), [(180, "resectable"), (181, "present")])
+def test_a_vague_answer_is_made_precise_by_an_older_one_in_its_window(days: int, value: str) -> None:
+    vague, precise = (
+        seen("extrahepatic_disease", "present", ago(1), "a"),
+        seen("extrahepatic_disease", "resectable", ago(days), "b"),
+    )
+    assert settled("extrahepatic_disease", vague, precise).value == value
