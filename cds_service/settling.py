@@ -113,8 +113,7 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
     if live and not (top is not None and _worst_of_all(definition, top)):
         return Fact(State.UNKNOWN, seen=(live[0],), history=valid, why=live[0].note)
-    if top is None:
-        return _nothing(readings)
+    assert top  # else there was a question, or something that could not be read
     ties = tuple(r for r in valid if same_time(r.on, top.on) or (r.on is None and r.ageless))
     if definition.vague and any(r.value in definition.precise for r in ties):
         ties = tuple(r for r in ties if r.value != definition.vague)

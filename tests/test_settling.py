@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -34,9 +35,11 @@ def unread(on: When | None, ref: str = "z") -> Unreadable:
     return Unreadable(on, ref, "unit not known")
 
 
-def settled(name: str, *valid: Observed, bad: tuple[Unreadable, ...] = (), asks: tuple[Observed, ...] = ()) -> Fact:
+def settled(
+    name: str, *valid: Observed, bad: tuple[Unreadable, ...] = (), asks: tuple[Observed, ...] = (), complete: bool = True
+) -> Fact:
     definition = KNOWN.facts[name]
-    return settle_fact(definition, Readings(valid, bad, True, asks), TODAY, definition.window_days)
+    return settle_fact(definition, Readings(valid, bad, complete, asks), TODAY, definition.window_days)
 
 
 # ── which reading is the newest ───────────────────────────────────────────────────────────────────────────────────
@@ -170,3 +173,97 @@ def test_a_vague_answer_is_made_precise_by_an_older_one_in_its_window(days: int,
         seen("extrahepatic_disease", "resectable", ago(days), "b"),
     )
     assert settled("extrahepatic_disease", vague, precise).value == value
+
+
+# ── diagnoses that are there or not ───────────────────────────────────────────────────────────────────────────────
+ACUTE = "acute_hepatic_failure_coded"
+"""Counts for 90 days."""
+
+
+def test_a_coded_diagnosis_rests_on_all_its_entries_in_the_window_and_is_of_the_newest() -> None:
+    old, new, stale = (seen(ACUTE, True, ago(days), ref) for days, ref in ((90, "a"), (1, "b"), (91, "c")))
+    assert settled(ACUTE, old, stale, new) == Fact(State.KNOWN, True, new.on, (new, old), (new, old, stale))
+
+
+def test_an_undated_diagnosis_is_a_question_where_a_window_applies_and_an_answer_where_none_does() -> None:
+    undated, stale = seen(ACUTE, True, None, "a"), seen(ACUTE, True, ago(91), "b")
+    found = settled(ACUTE, undated, stale)
+    assert found == Fact(State.UNKNOWN, seen=(undated,), history=(stale, undated), why="undated")
+    assert settled("ascites_coded", seen("ascites_coded", True, None)).is_(True)
+
+
+def test_a_diagnosis_out_of_its_window_is_silence_and_still_named() -> None:
+    stale = seen(ACUTE, True, ago(91), "b")
+    assert settled(ACUTE, stale) == Fact(State.SILENT, seen=(stale,), history=(stale,), why="out of date")
+    assert settled(ACUTE) == Fact(State.SILENT)
+
+
+def test_a_diagnosis_that_was_not_asked_for_is_unknown() -> None:
+    assert settled(ACUTE, complete=False) == Fact(State.UNKNOWN, why="not consulted")
+    assert settled(ACUTE, seen(ACUTE, True, ago(1)), complete=False).is_(True)
+
+
+def test_a_diagnosis_that_cannot_be_read_is_a_question_unless_another_says_yes() -> None:
+    bad, stale = unread(ago(1)), seen(ACUTE, True, ago(91))
+    found = settled(ACUTE, stale, bad=(bad,))
+    assert found == Fact(State.UNKNOWN, history=(stale,), why="unreadable: unit not known", unread=(bad,))
+    assert settled(ACUTE, seen(ACUTE, True, ago(9)), bad=(bad,)).is_(True)
+
+
+def test_a_code_that_only_asks_leaves_a_diagnosis_unknown() -> None:
+    stale, ask = seen(ACUTE, True, ago(91)), seen(ACUTE, True, ago(2), "q", note="which?")
+    assert settled(ACUTE, stale, asks=(ask,)) == Fact(State.UNKNOWN, seen=(ask,), history=(stale,), why="which?")
+
+
+# ── answers that add up ───────────────────────────────────────────────────────────────────────────────────────────
+FAILED = "symptoms_refractory_to"
+
+
+def test_what_symptoms_were_refractory_to_adds_up_in_the_window() -> None:
+    one, other, stale = (
+        seen(FAILED, value, ago(days), ref)
+        for value, days, ref in (("hormonal-suppression", 180, "a"), ("arterial-therapy", 1, "b"), ("immunotherapy", 181, "c"))
+    )
+    both = frozenset({"hormonal-suppression", "arterial-therapy"})
+    assert settled(FAILED, one, stale, other) == Fact(State.KNOWN, both, other.on, (other, one), (other, one, stale))
+    assert settled(FAILED, stale) == Fact(State.UNKNOWN, seen=(stale,), history=(stale,), why="out of date")
+
+
+def test_an_answer_that_cannot_be_read_and_may_be_newer_leaves_the_union_unknown() -> None:
+    one, bad = seen(FAILED, "hormonal-suppression", ago(9)), unread(ago(1))
+    found = settled(FAILED, one, bad=(bad,))
+    assert found == Fact(State.UNKNOWN, seen=(one,), history=(one,), why="unreadable: unit not known", unread=(bad,))
+    assert settled(FAILED, bad=(bad,)).unknown
+    assert settled(FAILED, one, bad=(unread(ago(10)),)).known
+
+
+def test_nothing_tried_is_silence_only_if_everything_arrived() -> None:
+    assert settled(FAILED) == Fact(State.SILENT)
+    assert settled(FAILED, complete=False) == Fact(State.UNKNOWN, why="not consulted")
+
+
+# ── the highest of all ────────────────────────────────────────────────────────────────────────────────────────────
+def test_the_highest_index_counts_whatever_its_date_and_all_are_named() -> None:
+    old, new = seen("ki67_index", 12, ago(900), "a"), seen("ki67_index", 3, ago(1), "b")
+    found = settled("ki67_index", old, new)
+    note = "several values: the highest counts"
+    assert found == Fact(State.KNOWN, old.value, old.on, (new, old), (new, old), note=note)
+
+
+def test_an_index_found_twice_is_of_the_newer_and_no_conflict() -> None:
+    old, new = seen("ki67_index", 3, ago(900), "a"), seen("ki67_index", 3, ago(1), "b")
+    assert settled("ki67_index", old, new) == Fact(State.KNOWN, new.value, new.on, (new,), (new, old))
+
+
+def test_of_indices_known_by_one_end_that_with_the_higher_lower_end_dates_the_fact() -> None:
+    below, zero = Amount.compared("<", Decimal(5)), Amount.exactly(0)
+    unsure, none = seen("ki67_index", below, ago(1), "a"), seen("ki67_index", zero, ago(9), "b")
+    assert settled("ki67_index", unsure, none).on == none.on
+
+
+def test_an_index_that_cannot_be_read_may_be_the_highest() -> None:
+    old, bad = seen("ki67_index", 3, ago(1)), unread(ago(900))
+    found = settled("ki67_index", old, bad=(bad,))
+    assert found == Fact(State.UNKNOWN, seen=(old,), history=(old,), why="unreadable: unit not known", unread=(bad,))
+    assert settled("ki67_index") == Fact(State.SILENT)
+    assert settled("ki67_index", complete=False) == Fact(State.UNKNOWN, why="not consulted")

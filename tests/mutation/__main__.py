@@ -235,9 +235,11 @@ def report(mutants: list[Mutant], answers: dict[str, str], seconds: float) -> in
     return 1 if untriaged or idle else 0
 
 
-def explains(entry: dict[str, str], place: Place, mutant: Mutant) -> bool:
-    same = (entry["path"], entry["function"], entry["line"]) == (place.path, place.function, mutant.was)
-    return same and entry.get("becomes", mutant.becomes) == mutant.becomes
+def explains(entry: dict[str, Any], place: Place, mutant: Mutant) -> bool:
+    """A line, or several that say the same; every mutant of it, or those that it becomes."""
+    lines = entry["line"] if isinstance(entry["line"], list) else [entry["line"]]
+    same = (entry["path"], entry["function"]) == (place.path, place.function) and mutant.was in lines
+    return same and mutant.becomes in entry.get("becomes", [mutant.becomes])
 
 
 if __name__ == "__main__":
