@@ -106,9 +106,8 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     top = valid[0] if valid else None
     for bad in readings.unreadable:
         if top is None or not _newer(top, bad):
-            adverse = top is not None and _adverse(definition, top) and not _out_of_window(top, today, window)
-            if adverse and definition.conflict == "highest":
-                break  # what cannot be read denies no adverse value; any other it makes a question: it may be the worse
+            if _stands(definition, valid, today, window):
+                break
             return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
     live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
     if live and not (top is not None and _worst_of_all(definition, top)):
@@ -135,6 +134,14 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     seen = ties if note.startswith("conflicting") else (top,)
     options = definition.precise if definition.vague and top.value == definition.vague else ()
     return Fact(State.KNOWN, top.value, top.on, seen, valid, note=note, options=options)
+
+
+def _stands(definition: FactDefinition, valid: tuple[Observed, ...], today: date, window: int | None) -> bool:
+    """Whether the worst of the newest numbers stands beside one that cannot be read: an adverse one does, where the
+    highest counts. Any other becomes a question, as the one not read may be worse."""
+    newest = [reading for reading in valid if same_time(reading.on, valid[0].on)]
+    adverse = any(_adverse(definition, reading) and not _out_of_window(reading, today, window) for reading in newest)
+    return adverse and definition.conflict == "highest"
 
 
 def _worst_of_all(definition: FactDefinition, reading: Observed) -> bool:
