@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from cds_service import knowledge
-from cds_service.facts import Fact, State
+from cds_service import facts, knowledge
+from cds_service.facts import Fact, Facts, State
 from cds_service.picture import Amount, Observed, Readings, Unreadable, Value, When
 from cds_service.settling import newest_first, settle_fact
 
@@ -267,3 +267,61 @@ def test_an_index_that_cannot_be_read_may_be_the_highest() -> None:
     assert found == Fact(State.UNKNOWN, seen=(old,), history=(old,), why="unreadable: unit not known", unread=(bad,))
     assert settled("ki67_index") == Fact(State.SILENT)
     assert settled("ki67_index", complete=False) == Fact(State.UNKNOWN, why="not consulted")
+
+
+def test_every_reading_is_told_of_which_fact_it_is() -> None:
+    ask, valid = Observed("", ago(1), "q", "thrombosis"), Observed("patent", ago(9), "a", "patent")
+    found = settled("portal_vein", valid, asks=(ask,))
+    assert [reading.fact for reading in (*found.seen, *found.history)] == ["portal_vein", "portal_vein"]
+
+
+def test_an_hour_of_one_day_and_another_day_compare_by_their_days() -> None:
+    valid = seen("inr", 1, ago(2))
+    assert settled("inr", valid, bad=(unread(at(9, days=1)),)).unknown
+    assert settled("inr", valid, bad=(unread(at(9, days=3)),)).known
+    assert settled("inr", valid, bad=(unread(at(9, days=2)),)).unknown
+
+
+# ── facts that are calculated from others ─────────────────────────────────────────────────────────────────────────
+def test_a_calculated_fact_rests_on_every_reading_once_and_is_of_the_newest_day() -> None:
+    old, new = seen("inr", 1, ago(9), "a"), seen("platelets", 200, ago(1), "b")
+    parts = [Fact(State.KNOWN, r.value, r.on, (r,)) for r in (new, old)]
+    assert facts.known(True, *parts, parts[0], note="so") == Fact(State.KNOWN, True, new.on, (new, old), note="so")
+    assert facts.known(True, parts[1], parts[0]) == Fact(State.KNOWN, True, new.on, (old, new))
+    assert facts.known(True, facts.SILENCE) == Fact(State.KNOWN, True)
+
+
+def test_a_calculated_fact_that_is_unknown_says_why_and_on_what_it_would_rest() -> None:
+    old, new = seen("inr", 1, ago(9), "a"), seen("platelets", 200, ago(1), "b")
+    parts = [Fact(State.KNOWN, r.value, r.on, (r,)) for r in (new, old, new)]
+    assert facts.unknown("not known", *parts) == Fact(State.UNKNOWN, seen=(new, old), why="not known")
+    assert facts.tri(None, "not known", *parts) == facts.unknown("not known", *parts)
+    assert facts.tri(False, "not known", *parts) == facts.known(False, *parts)
+    assert facts.tri(True, "not known", parts[0], note="so") == facts.known(True, parts[0], note="so")
+
+
+def test_a_calculation_sees_only_what_it_says_it_reads_and_is_done_once() -> None:
+    asked = []
+
+    def child_pugh(given: Facts) -> Fact:
+        asked.append(given["inr"])
+        with pytest.raises(KeyError, match="ecog is not among the facts that this calculation reads"):
+            given["ecog"]
+        return facts.known("A")
+
+    reads = replace(KNOWN.derived["child_pugh_class"], reads=("inr",))
+    known = replace(KNOWN, derived={"child_pugh_class": reads})
+    judged = Facts({"inr": facts.SILENCE, "ecog": facts.SILENCE}, known, TODAY, {"child_pugh_class": child_pugh})
+    assert judged["child_pugh_class"].is_("A")
+    assert judged["child_pugh_class"].is_("A")
+    assert judged["ecog"] == facts.SILENCE
+    assert asked == [facts.SILENCE]
+
+
+def test_the_leaves_of_a_fact_are_those_of_all_that_it_is_calculated_from() -> None:
+    a, b, c = (replace(next(iter(KNOWN.derived.values())), id=name, reads=reads) for name, reads in
+               (("a", ("b", "inr")), ("b", ("c", "ecog")), ("c", ("platelets", "inr"))))  # fmt: skip
+    known = replace(KNOWN, derived={"a": a, "b": b, "c": c}, digest="of a test")
+    assert facts.leaves_of(known, "a") == {"inr", "ecog", "platelets"}
+    assert facts.leaves_of(known, "c") == {"platelets", "inr"}
+    assert facts.leaves_of(known, "inr") == {"inr"}
