@@ -11,7 +11,7 @@ import pytest
 from cds_service import facts, knowledge
 from cds_service.facts import Fact, Facts, State
 from cds_service.picture import Amount, Observed, Readings, Unreadable, Value, When
-from cds_service.settling import newest_first, settle_fact
+from cds_service.settling import newest_first, settle_fact, stale_or_conflicting
 
 KNOWN = knowledge.load()
 TODAY = date(2026, 11, 1)
@@ -226,7 +226,8 @@ def test_what_symptoms_were_refractory_to_adds_up_in_the_window() -> None:
     )
     both = frozenset({"hormonal-suppression", "arterial-therapy"})
     assert settled(FAILED, one, stale, other) == Fact(State.KNOWN, both, other.on, (other, one), (other, one, stale))
-    assert settled(FAILED, stale) == Fact(State.UNKNOWN, seen=(stale,), history=(stale,), why="out of date")
+    older = seen(FAILED, "immunotherapy", ago(200), "d")
+    assert settled(FAILED, older, stale) == Fact(State.UNKNOWN, seen=(stale,), history=(stale, older), why="out of date")
 
 
 def test_an_answer_that_cannot_be_read_and_may_be_newer_leaves_the_union_unknown() -> None:
@@ -325,3 +326,16 @@ def test_the_leaves_of_a_fact_are_those_of_all_that_it_is_calculated_from() -> N
     assert facts.leaves_of(known, "a") == {"inr", "ecog", "platelets"}
     assert facts.leaves_of(known, "c") == {"platelets", "inr"}
     assert facts.leaves_of(known, "inr") == {"inr"}
+
+
+def test_a_value_that_is_there_but_cannot_be_used_is_told_and_nothing_else() -> None:
+    value = (seen("inr", 1, ago(200)),)
+    leaves = {
+        "inr": Fact(State.UNKNOWN, seen=value, why="out of date"),
+        "platelets": Fact(State.UNKNOWN, why="unreadable: unit not known"),
+        "albumin": Fact(State.UNKNOWN, why="not consulted"),
+        "egfr": Fact(State.KNOWN, Amount.exactly(90), ago(1), value),
+        "ecog": facts.SILENCE,
+    }
+    told = stale_or_conflicting(Facts(leaves, KNOWN, TODAY, {}))
+    assert list(told) == [(KNOWN.facts[name], leaves[name]) for name in ("inr", "platelets")]
