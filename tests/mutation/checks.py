@@ -13,7 +13,7 @@ import msgspec
 
 from cds_service import knowledge
 from cds_service.hooks import patient_view
-from tests import test_reading, test_settling, test_units, test_values, test_vignettes
+from tests import test_reading, test_settling, test_staging, test_units, test_values, test_vignettes
 from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file, folder_of
 
 SEARCHED = {"missing", "missing_has", "best"}
@@ -31,7 +31,7 @@ def checks() -> dict[str, Check]:
     for fixture in FIXTURES:
         if fixture not in SLOW:
             found[f"fixture {fixture}"] = partial(_cards, fixture)
-    for module in (test_reading, test_settling, test_units, test_values):
+    for module in (test_reading, test_settling, test_staging, test_units, test_values):
         for name, test in vars(module).items():
             if name.startswith("test_"):
                 found |= {f"{name} {place}": partial(test, **given) for place, given in enumerate(_cases(test))}
