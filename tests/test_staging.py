@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import pytest
@@ -20,7 +21,7 @@ NO_M = "stage IV, {}; no M1a or M1c for this tumour"
 NO_RESECTION = "no curative resection, and as far as documented not for the liver's sake"
 
 
-def part(name: str, given: dict[str, object]) -> tuple[str, list[str], str]:
+def part(name: str, given: Mapping[str, object]) -> tuple[str, list[str], str]:
     known = knowledge.load()
     found = stage(settle(picture(known, given, TODAY), known, TODAY, CALCULATIONS))[name]
     assert found.id == name
@@ -67,7 +68,7 @@ def test_a_part_that_is_not_known_says_why_and_names_what_is_there() -> None:
 def test_the_m_category_is_kept_as_recorded_else_made_and_a_conflict_is_told(
     given: dict[str, object], wanted: tuple[str, list[str], str]
 ) -> None:
-    assert part("m_category", WELL | given) == wanted
+    assert part("m_category", {**WELL, **given}) == wanted
 
 
 def test_a_single_lesion_is_pattern_one_and_a_recorded_pattern_is_kept() -> None:
@@ -129,7 +130,7 @@ EXTREME = {"hormonal_syndrome": "carcinoid", "hormonal_symptoms_extreme": True}
     ],
     ids=str,
 )  # fmt: skip
-def test_the_hormonal_state_is_the_worst_that_is_known(given: dict[str, object], value: str, seen: list[str]) -> None:
+def test_the_hormonal_state_is_the_worst_that_is_known(given: Mapping[str, object], value: str, seen: list[str]) -> None:
     assert part("hormonal", given) == (value, seen, "")
 
 
@@ -156,8 +157,8 @@ SOUND = {"hepatic_failure": False, "carcinoid_heart_disease": "absent", "total_b
     ],
     ids=str,
 )
-def test_the_treatment_group_is_the_first_that_holds(given: dict[str, object], value: str, seen: list[str] | None) -> None:
-    found = part("treatment_group", WELL | given)
+def test_the_treatment_group_is_the_first_that_holds(given: Mapping[str, object], value: str, seen: list[str] | None) -> None:
+    found = part("treatment_group", {**WELL, **given})
     assert (found[0], found[2]) == (value, "")
     assert seen is None or found[1] == seen
 
