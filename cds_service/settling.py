@@ -106,7 +106,7 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     top = valid[0] if valid else None
     for bad in readings.unreadable:
         if top is None or not _newer(top, bad):
-            if _stands(definition, valid, today, window):
+            if _stands(definition, valid):
                 break
             return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
     live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
@@ -136,12 +136,11 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     return Fact(State.KNOWN, top.value, top.on, seen, valid, note=note, options=options)
 
 
-def _stands(definition: FactDefinition, valid: tuple[Observed, ...], today: date, window: int | None) -> bool:
+def _stands(definition: FactDefinition, valid: tuple[Observed, ...]) -> bool:
     """Whether the worst of the newest numbers stands beside one that cannot be read: an adverse one does, where the
     highest counts. Any other becomes a question, as the one not read may be worse."""
     newest = [reading for reading in valid if same_time(reading.on, valid[0].on)]
-    adverse = any(_adverse(definition, reading) and not _out_of_window(reading, today, window) for reading in newest)
-    return adverse and definition.conflict == "highest"
+    return definition.conflict == "highest" and any(_adverse(definition, reading) for reading in newest)
 
 
 def _worst_of_all(definition: FactDefinition, reading: Observed) -> bool:

@@ -1,4 +1,5 @@
-"""The stage, part by part: its value, the readings it rests on, and what is said beside it (CLINICAL section 4)."""
+"""The stage, part by part: its value, the readings it rests on, and what is said beside it (CLINICAL section 4); and the
+resources that a verdict rests on."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from datetime import date
 import pytest
 
 from cds_service import knowledge
+from cds_service.assessment import assess
 from cds_service.derived import CALCULATIONS
 from cds_service.settling import settle
 from cds_service.staging import stage
@@ -168,3 +170,12 @@ def test_an_undetermined_group_says_why() -> None:
     assert part("treatment_group", WELL | {"ecog": 3})[1] == ["ecog-0"]
     assert part("treatment_group", WELL)[0] == "undetermined"
     assert part("treatment_group", WELL)[2]
+
+
+def test_a_verdict_rests_on_what_met_its_indication_and_its_cautions_and_on_nothing_else() -> None:
+    known = knowledge.load()
+    given = {**WELL, "resectability": "unresectable", "hilar_lesion": True, "recurrence_after_resection": False, "ecog": 0}
+    assessed = assess(settle(picture(known, given, TODAY), known, TODAY, CALCULATIONS))
+    named = assessed["hepatic-arterial-therapy"].references()
+    assert {"Observation/resectability-0", "Observation/hilar-lesion-0"} <= set(named)
+    assert not {"Observation/recurrence-after-resection-0", "Observation/ecog-0"} & set(named)

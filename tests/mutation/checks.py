@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -24,18 +25,20 @@ Check = Callable[[], None]
 
 
 def checks() -> dict[str, Check]:
-    found: dict[str, Check] = {}
+    """Those that look closest come first: they kill soonest."""
+    found = dict(_tests(test_settling, test_staging))
     for vignette in test_vignettes.vignettes():
         table = {key: part for key, part in vignette.table.items() if key not in SEARCHED}
         found[vignette.story] = partial(test_vignettes.test_vignette, replace(vignette, table=table))
-    for fixture in FIXTURES:
-        if fixture not in SLOW:
-            found[f"fixture {fixture}"] = partial(_cards, fixture)
-    for module in (test_reading, test_settling, test_staging, test_units, test_values):
+    found |= dict(_tests(test_reading, test_units, test_values))
+    return found | {f"fixture {fixture}": partial(_cards, fixture) for fixture in FIXTURES if fixture not in SLOW}
+
+
+def _tests(*modules: ModuleType) -> Iterator[tuple[str, Check]]:
+    for module in modules:
         for name, test in vars(module).items():
             if name.startswith("test_"):
-                found |= {f"{name} {place}": partial(test, **given) for place, given in enumerate(_cases(test))}
-    return found
+                yield from ((f"{name} {place}", partial(test, **given)) for place, given in enumerate(_cases(test)))
 
 
 def _cards(fixture: str) -> None:
