@@ -55,6 +55,13 @@ def test_of_three_readings_of_a_day_the_latest_hour_comes_first_and_the_one_with
     assert newest_first((whole_day, late, early)) == (late, early, whole_day)
 
 
+def test_an_hour_of_an_older_day_comes_after_a_newer_day_and_one_instant_twice_by_reference() -> None:
+    hour, day = seen("inr", 1, at(9, days=5), "a"), seen("inr", 1, ago(1), "b")
+    assert newest_first((hour, day)) == newest_first((day, hour)) == (day, hour)
+    one, twin = seen("inr", 1, at(9), "a"), seen("inr", 1, at(9), "b")
+    assert newest_first((one, twin)) == newest_first((twin, one)) == (one, twin)
+
+
 def test_a_value_without_an_hour_that_agrees_with_the_latest_hour_is_no_conflict() -> None:
     early, whole_day, late = seen("inr", 1, at(8), "a"), seen("inr", 2, ago(1), "b"), seen("inr", 2, at(9), "c")
     assert settled("inr", early, whole_day, late).value == Amount.exactly(2)
