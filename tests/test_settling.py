@@ -346,3 +346,10 @@ def test_a_value_that_is_there_but_cannot_be_used_is_told_and_nothing_else() -> 
     }
     told = stale_or_conflicting(Facts(leaves, KNOWN, TODAY, {}))
     assert list(told) == [(KNOWN.facts[name], leaves[name]) for name in ("inr", "platelets")]
+
+
+def test_what_cannot_be_read_is_older_only_if_it_certainly_is() -> None:
+    undated, october = seen("differentiation", "well", None), When(date(2026, 10, 1), date(2026, 10, 31))
+    assert settled("differentiation", undated, bad=(unread(ago(9)),)).unknown
+    assert settled("inr", seen("inr", 1, october), bad=(unread(When.day(date(2026, 10, 5))),)).unknown
+    assert settled("inr", seen("inr", 1, ago(1)), seen("inr", 2, at(9), "b")).unknown

@@ -36,7 +36,7 @@ PROCESSES = os.cpu_count() or 1
 TRIAGE = Path(__file__).with_name("triage.toml")
 
 
-ORDER = ("judgement", "settling", "units", "assessment", "facts", "staging")
+ORDER = ("judgement", "settling", "units")
 
 
 def made() -> list[Mutant]:
