@@ -37,8 +37,10 @@ class Scale:
         return cls(units, definition.units, definition.local_units)
 
     def factor(self, unit: str) -> Decimal | None:
-        """How many of `unit` make one of ours; None where it is no unit of the fact. A site's spelling comes first."""
+        """How many of `unit` make one of ours; None where it is none, or no unit of the fact. A site's spelling comes first."""
         spelt = spelt_as(unit)
+        if not spelt:
+            return None
         for name in (self.local.get(spelt, spelt), self.units.aliases.get(spelt, spelt)):
             if (factor := self.factors.get(name)) is not None:
                 return factor
@@ -61,14 +63,14 @@ class Scale:
             code = ""
         if not code and not printed:
             return self.without_unit()
-        found = self.factor(code) if code else None
+        found = self.factor(code)
         if found is None and (not code or not system):
             found = self.factor(printed)
         if found is None:
             sent = code or printed
             why = self.units.refused.get(sent) or self.units.refused.get(printed)
             raise UnitError(f"unit not accepted ({why})" if why else "unit not accepted", sent)
-        shown = self.factor(printed) if printed else None
+        shown = self.factor(printed)
         if shown != found if shown is not None else self._names_another(printed, code):
             raise UnitError("unit not accepted (its code and its text contradict each other)", f"{code}, {printed}")
         return found
