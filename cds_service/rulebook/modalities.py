@@ -42,8 +42,12 @@ def _treatment(knowledge: Knowledge, modality: Modality) -> Section:
         told = ((criterion, ", ".join(sorted(only))) for criterion, only in modality.exclusions)
         say = (Text(f"Beside them: {modality.excluded_say}."),) if modality.excluded_say else ()
         parts.append(Section(f"{name}-exclusions", "Exclusions: not indicated", (*_deciding(knowledge, told), *say)))
-    said_of = (("nec", modality.nec), ("nec_not_excluded", modality.nec), ("g3", modality.g3))
-    gates = [words for gate, how in said_of if (words := prose()["gates"][gate][how])]
+    told_gates = prose()["gates"]
+    cautioned = any(caution.id == "grade-unknown" for caution in modality.cautions)
+    not_excluded = modality.nec if modality.nec == "not-indicated" else "caution" if cautioned else ""
+    gates = [told_gates["nec"][modality.nec]]
+    gates += [told_gates["nec_not_excluded"][not_excluded]] if not_excluded else []
+    gates += [words] if (words := told_gates["g3"][modality.g3]) else []
     gates += [prose()["gates"]["words"]["graft"]] if modality.liver_directed else []
     gates += [prose()["gates"]["words"]["downgraded"].format(caution=caution) for caution in modality.downgraded_by]
     parts.append(Section(f"{name}-gates", "Grade and other gates", bullets(gates)))

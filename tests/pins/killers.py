@@ -46,7 +46,8 @@ READ_FROM_CHARTS = frozenset({
 """Keys of a fact that say how it is read from a chart: there the table of charts notices first."""
 SHOWN_KEYS = frozenset({"unit", "trend", "ask"})
 """Keys of a fact that cards look at."""
-CHARTS_FIRST = frozenset({"terminology.toml", "coded_values.toml"})
+BY_CHARTS = frozenset({"terminology.toml", "units.toml"})
+"""Files of which no vignette can tell: it holds facts, no codes and no units."""
 
 
 @dataclass
@@ -102,10 +103,10 @@ class Pinning:
         if refused := next(iter(cross_references(files, knowledge.MODALITIES, told=False)), None):
             return f"refused: {refused.where}"
         attempts = [self._vignettes(mutant, known)]
-        if mutant.file in {"terminology.toml", "coded_values.toml", "facts.toml"} or mutant.path[-1] == "ordered_by":
+        if mutant.file in BY_CHARTS | {"coded_values.toml", "facts.toml"} or mutant.path[-1] == "ordered_by":
             first = mutant.file != "facts.toml" or mutant.path[-1] in READ_FROM_CHARTS
             attempts.insert(0 if first else 1, self._charts(mutant, known))
-        if mutant.file in CHARTS_FIRST - {"coded_values.toml"}:
+        if mutant.file in BY_CHARTS:
             attempts = attempts[:1]  # no vignette holds a code
         for attempt in attempts:
             if name := next(attempt, ""):
