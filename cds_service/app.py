@@ -54,7 +54,7 @@ def create_app(
     `site`: served instead of what the settings name, to this machine alone.
     """
     settings = settings or Settings.from_environment()
-    served = Served((site,), local=True) if site else open_sites(settings)
+    served = Served((site,), local=True) if site else open_sites(settings, today())
     anyone = served.for_anyone or development()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes

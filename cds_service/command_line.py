@@ -104,13 +104,14 @@ def _knowledge(site: Site, page: Path | None, due: date | None) -> int:
 
 def _site(file: Path | None) -> Site:
     """Raises SiteError."""
-    return read_site(file) if file else development()
+    return read_site(file, today_here()) if file else development()
 
 
 def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     settings = Settings.from_environment()
     settings = settle_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
-    print(told_at_start(open_sites(settings), settings), file=sys.stderr)  # any fault is told here, before a worker starts
+    served = open_sites(settings, today_here())  # any fault is told here, before a worker starts
+    print(told_at_start(served, settings), file=sys.stderr)
     page = f", page: http://{host}:{port}/" if settings.shows_pages() else ""
     print(f"CDS Hooks discovery: http://{host}:{port}/cds-services{page}", file=sys.stderr, flush=True)
     server.serve(lambda: create_app(settings), host, port)

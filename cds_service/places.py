@@ -20,7 +20,10 @@ class Places:
     def one(self) -> Iterator[None]:
         """Raises Overloaded when all are taken."""
         if not self._free.acquire(blocking=False):
-            raise Overloaded("the service is busy", [Fault("service", "no free place", "the same request again, later")])
+            raise Overloaded(
+                "the service is busy",
+                [Fault("service", "no free place", "the same request again, later, with a token of its own")],
+            )
         try:
             yield
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from importlib import resources
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -59,12 +60,12 @@ class Served:
             raise refused("no site file, and not of this machine")
 
 
-def open_sites(settings: Settings) -> Served:
+def open_sites(settings: Settings, today: date | None = None) -> Served:
     """Raises SiteError with every fault of all files together; ValueError for a setting that is missing or wrong."""
     if settings.profile:
         sites: tuple[Site, ...] = (sandbox(),)
     elif settings.sites:
-        sites = read_sites(settings.sites)
+        sites = read_sites(settings.sites, today)
     else:
         return Served((development(),), local=True)
     clients = [client for site in sites for client in site.clients]

@@ -27,7 +27,8 @@ class Settings:
     profile: str = ""
     """`serve --profile sandbox`: the public CDS Hooks sandbox instead of a site file. No variable sets it."""
     public_urls: tuple[str, ...] = ()
-    """CDS_PUBLIC_URL: the address at which callers reach the service, several comma-separated; a token must be meant for it."""
+    """CDS_PUBLIC_URL: the address at which callers reach the service, up to /cds-services; several comma-separated. A token
+    must be meant for it."""
     database: str = "sqlite:///cds-ledger.db"
     """CDS_DATABASE: where seen tokens are kept: sqlite:///FILE, or postgresql://… for several machines."""
 
@@ -76,4 +77,6 @@ def _public_urls(env: Mapping[str, str]) -> tuple[str, ...]:
             raise ValueError(
                 f"CDS_PUBLIC_URL: {url!r} is not an address such as https://cds.example or https://cds.example/nlm"
             )
+        if url.endswith("/cds-services"):
+            raise ValueError(f"CDS_PUBLIC_URL: {url!r}: without /cds-services, only what callers write before it")
     return urls

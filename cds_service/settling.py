@@ -78,15 +78,16 @@ def _later(first: Observed, second: Observed) -> int:
     """Negative when `first` is the newer one."""
     if first.on and second.on and first.on.instant and second.on.instant:
         return (first.on.instant < second.on.instant) - (first.on.instant > second.on.instant)
-    one, other = _newest_first(first)[:2], _newest_first(second)[:2]
+    one, other = _newest_first(first)[0], _newest_first(second)[0]
     return (one > other) - (one < other)
 
 
-def _newest_first(reading: Observed | Unreadable) -> tuple[bool, int, float]:
+def _newest_first(reading: Observed | Unreadable) -> tuple[int, float]:
+    """Undated comes after every day, a day without an hour after every hour of it."""
     on = reading.on
     if on is None:
-        return (True, 0, 0.0)
-    return (False, -on.latest.toordinal(), -on.instant.timestamp() if on.instant else 0.0)
+        return (0, 0.0)
+    return (-on.latest.toordinal(), -on.instant.timestamp() if on.instant else 0.0)
 
 
 def same_time(first: When | None, second: When | None) -> bool:
@@ -110,14 +111,13 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     top = valid[0] if valid else None
     for bad in readings.unreadable:
         if top is None or not _newer(top, bad):
-            if definition.conflict == "highest" and top is not None and not _out_of_window(top, today, window):
-                break  # a newer value that cannot be read denies nothing: the worst valid one stands
+            if _stands(definition, valid):
+                break
             return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
     live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
     if live and not (top is not None and _worst_of_all(definition, top)):
         return Fact(State.UNKNOWN, seen=(live[0],), history=valid, why=live[0].note)
-    if top is None:
-        return _nothing(readings)
+    assert top  # else there was a question, or something that could not be read
     ties = tuple(r for r in valid if same_time(r.on, top.on) or (r.on is None and r.ageless))
     if definition.vague and any(r.value in definition.precise for r in ties):
         ties = tuple(r for r in ties if r.value != definition.vague)
@@ -139,6 +139,13 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     seen = ties if note.startswith("conflicting") else (top,)
     options = definition.precise if definition.vague and top.value == definition.vague else ()
     return Fact(State.KNOWN, top.value, top.on, seen, valid, note=note, options=options)
+
+
+def _stands(definition: FactDefinition, valid: tuple[Observed, ...]) -> bool:
+    """Whether the worst of the newest numbers stands beside one that cannot be read: an adverse one does, where the
+    highest counts. Any other becomes a question, as the one not read may be worse."""
+    newest = [reading for reading in valid if same_time(reading.on, valid[0].on)]
+    return definition.conflict == "highest" and any(_adverse(definition, reading) for reading in newest)
 
 
 def _worst_of_all(definition: FactDefinition, reading: Observed) -> bool:

@@ -24,7 +24,7 @@ BELOW: dict[str, set[str]] = {
     "settings": set(),
     "ledger": set(),
     "trust": {"errors", "ledger"},
-    "sites": {"errors", "knowledge", "trust"},
+    "sites": {"errors", "fhir", "knowledge", "trust"},
     "served": {"errors", "ledger", "settings", "sites", "trust"},
     "picture": set(),
     "knowledge": {"picture", "errors"},

@@ -21,7 +21,18 @@ from cds_service.sites import Site
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.reach import Reach
 from tests import fhir_server
-from tests.conftest import PREFETCH, SERVICE, Clock, as_of, bundle, chart_file, diagnostics, folder_of, request_of
+from tests.conftest import (
+    PREFETCH,
+    SERVICE,
+    Clock,
+    as_of,
+    bundle,
+    chart_file,
+    diagnostics,
+    extensions,
+    folder_of,
+    request_of,
+)
 from tests.fhir_server import FhirServer
 from tests.test_requests import NOTHING_FOUND, OUTCOME
 
@@ -34,7 +45,7 @@ Prefetch = dict[str, Any]
 
 @pytest.fixture
 def site(site: Site) -> Site:
-    return replace(site, reach=replace(site.reach, seconds=1.5))
+    return replace(site, reach=replace(site.reach, seconds=4))
 
 
 @pytest.fixture
@@ -104,6 +115,84 @@ def test_a_fault_of_the_data_is_told(client: FlaskClient, key: str, value: Any, 
     assert told in said(answer)
 
 
+WITHHELD = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "suppressed"}]}
+EPIC_WITHHELD = {"resourceType": "OperationOutcome", "issue": [
+    {"severity": "warning", "code": "processing", "details": {"coding": [{"code": "59204"}]}},
+]}  # fmt: skip
+
+
+@pytest.mark.parametrize("outcome", [WITHHELD, EPIC_WITHHELD])
+def test_a_word_that_something_was_withheld_makes_an_answer_half(client: FlaskClient, outcome: dict[str, Any]) -> None:
+    asked = request_of(FIXTURE)
+    asked["prefetch"]["conditions"]["entry"].append({"resource": outcome, "search": {"mode": "outcome"}})
+    assert "not consulted: conditions (partial)" in said(client.post(SERVICE, json=asked))
+
+
+def test_fewer_resources_than_the_server_counts_are_half_an_answer(client: FlaskClient) -> None:
+    asked = request_of(FIXTURE)
+    asked["prefetch"]["procedures"]["total"] = 57
+    assert "not consulted: procedures (partial)" in said(client.post(SERVICE, json=asked))
+
+
+KIDNEYS = NLM | {"id": "kidneys", "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "N18.6"}]}}
+
+
+def test_a_diagnosis_that_cannot_be_read_is_no_denial(client: FlaskClient, clock: Clock) -> None:
+    """End-stage kidney disease contraindicates arterial therapy; broken, it leaves the question open."""
+    verdicts = []
+    for code in (KIDNEYS["code"], {"coding": KIDNEYS["code"]["coding"][0]}):
+        asked = request_of("arterial-candidate")
+        clock.today = as_of("arterial-candidate")
+        subject = asked["prefetch"]["conditions"]["entry"][0]["resource"]["subject"]
+        asked["prefetch"]["conditions"]["entry"].append({"resource": KIDNEYS | {"code": code, "subject": subject}})
+        answer = client.post(SERVICE, json=asked)
+        verdicts.append(extensions(answer)[0]["modalities"]["hepatic-arterial-therapy"]["verdict"])
+    assert verdicts == ["contraindicated", "undetermined"]
+
+
+@pytest.mark.parametrize("change", ["identifier only", "DSTU2", "unreadable"])
+def test_diagnoses_that_cannot_be_told_to_be_the_patients_are_no_empty_answer(client: FlaskClient, change: str) -> None:
+    broken = {key: value for key, value in NLM.items() if key != "subject"}
+    match change:
+        case "identifier only":
+            broken["subject"] = {"identifier": {"value": "1"}}
+        case "DSTU2":
+            broken["patient"] = NLM["subject"]
+        case "unreadable":
+            broken |= {"subject": NLM["subject"], "code": {"coding": {"code": "C7B.02"}}}
+    asked = request_of(FIXTURE)
+    asked["prefetch"] |= {"conditions": bundle(broken), "observations": None}
+    answer = client.post(SERVICE, json=asked)
+    assert answer.status_code == 412 or "cannot be ruled in or out" in said(answer)
+
+
+@pytest.mark.parametrize("other", [OUTCOME, bundle(KIDNEYS, link=[{"relation": "next", "url": "x"}])])
+def test_half_of_the_diagnoses_under_another_key_is_not_the_whole(client: FlaskClient, other: Any) -> None:
+    asked = request_of(FIXTURE)
+    asked["prefetch"] = {"problems": bundle(KIDNEYS), "encounterDiagnoses": other}
+    assert client.post(SERVICE, json=asked).status_code == 412
+
+
+def test_a_patient_beside_another_resource_is_no_whole_chart(client: FlaskClient) -> None:
+    asked = request_of(FIXTURE)
+    asked["prefetch"] = {"patientAndDoctor": bundle(RESOURCES[0], {"resourceType": "Practitioner", "id": "d"})}
+    assert client.post(SERVICE, json=asked).status_code == 412
+
+
+def test_a_size_that_is_absent_is_no_lesion(client: FlaskClient) -> None:
+    tumour = NLM | {"code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7A.012"}]}}
+    size = {
+        "resourceType": "Observation", "id": "s", "status": "final", "subject": NLM["subject"],
+        "code": {"coding": [{"system": "http://loinc.org", "code": "21889-1"}]},
+        "bodySite": {"coding": [{"system": "http://snomed.info/sct", "code": "10200004"}]}, "effectiveDateTime": "2026-10-01",
+    }  # fmt: skip
+    asked = request_of(FIXTURE)
+    asked["prefetch"] |= {"conditions": bundle(tumour), "observations": bundle(size)}
+    assert client.post(SERVICE, json=asked).json == {"cards": []}
+    asked["prefetch"]["observations"] = bundle(size | {"valueQuantity": {"value": 2.1, "unit": "cm", "code": "cm"}})
+    assert client.post(SERVICE, json=asked).json != {"cards": []}
+
+
 ABSENT: dict[str, Any] = {"null": None, "an empty Bundle": bundle(), "Epic's nothing found": NOTHING_FOUND, "no entry": {
     "resourceType": "Bundle", "type": "searchset", "total": 0}}  # fmt: skip
 
@@ -144,6 +233,7 @@ def test_a_histology_that_could_not_be_had_is_no_denial(client: FlaskClient) -> 
 
 # ── transport: what the FHIR server does ─────────────────────────────────────────────────────────────────────────
 
+NO_BUNDLE = "an error, or an answer that is no FHIR Bundle"
 BROKEN = "not consulted: observations (missing; FHIR server: {})"
 TRANSPORT: dict[str, tuple[fhir_server.Fault, str]] = {
     "an error of the server": (fhir_server.status(500), BROKEN.format("answered 500")),
@@ -159,10 +249,10 @@ TRANSPORT: dict[str, tuple[fhir_server.Fault, str]] = {
     "an answer after three seconds": (fhir_server.late(3), BROKEN.format("no answer in time")),
     "an answer byte by byte": (fhir_server.dripping(0.05), BROKEN.format("no answer in time")),
     "a connection that breaks off": (fhir_server.cut, BROKEN.format("an answer that broke off")),
-    "a web page": (fhir_server.body(b"<html>Sign in</html>"), BROKEN.format("an answer that is no FHIR Bundle")),
-    "an empty body": (fhir_server.body(b""), BROKEN.format("an answer that is no FHIR Bundle")),
-    "bytes that are no UTF-8": (fhir_server.body(b'{"id": "\xff"}'), BROKEN.format("an answer that is no FHIR Bundle")),
-    "an OperationOutcome as success": (fhir_server.body(OUTCOME), BROKEN.format("an answer that is no FHIR Bundle")),
+    "a web page": (fhir_server.body(b"<html>Sign in</html>"), BROKEN.format(NO_BUNDLE)),
+    "an empty body": (fhir_server.body(b""), BROKEN.format(NO_BUNDLE)),
+    "bytes that are no UTF-8": (fhir_server.body(b'{"id": "\xff"}'), BROKEN.format(NO_BUNDLE)),
+    "an OperationOutcome as success": (fhir_server.body(OUTCOME), BROKEN.format(NO_BUNDLE)),
     "a Bundle of another type": (
         fhir_server.body(bundle(RESOURCES[0])), "not consulted: observations (error)",
     ),
@@ -201,7 +291,7 @@ REQUIRED_FAILS: dict[str, tuple[fhir_server.Fault, str]] = {
     "answered 500": (fhir_server.status(500), "answered 500"),
     "too late": (fhir_server.late(3), "no answer in time"),
     "redirected": (fhir_server.status(307, Location="https://elsewhere.example/"), "redirected elsewhere: not followed"),
-    "a web page": (fhir_server.body(b"<html>"), "an answer that is no FHIR Bundle"),
+    "a web page": (fhir_server.body(b"<html>"), "an error, or an answer that is no FHIR Bundle"),
 }
 
 
@@ -223,8 +313,6 @@ MENDED: dict[str, dict[str, Any]] = {
     "compressed": {"faults": {"^Observation": fhir_server.packed}},
     "short addresses only": {"longest": 500},
     "two entries a page": {"page": 2},
-    "Observations by category only": {"categories": frozenset(ALL_CATEGORIES.split(","))},
-    "six categories, as Epic": {"categories": frozenset(EPIC_CATEGORIES.split(","))},
 }
 
 
@@ -241,10 +329,48 @@ def by_category(resource: dict[str, Any]) -> dict[str, Any]:
     return resource | {"category": [{"coding": [{"code": "exam"}]}]}
 
 
-def test_a_server_that_searches_some_categories_only_is_told_as_half_an_answer(client: FlaskClient) -> None:
-    with FhirServer(RESOURCES, categories=frozenset({"laboratory"})) as ehr:
+@pytest.mark.parametrize("categories", [ALL_CATEGORIES, EPIC_CATEGORIES, "laboratory"])
+def test_a_server_that_searches_by_category_only_is_told_as_half_an_answer(client: FlaskClient, categories: str) -> None:
+    """An Observation need not have a category: what was found counts, and what was not is not known."""
+    with FhirServer([by_category(resource) for resource in RESOURCES], categories=frozenset(categories.split(","))) as ehr:
         answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
-    assert "not consulted: observations (partial; FHIR server: its server searches laboratory only)" in said(answer)
+    assert f"it searches by category only: {categories.replace(',', ', ')})" in said(answer)
+    assert "INR: 1" in said(answer)
+
+
+@pytest.mark.parametrize("answer", [{"resourceType": "Bundle", "type": "searchset", "total": 57}, None])
+def test_a_server_that_promises_or_says_null_has_not_answered(client: FlaskClient, ehr: FhirServer, answer: Any) -> None:
+    ehr.faults["^Condition"] = fhir_server.body(answer)
+    asked = without("conditions", fhirServer=ehr.base)
+    asked["prefetch"]["observations"] = None
+    assert client.post(SERVICE, json=asked).status_code == 412
+
+
+def test_an_empty_answer_does_not_take_away_what_was_sent(client: FlaskClient, ehr: FhirServer) -> None:
+    ehr.faults["^Condition"] = fhir_server.body({"resourceType": "Bundle", "type": "searchset", "total": 0})
+    asked = without(fhirServer=ehr.base)
+    asked["prefetch"]["conditions"] = bundle(NLM, link=[{"relation": "next", "url": "x"}])
+    assert "not consulted: conditions (partial; FHIR server: an answer that is not whole)" in said(
+        client.post(SERVICE, json=asked)
+    )
+
+
+def test_drugs_taken_that_could_not_be_had_leave_all_drugs_open(client: FlaskClient, ehr: FhirServer) -> None:
+    ehr.faults["^MedicationStatement"] = fhir_server.status(500)
+    asked = without("medicationStatements", fhirServer=ehr.base)
+    assert "medicationStatements (missing; FHIR server: answered 500)" in said(client.post(SERVICE, json=asked))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [fhir_server.next_page_at("http://["), fhir_server.status(503, Retry_After="Mon, 01 Jan 10000 00:00:00 GMT")],
+    ids=["an address that is none", "a date that is none"],
+)
+def test_nonsense_of_a_server_is_no_fault_of_ours(client: FlaskClient, ehr: FhirServer, fault: fhir_server.Fault) -> None:
+    ehr.faults["^Procedure"] = fault
+    answer = client.post(SERVICE, json=without("procedures", fhirServer=ehr.base))
+    assert answer.status_code == 200
+    assert "not consulted: procedures" in said(answer)
 
 
 def test_a_server_that_is_not_there_is_told(client: FlaskClient) -> None:
@@ -258,7 +384,7 @@ def test_a_server_that_may_not_be_asked_is_told_once_a_key_and_fails_nothing(cli
     asked = without("observations", "medicationStatements", fhirServer="https://fhir.elsewhere.example/r4")
     told = said(client.post(SERVICE, json=asked))
     assert BROKEN.format("not among those that this site allows") in told
-    assert "medicationStatements" not in told
+    assert "not consulted: medicationStatements (missing; FHIR server: not among those that this site allows)" in told
     coding = [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code} for code in ("C78.7", "C18.9")]
     tumours = [NLM | {"id": f"t{n}", "code": {"coding": [code]}} for n, code in enumerate(coding)]
     asked["prefetch"]["conditions"] = bundle(*tumours)
@@ -281,7 +407,7 @@ def test_what_came_under_another_name_is_not_asked_for_again(client: FlaskClient
     answer = client.post(SERVICE, json=asked)
     # an empty Bundle does not say what was asked, nor do Observations
     assert {query.split("?")[0] for query in ehr.queries()} == {
-        "Observation", "ServiceRequest", "DiagnosticReport", "MedicationStatement",
+        "Observation", "ServiceRequest", "DiagnosticReport", "MedicationStatement", "MedicationRequest",
     }  # fmt: skip
     assert answer.json == GOLDEN
 
@@ -310,7 +436,7 @@ SLOW = {"three seconds": fhir_server.late(3), "byte by byte": fhir_server.drippi
 def test_fetching_ends_at_the_deadline_whatever_the_server_does(ehr: FhirServer, fault: fhir_server.Fault) -> None:
     ehr.faults["^Observation"] = fault
     start = time.monotonic()
-    with Outbound(Reach(loopback=True, open=True, seconds=0.6)) as out:
+    with Outbound(Reach(loopback=True, open=True, seconds=1)) as out:
         found = fetch(Server(ehr.base), {"a": "Observation?patient=1", "b": "Condition?patient=1"}, out)
     assert 0.5 < time.monotonic() - start < 1.2
     assert found["a"] == Fetched(why="no answer in time")
@@ -384,7 +510,7 @@ class TestASite:
 
     @pytest.fixture
     def site(self, site: Site, ehr: FhirServer) -> Site:
-        return replace(site, reach=Reach(origins=(ehr.origin,), loopback=True, seconds=1.5))
+        return replace(site, reach=Reach(origins=(ehr.origin,), loopback=True, seconds=4))
 
     def test_without_a_token_its_server_is_not_called(self, client: FlaskClient, ehr: FhirServer) -> None:
         answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
@@ -466,7 +592,7 @@ class TestTls:
         known = "unknown" not in request.node.name
         wrong = "another name" in request.node.name.replace("_", " ")
         origin = secure.origin.replace("localhost", "127.0.0.1") if wrong else secure.origin
-        return replace(site, reach=Reach(origins=(origin,), loopback=True, seconds=1.5, ca_file=file if known else None))
+        return replace(site, reach=Reach(origins=(origin,), loopback=True, seconds=4, ca_file=file if known else None))
 
     def ask(self, client: FlaskClient, site: Site) -> Any:
         base = f"{site.reach.origins[0]}/fhir"

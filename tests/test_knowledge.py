@@ -168,7 +168,7 @@ def test_six_faults_of_six_kinds_are_told_in_one_run_each_with_file_table_key_fo
         ("modalities/resection.toml", r'statements = \["S019", "S064"\]', 'statements = ["M012"]',
          "modalities/resection.toml: indication R1.statements", "a RULE statement"),
         ("modalities/ablation.toml", r'id = "A1"', 'id = "R1"', "indication.id", "an id not used by"),
-        ("outcomes.toml", r"n = 33", "n = 0", "outcomes.toml: row.T1-1.n", "see schema.json"),
+        ("outcomes.toml", r"n = 33", "n = 0", "outcomes.toml: row.T1-1.n", "at least 1"),
         ("outcomes.toml", r'withheld = \["S075"\]', 'withheld = ["S074"]', "outcomes.toml: row.T1-3.withheld", "may not be"),
         ("outcomes.toml", r'statements = \["S074", "S076"\]', 'statements = ["S075"]', "outcomes.toml: row.T1-3.statements",
          "a statement that may be displayed"),

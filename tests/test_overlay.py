@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from cds_service.knowledge.model import Knowledge
 from cds_service.settling import settle
 from cds_service.sites.loader import read_site
 from tests.conftest import EXTENSION, ROOT, as_of, chart_file
-from tests.test_reading import PATIENT, TODAY, observation, quantity
+from tests.test_reading import OWN, PATIENT, TODAY, observation, quantity
 
 EXAMPLE = ROOT / "docs/site.example.toml"
 LEAST = '[site]\nid = "north"\ntitle = "North Hospital"\n'
@@ -65,14 +65,13 @@ def test_the_example_is_a_site_file() -> None:
     assert site.knowledge.ecog_limit == 2
 
 
-def test_the_example_shows_every_clinical_section() -> None:
-    schema = json.loads((ROOT / "cds_service/sites/schema.json").read_text("utf-8"))
+def test_the_example_shows_every_section_and_every_key() -> None:
+    sections = json.loads((ROOT / "cds_service/sites/schema.json").read_text("utf-8"))["properties"]
     text = EXAMPLE.read_text("utf-8")
-    for section in ("code", "units", "windows", "limits", "wording", "sign_off"):
-        assert section in schema["properties"]
+    for section, schema in sections.items():
         assert re.search(rf"^\[+{section}[.\]]", text, re.MULTILINE), section
-    for key in schema["properties"]["code"]["items"]["properties"]:
-        assert re.search(rf"\b{key}\b", text), key
+        for key in schema.get("items", schema).get("properties", {}):
+            assert re.search(rf"\b{key}\b", text), f"{section}.{key}"
 
 
 @pytest.mark.parametrize(
@@ -100,9 +99,17 @@ def test_the_example_shows_every_clinical_section() -> None:
         (code('fact = "hilar_lesion"\nvalue = true') + code('means = "loinc|1975-2"'), "no other entry explains"),
         (code('fact = "hilar_lesion"\nvalue = false', 'text = "Yes"'), "code.0.text: found 'Yes'"),
         (code('fact = "hilar_lesion"', 'text = "present"'), "a text beside a fact of Observations and its value"),
+        (code('fact = "resectability"\nvalue = "complete"', 'text = " Unresectable"'), "a text that is no answer already"),
+        (code('fact = "ecog"\nvalue = 1', 'text = "3"'), "a text that is no answer already"),
+        (code('fact = "resectability"\nvalue = "complete"', 'text = "seen"')
+         + code('fact = "resectability"\nvalue = "debulkable"', 'text = " SEEN"'), "code.1.text: found ' SEEN'"),
         (code('fact = "inr"', 'system = "local"\ncode = "X"'), "code.0.system: found 'local'"),
         ('[units.platelets]\n"G/L" = "g/L"', "units.platelets.G/L: found 'g/L', allowed: one of 10*9/L"),
         ('[units.creatinine]\n"mg/dl" = "umol/L"', "a spelling that does not mean mg/dL"),
+        ('[units.creatinine]\n"mg/dL " = "mg/L"', "a spelling that does not mean mg/dL"),
+        ('[units.creatinine]\n"mg / dl" = "umol/L"', "a spelling that does not mean mg/dL"),
+        ('[units.platelets]\n"mg/dL" = "10*9/L"', "a spelling that does not mean mg/dL"),
+        ('[units.platelets]\n"G/L" = "10*9/L"\n"G / L" = "/uL"', "units.platelets.G / L: found 'G / L' twice"),
         ('[units.portal_vein]\n"x" = "1"', "a fact of facts.toml that has a unit"),
         ("[windows]\ninr = 400", "windows.inr: found 400 days, allowed: 30 to 180 days"),
         ("[windows]\ninr = 7", "windows.inr: found 7 days"),
@@ -117,8 +124,9 @@ def test_the_example_shows_every_clinical_section() -> None:
         ('[wording.facts]\ninr = "Albumin"', "a name that no other fact has"),
         ('[wording.facts]\nquick = "Quick"', "wording.facts.quick"),
         ('[sign_off]\nname = "A"\nrole = "B"\non = "2026-11-20"\nwhat = "x"\nknowledge = "0123456789abcdef"', "without quotes"),
-        ('[sign_off]\nname = "A"\nrole = "B"\nwhat = "all"\nknowledge = "0123456789abcdef"', "'on' is a required property"),
-        ("[windos]\ninr = 90", "'windos' was unexpected"),
+        ('[sign_off]\nname = "A"\nrole = "B"\nwhat = "all"\nknowledge = "0123456789abcdef"',
+         "sign_off.on: found nothing, allowed: this key is needed"),
+        ("[windos]\ninr = 90", "windos: found the key 'windos', allowed: windows? One of"),
     ],
     ids=lambda part: part.replace("\n", " ")[:70],
 )  # fmt: skip
@@ -134,8 +142,40 @@ def test_every_fault_of_every_section_is_told_at_once(tmp_path: Path) -> None:
     )
     found = told(tmp_path, text)
     for place in ("code.0.means", "code.1.value", "units.inr.s", "windows.inr", "ecog-3-or-worse.limit", "ecog-3-or-worse.says",
-                  "'colour' was unexpected"):  # fmt: skip
+                  "wording.colour"):  # fmt: skip
         assert any(place in line for line in found), (place, found)
+
+
+def test_an_entry_that_does_not_fit_hides_no_fault_of_the_entries_beside_it(tmp_path: Path) -> None:
+    found = told(tmp_path, (
+        code('fact = 1') + code('fact = "imr"') + '[units.inr]\nx = 1\ny = "s"\n[windows]\ninr = "soon"\nalbumin = 7\n'
+        '[limits."contraindication.ecog-3-or-worse"]\nlimit = "2"\nsays = "2"\n'
+        '[limits."exclusion.age-limit"]\nlimit = 20\nsays = "20"\n[wording]\nnote = 1\nfacts = { inr = 1, imr = "INR" }\n'
+    ))  # fmt: skip
+    places = (
+        "code.0.fact: found 1",
+        "code.1.fact: found 'imr'",
+        "units.inr.x",
+        "units.inr.y",
+        "windows.inr",
+        "windows.albumin",
+        "ecog-3-or-worse.limit",
+        "exclusion.age-limit.limit",
+        "wording.note",
+        "wording.facts.inr",
+        "wording.facts.imr",
+    )
+    for place in places:
+        assert any(place in line for line in found), (place, found)
+
+
+def test_nobody_has_signed_on_a_day_to_come(tmp_path: Path) -> None:
+    file = tmp_path / "north.toml"
+    signature = '[sign_off]\nname = "A"\nrole = "B"\non = 2026-11-20\nwhat = "x"\nknowledge = "0123456789abcdef"\n'
+    file.write_text(LEAST + signature, "utf-8")
+    assert read_site(file, date(2026, 11, 20)).knowledge.overlay.sign_off
+    with pytest.raises(SiteError, match=r"sign_off\.on: found 2026-11-20, allowed: a day that is not to come"):
+        read_site(file, date(2026, 11, 19))
 
 
 def test_without_a_clinical_section_the_knowledge_is_the_shipped_one(tmp_path: Path) -> None:
@@ -184,6 +224,10 @@ def test_a_local_spelling_counts_for_its_fact_and_no_other(tmp_path: Path) -> No
     assert fact(by, "leukocytes", observation("6690-2", loinc, **quantity(5, "G/L"))).unknown
     assert str(fact(by, "albumin", observation("1751-7", loinc, valueQuantity={"value": 38})).value) == "3.8"
     assert fact(by, "creatinine", observation("2160-0", loinc, valueQuantity={"value": 1})).unknown
+    both = {"system": "http://unitsofmeasure.org", "code": "10*9/L", "unit": "G/L"}
+    assert str(fact(by, "platelets", observation("777-3", loinc, valueQuantity={"value": 210, **both})).value) == "210"
+    spaced = known(tmp_path, '[units.platelets]\n" G / L" = "10*9/L"\n')
+    assert str(fact(spaced, "platelets", observation("777-3", loinc, **quantity(210, "G/L"))).value) == "210"
 
 
 def test_a_shorter_window_ages_a_value_and_a_stricter_limit_stops_sooner(tmp_path: Path) -> None:
@@ -196,6 +240,32 @@ def test_a_shorter_window_ages_a_value_and_a_stricter_limit_stops_sooner(tmp_pat
         for criterion in modality.contraindications:
             assert criterion is by.criteria[criterion.key]
     assert by.criteria["contraindication.ecog-3-or-worse"].tests[0].limit == Decimal(2)
+
+
+def test_an_old_value_beyond_a_sites_limit_is_no_denial_of_it(tmp_path: Path) -> None:
+    by = known(
+        tmp_path, '[limits."exclusion.involvement-above-half"]\nlimit = 30\nsays = "More than 30 % of the liver is tumour"\n'
+    )
+    old = str(TODAY - timedelta(days=400))
+
+    def involved(percent: int, knowing: Knowledge) -> Fact:
+        return fact(knowing, "liver_involvement", observation("liver-involvement", OWN, on=old, **quantity(percent, "%")))
+
+    assert not involved(40, by).silent
+    assert involved(40, by).unknown
+    assert involved(30, by).silent
+    assert involved(40, knowledge.load()).silent
+    looser = '[limits."caution.beyond-published-lesion-count"]\nlimit = 6\nsays = "More than 6 lesions"\n'
+    assert known(tmp_path, looser).facts["lesion_count"].adverse_above == knowledge.load().facts["lesion_count"].adverse_above
+
+
+def test_every_limit_that_a_site_may_set_is_of_a_fact_whose_old_values_keep_to_it() -> None:
+    base = knowledge.load()
+    for key in base.limit_bounds:
+        for test in base.criteria[key].tests:
+            if test.fact in base.facts and base.facts[test.fact].stale_denial_is_silent:
+                assert test.how == "above", f"{key}: sites/overlay.py moves adverse_above for `above` only"
+                assert base.facts[test.fact].adverse_above is not None
 
 
 def test_local_questions_are_asked_for_and_local_answers_are_not(tmp_path: Path) -> None:

@@ -154,7 +154,11 @@ def test_only_final_amended_and_corrected_observations_count(status: str) -> Non
     assert fact("inr", observation("6301-6", LOINC, **quantity(1.1, "1")) | {"status": status}).silent
 
 
-@pytest.mark.parametrize("subject", [{"reference": "Patient/other"}, {"reference": "Group/p"}, {"display": "p"}])
+def test_a_resource_that_does_not_say_of_whom_it_is_leaves_a_question() -> None:
+    assert fact("inr", observation("6301-6", LOINC, **quantity(1.1, "1")) | {"subject": {"display": "p"}}).unknown
+
+
+@pytest.mark.parametrize("subject", [{"reference": "Patient/other"}, {"reference": "Group/p"}])
 def test_a_resource_of_another_patient_is_left_out(subject: dict[str, str]) -> None:
     assert fact("inr", observation("6301-6", LOINC, **quantity(1.1, "1")) | {"subject": subject}).silent
 

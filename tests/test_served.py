@@ -152,7 +152,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "jku in plain http": (site_file(jku="http://ehr.example/jwks"), "client.0.jku"),
     "jku of this machine": (site_file(jku="http://127.0.0.1:1/jwks"), "allowed: https; http only for this machine"),
     "jku with a user": (site_file(jku="https://u:p@ehr.example/jwks"), "client.0.jku"),
-    "a misspelt word": (site_file(keys=[ec_key().jwk], tenant="x"), "('tenant' was unexpected)"),
+    "a misspelt word": (site_file(keys=[ec_key().jwk], tenant="x"), "found the key 'tenant', allowed: tenants?"),
     "a private key": (site_file(keys=[{**ec_key().jwk, "d": "hush"}]), "client.0.keys.0: found a private or symmetric key"),
     "a symmetric key": (site_file(keys=[{"kid": "x", "kty": "oct", "k": "hush"}]), "client.0.keys.0: found a private or"),
     "not a key": (site_file(keys=[{**ec_key().jwk, "x": "hush"}]), "client.0.keys.0: found not a sound key"),
@@ -177,7 +177,15 @@ def test_a_fault_in_who_may_call_is_told_at_the_start_and_no_key_with_it(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "url", ["http://cds.example", "https://", "cds.example", "https://u@cds.example", "https://cds.example?x"]
+    "url",
+    [
+        "http://cds.example",
+        "https://",
+        "cds.example",
+        "https://u@cds.example",
+        "https://cds.example?x",
+        f"{BASE}/cds-services/",
+    ],
 )
 def test_a_public_address_that_cannot_be_meant_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="CDS_PUBLIC_URL"):

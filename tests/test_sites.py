@@ -9,6 +9,7 @@ import pytest
 from cds_service.errors import SiteError
 from cds_service.sites import development
 from cds_service.sites.loader import read_site, read_sites
+from cds_service.trust.outbound import allowed, origin_of
 
 LEAST = '[site]\nid = "north"\ntitle = "North Hospital"\n'
 
@@ -40,10 +41,13 @@ def test_without_a_site_file_only_this_machine_is_called() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "north.toml: top level: found 'site' is a required property"),
-        ("[site]\nid = 1", "north.toml: site.id: found 1 is not of type 'string'"),
-        (LEAST + "[fihr]\norigins = []", "('fihr' was unexpected)"),
-        (LEAST + '[fhir]\norigins = ["fhir.example"]', "north.toml: fhir.origins.0: found 'fhir.example' does not match"),
+        ("", "north.toml: site: found nothing, allowed: this key is needed"),
+        ("[site]\nid = 1", "north.toml: site.id: found 1, allowed: a text"),
+        (LEAST + "[fihr]\norigins = []", "north.toml: fihr: found the key 'fihr', allowed: fhir? One of"),
+        (
+            LEAST + '[fhir]\norigins = ["fhir.example"]',
+            "north.toml: fhir.origins.0: found 'fhir.example', allowed: scheme, host and port in lower case",
+        ),
         (
             LEAST + '[fhir]\norigins = ["https://fhir.example/r4"]',
             "north.toml: fhir.origins.0: found 'https://fhir.example/r4'",
@@ -62,6 +66,12 @@ def test_without_a_site_file_only_this_machine_is_called() -> None:
         (LEAST + '[fhir]\norigins = ["https://a.example"]\nnetworks = ["0.0.0.0/0"]', "allowed: a private network"),
         (LEAST + '[fhir]\norigins = ["https://a.example"]\nseconds = 60', "north.toml: fhir.seconds: found 60"),
         (LEAST + "[site]", "north.toml"),
+        (LEAST + "authenticated_by_proxy = false", "site.authenticated_by_proxy: found False, allowed: true"),
+        (LEAST + '[fhir]\norigins = ["https://a.example:99999"]', "allowed: an address that can be called"),
+        (LEAST + '[fhir]\norigins = ["https://a.example"]\nopen = "yes"', "fhir.open: found 'yes', allowed: true or false"),
+        (LEAST + "[[client]]\niss = 'x'", "client.0: found a table, allowed: jku or keys: one of them is needed"),
+        (LEAST + "[client]\niss = 'x'", "north.toml: client: found a table, allowed: a list"),
+        (LEAST.replace("north", "North", 1), "allowed: lower-case letters, digits and hyphens, at most 40, such as north"),
     ],
 )
 def test_a_fault_of_a_site_file_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
@@ -80,3 +90,26 @@ def test_two_site_files_of_one_id_and_a_missing_one_are_told_together(tmp_path: 
     with pytest.raises(SiteError) as caught:
         read_sites([tmp_path / "a.toml", tmp_path / "b.toml", tmp_path / "c.toml"])
     assert len(caught.value.faults) == 2
+
+
+def test_no_fault_of_a_site_file_is_in_the_words_of_the_schema_and_none_repeats_a_key(tmp_path: Path) -> None:
+    text = (
+        "[site]\nid = 1\ntitle = ''\nauthenticated_by_proxy = 1\nbanner = '<b>'\n[fhir]\norigins = []\nseconds = 99\nopen = 1\n"
+        "[client]\niss = ''\nalgorithms = ['HS256']\n[client.secret]\nd = 'of-a-private-key'\n[windows]\n[units]\ninr = {}\n"
+        "[wording]\nnote = 1\n[[code]]\nmeans = 'x'\n"
+    )
+    found = faults(tmp_path, text)
+    assert len(found) > 10
+    for fault in found:
+        assert "schema" not in fault, fault
+        assert "^" not in fault, fault
+        assert "of-a-private-key" not in fault, fault
+
+
+def test_an_origin_with_its_default_port_is_the_origin_without_it(tmp_path: Path) -> None:
+    file = tmp_path / "north.toml"
+    named = ("https://a.example:443", "https://a.example", "https://a.example:8443")
+    file.write_text(f"{LEAST}[fhir]\norigins = {list(named)}\n", "utf-8")
+    reach = read_site(file).reach
+    assert reach.origins == ("https://a.example", "https://a.example:8443")
+    assert allowed(origin_of("https://a.example:443/r4/Patient/1"), reach)

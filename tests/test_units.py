@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from cds_service import knowledge
-from cds_service.fhir.units import UCUM
+from cds_service.fhir.resources import Quantity
+from cds_service.fhir.units import UCUM, Scale, UnitError, convert
 from tests.test_reading import LOINC, OWN, fact, observation
 
 KNOWN = knowledge.load()
@@ -166,7 +169,7 @@ def test_the_table_has_at_least_sixty_rows_and_holds_every_unit_of_the_knowledge
     ("quantity", "wanted"),
     [
         ({"code": "umol/L", "unit": "mg/dL", "system": UCUM}, "contradict each other"),
-        ({"code": "mg/dL", "unit": "mmol/L", "system": UCUM}, "1.2"),  # a unit the fact has not says nothing
+        ({"code": "mg/dL", "unit": "mmol/L", "system": UCUM}, "contradict each other"),
         ({"code": "258797006", "unit": "mg/dL", "system": "http://snomed.info/sct"}, "1.2"),
         ({"code": "mg/dL", "unit": "µmol/L", "system": "http://snomed.info/sct"}, "0.070"),
         ({"code": "MGDL", "unit": "mg/dL"}, "1.2"),  # of no system: the printed unit says it
@@ -185,6 +188,28 @@ def test_the_code_of_a_unit_counts_before_its_text_and_must_not_contradict_it(qu
         assert wanted in found.why
 
 
+@pytest.mark.parametrize(
+    ("name", "test", "number", "code", "printed", "accepted"),
+    [
+        ("total_bilirubin", "1975-2", "1.2", "mg/dL", "mmol/L", False),
+        ("creatinine", "2160-0", "1.1", "mg/dL", "g/dl", False),
+        ("inr", "6301-6", "1.1", "1", "s", False),
+        ("inr", "6301-6", "1.1", "1", "%", False),
+        ("chromogranin_a", "9811-1", "340", "ng/mL", "nmol/L", False),
+        ("platelets", "777-3", "210", "10*9/L", "G/L", False),
+        ("total_bilirubin", "1975-2", "1.2", "mg/dL", "milligrams", True),  # no unit that we know
+        ("egfr", "98979-8", "62", "mL/min/{1.73_m2}", "mL/min", True),
+        ("egfr", "98979-8", "62", "mL/min/{1.73_m2}", "ml / min", True),
+    ],
+)
+def test_a_printed_unit_of_another_kind_contradicts_its_code(
+    name: str, test: str, number: str, code: str, printed: str, accepted: bool
+) -> None:
+    found = fact(name, sent(test, number, {"system": UCUM, "code": code, "unit": printed}))
+    assert (found.amount is not None) is accepted
+    assert accepted or "contradict each other" in found.why
+
+
 @pytest.mark.parametrize("spelling", sorted(KNOWN.units.aliases))
 def test_every_spelling_leads_to_a_unit_that_some_fact_accepts_and_only_there(spelling: str) -> None:
     unit = KNOWN.units.aliases[spelling]
@@ -192,3 +217,39 @@ def test_every_spelling_leads_to_a_unit_that_some_fact_accepts_and_only_there(sp
     assert accepting
     for definition in KNOWN.facts.values():
         assert spelling not in definition.units, f"{spelling} is a unit of {definition.id} and a spelling"
+
+
+# ── the units of one site ─────────────────────────────────────────────────────────────────────────────────────────
+BILIRUBIN = KNOWN.facts["total_bilirubin"]
+LOCAL = Scale.of(KNOWN.units, replace(BILIRUBIN, local_units={"BILI-E": "umol/L", "": "umol/L"}))
+
+
+def test_a_spelling_of_the_site_counts_and_every_other_still_does() -> None:
+    local = Scale.of(KNOWN.units, replace(BILIRUBIN, local_units={"BILI-E": "umol/L"}))
+    assert local.factor("BILI-E") == LOCAL.factor("BILI-E") == BILIRUBIN.units["umol/L"]
+    assert [LOCAL.factor(unit) for unit in ("mg/dL", "MG/DL", "mg/dl")] == [1, 1, 1]
+    assert LOCAL.factor("stones") is None
+    assert Scale.of(KNOWN.units, BILIRUBIN).factor("BILI-E") is None
+
+
+def test_what_a_site_says_of_numbers_without_unit_counts_for_those_only() -> None:
+    assert LOCAL.resolve(Quantity()) == BILIRUBIN.units["umol/L"]
+    assert LOCAL.resolve(Quantity(code="mg/dL", system=UCUM)) == 1
+    assert LOCAL.resolve(Quantity(unit="mg/dL")) == 1
+    for sent in (Quantity(unit="stones"), Quantity(code="stones"), Quantity(code="stones", system=UCUM)):
+        with pytest.raises(UnitError, match="not accepted"):
+            LOCAL.resolve(sent)
+
+
+@pytest.mark.parametrize(
+    "quantity", [Quantity(code="mg%", system=UCUM), Quantity(unit="mg%"), Quantity(code="x", unit="mg%", system=UCUM)], ids=str
+)
+def test_a_trap_is_named_whether_it_stands_in_the_code_or_in_the_text(quantity: Quantity) -> None:
+    with pytest.raises(UnitError, match=r"per 100 mL or a share\?"):
+        LOCAL.resolve(quantity)
+
+
+def test_a_converted_value_is_rounded_half_up_to_the_digits_it_was_given_with() -> None:
+    assert str(convert(Decimal("1.0"), Decimal(8))) == "0.13"
+    assert str(convert(Decimal("3"), Decimal(8))) == "0.38"
+    assert str(convert(Decimal("1.20"), Decimal(1))) == "1.20"

@@ -36,6 +36,7 @@ from cds_service.fhir.resources import (
 )
 from cds_service.picture import Unreadable, When
 
+MAY_BE_UNKNOWN = frozenset({"Procedure", "MedicationRequest", "MedicationStatement"})
 COUNTING_OBSERVATIONS = frozenset({"final", "amended", "corrected"})
 DONE_PROCEDURES = frozenset({"completed", "in-progress"})
 REFUTED = frozenset({"refuted", "entered-in-error"})
@@ -89,12 +90,24 @@ class Chart:
     failed: frozenset[str] = frozenset()
     """Those that were asked for in vain, or came in part."""
     not_consulted: tuple[str, ...] = ()
-    own: int = 0
-    """How many resources are of the patient, whether they count or not."""
+    own: Counter[str] = field(default_factory=Counter)
+    """Resource type → how many are of the patient, whether they count or not."""
+    foreign: Counter[str] = field(default_factory=Counter)
+    """Resource type → how many are of somebody else, or do not say of whom."""
+    holed: set[str] = field(default_factory=set)
+    """Resource types of which something could not be understood at all: what is not there may be in it."""
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """Resource types whose silence says something: asked, arrived complete, and understood."""
+        drugs = {"MedicationRequest"} if "MedicationStatement" in self.holed else set()
+        return self.complete - self.holed - drugs
 
     @property
     def only_of_others(self) -> bool:
-        """Resources came, none of them of the patient: the question and the data do not fit together."""
+        """Resources, or diagnoses, came, and none of them of the patient: the question and the data do not fit together."""
+        if self.foreign["Condition"] and not self.own["Condition"]:
+            return not any(name == "Condition" for name, _ in self.unreadable)
         return not self.own and not self.unreadable and self.left_out["other patient"] > 0
 
 
@@ -137,6 +150,8 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
             chart.unreadable.append((broken, Unreadable(None, where, _why(error))))
             if (head := versions.head(raw, broken)) is not None:
                 decoded.append((where, raw, head))
+            else:
+                chart.holed |= {broken} if broken in READ else set(READ)
     if chart.patient_id is None:
         chart.patient_id = _only_patient((where, resource) for where, _, resource in decoded)
     decoded.sort(key=itemgetter(0, 1))  # the order in which a chart was sent says nothing
@@ -185,7 +200,7 @@ def _id(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] |
     parts = text.rstrip("/").split("/")
     if len(parts) >= 2:
         return parts[-2], parts[-1]
-    return ("", text) if text.startswith("urn:") else None
+    return ("", text.removeprefix("urn:uuid:")) if text.startswith("urn:") else None
 
 
 def target(reference: Reference | None, names: dict[str, str]) -> str | None:
@@ -201,18 +216,25 @@ def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) 
     if isinstance(resource, Patient):
         if where.split("/")[1] == chart.patient_id:
             chart.patient = resource
-            chart.own += 1
+            chart.own["Patient"] += 1
         else:
             chart.left_out["other patient"] += 1
+            chart.foreign["Patient"] += 1
         return
+    kind = type(resource).__name__
     whose = _id(getattr(resource, "subject", None), names)
     if whose is None:
         chart.left_out["no subject"] += 1
+        chart.foreign[kind] += 1
+        chart.holed.add(kind)
         return
     if whose[1] != chart.patient_id or whose[0] not in {"Patient", ""}:
         chart.left_out["other patient"] += 1
+        chart.foreign[kind] += 1
         return
-    chart.own += 1
+    chart.own[kind] += 1
+    if kind in MAY_BE_UNKNOWN and getattr(resource, "status", None) == "unknown":
+        chart.holed.add(kind)  # given, done or not: nobody knows
     match resource:
         case Observation():
             status = (resource.status or "").strip()

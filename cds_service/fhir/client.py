@@ -25,8 +25,6 @@ EPIC_CATEGORIES = "laboratory,imaging,survey,exam,vital-signs,social-history"
 ALL_CATEGORIES = f"{EPIC_CATEGORIES},procedure,therapy,activity"
 CATEGORIES = (ALL_CATEGORIES, EPIC_CATEGORIES, "laboratory")
 """For servers that refuse an Observation search without a category: what to try, one after the other."""
-WHOLE = frozenset({ALL_CATEGORIES, EPIC_CATEGORIES})
-"""Epic has no Observation under the three that it refuses: its six are all there is."""
 BACK_OFF = 0.1
 """Seconds before the first repetition after 429 or 503 without Retry-After; doubled each time, inside the deadline."""
 
@@ -82,10 +80,15 @@ def _at_once(calls: Mapping[str, Callable[[], Fetched]], out: Outbound) -> dict[
     running: dict[str, Future[Fetched]] = {key: pool.submit(call) for key, call in calls.items()}
     wait(running.values(), timeout=out.left)
     pool.shutdown(wait=False, cancel_futures=True)  # who still waits is woken when `out` is closed
-    return {key: run.result() if run.done() and not run.cancelled() else LATE for key, run in running.items()}
+    return {key: _result(run) for key, run in running.items()}
 
 
-LATE = Fetched(why="no answer in time")
+def _result(run: Future[Fetched]) -> Fetched:
+    if not run.done() or run.cancelled():
+        return Fetched(why="no answer in time")
+    if run.exception() is not None:  # one query never spoils the others
+        return Fetched(why="an answer that could not be read")
+    return run.result()
 
 
 def _read(server: Server, reference: str, out: Outbound) -> Fetched:
@@ -118,12 +121,12 @@ def _search(server: Server, query: str, out: Outbound) -> Fetched:
 
 
 def _by_category(server: Server, query: str, out: Outbound) -> tuple[Fetched, str]:
-    """The first list of categories that the server takes; "laboratory" alone is not the whole answer."""
+    """The first list of categories that the server takes: never the whole answer, for an Observation need not have one."""
     for categories in CATEGORIES:
         found = _page(_ask(server, f"{query}&category={categories}", out))
         if found.why != "answered 400":
             break
-    return found, "" if categories in WHOLE else f"its server searches {categories.replace(',', ', ')} only"
+    return found, f"it searches by category only: {categories.replace(',', ', ')}"
 
 
 def _ask(server: Server, query: str, out: Outbound) -> Reply:
@@ -157,8 +160,11 @@ def _retry_after(reply: Reply) -> float:
     text = reply.headers.get("retry-after", "")
     if text.isdecimal():
         return float(text[:6])
-    when = email.utils.parsedate_tz(text)
-    return max(0.0, email.utils.mktime_tz(when) - time.time()) if when else 0.0
+    try:
+        when = email.utils.parsedate_to_datetime(text)
+        return max(0.0, when.timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _page(reply: Reply) -> Fetched:
@@ -177,7 +183,10 @@ def _next(server: Server, body: bytes) -> str | None:
         return None  # whatever it is, it is read as a whole elsewhere, and told there
     for link in links:
         if link.relation == "next":
-            url = urljoin(server.url(""), link.url) if isinstance(link.url, str) and link.url else ""
+            try:
+                url = urljoin(server.url(""), link.url) if isinstance(link.url, str) and link.url else ""
+            except ValueError:
+                url = ""
             if not url or origin_of(url) != origin_of(server.base):
                 raise Refused("its address is on another server: not called")
             return url

@@ -148,12 +148,18 @@ def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
         if "obs.histology" in about and is_liver(knowledge, [observation.body_site]):
             values = codings(knowledge, observation.value_codeable_concept)
             sized = any(m.concept == "morph.net_metastatic" for v in values for m in knowledge.terminology.meanings(v))
-        if sized and is_liver(knowledge, [observation.body_site]):
+        if sized and is_liver(knowledge, [observation.body_site]) and (measured(observation) or "obs.histology" in about):
             return True
         counted = coding.system == knowledge.assessment_system and coding.code == "lesion-count"
         if counted or knowledge.terminology.fact(coding) == "lesion_count":
             return _some(observation, knowledge)
     return False
+
+
+def measured(observation: Observation) -> bool:
+    """Whether a size above nought stands in it: an absent one is no lesion."""
+    quantities = [part.value_quantity for part in (observation, *(observation.component or ()))]
+    return any(quantity is not None and quantity.value is not None and quantity.value > 0 for quantity in quantities)
 
 
 def _some(observation: Observation, knowledge: Knowledge) -> bool:
@@ -240,7 +246,7 @@ def judge_gate(found: Neoplasms, unreadable_conditions: int, chart: Chart) -> Ga
     if found.weak and found.liver and not found.others:
         because = "a benign or former neuroendocrine tumour beside liver metastases: the same disease?"
         return Gate(Nlm.POSSIBLE, because, (*found.weak[:1], *found.liver[:1]))
-    if unreadable_conditions and (any_nen or any_liver):
+    if unreadable_conditions and (any_nen or any_liver or not chart.conditions):
         return Gate(Nlm.CANNOT_TELL, f"{unreadable_conditions} diagnoses could not be read", (*any_nen, *any_liver))
     if found.liver and _histology_open(found, chart):
         because = "liver metastases are on record, and a histology that would name the tumour could not be consulted"

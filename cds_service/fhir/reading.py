@@ -89,7 +89,7 @@ class Reader:
         return Readings(
             valid=tuple(part.valid),
             unreadable=tuple(part.unreadable),
-            complete=self._sources(definition) <= chart.complete,
+            complete=self._sources(definition) <= chart.whole,
             open_question=(*part.asking, *self._unrecognised(definition, chart)),
         )
 

@@ -37,8 +37,10 @@ class Scale:
         return cls(units, definition.units, definition.local_units)
 
     def factor(self, unit: str) -> Decimal | None:
-        """How many of `unit` make one of ours; None where it is no unit of the fact. A site's spelling comes first."""
-        spelt = _spelt(unit)
+        """How many of `unit` make one of ours; None where it is none, or no unit of the fact. A site's spelling comes first."""
+        spelt = spelt_as(unit)
+        if not spelt:
+            return None
         for name in (self.local.get(spelt, spelt), self.units.aliases.get(spelt, spelt)):
             if (factor := self.factors.get(name)) is not None:
                 return factor
@@ -55,23 +57,29 @@ class Scale:
         A code of UCUM, or of no named system, comes first; a code of another system is none. The printed unit counts
         where there is no code, and must not contradict one.
         """
-        code, printed = _spelt(quantity.code), _spelt(quantity.unit)
+        code, printed = spelt_as(quantity.code), spelt_as(quantity.unit)
         system = (quantity.system or "").strip()
         if system not in {"", UCUM}:
             code = ""
         if not code and not printed:
             return self.without_unit()
-        found = self.factor(code) if code else None
+        found = self.factor(code)
         if found is None and (not code or not system):
             found = self.factor(printed)
         if found is None:
             sent = code or printed
             why = self.units.refused.get(sent) or self.units.refused.get(printed)
             raise UnitError(f"unit not accepted ({why})" if why else "unit not accepted", sent)
-        shown = self.factor(printed) if printed else None
-        if shown is not None and shown != found:
+        shown = self.factor(printed)
+        if shown != found if shown is not None else self._names_another(printed, code):
             raise UnitError("unit not accepted (its code and its text contradict each other)", f"{code}, {printed}")
         return found
+
+    def _names_another(self, printed: str, code: str) -> bool:
+        """Whether a printed unit that the fact does not accept is a known one, and not its code's beginning: laboratories
+        print mL/min beside the code mL/min/{1.73_m2}. A text that is no known unit says nothing."""
+        known = printed in self.units.aliases or printed in self.units.refused or printed in self.units.aliases.values()
+        return known and not code.casefold().startswith(f"{printed.casefold()}/")
 
     def without_unit(self) -> Decimal:
         """A number without a unit is a mere number, unless the site says in which unit its laboratory leaves it out."""
@@ -82,7 +90,8 @@ class Scale:
         raise UnitError("no unit", "")
 
 
-def _spelt(unit: str | None) -> str:
+def spelt_as(unit: str | None) -> str:
+    """A unit as tables hold it: blanks around it, doubled or beside a slash say nothing."""
     return " ".join((unit or "").split()).replace(" /", "/").replace("/ ", "/")
 
 

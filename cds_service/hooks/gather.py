@@ -17,8 +17,6 @@ from cds_service.trust.outbound import Outbound, Refused, allowed, origin_of
 
 REQUIRED = ("conditions",)
 """Without conditions nobody can say whether the patient is one of ours (CLINICAL section 9)."""
-OPTIONAL = frozenset({"medicationStatements", "serviceRequests", "diagnosticReports"})
-"""Keys that may be missing unsaid: no verdict rests on their silence."""
 MEDICATION = re.compile(r"Medication/[A-Za-z0-9.\-]{1,64}")
 """On the same server: a reference that leads elsewhere is not called."""
 MOST_MEDICATIONS = 40
@@ -40,17 +38,16 @@ class Gatherer:
         if not lacking or not self.request.fhir_server:
             return sent
         if self._barred:  # nobody failed: nobody was asked
-            told = {key: self._barred for key in lacking if key not in OPTIONAL}
-            return replace(sent, why=told)
+            return replace(sent, why=dict.fromkeys(lacking, self._barred))
         queries = {key: filled(self.asked[key], self.request.patient_id) for key in lacking}
         why: dict[str, str] = {}
         for key, found in fetch(self._server, queries, self.out).items():
             answer = read_pages(found.pages, whole=not found.why) if found.pages else None
             if answer is None or answer.state is State.ERROR:
-                why[key] = found.why or "an answer that is no FHIR Bundle"
+                why[key] = found.why or "an error, or an answer that is no FHIR Bundle"
             else:
                 read[key] = _better(read.get(key), answer)
-                if answer.state is State.PARTIAL:
+                if read[key].state is State.PARTIAL:
                     why[key] = found.why or "an answer that is not whole"
         return combine(read, self.asked, why)
 
@@ -83,8 +80,9 @@ def _take_in(chart: Chart, found: dict[str, Fetched]) -> bool:
 
 
 def _better(sent: Read | None, fetched: Read) -> Read:
-    """A whole answer replaces a part of it; two parts are put together."""
-    if sent is None or fetched.state.complete:
+    """A whole answer replaces a part of it; two parts are put together. Nothing at all is no whole answer where
+    something was sent: the server withholds it."""
+    if sent is None or fetched.state is State.PRESENT or (fetched.state is State.EMPTY and not sent.entries):
         return fetched
     return Read(State.PARTIAL, (*sent.entries, *fetched.entries), sent.types | fetched.types)
 

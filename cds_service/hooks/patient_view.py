@@ -19,8 +19,8 @@ from cds_service.fhir.chart import Chart, read_chart
 from cds_service.fhir.queries import queries
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.validation import faults
-from cds_service.hooks.gather import OPTIONAL, REQUIRED, Gatherer
-from cds_service.hooks.prefetch import Prefetched, State
+from cds_service.hooks.gather import REQUIRED, Gatherer
+from cds_service.hooks.prefetch import Prefetched
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import ClinicalPicture, Nlm
@@ -85,16 +85,14 @@ def _chart(request: HookRequest, sent: Prefetched) -> Chart:
     chart.complete, chart.failed = sent.complete, sent.failed
     chart.not_consulted = tuple(f"{key} ({sent.lacks(key)})" for key in sent.states if _told(key, sent))
     if chart.only_of_others:
-        what = f"{chart.left_out['other patient']} resources, none of this patient"
+        what = f"{chart.foreign.total()} resources, none of this patient"
         raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])
     return chart
 
 
 def _told(key: str, sent: Prefetched) -> bool:
-    """Whether a key that is not whole is worth a word: not where it is optional and nobody tried."""
-    if sent.states[key] is State.MISSING and key not in sent.why:
-        return key not in OPTIONAL and not sent.came_under_another_name(key)
-    return not sent.states[key].complete
+    """Whether a key is not whole, and did not come under another name."""
+    return not sent.states[key].complete and not sent.came_under_another_name(key)
 
 
 def cards_of_chart(chart: Chart, known: Knowledge, today: date, instance: str) -> list[Card]:

@@ -67,6 +67,9 @@ class Read:
     types: frozenset[str] = frozenset()
     single: bool = False
     """A resource as it is, in no Bundle."""
+    matches: int = 0
+    total: int = 0
+    """How many resources answer the query, and how many the server says there are."""
 
 
 def read_value(raw: bytes, following: bool = False) -> Read:
@@ -89,7 +92,7 @@ def read_value(raw: bytes, following: bool = False) -> Read:
 def _read_bundle(bundle: Sent, following: bool) -> Read:
     entries: list[Entry] = []
     types: set[str] = set()
-    failed, odd = False, len(bundle.entry or []) > MOST_RESOURCES
+    failed, odd, matches = False, len(bundle.entry or []) > MOST_RESOURCES, 0
     for sent in (bundle.entry or [])[:MOST_RESOURCES]:
         try:
             entry = ENTRY.decode(sent)
@@ -99,18 +102,20 @@ def _read_bundle(bundle: Sent, following: bool) -> Read:
             odd = True  # nobody knows what it was: the answer is not whole
             continue
         if kind.name == "OperationOutcome":
-            # Epic says "nothing found" this way; a warning beside entries is none of ours, a failure is
+            # Epic says "nothing found" this way; most warnings are none of ours, a failure or something withheld is
             failed = failed or _is_failure(raw)
             continue
         if entry.search is None or entry.search.mode != "include":  # what came along answers nothing
             types.add(kind.name)
+            matches += 1
         entries.append(Entry(raw, entry.full_url if isinstance(entry.full_url, str) else None, kind))
     if failed and not entries:
         return Read(State.ERROR)
     more = not following and any(link.relation == "next" for link in bundle.link or [])
-    promised = not following and not entries and isinstance(bundle.total, int) and bundle.total > 0
+    total = bundle.total if isinstance(bundle.total, int) else 0
+    promised = not following and total > matches
     state = State.PARTIAL if failed or odd or more or promised else State.PRESENT if types else State.EMPTY
-    return Read(state, tuple(entries), frozenset(types))
+    return Read(state, tuple(entries), frozenset(types), matches=matches, total=total)
 
 
 class OutcomeCoding(msgspec.Struct):
@@ -123,15 +128,24 @@ class Details(msgspec.Struct):
 
 class Issue(msgspec.Struct):
     severity: str | None = None
+    code: Any = None
     details: Details | None = None
 
+    def bears(self, code: str) -> bool:
+        return any(coding.code == code for coding in (self.details.coding or [] if self.details else []))
+
     @property
-    def nothing_found(self) -> bool:
-        return any(coding.code == EPIC_NO_RESULTS for coding in (self.details.coding or [] if self.details else []))
+    def fails(self) -> bool:
+        """An error that is not Epic's way to say "nothing found", or a word that something was withheld."""
+        if self.code == "suppressed" or self.bears(EPIC_WITHHELD):
+            return True
+        return self.severity in {"error", "fatal"} and not self.bears(EPIC_NO_RESULTS)
 
 
 EPIC_NO_RESULTS = "4101"
 """Epic's code for "Resource request returns no results": an empty answer, whatever severity it carries."""
+EPIC_WITHHELD = "59204"
+"""Epic's code for results of a sub-type that the client is not authorized for: only a warning, and half an answer."""
 
 
 class Outcome(msgspec.Struct):
@@ -139,12 +153,11 @@ class Outcome(msgspec.Struct):
 
 
 def _is_failure(raw: bytes) -> bool:
-    """An outcome of severity error or fatal that is not Epic's way to say "nothing found"."""
     try:
         outcome = msgspec.json.decode(raw, type=Outcome)
     except (msgspec.MsgspecError, RecursionError):
         return True
-    return any(issue.severity in {"error", "fatal"} and not issue.nothing_found for issue in outcome.issue or [])
+    return any(issue.fails for issue in outcome.issue or [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,20 +198,19 @@ def read_pages(pages: Iterable[bytes], whole: bool) -> Read:
         return read[0]
     entries = tuple(entry for page in read for entry in page.entries)
     types = frozenset().union(*(page.types for page in read))
-    states = {page.state for page in read}
-    if states <= {State.ERROR}:
+    bad = [page for page in read if page.state in {State.ERROR, State.NULL}]  # a server that says null has not answered
+    if len(bad) == len(read):
         return Read(State.ERROR)
-    if not whole or states & {State.ERROR, State.PARTIAL}:
+    promised = max(page.total for page in read) > sum(page.matches for page in read)
+    if not whole or bad or promised or any(page.state is State.PARTIAL for page in read):
         return Read(State.PARTIAL, entries, types)
     return Read(State.PRESENT if types else State.EMPTY, entries, types)
 
 
 def combine(read: Mapping[str, Read], advertised: Mapping[str, str], why: Mapping[str, str] | None = None) -> Prefetched:
-    """`advertised`: key → query, as discovery lists them.
+    """`advertised`: key → query, as discovery lists them. `why`: keys that the FHIR server was asked for in vain.
 
-    A resource type is complete when the advertised key that asks for it is. A key of another name whose Bundle holds
-    the Patient beside other resources is a whole chart; one that holds a single type answers for that type, except
-    Observations, of which nobody knows which were asked for.
+    A resource type is complete when the advertised key that asks for it is, or when it came whole under another name.
     """
     complete: set[str] = set()
     states: dict[str, State] = {}
@@ -211,19 +223,35 @@ def combine(read: Mapping[str, Read], advertised: Mapping[str, str], why: Mappin
             states[key] = State.PARTIAL  # one resource in answer to a search: nobody knows whether there are more
         if states[key].complete:
             complete.add(asked)
-    for key, found in read.items():
-        if key in advertised or found.state is not State.PRESENT:
+    others, failed = _under_other_names({key: found for key, found in read.items() if key not in advertised})
+    complete |= others
+    failed |= {type_asked(query) for key, query in advertised.items() if states[key] in {State.ERROR, State.PARTIAL}}
+    failed |= {type_asked(advertised[key]) for key in why or {}}
+    complete -= failed
+    if "MedicationStatement" not in complete:
+        complete.discard("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
+    entries = tuple(entry for found in read.values() for entry in found.entries)
+    return Prefetched(entries, advertised, states, frozenset(complete), frozenset(failed), why or {})
+
+
+def _under_other_names(read: Mapping[str, Read]) -> tuple[set[str], set[str]]:
+    """Types that came whole under keys of other names, and types of which a part came.
+
+    A Bundle that holds Patient, Condition and Observation is a whole chart; one that holds a single type answers for
+    that type, except Observations, of which nobody knows which were asked for. Where any other key failed, none of
+    them vouches for a type: it may have been the other half of the question.
+    """
+    whole: set[str] = set()
+    part = {kind for found in read.values() if found.state is State.PARTIAL for kind in found.types}
+    for found in read.values():
+        if found.state is not State.PRESENT:
             continue
         if found.single:
-            complete |= found.types & {"Patient"}
-            continue
-        if "Patient" in found.types and len(found.types) > 1:
-            complete |= set(READ)
+            whole |= found.types & {"Patient"}
+        elif {"Patient", "Condition", "Observation"} <= found.types:
+            whole |= set(READ)
         elif len(found.types) == 1 and found.types <= {"Condition", "Procedure", "MedicationRequest", "MedicationStatement"}:
-            complete |= found.types
-    failed = {type_asked(query) for key, query in advertised.items() if states[key] in {State.ERROR, State.PARTIAL}}
-    if "MedicationStatement" in failed:
-        failed.add("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
-    entries = tuple(entry for found in read.values() for entry in found.entries)
-    asked_in_vain = failed | {type_asked(advertised[key]) for key in why or {}}
-    return Prefetched(entries, advertised, states, frozenset(complete - failed), frozenset(asked_in_vain), why or {})
+            whole |= found.types
+    if any(found.state is State.ERROR for found in read.values()):
+        whole &= {"Patient"}
+    return whole, part

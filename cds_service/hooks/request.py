@@ -19,6 +19,8 @@ MOST_VALUES = 1_000_000
 of nothing but `[],[],` would take a hundred times its size in memory."""
 MOST_KEYS = 100
 
+BEARER = r"^[Bb][Ee][Aa][Rr][Ee][Rr]\Z"
+"""OAuth 2 does not mind capitals, and EHRs pass on what their token endpoint said."""
 TOKEN = r"^[\x21-\x7e]+\Z"
 """What can stand in an Authorization header."""
 
@@ -34,7 +36,7 @@ SCHEMA: dict[str, Any] = {
             "required": ["access_token", "token_type"],
             "properties": {
                 "access_token": {"type": "string", "pattern": TOKEN, "maxLength": LONGEST_TOKEN},
-                "token_type": {"const": "Bearer"},
+                "token_type": {"type": "string", "pattern": BEARER},
             },
         },
         "context": {"type": "object"},
@@ -179,7 +181,7 @@ def _fault(error: jsonschema.ValidationError, base: str) -> Fault:
     found = JSON_TYPES.get(type(error.instance), "something else")
     allowed = {
         "type": f"{error.validator_value}",
-        "pattern": {UUID: "a UUID", TOKEN: "a bearer token"}.get(str(error.validator_value), "a FHIR id"),
+        "pattern": {UUID: "a UUID", TOKEN: "a bearer token", BEARER: "Bearer"}.get(str(error.validator_value), "a FHIR id"),
         "minLength": "text that is not empty",
         "maxLength": f"at most {error.validator_value} characters",
         "const": f"{error.validator_value}",

@@ -1,4 +1,4 @@
-"""One knowledge file against schema.json: each fault with its table and key, what was found, what is allowed."""
+"""A TOML file against its schema: each fault with its table and key, what was found, what is allowed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,33 @@ from cds_service.errors import Fault
 
 Tables = Mapping[str, Any]
 LONGEST = 120
+TYPES = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a table",
+}
+BOUNDS = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "minLength": "at least {} character",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} entry",
+    "minProperties": "at least {} key",
+}
 
 
 def shape_faults(schema: Tables, name: str, content: Tables) -> Iterator[Fault]:
     part = "modality" if name.startswith("modalities/") else name
     validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]})
     for error in sorted(validator.iter_errors(content), key=lambda e: [str(step) for step in e.absolute_path]):
-        yield from _told(name, error)
+        yield from told(name, error)
 
 
-def _told(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
+def told(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
+    """In words; those of the schema's `description` where it has them. A table is never repeated: it may hold keys."""
     path = ".".join(str(step) for step in error.absolute_path)
     allowed: Any = error.validator_value
     found: Any = error.instance
@@ -42,12 +59,18 @@ def _told(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
             yield from (Fault(at(key), "nothing", "this key is needed") for key in allowed if key not in found)
         case "enum" | "const":
             options = allowed if error.validator == "enum" else [allowed]
-            yield Fault(at(), _short(found), f"one of {', '.join(map(str, options))}")
+            said = ", ".join(str(option).lower() if isinstance(option, bool) else str(option) for option in options)
+            yield Fault(at(), _short(found), f"one of {said}" if len(options) > 1 else said)
         case "type":
-            yield Fault(at(), _short(found), f"a value of type {allowed if isinstance(allowed, str) else ' or '.join(allowed)}")
+            kinds = [allowed] if isinstance(allowed, str) else allowed
+            yield Fault(at(), _short(found), " or ".join(TYPES[kind] for kind in kinds))
         case "uniqueItems":
             twice = sorted({str(item) for item in found if found.count(item) > 1})
             yield Fault(at(), f"{', '.join(twice)} twice", "each once")
+        case bound if bound in BOUNDS:
+            yield Fault(at(), _short(found), BOUNDS[bound].format(allowed))
+        case _ if "description" in shape:
+            yield Fault(at(), _short(found), shape["description"])
         case "pattern":
             yield Fault(at(), _short(found), f"text of the form {allowed}")
         case _:
@@ -55,5 +78,7 @@ def _told(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, dict | list):
+        return {dict: "a table", list: "a list"}[type(value)] if value else "nothing in it"
     text = repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -59,9 +59,9 @@ class Terminology:
         self.uris = {name: next(iter(uris)) for name, uris in systems.items()}
         self._rows: dict[tuple[str, str], list[Meaning]] = {}
         for system, code, concept, use, display in rows:
-            self._rows.setdefault((system, _bare(system, code)), []).append(Meaning(concept, use, code, display))
+            self._rows.setdefault((system, bare(system, code)), []).append(Meaning(concept, use, code, display))
         self._values = {
-            (fact, system, _bare(system, code)): value
+            (fact, system, bare(system, code)): value
             for fact, by_value in values.items()
             for value, by_system in by_value.items()
             for system, codes in by_system.items()
@@ -75,8 +75,8 @@ class Terminology:
         made.local = local
         made._rows = {key: list(meanings) for key, meanings in self._rows.items()}
         for system, code, concept, use, display in local.rows:
-            made._rows.setdefault((system, _bare(system, code)), []).append(Meaning(concept, use, code, display))
-        made._values = self._values | {(f, s, _bare(s, code)): value for (f, s, code), value in local.values.items()}
+            made._rows.setdefault((system, bare(system, code)), []).append(Meaning(concept, use, code, display))
+        made._values = self._values | {(f, s, bare(s, code)): value for (f, s, code), value in local.values.items()}
         return made
 
     def local_questions(self, concepts: Iterable[str], own: Iterable[tuple[str, str]]) -> set[str]:
@@ -129,15 +129,15 @@ class Terminology:
                 yield system, meaning
 
 
-def _bare(system: str, code: str) -> str:
-    """ICD-10 is written with and without its dot (C78.7, C787); a text in any case, with any spaces."""
+def bare(system: str, code: str) -> str:
+    """A code as it is compared: ICD-10 is written with and without its dot (C78.7, C787); a text in any case, any spaces."""
     if system == TEXT:
         return " ".join(code.split()).casefold()
     return code.replace(".", "").upper() if system in PREFIX_SYSTEMS else code
 
 
 def _prefixes(coding: Coding) -> Iterable[str]:
-    code = _bare(coding.system, coding.code)
+    code = bare(coding.system, coding.code)
     if coding.system in PREFIX_SYSTEMS:
         return (code[:length] for length in range(len(code), 2, -1))
     return (code,)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cds_service.fhir.values import STRING as NUMBER
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import TEXT, Coding, LocalCodes
+from cds_service.knowledge.terminology import TEXT, Coding, LocalCodes, bare
 
 Tables = Mapping[str, Any]
 Told = tuple[str, str, str]
@@ -32,8 +33,11 @@ class Codes:
     def local(self) -> LocalCodes:
         return LocalCodes(self.means, self.facts, self.values, tuple(self.rows))
 
-    def read(self, entries: list[Tables]) -> Iterator[Told]:
+    def read(self, entries: list[Tables | None]) -> Iterator[Told]:
+        """None: an entry whose shape is at fault, which is told already."""
         for place, entry in enumerate(entries):
+            if entry is None:
+                continue
             where = f"code.{place}"
             kinds = [key for key in ("means", "fact", "concept") if key in entry]
             if len(kinds) != 1:
@@ -103,11 +107,16 @@ class Codes:
         if value is None:
             yield f"{where}.value", repr(entry["value"]), _allowed(definition)
             return
+        said = bare(TEXT, entry["text"])
         asked = [definition.id, *(["yes_no"] if definition.kind == "boolean" else [])]
-        if any(self.knowledge.terminology.value(name, Coding(TEXT, entry["text"])) not in {None, value} for name in asked):
-            yield f"{where}.text", repr(entry["text"]), "a text that is no answer already"
-            return
-        self.values[(definition.id, TEXT, entry["text"])] = value
+        answers = {self.knowledge.terminology.value(name, Coding(TEXT, said)) for name in asked}
+        answers |= {option for option in definition.options if bare(TEXT, option) == said}
+        if answers - {None, value} or (definition.kind in {"quantity", "integer"} and NUMBER.fullmatch(said)):
+            yield f"{where}.text", repr(entry["text"]), "a text that is no answer already, and not read as a number"
+        elif self._said.setdefault((TEXT, said, definition.id), where) != where:
+            yield f"{where}.text", repr(entry["text"]), "a text that no other entry explains, case and blanks aside"
+        else:
+            self.values[(definition.id, TEXT, said)] = value
 
     def _short(self, system: str) -> str:
         names: Mapping[str, str] = self.knowledge.terminology.system_names

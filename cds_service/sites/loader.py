@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import ipaddress
 import json
 import tomllib
 from collections.abc import Iterable, Iterator
+from datetime import date
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -15,21 +17,25 @@ import jsonschema
 
 from cds_service import knowledge
 from cds_service.errors import Fault, SiteError
+from cds_service.knowledge.shape import told
 from cds_service.sites import Site
 from cds_service.sites.clients import client_faults, clients
-from cds_service.sites.overlay import lay_over
+from cds_service.sites.overlay import CLINICAL, lay_over
+from cds_service.trust.outbound import Refused, origin_of
 from cds_service.trust.reach import Network, Reach
 
 Tables = dict[str, Any]
+WHOLE = {"code": 2, "limits": 2, "site": 1, "sign_off": 1}
+"""Section → how deep the tables lie that are read whole or not at all."""
 
 
-def read_sites(paths: Iterable[Path]) -> tuple[Site, ...]:
+def read_sites(paths: Iterable[Path], today: date | None = None) -> tuple[Site, ...]:
     """One site a file. Raises SiteError with the faults of all files."""
     found: list[Site] = []
     faults: list[Fault] = []
     for path in paths:
         try:
-            found.append(read_site(path))
+            found.append(read_site(path, today))
         except SiteError as error:
             faults += error.faults
     names = [site.id for site in found]
@@ -41,18 +47,19 @@ def read_sites(paths: Iterable[Path]) -> tuple[Site, ...]:
     return tuple(found)
 
 
-def read_site(path: Path) -> Site:
-    """Raises SiteError."""
+def read_site(path: Path, today: date | None = None) -> Site:
+    """Raises SiteError. `today`: the day after which nobody can have signed yet."""
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise SiteError([Fault(str(path), error.strerror or "no file", "a readable file")]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SiteError([Fault(str(path), str(error), "TOML in UTF-8")]) from None
-    faults = [Fault(f"{path.name}: {where}", found, allowed) for where, found, allowed in _faults(tables, path.parent)]
-    shapeless = {str(next(iter(error.absolute_path), "")) for error in _validator().iter_errors(tables)}
-    laid, clinical = lay_over(knowledge.load(), {name: part for name, part in tables.items() if name not in shapeless})
-    faults += [Fault(f"{path.name}: {where}", found, allowed) for where, found, allowed in clinical]
+    misfits = sorted(_validator().iter_errors(tables), key=lambda e: [str(step) for step in e.absolute_path])
+    faults = [fault for misfit in misfits for fault in told(path.name, misfit)]
+    laid, clinical = lay_over(knowledge.load(), _fitting(tables, misfits), today)
+    for where, found, allowed in (*_fhir_faults(tables.get("fhir"), path.parent), *client_faults(tables), *clinical):
+        faults.append(Fault(f"{path.name}: {where}", found, allowed))
     if faults:
         raise SiteError(faults)
     site = tables["site"]
@@ -68,12 +75,27 @@ def read_site(path: Path) -> Site:
     )
 
 
-def _faults(tables: Tables, folder: Path) -> Iterator[tuple[str, str, str]]:
-    for error in sorted(_validator().iter_errors(tables), key=lambda e: [str(step) for step in e.absolute_path]):
-        where = ".".join(str(step) for step in error.absolute_path) or "top level"
-        yield where, error.message[:200], f"see sites/schema.json, {error.validator}"
-    yield from _fhir_faults(tables.get("fhir"), folder)
-    yield from client_faults(tables)
+def _fitting(tables: Tables, misfits: Iterable[jsonschema.ValidationError]) -> Tables:
+    """The clinical part without the entries that do not fit the schema: the faults of the others are told all the same.
+
+    Entries of [[code]] keep their numbers: None stands for one that is left out.
+    """
+    kept: Tables = copy.deepcopy(tables)
+    for misfit in misfits:
+        path = list(misfit.absolute_path)
+        if not path or path[0] not in (*CLINICAL, "site", "sign_off"):
+            continue
+        if path == ["wording"] and misfit.validator == "additionalProperties":
+            continue  # the keys beside the unknown one are looked at
+        *above, last = path[: WHOLE.get(str(path[0]), len(path))]
+        part: Any = kept
+        for step in above:
+            part = part.get(step, {})
+        if isinstance(part, list):
+            part[int(last)] = None
+        else:
+            part.pop(last, None)
+    return kept
 
 
 @cache
@@ -88,6 +110,12 @@ def _fhir_faults(fhir: Any, folder: Path) -> Iterator[tuple[str, str, str]]:
     if not isinstance(fhir, dict):
         return
     for origin in _strings(fhir.get("origins")):
+        try:
+            origin_of(origin)
+        except Refused:
+            if origin.startswith(("http://", "https://")):  # else the schema has told it
+                yield "fhir.origins", repr(origin), "an address that can be called, such as https://fhir.north.example"
+            continue
         host = origin.split("://")[-1].rsplit(":", 1)[0].strip("[]")
         if origin.startswith("http://") and not (fhir.get("loopback") is True and host in {"127.0.0.1", "::1", "localhost"}):
             yield "fhir.origins", repr(origin), "https; http only for this machine, with loopback = true"
@@ -114,7 +142,7 @@ def _reach(fhir: Tables | None, folder: Path) -> Reach:
         return Reach()
     networks: tuple[Network, ...] = tuple(ipaddress.ip_network(text) for text in fhir.get("networks", ()))
     return Reach(
-        origins=tuple(fhir["origins"]),
+        origins=tuple(dict.fromkeys(map(origin_of, fhir["origins"]))),  # as calls are compared: no default port
         networks=networks,
         loopback=fhir.get("loopback", False),
         open=fhir.get("open", False),

@@ -15,6 +15,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from cds_service.fhir.units import spelt_as
 from cds_service.knowledge.model import Criterion, FactDefinition, Knowledge, Modality
 from cds_service.knowledge.overlay import Overlay, SignOff
 from cds_service.sites.codes import Codes, Told
@@ -26,21 +27,23 @@ INSTRUCTING = re.compile(r"\b(must|should|shall|has to|is safe|no contraindicati
 MARKUP = re.compile(r"[<>\[\]`*_#|\\\n]|://")
 
 
-def lay_over(base: Knowledge, tables: Tables) -> tuple[Knowledge, list[Told]]:
+def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tuple[Knowledge, list[Told]]:
     """The site's knowledge, and every fault found on the way; with a fault the knowledge is not to be used.
 
-    `tables`: the sections of the site file that fit sites/schema.json.
+    `tables`: what of the site file fits sites/schema.json. `today`: no signature is of a later day.
     """
     codes = Codes(base)
     faults = [*codes.read(tables.get("code", []))]
     facts, criteria = dict(base.facts), dict(base.criteria)
-    for found in (_units(base, facts, tables), _windows(base, facts, tables), _limits(base, criteria, tables)):
+    for found in (_units(base, facts, tables), _windows(base, facts, tables), _limits(base, facts, criteria, tables)):
         faults += found
     faults += _wording(base, facts, tables)
     signed = tables.get("sign_off")
     if signed and type(signed["on"]) is not date:
         faults.append(("sign_off.on", repr(signed["on"]), "a date without quotes, such as 2026-11-20"))
         signed = None
+    elif signed and today and signed["on"] > today:
+        faults.append(("sign_off.on", str(signed["on"]), f"a day that is not to come: today is {today}"))
     clinical = {name: tables[name] for name in CLINICAL if tables.get(name)}
     digest = _digest(json.dumps(clinical, sort_keys=True, default=str)) if clinical else ""
     changed = {key: criterion for key, criterion in criteria.items() if criterion is not base.criteria[key]}
@@ -64,7 +67,7 @@ def lay_over(base: Knowledge, tables: Tables) -> tuple[Knowledge, list[Told]]:
 
 def _choices(base: Knowledge, tables: Tables) -> Iterator[str]:
     """The clinical part in words. Only read where it has no fault."""
-    for entry in tables.get("code", []):
+    for entry in filter(None, tables.get("code", [])):
         codes = [entry["code"]] if isinstance(entry.get("code"), str) else entry.get("code", [])
         said = f"{entry.get('system', '')} {', '.join(codes)}" if codes else f"the text {entry.get('text')!r}"
         about = {"means": "means", "fact": "states", "concept": "belongs to"}
@@ -92,19 +95,26 @@ def _signature(table: Tables | None) -> SignOff | None:
 
 
 def _units(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
-    """Spellings only: a unit of the fact keeps its factor, and none is added."""
+    """Spellings only: a unit of the fact keeps its factor, and none is added. What means a unit already, of whatever fact,
+    keeps its meaning."""
+    standard = {*base.units.aliases.values(), *(unit for fact in base.facts.values() for unit in fact.units)}
     for name, spellings in tables.get("units", {}).items():
         definition = base.facts.get(name)
         if definition is None or not definition.units:
             yield f"units.{name}", repr(name), "a fact of facts.toml that has a unit"
             continue
-        for spelling, unit in spellings.items():
+        local: dict[str, str] = {}
+        for sent, unit in spellings.items():
+            where, spelling = f"units.{name}.{sent}", spelt_as(sent)
             meant = base.units.aliases.get(spelling, spelling)
             if unit not in definition.units:
-                yield f"units.{name}.{spelling}", repr(unit), f"one of {', '.join(definition.units)}"
-            elif meant in definition.units and meant != unit:
-                yield f"units.{name}.{spelling}", repr(spelling), f"a spelling that does not mean {meant}"
-        facts[name] = replace(facts[name], local_units={" ".join(s.split()): unit for s, unit in spellings.items()})
+                yield where, repr(unit), f"one of {', '.join(definition.units)}"
+            elif meant in standard and meant != unit:
+                yield where, repr(sent), f"a spelling that does not mean {meant}"
+            elif spelling in local:
+                yield where, f"{sent!r} twice, blanks aside", "each spelling once"
+            local[spelling] = unit
+        facts[name] = replace(facts[name], local_units=local)
 
 
 def _windows(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
@@ -118,7 +128,10 @@ def _windows(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) 
             facts[name] = replace(facts[name], window_days=days)
 
 
-def _limits(base: Knowledge, criteria: dict[str, Criterion], tables: Tables) -> Iterator[Told]:
+def _limits(
+    base: Knowledge, facts: dict[str, FactDefinition], criteria: dict[str, Criterion], tables: Tables
+) -> Iterator[Told]:
+    """What a limit of the site tests is adverse from there on: out of date, it is unknown and no denial."""
     for key, table in tables.get("limits", {}).items():
         where, bounds = f"limits.{key}", base.limit_bounds.get(key)
         if bounds is None:
@@ -134,6 +147,10 @@ def _limits(base: Knowledge, criteria: dict[str, Criterion], tables: Tables) -> 
         yield from _sound(f"{where}.says", table["says"])
         tests = tuple(replace(test, limit=Decimal(number)) for test in criterion.tests)
         criteria[key] = replace(criterion, says=table["says"], tests=tests)
+        for test in tests:
+            adverse = facts[test.fact].adverse_above if test.fact in facts else None
+            if adverse is not None and test.how == "above" and number < adverse:
+                facts[test.fact] = replace(facts[test.fact], adverse_above=Decimal(number))
 
 
 def _wording(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from threading import Lock
+from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Any
 
@@ -34,8 +34,9 @@ NAT64 = IPv6Network("64:ff9b::/96")
 MOST_BYTES = 20_000_000
 """Of all answers to one hook call together, unpacked: as much as the largest request body."""
 CHUNK = 65_536
-SHARE = 0.9
-"""Of the seconds of a hook call for fetching; the rest is for the answer itself, so that it comes inside them."""
+SHARE = 0.6
+"""Of the seconds of a hook call for fetching; the rest is for the answer itself: where little is known, what would decide
+is searched for, up to a second of a core."""
 
 
 class CallFailed(Exception):
@@ -95,6 +96,24 @@ def permitted(text: str, reach: Reach) -> bool:
     return any(address in network for network in reach.networks) or address.is_global
 
 
+class _Lookup:
+    """What a name stands for, once it is known."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.done, self.addresses = Event(), list[str]()
+        self.error: OSError | None = None
+        Thread(target=self._run, args=(host, port), daemon=True).start()
+
+    def _run(self, host: str, port: int) -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            self.addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        except (OSError, UnicodeError) as error:
+            self.error = error if isinstance(error, OSError) else OSError("no name")
+        finally:
+            self.done.set()
+
+
 class Outbound:
     """The calls of one hook request. `get` and `post` may be used from several threads; leaving the context ends them all."""
 
@@ -105,6 +124,7 @@ class Outbound:
         self._lock = Lock()
         self._closed = False
         self._room = MOST_BYTES
+        self._lookups: dict[tuple[str, int], _Lookup] = {}
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy or a netrc entry of the machine would take the token elsewhere
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -174,10 +194,20 @@ class Outbound:
                 raise Overdue("no answer in time")
         return b"".join(pieces)
 
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """One look-up for each name, in a thread of its own: no resolver answers to a deadline. Raises Overdue, OSError."""
+        with self._lock:
+            lookup = self._lookups.get((host, port)) or _Lookup(host, port)
+            self._lookups[host, port] = lookup
+        if not lookup.done.wait(self.left):
+            raise Overdue("no answer in time")
+        if lookup.error:
+            raise lookup.error
+        return lookup.addresses
+
     def _connect(self, host: str, port: int) -> socket.socket:
         """A connection to a checked address of the name. Raises Refused; OSError as the system does."""
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        addresses = self._addresses(host.strip("[]"), port)
         if not addresses or not all(permitted(address, self.reach) for address in addresses):
             raise Refused("its server has an address that may not be called")
         failure: OSError | None = None
@@ -191,12 +221,26 @@ class Outbound:
             raise failure or OSError("no address")
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         twin = made.dup()  # stays the same connection when TLS takes the socket over
+        twin.settimeout(0)  # or a look at it would wait
         with self._lock:
             if not self._closed:
-                self._twins.append(twin)
+                self._twins = [other for other in self._twins if _open(other)] + [twin]
                 return made
         _cut(twin)
         return made
+
+
+def _open(twin: socket.socket) -> bool:
+    """Whether the connection still runs; what the other side has closed, and we have read, is let go."""
+    try:
+        ended = twin.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        ended = True
+    if ended:
+        twin.close()
+    return not ended
 
 
 def _cut(twin: socket.socket) -> None:

@@ -8,27 +8,35 @@ What was killed once stays killed until its function changes (mutants/judged.jso
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
 import tomllib
 from collections import Counter, defaultdict
 from difflib import unified_diff
+from functools import cache
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 from mutmut.mutation.data import LineSpan
 
 from tests.mutation.mutants import Mutant, Place, places, statements
 
 WORK = Path("mutants")
+JUDGED = WORK / "judged.json"
 CPU_SECONDS = 30
+PROCESSES = os.cpu_count() or 1
 TRIAGE = Path(__file__).with_name("triage.toml")
 
 
-ORDER = ("judgement", "settling", "grade", "dates", "course", "hormones", "liver", "units", "values", "staging", "organs")
+ORDER = ("judgement", "settling", "units")
 
 
 def made() -> list[Mutant]:
@@ -36,12 +44,14 @@ def made() -> list[Mutant]:
     from mutmut.__main__ import create_mutants
     from mutmut.mutation.data import MutantLineSpans, SourceFileMutationData
     from mutmut.mutation.diff_apply import generated_function_names
-    from mutmut.utils.file_utils import copy_also_copy_files, copy_src_dir, walk_mutatable_files
+    from mutmut.utils.file_utils import copy_src_dir, walk_mutatable_files
     from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
     WORK.mkdir(exist_ok=True)
+    for old in WORK.iterdir():  # mutmut leaves an older copy as it is
+        if old != JUDGED:
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
     copy_src_dir()
-    copy_also_copy_files()
     create_mutants(1)
     found = []
     for path in walk_mutatable_files():
@@ -87,24 +97,34 @@ def reach(target: Path) -> None:
 
 
 def judge(plan: Path) -> None:
-    """In the folder of mutants: each in a process of its own, until a check fails. Prints name and answer as they come."""
-    from mutmut.mutation import trampoline
-
+    """Each mutant in a process of its own, until a check fails. Prints name and answer as they come."""
     from tests.mutation.checks import checks
 
-    def choose(name: str) -> None:
-        trampoline.get_mutant_under_test = lambda: name
-
-    os.nice(10)  # it takes minutes, and somebody else may want the machine
-    choose("")
     found = list(checks().values())
+    todo = json.loads(plan.read_text("utf-8"))
+    mutants = {name: function_pair(name) for name, _, _ in todo}
     killers: dict[str, Counter[int]] = defaultdict(Counter)
-    for name, function, wanted in json.loads(plan.read_text("utf-8")):
-        order = sorted(wanted, key=lambda number: (-killers[function][number], number * 7919 % 1009))
+    running: dict[int, tuple[str, str, int]] = {}
+
+    def wait() -> None:
+        child, status = os.wait()
+        name, function, reading = running.pop(child)
+        killer = os.read(reading, 20)
+        os.close(reading)
+        if killer:
+            killers[function][int(killer)] += 1
+        answer = "survived" if status == 0 else "killed" if os.WIFEXITED(status) else "endless"
+        print(json.dumps([name, answer]), flush=True)
+
+    gc.freeze()  # a child copies no page only to count references
+    for name, function, wanted in todo:
+        order = sorted(wanted, key=lambda number: (-killers[function][number], number))
         reading, writing = os.pipe()
         if not (child := os.fork()):
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-            choose(name)
+            original, mutant = mutants[name]
+            original.__code__ = mutant.__code__
+            original.__defaults__, original.__kwdefaults__ = mutant.__defaults__, mutant.__kwdefaults__
             for number in order:
                 try:
                     found[number]()
@@ -113,13 +133,35 @@ def judge(plan: Path) -> None:
                     os._exit(1)
             os._exit(0)
         os.close(writing)
-        killer = os.read(reading, 20)
-        os.close(reading)
-        _, status = os.waitpid(child, 0)
-        if killer:
-            killers[function][int(killer)] += 1
-        answer = "survived" if status == 0 else "killed" if os.WIFEXITED(status) else "endless"
-        print(json.dumps([name, answer]), flush=True)
+        running[child] = (name, function, reading)
+        if len(running) >= PROCESSES:
+            wait()
+    while running:
+        wait()
+
+
+@cache
+def mutated(module: str) -> dict[str, Any]:
+    """The names of a module and those of its mutants. The mutants look up the names they use in the true module: only
+    their code is taken, because to call through mutmut's wrappers is six times as slow."""
+    path = WORK / f"{module.replace('.', '/')}.py"
+    names = dict(vars(importlib.import_module(module)))
+    exec(compile(path.read_text("utf-8"), path, "exec"), names)
+    return names
+
+
+def function_pair(name: str) -> tuple[FunctionType, FunctionType]:
+    """A function of the code, and the mutant of it."""
+    from mutmut.utils.format_utils import orig_function_and_class_names_from_key
+
+    module, _, generated = name.rpartition(".")
+    function, of_class = orig_function_and_class_names_from_key(name)
+    true, false = vars(importlib.import_module(module)), mutated(module)
+    if of_class:
+        true, false = vars(true[of_class]), vars(false[of_class])
+    pair = tuple(getattr(found, "__func__", found) for found in (true[function], false[generated]))
+    assert all(isinstance(part, FunctionType) for part in pair), name
+    return pair
 
 
 def reached_by(mutant: Mutant, reached: dict[str, dict[str, list[str]]]) -> list[int]:
@@ -139,8 +181,7 @@ def main() -> int:
     mutants = made()
     subprocess.run([*python, "reach", str(WORK / "reach.json")], check=True)
     reached = json.loads((WORK / "reach.json").read_text("utf-8"))
-    judged_file = WORK / "judged.json"
-    before = json.loads(judged_file.read_text("utf-8")) if judged_file.is_file() else {}
+    before = json.loads(JUDGED.read_text("utf-8")) if JUDGED.is_file() else {}
     answers: dict[str, str] = {}
     plan = []
     for mutant in mutants:
@@ -150,18 +191,19 @@ def main() -> int:
             answers[mutant.name] = "killed"
         else:
             plan.append([mutant.name, mutant.place.path + mutant.place.function, reached_by(mutant, reached)])
+    plan.sort(key=lambda entry: before.get(entry[0], [""])[0] == "survived")  # those take longest
     (WORK / "plan.json").write_text(json.dumps(plan), "utf-8")
     digests = {mutant.name: mutant.place.digest for mutant in mutants}
-    with subprocess.Popen([*python, "judge", "plan.json"], cwd=WORK, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*python, "judge", str(WORK / "plan.json")], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for count, line in enumerate(process.stdout, 1):
             name, answer = json.loads(line)
             answers[name] = answer
             before[name] = [answer, digests[name]]
             if count % 25 == 0:
-                judged_file.write_text(json.dumps(before), "utf-8")
+                JUDGED.write_text(json.dumps(before), "utf-8")
                 print(f"{count} of {len(plan)} judged, {time.monotonic() - start:.0f} s", flush=True)
-    judged_file.write_text(json.dumps(before), "utf-8")
+    JUDGED.write_text(json.dumps(before), "utf-8")
     assert process.returncode == 0
     return report(mutants, answers, time.monotonic() - start)
 
@@ -193,9 +235,11 @@ def report(mutants: list[Mutant], answers: dict[str, str], seconds: float) -> in
     return 1 if untriaged or idle else 0
 
 
-def explains(entry: dict[str, str], place: Place, mutant: Mutant) -> bool:
-    same = (entry["path"], entry["function"], entry["line"]) == (place.path, place.function, mutant.was)
-    return same and entry.get("becomes", mutant.becomes) == mutant.becomes
+def explains(entry: dict[str, Any], place: Place, mutant: Mutant) -> bool:
+    """A line, or several that say the same; every mutant of it, or those that it becomes."""
+    lines = entry["line"] if isinstance(entry["line"], list) else [entry["line"]]
+    same = (entry["path"], entry["function"]) == (place.path, place.function) and mutant.was in lines
+    return same and mutant.becomes in entry.get("becomes", [mutant.becomes])
 
 
 if __name__ == "__main__":

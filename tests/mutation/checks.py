@@ -1,4 +1,4 @@
-"""What a mutant has to pass to survive: every vignette, the cards of every fixture, every test of reading; one by one."""
+"""What a mutant has to pass to survive: each vignette, the cards of each fixture, each test of reading, settling and units."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from types import ModuleType
 from typing import Any
 
 import msgspec
 
 from cds_service import knowledge
 from cds_service.hooks import patient_view
-from tests import test_reading
+from tests import test_reading, test_settling, test_staging, test_units, test_values
 from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file, folder_of
 from tests.test_vignettes import test_vignette
 from tests.vignette import SEARCHED, vignettes
@@ -24,17 +25,20 @@ Check = Callable[[], None]
 
 
 def checks() -> dict[str, Check]:
-    found: dict[str, Check] = {}
+    """Those that look closest come first: they kill soonest."""
+    found = dict(_tests(test_settling, test_staging))
     for vignette in vignettes():
         table = {key: part for key, part in vignette.table.items() if key not in SEARCHED}
         found[vignette.story] = partial(test_vignette, replace(vignette, table=table))
-    for fixture in FIXTURES:
-        if fixture not in SLOW:
-            found[f"fixture {fixture}"] = partial(_cards, fixture)
-    for name, test in vars(test_reading).items():
-        if name.startswith("test_"):
-            found |= {f"{name} {place}": partial(test, **given) for place, given in enumerate(_cases(test))}
-    return found
+    found |= dict(_tests(test_reading, test_units, test_values))
+    return found | {f"fixture {fixture}": partial(_cards, fixture) for fixture in FIXTURES if fixture not in SLOW}
+
+
+def _tests(*modules: ModuleType) -> Iterator[tuple[str, Check]]:
+    for module in modules:
+        for name, test in vars(module).items():
+            if name.startswith("test_"):
+                yield from ((f"{name} {place}", partial(test, **given)) for place, given in enumerate(_cases(test)))
 
 
 def _cards(fixture: str) -> None:
