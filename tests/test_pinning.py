@@ -61,11 +61,9 @@ def test_every_datum_of_the_knowledge_is_pinned_by_a_vignette_or_a_chart(capsys:
     files = mutants.read()
     all_of_them = list(mutants.mutants(files))
     left = sorted(survivors(len(all_of_them)))
+    told = f"{len(list(vignettes()))} vignettes and {len(list(lines()))} charts, {len(all_of_them)} mutants of the knowledge"
     with capsys.disabled():
-        print(
-            f"\n{len(list(vignettes()))} vignettes and {len(list(lines()))} charts, {len(all_of_them)} mutants of the knowledge, "
-            f"{len(left)} survivors, {time.monotonic() - began:.0f} s"
-        )
+        print(f"\n{told}, {len(left)} survivors, {time.monotonic() - began:.0f} s")
     assert left == [], "nothing notices:\n" + "\n".join(left)
 
 
