@@ -50,6 +50,10 @@ BY_CHARTS = frozenset({"terminology.toml", "units.toml"})
 """Files of which no vignette can tell: it holds facts, no codes and no units."""
 
 
+EMPTY: Files = {"terminology.toml": {"systems": {}, "value_set": []}, "statements.toml": {}, "publications.toml": {}}
+"""Files that no mutant of another one needs to be built from."""
+
+
 @dataclass
 class Case:
     """A vignette with what is worked out once: its picture, its facts, the words it speaks of."""
@@ -100,8 +104,9 @@ class Pinning:
             known = self._built(files, mutant.file, f"mutant {number}")
         except Exception as error:  # whatever it is: the service does not start
             return f"refused: {type(error).__name__}"
-        if refused := next(iter(cross_references(files, knowledge.MODALITIES, told=False)), None):
-            return f"refused: {refused.where}"
+        refused = mutant.file not in BY_CHARTS and self._refused(files)
+        if refused:
+            return refused
         attempts = [self._vignettes(mutant, known)]
         if mutant.file in BY_CHARTS | {"coded_values.toml", "facts.toml"} or mutant.path[-1] == "ordered_by":
             first = mutant.file != "facts.toml" or mutant.path[-1] in READ_FROM_CHARTS
@@ -112,15 +117,20 @@ class Pinning:
             if name := next(attempt, ""):
                 return name
         faults = shape_faults(mutants.SCHEMA, mutant.file, files[mutant.file])
-        return next((f"refused: {fault.where}" for fault in faults), "")
+        return next((f"refused: {fault.where}" for fault in faults), "") or self._refused(files)
+
+    def _refused(self, files: Files) -> str:
+        faults = cross_references(files, knowledge.MODALITIES, told=False)
+        return f"refused: {faults[0].where}" if faults else ""
 
     def _built(self, files: Files, changed: str, digest: str) -> Knowledge:
-        if changed in {"terminology.toml", "coded_values.toml"}:
-            return _built(files, digest)
-        empty: Files = {"terminology.toml": {"systems": {}, "value_set": []}, "statements.toml": {}, "publications.toml": {}}
+        """What the change cannot reach is taken as it was."""
+        same, empty = self.known, dict(EMPTY)
+        if codes := changed in {"terminology.toml", "coded_values.toml"}:
+            del empty["terminology.toml"]
         known = _built({**files, **empty}, digest)
-        same = self.known
-        return replace(known, terminology=same.terminology, statements=same.statements, publications=same.publications)
+        terminology = known.terminology if codes else same.terminology
+        return replace(known, terminology=terminology, statements=same.statements, publications=same.publications)
 
     def _charts(self, mutant: Mutant, known: Knowledge) -> Iterator[str]:
         words, reader = _words(mutant), Reader(known)
