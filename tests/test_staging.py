@@ -103,14 +103,14 @@ def test_a_number_that_lies_in_several_bands_is_in_none() -> None:
     ],
 )
 def test_metastases_within_six_months_of_the_primary_are_synchronous(primary: str, liver: str, value: str) -> None:
-    given = {"primary_diagnosis": f"true on {primary}", "liver_metastases_diagnosis": f"1 on {liver}"}
+    given = {"primary_diagnosis": f"true on {primary}", "liver_metastases_diagnosis": f"true on {liver}"}
     seen = ["primary-diagnosis-0", "liver-metastases-diagnosis-0"]
     assert part("timing", given) == (value, seen, "by the dates of diagnosis")
     assert part("timing", given | {"timing": "synchronous"}) == ("synchronous", ["timing-0"], "")
 
 
 def test_without_both_dates_the_timing_is_not_known() -> None:
-    liver = {"liver_metastases_diagnosis": "1 on 2026-02-01"}
+    liver = {"liver_metastases_diagnosis": "true on 2026-02-01"}
     assert part("timing", liver) == ("unknown", [], "not documented")
     assert part("timing", {"primary_diagnosis": "true on 2026-02-01"}) == ("unknown", [], "not documented")
     assert part("timing", liver | {"primary_diagnosis": "true on no date"}) == ("unknown", [], "not documented")
