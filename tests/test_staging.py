@@ -4,6 +4,7 @@ resources that a verdict rests on."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from cds_service import knowledge
 from cds_service.assessment import assess
 from cds_service.derived import CALCULATIONS
+from cds_service.picture import Observed, Readings, When
 from cds_service.settling import settle
 from cds_service.staging import stage
 from tests.pictures import picture
@@ -36,6 +38,7 @@ def test_a_part_that_is_not_known_says_why_and_names_what_is_there() -> None:
     assert part("lobes", {"lobes_involved": "bilobar"}) == ("bilobar", ["lobes-involved-0"], "")
     assert part("hormonal", {})[0] == "unknown"
     assert part("who_grade", {"who_grade": "G2"}) == ("G2", ["who-grade-0"], "")
+    assert part("who_grade", {**WELL, "ki67_index": 30})[::2] == ("G3", "grades disagree: the worst counts")
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,7 @@ def test_a_part_that_is_not_known_says_why_and_names_what_is_there() -> None:
          ("M1a", ["extrahepatic-disease-0"], "conflict: recorded as M1a, by what is documented M1c")),
         ({"extrahepatic_disease": "resectable", "m_category": "M0"},
          ("M1c", ["extrahepatic-disease-0"], "conflict: recorded as M0")),
+        ({"extrahepatic_disease": "resectable", "m_category": "M1"}, ("M1c", ["extrahepatic-disease-0"], "")),
         ({"extrahepatic_disease": "none", "m_category": "M1b"},
          ("M1a", ["extrahepatic-disease-0"], "conflict: recorded as M1b")),
         ({"extrahepatic_disease": "none", "primary_site": "lung"},
@@ -103,17 +107,36 @@ def test_a_number_that_lies_in_several_bands_is_in_none() -> None:
     ],
 )
 def test_metastases_within_six_months_of_the_primary_are_synchronous(primary: str, liver: str, value: str) -> None:
-    given = {"primary_diagnosis": f"true on {primary}", "liver_metastases_diagnosis": f"1 on {liver}"}
+    given = {"primary_diagnosis": f"true on {primary}", "liver_metastases_diagnosis": f"true on {liver}"}
     seen = ["primary-diagnosis-0", "liver-metastases-diagnosis-0"]
     assert part("timing", given) == (value, seen, "by the dates of diagnosis")
     assert part("timing", given | {"timing": "synchronous"}) == ("synchronous", ["timing-0"], "")
 
 
 def test_without_both_dates_the_timing_is_not_known() -> None:
-    liver = {"liver_metastases_diagnosis": "1 on 2026-02-01"}
+    liver = {"liver_metastases_diagnosis": "true on 2026-02-01"}
     assert part("timing", liver) == ("unknown", [], "not documented")
     assert part("timing", {"primary_diagnosis": "true on 2026-02-01"}) == ("unknown", [], "not documented")
     assert part("timing", liver | {"primary_diagnosis": "true on no date"}) == ("unknown", [], "not documented")
+
+
+@pytest.mark.parametrize(("primary", "liver"), [("2026-01", "2026-02-01"), ("2026-02-01", "2026-03"), ("2026-01", "2026-03")])
+def test_a_date_that_names_no_day_gives_no_timing_and_an_assessed_one_is_kept(primary: str, liver: str) -> None:
+    known = knowledge.load()
+    for given, wanted in (({}, ("unknown", "not documented")), ({"timing": "metachronous"}, ("metachronous", ""))):
+        asked = picture(known, given, TODAY)
+        diagnoses = {"primary_diagnosis": primary, "liver_metastases_diagnosis": liver}
+        readings = {name: Readings((Observed(True, dated(on), f"Condition/{name}", on),)) for name, on in diagnoses.items()}
+        asked = replace(asked, readings={**asked.readings, **readings})
+        found = stage(settle(asked, known, TODAY, CALCULATIONS))["timing"]
+        assert (found.id, found.value, found.because) == ("timing", *wanted)
+
+
+def dated(text: str) -> When:
+    """A day, or a month."""
+    if len(text) == 10:
+        return When.day(date.fromisoformat(text))
+    return When(date.fromisoformat(f"{text}-01"), date.fromisoformat(f"{text}-28"))
 
 
 EXTREME = {"hormonal_syndrome": "carcinoid", "hormonal_symptoms_extreme": True}

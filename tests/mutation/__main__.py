@@ -22,9 +22,10 @@ from collections import Counter, defaultdict
 from difflib import unified_diff
 from functools import cache
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
+import pytest
 from mutmut.mutation.data import LineSpan
 
 from tests.mutation.mutants import Mutant, Place, places, statements
@@ -36,7 +37,7 @@ PROCESSES = os.cpu_count() or 1
 TRIAGE = Path(__file__).with_name("triage.toml")
 
 
-ORDER = ("judgement", "settling", "units")
+ORDER = ("assessment", "staging", "facts", "judgement", "settling", "units")
 
 
 def made() -> list[Mutant]:
@@ -105,6 +106,8 @@ def judge(plan: Path) -> None:
     mutants = {name: function_pair(name) for name, _, _ in todo}
     killers: dict[str, Counter[int]] = defaultdict(Counter)
     running: dict[int, tuple[str, str, int]] = {}
+    inner = {code for pair in mutants.values() for code in codes_within(pair[0])}
+    made_before = [part for part in gc.get_objects() if isinstance(part, FunctionType) and part.__code__ in inner]
 
     def wait() -> None:
         child, status = os.wait()
@@ -123,12 +126,15 @@ def judge(plan: Path) -> None:
         if not (child := os.fork()):
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
             original, mutant = mutants[name]
+            new = dict(zip(codes_within(original), codes_within(mutant), strict=True))
+            for part in made_before:  # by a function that makes functions, when its module was imported
+                part.__code__ = new.get(part.__code__, part.__code__)
             original.__code__ = mutant.__code__
             original.__defaults__, original.__kwdefaults__ = mutant.__defaults__, mutant.__kwdefaults__
             for number in order:
                 try:
                     found[number]()
-                except Exception:
+                except (Exception, pytest.fail.Exception):
                     os.write(writing, str(number).encode())
                     os._exit(1)
             os._exit(0)
@@ -162,6 +168,11 @@ def function_pair(name: str) -> tuple[FunctionType, FunctionType]:
     pair = tuple(getattr(found, "__func__", found) for found in (true[function], false[generated]))
     assert all(isinstance(part, FunctionType) for part in pair), name
     return pair
+
+
+def codes_within(function: FunctionType) -> list[CodeType]:
+    """The functions that a function makes."""
+    return [part for part in function.__code__.co_consts if isinstance(part, CodeType) and part.co_name[0] != "<"]
 
 
 def reached_by(mutant: Mutant, reached: dict[str, dict[str, list[str]]]) -> list[int]:

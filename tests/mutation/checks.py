@@ -14,7 +14,7 @@ import msgspec
 
 from cds_service import knowledge
 from cds_service.hooks import patient_view
-from tests import test_reading, test_settling, test_staging, test_units, test_values
+from tests import test_assessment, test_reading, test_settling, test_staging, test_units, test_values
 from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file, folder_of
 from tests.test_vignettes import test_vignette
 from tests.vignette import SEARCHED, vignettes
@@ -26,7 +26,7 @@ Check = Callable[[], None]
 
 def checks() -> dict[str, Check]:
     """Those that look closest come first: they kill soonest."""
-    found = dict(_tests(test_settling, test_staging))
+    found = dict(_tests(test_settling, test_staging, test_assessment))
     for vignette in vignettes():
         table = {key: part for key, part in vignette.table.items() if key not in SEARCHED}
         found[vignette.story] = partial(test_vignette, replace(vignette, table=table))

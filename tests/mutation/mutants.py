@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-SENTENCE = re.compile(r'"[^"]* [^"]*"')
+QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,12 @@ class Mutant:
     @property
     def only_words(self) -> bool:
         """It changes a sentence that people read, or only capital letters: the code words are mutated once anyhow."""
-        blank = SENTENCE.sub('""', self.was) == SENTENCE.sub('""', self.becomes)
-        return blank or self.was.lower() == self.becomes.lower()
+        return _without_sentences(self.was) == _without_sentences(self.becomes) or self.was.lower() == self.becomes.lower()
+
+
+def _without_sentences(code: str) -> str:
+    """Text with a blank in it is a sentence; every quote is paired, or the code between two code words would be one."""
+    return QUOTED.sub(lambda found: '""' if " " in found[0] else found[0], code)
 
 
 def places(path: Path) -> Iterator[Place]:
