@@ -264,8 +264,16 @@ def test_every_limit_that_a_site_may_set_is_of_a_fact_whose_old_values_keep_to_i
     for key in base.limit_bounds:
         for test in base.criteria[key].tests:
             if test.fact in base.facts and base.facts[test.fact].stale_denial_is_silent:
-                assert test.how == "above", f"{key}: sites/overlay.py moves adverse_above for `above` only"
+                whole = test.how == "at_least" and base.facts[test.fact].kind == "integer"
+                assert test.how == "above" or whole, f"{key}: sites/overlay.py moves adverse_above for these only"
                 assert base.facts[test.fact].adverse_above is not None
+
+
+def test_a_stricter_ecog_limit_keeps_an_old_ecog_that_meets_it_a_question(tmp_path: Path) -> None:
+    by = known(
+        tmp_path, '[limits."contraindication.ecog-3-or-worse"]\nlimit = 2\nsays = "ECOG performance status 2 or worse"\n'
+    )
+    assert (knowledge.load().facts["ecog"].adverse_above, by.facts["ecog"].adverse_above) == (2, 1)
 
 
 def test_local_questions_are_asked_for_and_local_answers_are_not(tmp_path: Path) -> None:

@@ -149,8 +149,9 @@ def _limits(
         criteria[key] = replace(criterion, says=table["says"], tests=tests)
         for test in tests:
             adverse = facts[test.fact].adverse_above if test.fact in facts else None
-            if adverse is not None and test.how == "above" and number < adverse:
-                facts[test.fact] = replace(facts[test.fact], adverse_above=Decimal(number))
+            harmless = {"above": number, "at_least": number - 1}.get(test.how)  # the latter of whole numbers: ECOG
+            if adverse is not None and harmless is not None and harmless < adverse:
+                facts[test.fact] = replace(facts[test.fact], adverse_above=Decimal(harmless))
 
 
 def _wording(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
