@@ -9,7 +9,8 @@ from functools import cached_property, partial
 from cds_service.facts import Facts
 from cds_service.judgement import Finding, Opinion, closed, judge, opine
 from cds_service.knowledge.model import EDITIONS, Criterion, Modality, Verdict
-from cds_service.missing import Suppositions, what_would_decide
+from cds_service.missing import what_would_decide
+from cds_service.suppositions import Suppositions
 
 
 @dataclass(frozen=True)

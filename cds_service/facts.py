@@ -89,7 +89,8 @@ Calculation = Callable[["Facts"], Fact]
 class Facts:
     """The facts of one day, derived ones included: `facts["inr"]`, `facts["curative_resection"]`.
 
-    A calculation may look only at what derived.toml says it reads; a look at anything else is a KeyError.
+    A calculation may look only at what derived.toml says it reads; a look at anything else is a KeyError. Of a fact that
+    was calculated itself it looks at state, value, date, reason and options, never at the readings.
     """
 
     leaves: Mapping[str, Fact]

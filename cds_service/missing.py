@@ -4,22 +4,17 @@ A fact is asked for when, with the other open facts at some value or left open, 
 verdicts (CLINICAL section 9). The search runs over values, one for each region that the limits of the knowledge cut,
 not over criteria. It starts from contexts in which an indication is met, the last one lost, or a contraindication met,
 stripped of what they do not need, and varies the fact there together with one fact that meets it in a criterion.
-Whatever was judged once is kept, so that a chart on which almost nothing is known stays within the time an EHR waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
-from cds_service.facts import Fact, Facts, State, leaves_of
-from cds_service.judgement import Finding, Opinion, judge, opine
+from cds_service.judgement import Finding, Opinion, opine
 from cds_service.knowledge.model import RANK, Criterion, Indication, Modality, Verdict
-from cds_service.open_facts import candidates, criteria_of, open_leaves
-from cds_service.picture import Observed, Value, When
-
-Context = Mapping[str, int]
-"""Facts supposed to be answered: fact -> place among its candidate values."""
+from cds_service.open_facts import criteria_of, open_leaves
+from cds_service.suppositions import Context, Suppositions
 
 CONTEXT_STEPS = 300
 """Verdicts tried in search of one favourable context: a bound on time."""
@@ -36,7 +31,7 @@ def what_would_decide(modality: Modality, suppositions: Suppositions, shut: bool
             continue
         if (context := search.favourable(indication)) is not None:
             contexts.append(context)
-            best = max(best, search.opinion(context).verdict, key=RANK.__getitem__)
+            best = max(best, search.opinion(search.findings(context)).verdict, key=RANK.__getitem__)
     several = len(modality.indications) > 1
     edges = [search.closing(), *(search.lone(i) for i in modality.indications if several and not i.when_closed)]
     contexts += [edge for edge in edges if edge is not None and edge not in contexts]
@@ -48,66 +43,6 @@ def what_would_decide(modality: Modality, suppositions: Suppositions, shut: bool
     return tuple(sorted(found, key=lambda name: (order.get(name, len(order)), name))), best
 
 
-class Suppositions:
-    """One chart with answers supposed for open facts; what was calculated once is kept, for all modalities."""
-
-    def __init__(self, facts: Facts) -> None:
-        self.facts, self.knowledge = facts, facts.knowledge
-        self._on = When.day(facts.today)
-        self._values: dict[str, tuple[Value, ...]] = {}
-        self._supposed: dict[tuple[str, int], Fact] = {}
-        self._facts: dict[tuple[str, tuple[int | None, ...]], Fact] = {}
-        self._findings: dict[tuple[str, tuple[int | None, ...]], Finding] = {}
-        self._inputs: dict[str, tuple[str, ...]] = {}
-
-    def values(self, name: str) -> tuple[Value, ...]:
-        if name not in self._values:
-            self._values[name] = candidates(self.knowledge, name, self.facts.leaves[name])
-        return self._values[name]
-
-    def supposed(self, name: str, place: int) -> Fact:
-        if (name, place) not in self._supposed:
-            value = self.values(name)[place]
-            self._supposed[name, place] = supposed(self.facts.leaves[name], value, self._on)
-        return self._supposed[name, place]
-
-    def inputs(self, key: str, names: Iterable[str]) -> tuple[str, ...]:
-        """The plain facts under `names` that anybody may answer, computed once for each key."""
-        if key not in self._inputs:
-            leaves = frozenset().union(*(leaves_of(self.knowledge, name) for name in names))
-            self._inputs[key] = tuple(sorted(n for n in leaves if self.knowledge.facts[n].supposable))
-        return self._inputs[key]
-
-    def fact(self, name: str, context: Context) -> Fact:
-        if (place := context.get(name)) is not None:
-            return self.supposed(name, place)
-        if name in self.facts.leaves:
-            return self.facts.leaves[name]
-        key = (name, tuple(map(context.get, self.inputs(name, [name]))))
-        if (known := self._facts.get(key)) is None:
-            known = self._facts[key] = self.facts.calculations[name](_View(self, context))
-        return known
-
-    def finding(self, criterion: Criterion, context: Context) -> Finding:
-        inputs = self._inputs.get(criterion.key) or self.inputs(criterion.key, criterion.facts)
-        key = (criterion.key, tuple(map(context.get, inputs)))
-        if (known := self._findings.get(key)) is None:
-            known = self._findings[key] = judge(criterion, _View(self, context))
-        return known
-
-
-class _View(Facts):
-    """The facts as they would be in one context."""
-
-    def __init__(self, suppositions: Suppositions, context: Context) -> None:
-        facts = suppositions.facts
-        super().__init__(facts.leaves, facts.knowledge, facts.today, facts.calculations)
-        self._suppositions, self._context = suppositions, context
-
-    def __getitem__(self, name: str) -> Fact:
-        return self._suppositions.fact(name, self._context)
-
-
 class Search:
     """The search in one modality."""
 
@@ -116,18 +51,20 @@ class Search:
         self.asked = open_leaves(modality, suppositions.facts, shut)
         self.values = {name: suppositions.values(name) for name in self.asked}
         self._criteria = tuple(dict.fromkeys(criteria_of(modality, suppositions.knowledge)))
-        inputs = [suppositions.inputs(criterion.key, criterion.facts) for criterion in self._criteria]
+        inputs = [suppositions.beneath(criterion).inputs for criterion in self._criteria]
         self._fed = {name: frozenset(place for place, names in enumerate(inputs) if name in names) for name in self.asked}
         self._opinions: dict[tuple[bool | None, ...], Opinion] = {}
 
-    def findings(self, context: Context) -> tuple[Finding, ...]:
-        return tuple(self.suppositions.finding(criterion, context) for criterion in self._criteria)
-
-    def opinion(self, context: Context, base: tuple[Finding, ...] = (), fed: Iterable[int] = ()) -> Opinion:
-        """The opinion in a context; if `base` is given, only the criteria at the places `fed` are judged anew."""
-        findings = list(base or self.findings(context))
+    def findings(self, context: Context, base: tuple[Finding, ...] = (), fed: Iterable[int] = ()) -> tuple[Finding, ...]:
+        """All criteria in a context; if `base` is given, only those at the places `fed` are judged anew."""
+        if not base:
+            return tuple([self.suppositions.finding(criterion, context) for criterion in self._criteria])
+        found = list(base)
         for place in fed:
-            findings[place] = self.suppositions.finding(self._criteria[place], context)
+            found[place] = self.suppositions.finding(self._criteria[place], context)
+        return tuple(found)
+
+    def opinion(self, findings: tuple[Finding, ...]) -> Opinion:
         key = tuple([finding.met for finding in findings])
         if (known := self._opinions.get(key)) is None:
             judged = {finding.criterion.key: finding for finding in findings}
@@ -195,7 +132,7 @@ class Search:
         found: dict[str, list[Context]] = {}
         for name, criterion in self.suppositions.knowledge.criteria.items():
             if name.startswith("contraindication."):
-                feeding = [n for n in self.suppositions.inputs(criterion.key, criterion.facts) if n in self.values]
+                feeding = [name for name in self.suppositions.beneath(criterion).inputs if name in self.values]
                 for edge in (edge for edge in self.against(criterion, feeding) if len(edge) > 1):
                     for part in feeding:
                         found.setdefault(part, []).extend([edge, *({**context, **edge} for context in contexts[1:])])
@@ -236,23 +173,31 @@ class Search:
             if usual and (often := definitions[name].usual) is not None and often in self.values[name]
         }
         free = tuple(name for name in names if name not in start) + tuple(start)
-        steps = 0
+        found = self._first(start, free, hopeless, reached) or (self._first({}, free, hopeless, reached) if start else None)
+        return None if found is None else self._needed(found, reached)
 
-        def go(position: int, context: dict[str, int]) -> Context | None:
-            nonlocal steps
+    def _first(
+        self, start: Context, free: tuple[str, ...], hopeless: Callable[[Opinion], bool], reached: Callable[[Opinion], bool]
+    ) -> Context | None:
+        """Depth first; of each fact its values in their order, then left open. A stack, as a function that calls itself
+        would keep all that was judged until the next full collection of cycles."""
+        waiting: list[tuple[int, Context, tuple[Finding, ...], frozenset[int]]]
+        waiting = [(0, start, self.findings(start), frozenset())]
+        steps = 0
+        while waiting:
+            position, context, before, fed = waiting.pop()
             steps += 1
-            opinion = self.opinion(context)
+            findings = self.findings(context, before, fed)
+            opinion = self.opinion(findings)
             if reached(opinion):
                 return context
             if steps > CONTEXT_STEPS or hopeless(opinion) or position == len(free):
-                return None
-            for place in range(len(self.values[free[position]])):
-                if (found := go(position + 1, {**context, free[position]: place})) is not None:
-                    return found
-            return go(position + 1, context)
-
-        found = go(0, start) or (go(0, {}) if start else None)
-        return None if found is None else self._needed(found, reached)
+                continue
+            name = free[position]
+            answers = [{**context, name: place} for place in reversed(range(len(self.values[name])))]
+            waiting.append((position + 1, context, findings, frozenset()))
+            waiting.extend((position + 1, answer, findings, self._fed[name]) for answer in answers)
+        return None
 
     def _needed(self, context: Context, reached: Callable[[Opinion], bool]) -> Context:
         """The context without what it can do without; judgements go first, so that the laboratory is seen to decide."""
@@ -260,7 +205,7 @@ class Search:
         first = {name: (definitions[name].kind != "boolean", definitions[name].ask != "board") for name in context}
         for name in sorted(context, key=first.__getitem__):
             without = {other: place for other, place in context.items() if other != name}
-            if reached(self.opinion(without)):
+            if reached(self.opinion(self.findings(without))):
                 context = without
         return context
 
@@ -270,31 +215,20 @@ class Search:
         fed = self._fed[name]
         asked = (n for n in self.asked if self.suppositions.knowledge.facts[n].ask != "never")
         near = [other for other in asked if other != name and not fed.isdisjoint(self._fed[other])]
-        places = range(len(self.values[name]))
         for context in contexts:
             base = self.findings(context)
-            if self._differs(name, places, context, base, fed):
+            if self._differs(name, context, base, fed):
                 return True
             for other in near:
                 kept = {n: place for n, place in context.items() if n != other}
                 changes: list[Context] = [kept] if other in context else []
                 changes += [{**kept, other: p} for p in range(len(self.values[other])) if context.get(other) != p]
-                if any(self._differs(name, places, changed, base, fed | self._fed[other]) for changed in changes):
+                if any(self._differs(name, changed, base, fed | self._fed[other]) for changed in changes):
                     return True
         return False
 
-    def _differs(self, name: str, places: range, context: Context, base: tuple[Finding, ...], fed: frozenset[int]) -> bool:
-        answers = [{**context, name: place} for place in places]
-        own = [self._criteria[place] for place in self._fed[name]]
-        finding = self.suppositions.finding
-        if len({tuple([finding(criterion, answer).met for criterion in own]) for answer in answers}) < 2:
-            return False  # what changes no criterion changes no verdict
-        return len({self.opinion(answer, base, fed).verdict for answer in answers}) > 1
-
-
-def supposed(leaf: Fact, value: Value, on: When) -> Fact:
-    values: Iterable[Value] = sorted(value) if isinstance(value, frozenset) else [value]
-    seen = tuple(Observed(part, on, "supposed", "") for part in values)
-    if isinstance(value, frozenset) and leaf.known and isinstance(leaf.value, frozenset):
-        value, seen = value | leaf.value, (*seen, *leaf.seen)
-    return Fact(State.KNOWN, value, on, seen, (*seen, *leaf.history))
+    def _differs(self, name: str, context: Context, base: tuple[Finding, ...], fed: frozenset[int]) -> bool:
+        if not any(self.suppositions.sways(name, self._criteria[place], context) for place in self._fed[name]):
+            return False
+        answers = ({**context, name: place} for place in range(len(self.values[name])))
+        return len({self.opinion(self.findings(answer, base, fed)).verdict for answer in answers}) > 1

@@ -5,7 +5,10 @@ Brute force knows nothing of the search: it supposes every combination of answer
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
+from functools import partial
 from itertools import product
 from math import prod
 
@@ -14,12 +17,13 @@ from hypothesis import strategies as st
 
 from cds_service.assessment import Assessed, assess
 from cds_service.derived import CALCULATIONS
-from cds_service.facts import Facts
+from cds_service.facts import Fact, Facts
 from cds_service.judgement import closed, judge, opine
 from cds_service.knowledge.model import RANK, Modality, Verdict
-from cds_service.missing import Search, Suppositions, supposed
+from cds_service.missing import Search
 from cds_service.picture import ClinicalPicture, Readings, Unreadable
 from cds_service.settling import settle
+from cds_service.suppositions import Suppositions, supposed
 from tests.drawn import BASES, KNOWN, REDRAWN, SITUATIONS, TODAY, days_ago, law, variants
 
 MOST_COMBINATIONS = 150
@@ -122,3 +126,40 @@ def test_answers_to_what_is_not_missing_change_no_verdict_alone_or_together(pict
             answered = Facts({**facts.leaves, **given}, KNOWN, TODAY, CALCULATIONS)
             verdict = judged(result.modality, answered, search.shut)
             assert verdict is Verdict.UNDETERMINED, f"{result.modality.id}: {[(n, fact.value) for n, fact in given.items()]}"
+
+
+@settings(law, max_examples=40)
+@given(WITH_MUCH_OPEN, st.integers(0, 99))
+def test_a_fact_on_supposed_answers_is_the_one_calculated_from_the_start(picture: ClinicalPicture, seed: int) -> None:
+    """Suppositions keeps what was calculated, and shows a calculation less of what another one calculated."""
+    rnd = random.Random(seed)
+    facts = settle(picture, KNOWN, TODAY, CALCULATIONS)
+    suppositions = Suppositions(facts)
+    open_ones = [name for name in ASKABLE if not facts.leaves[name].known and suppositions.values(name)]
+    for _ in range(10):
+        context = {name: rnd.randrange(len(suppositions.values(name))) for name in open_ones if rnd.random() < 0.4}
+        answers = {name: suppositions.supposed(name, place) for name, place in context.items()}
+        afresh = Facts({**facts.leaves, **answers}, KNOWN, TODAY, CALCULATIONS)
+        for name in CALCULATIONS:
+            assert of_use(suppositions.fact(name, context)) == of_use(afresh[name]), name
+
+
+def of_use(fact: Fact) -> tuple[object, ...]:
+    return fact.state, fact.value, fact.on, fact.why, fact.options
+
+
+def test_what_was_supposed_for_a_chart_is_let_go_with_it() -> None:
+    """It is much, where little is known; in a cycle it would wait for a collection, and the memory of a worker grow."""
+    facts = settle(ClinicalPicture({}), KNOWN, TODAY, CALCULATIONS)
+    results = assess(facts)
+    search = results["resection"].search
+    assert isinstance(search, partial)
+    kept = weakref.ref(next(part for part in search.args if isinstance(part, Suppositions)))
+    gc.collect()
+    gc.disable()
+    try:
+        assert any(result.missing for result in results.values())
+        del facts, results, search
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -125,14 +125,7 @@ class Outbound:
         self._closed = False
         self._room = MOST_BYTES
         self._lookups: dict[tuple[str, int], _Lookup] = {}
-        self._session = requests.Session()
-        self._session.trust_env = False  # a proxy or a netrc entry of the machine would take the token elsewhere
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _GuardedAdapter(self._connect)
-        self._session.verify = str(reach.ca_file) if reach.ca_file else True
-        self._session.adapters.clear()
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._session: requests.Session | None = None
 
     def __enter__(self) -> Outbound:
         return self
@@ -144,7 +137,15 @@ class Outbound:
             twins, self._twins = self._twins, []
         for twin in twins:
             _cut(twin)
-        self._session.close()
+        if self._session is not None:
+            self._session.close()
+
+    def _opened(self) -> requests.Session:
+        """Made for the first call: a request whose prefetch is whole needs none."""
+        with self._lock:
+            if self._session is None:
+                self._session = _session(self.reach, _GuardedAdapter(self._connect))
+            return self._session
 
     @property
     def left(self) -> float:
@@ -166,7 +167,7 @@ class Outbound:
             raise Overdue("no answer in time")
         sent = {"Accept-Encoding": "gzip", "User-Agent": "cds-service", **headers}
         try:
-            with self._session.request(
+            with self._opened().request(
                 method, url, headers=sent, data=form, stream=True, allow_redirects=False, timeout=(self.left, self.left)
             ) as answer:
                 names = {name.lower(): value for name, value in answer.headers.items()}
@@ -270,6 +271,17 @@ def _why(error: Exception) -> str:
         case requests.ConnectionError():
             return "no connection"
     return "an answer that broke off"
+
+
+def _session(reach: Reach, adapter: HTTPAdapter) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # a proxy or a netrc entry of the machine would take the token elsewhere
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.verify = str(reach.ca_file) if reach.ca_file else True
+    session.adapters.clear()
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
 
 
 class _Guarded:
