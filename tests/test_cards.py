@@ -181,3 +181,14 @@ def test_a_deciding_resource_that_is_not_valid_r4_is_told_and_still_decides() ->
 )
 def test_recorded_text_cannot_become_markup(text: str) -> None:
     assert not set(safe(text)) & set("<>[]*`#|_!\\")
+
+
+def test_grades_that_disagree_are_shown_where_the_stage_is() -> None:
+    found, day = resources("resectable")
+    index: dict[str, Any] = {"value": 30, "unit": "%", "system": "http://unitsofmeasure.org", "code": "%"}
+    ki67 = fact(found, day, "ki67-index", valueQuantity=index)
+    ki67["code"] = {"coding": [{"system": "http://loinc.org", "code": "29593-1"}]}
+    board = cards([*found, ki67], day)[0]
+    (stage,) = [line for line in board.detail.splitlines() if "WHO grade" in line and "Stage" in line]
+    assert "G3 (conflict: the grades disagree, the worst counts)" in stage
+    assert "conflict" not in cards(found, day)[0].detail

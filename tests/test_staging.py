@@ -38,7 +38,7 @@ def test_a_part_that_is_not_known_says_why_and_names_what_is_there() -> None:
     assert part("lobes", {"lobes_involved": "bilobar"}) == ("bilobar", ["lobes-involved-0"], "")
     assert part("hormonal", {})[0] == "unknown"
     assert part("who_grade", {"who_grade": "G2"}) == ("G2", ["who-grade-0"], "")
-    assert part("who_grade", {**WELL, "ki67_index": 30})[::2] == ("G3", "grades disagree: the worst counts")
+    assert part("who_grade", {**WELL, "ki67_index": 30})[::2] == ("G3", "conflict: the grades disagree, the worst counts")
 
 
 @pytest.mark.parametrize(

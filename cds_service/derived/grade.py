@@ -87,7 +87,7 @@ def _graded(facts: Facts) -> Graded:
     if "G3" in answers:
         answers.pop("G3-or-NEC", None)  # somebody said which of the two it is
     worst = max(answers, key=SEVERITY.index)
-    note = "grades disagree: the worst counts" if len(answers) > 1 else ""
+    note = "conflict: the grades disagree, the worst counts" if len(answers) > 1 else ""
     all_parts = tuple(part for some in answers.values() for part in some)
     return Graded(worst, all_parts if note else answers[worst], one_index and not given.known, note)
 
