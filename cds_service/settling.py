@@ -241,3 +241,13 @@ def stale_or_conflicting(facts: Facts) -> Iterator[tuple[FactDefinition, Fact]]:
     for name, fact in facts.leaves.items():
         if fact.why and (fact.seen or fact.why.startswith("unreadable")):
             yield facts.knowledge.facts[name], fact
+
+
+def denied_diagnoses(facts: Facts) -> Iterator[tuple[FactDefinition, Fact, Observed]]:
+    """Facts whose newer answer stands, though an active diagnosis still says the adverse one."""
+    for name, fact in facts.leaves.items():
+        definition = facts.knowledge.facts[name]
+        if fact.known and fact.seen and not _adverse(definition, fact.seen[0]):
+            coded = (reading for reading in fact.history if reading.ageless and _adverse(definition, reading))
+            if older := next(coded, None):
+                yield definition, fact, older

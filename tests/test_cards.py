@@ -192,3 +192,17 @@ def test_grades_that_disagree_are_shown_where_the_stage_is() -> None:
     (stage,) = [line for line in board.detail.splitlines() if "WHO grade" in line and "Stage" in line]
     assert "G3 (conflict: the grades disagree, the worst counts)" in stage
     assert "conflict" not in cards(found, day)[0].detail
+
+
+def test_an_active_diagnosis_that_a_newer_answer_denies_is_shown_beside_it() -> None:
+    found, day = resources("resectable")
+    bone = {
+        "resourceType": "Condition", "id": "bone", "recordedDate": "2024-01-01",
+        "subject": {"reference": f"Patient/{patient_of(found)}"},
+        "clinicalStatus": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]},
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7B.03"}]},
+    }  # fmt: skip
+    (quality,) = [card for card in cards([*found, bone], day) if card.kind == "data-quality"]
+    assert "none (2026-10-03" in quality.detail
+    assert "an active diagnosis still says present (2024-01-01, coded, Condition/bone)" in quality.detail
+    assert "data-quality" not in kinds(cards(found, day))

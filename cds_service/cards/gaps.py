@@ -10,7 +10,7 @@ from cds_service.cards.board import Board
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.suggestions import draft_orders
 from cds_service.knowledge.model import Verdict
-from cds_service.settling import stale_or_conflicting
+from cds_service.settling import denied_diagnoses, stale_or_conflicting
 
 ASKED = {"laboratory": "Laboratory", "imaging": "Imaging", "pathology": "Pathology", "board": "For the board to judge"}
 
@@ -83,6 +83,11 @@ def _quality_lines(board: Board) -> list[str]:
         wording.fact_line(board.knowledge, name, fact)
         for name, fact in board.facts.leaves.items()
         if fact.known and fact.note.startswith("conflicting")
+    ]
+    lines += [
+        f"{wording.fact_line(board.knowledge, definition.id, fact)}; an active diagnosis still says "
+        + wording.reading(definition, older)
+        for definition, fact, older in denied_diagnoses(board.facts)
     ]
     unreadable = board.picture.unreadable
     lines += [f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in unreadable[:5]]
