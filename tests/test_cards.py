@@ -196,10 +196,11 @@ def test_grades_that_disagree_are_shown_where_the_stage_is() -> None:
 
 def test_an_active_diagnosis_that_a_newer_answer_denies_is_shown_beside_it() -> None:
     found, day = resources("resectable")
+    status = "http://terminology.hl7.org/CodeSystem/condition-clinical"
     bone = {
         "resourceType": "Condition", "id": "bone", "recordedDate": "2024-01-01",
         "subject": {"reference": f"Patient/{patient_of(found)}"},
-        "clinicalStatus": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]},
+        "clinicalStatus": {"coding": [{"system": status, "code": "active"}]},
         "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7B.03"}]},
     }  # fmt: skip
     (quality,) = [card for card in cards([*found, bone], day) if card.kind == "data-quality"]
