@@ -111,10 +111,11 @@ def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     settings = Settings.from_environment()
     settings = settle_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
     served = open_sites(settings, today_here())  # any fault is told here, before a worker starts
+    at = server.address(host, port)
     print(told_at_start(served, settings), file=sys.stderr)
-    page = f", page: http://{host}:{port}/" if settings.shows_pages() else ""
-    print(f"CDS Hooks discovery: http://{host}:{port}/cds-services{page}", file=sys.stderr, flush=True)
-    server.serve(lambda: create_app(settings), host, port)
+    page = f", page: http://{at}/" if settings.shows_pages() else ""
+    print(f"CDS Hooks discovery: http://{at}/cds-services{page}", file=sys.stderr, flush=True)
+    server.serve(lambda: create_app(settings), at)
     return 0
 
 

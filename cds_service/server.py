@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
+import os
 import resource
 import socket
 import sys
@@ -178,8 +179,22 @@ def return_memory() -> None:
             mallopt(name, value)
 
 
-def serve(make: Callable[[], Wsgi], host: str, port: int, **options: Any) -> None:
-    """Runs until it is told to stop. Logs to standard error: our lines, and gunicorn's warnings; no other library's."""
+def address(host: str, port: int) -> str:
+    """ "127.0.0.1:8080", "[::1]:8080". Raises ValueError if nobody can listen there."""
+    if not 0 <= port <= 65535:
+        raise ValueError(f"--port {port}: a port is a number from 0 to 65535")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
+        raise ValueError(f"--host {host} --port {port}: cannot listen there: {why}") from None
+    return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+
+
+def serve(make: Callable[[], Wsgi], at: str, **options: Any) -> None:
+    """Runs until it is told to stop. `at`: an `address`. Logs to standard error: our lines, and gunicorn's warnings; no
+    other library's."""
     return_memory()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would keep the charts in memory on a disk
     logging.getLogger().addHandler(logging.NullHandler())  # libraries warn with addresses, and an address names a patient
@@ -188,4 +203,4 @@ def serve(make: Callable[[], Wsgi], host: str, port: int, **options: Any) -> Non
     LOG.addHandler(stream)
     LOG.setLevel(logging.INFO)
     logging.getLogger("gunicorn.error").addFilter(WithoutTraceback())
-    Server(make, f"{host}:{port}", options).run()
+    Server(make, at, options).run()

@@ -86,7 +86,7 @@ def running(
         "from cds_service.settings import Settings\n"
         f"{before}\n"
         f"make = lambda: app.create_app(Settings(pages={pages}), lambda: {today!r})\n".replace("datetime.date", "date")
-        + f"server.serve(make, '127.0.0.1', {port}, **{dict(options or {})!r})\n"
+        + f"server.serve(make, '127.0.0.1:{port}', **{dict(options or {})!r})\n"
     )
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from cds_service.__main__ import main
 from cds_service.places import AT_ONCE
-from cds_service.server import OPTIONS
+from cds_service.server import OPTIONS, address
 from tests.conftest import SERVICE, as_of, bare_request, request_of, validator
 from tests.servers import Running, running
 
@@ -313,3 +314,25 @@ def test_no_core_dump_would_be_written(service: Running) -> None:
 
 def test_the_service_listens_on_one_address_and_opens_no_other_door(service: Running) -> None:
     assert not list(Path(os.environ.get("HOME", "/")).glob(".gunicorn/gunicorn.ctl"))
+
+
+def test_an_address_where_nobody_can_listen_is_told_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "--port", str(port)]) == 1
+    assert capsys.readouterr().err == f"--host 127.0.0.1 --port {port}: cannot listen there: address already in use\n"
+    assert main(["serve", "--port", "99999"]) == 1
+    assert capsys.readouterr().err == "--port 99999: a port is a number from 0 to 65535\n"
+
+
+def test_an_address_of_ipv6_is_written_in_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, object]] = []
+
+    def listen(at: object, family: object) -> socket.socket:
+        asked.append((at, family))
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_server", listen)
+    assert address("::1", 8080) == "[::1]:8080"
+    assert address("127.0.0.1", 8080) == "127.0.0.1:8080"
+    assert asked == [(("::1", 8080), socket.AF_INET6), (("127.0.0.1", 8080), socket.AF_INET)]
