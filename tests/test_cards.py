@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,18 @@ def test_an_active_diagnosis_that_a_newer_answer_denies_is_shown_beside_it() -> 
     assert "none (2026-10-03" in quality.detail
     assert "an active diagnosis still says present (2024-01-01, coded, Condition/bone)" in quality.detail
     assert "data-quality" not in kinds(cards(found, day))
+
+
+def test_what_a_line_rests_on_is_marked_where_it_is_doubtful() -> None:
+    """CLINICAL section 1: low confidence and from memory, marked."""
+    known, marked = knowledge.load(), 0
+    for case in sorted(FIXTURES.iterdir()):
+        for card in cards(*resources(case.name)):
+            for cited in re.findall(r"\[([^\]]*\b[SM]\d{3}[^\]]*)\]", card.detail):
+                for name in re.findall(r"\b[SM]\d{3}\b", cited):
+                    mark = re.match(r"( \([^)]*\))?(, (2010|later).*)?", cited.split(name)[1])
+                    assert mark
+                    assert ("partly from memory" in mark[0]) == bool(known.statements[name].from_memory), cited
+                    assert ("low confidence" in mark[0]) == (known.statements[name].confidence == "low"), cited
+                    marked += bool(known.statements[name].from_memory)
+    assert marked > 20

@@ -169,7 +169,7 @@ def reasons(knowledge: Knowledge, modality: Assessed) -> list[str]:
     lines = [wording.finding_line(knowledge, finding) for finding in modality.opinion.findings]
     for found in modality.opinion.indications:
         if found.indication.id in modality.opinion.decided_by and found.met:
-            sources = ", ".join(found.indication.statements)
+            sources = wording.cited(knowledge, found.indication.statements)
             lines.append(f"{found.indication.says} [{found.indication.id}; {sources}]")
     return lines
 

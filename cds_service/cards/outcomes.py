@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cds_service.assessment import Assessed
+from cds_service.cards import wording
 from cds_service.cards.board import Board
 from cds_service.knowledge.evidence import Outcome
 from cds_service.staging import UNKNOWN
@@ -43,10 +44,8 @@ def _answer(board: Board, name: str) -> str:
 
 
 def line(board: Board, row: Outcome) -> str:
-    statements = [board.knowledge.statements[name] for name in row.statements]
-    doubt = ", low confidence" if any(statement.confidence == "low" for statement in statements) else ""
     told = [row.survival, row.course, f"symptoms improved: {row.symptoms}" if row.symptoms else ""]
     return (
         f"{row.series}, n = {row.n}, {row.groups or row.treated}, {row.table.design}: "
-        f"{'; '.join(part for part in told if part)} [{', '.join(row.statements)}{doubt}]"
+        f"{'; '.join(part for part in told if part)} [{wording.cited(board.knowledge, row.statements)}]"
     )

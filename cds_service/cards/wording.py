@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from cds_service.facts import Fact
 from cds_service.judgement import Finding
-from cds_service.knowledge.model import FactDefinition, Knowledge, Verdict
+from cds_service.knowledge.model import FactDefinition, Knowledge, Statement, Verdict
 from cds_service.picture import Amount, Observed, Value, plain
 
 VERDICT = {
@@ -95,11 +95,22 @@ def finding_line(knowledge: Knowledge, finding: Finding) -> str:
     criterion = finding.criterion
     seen = list(dict.fromkeys(seen for fact in finding.facts for seen in fact.seen))[:4]
     where = "; ".join(_named(knowledge, reading_) for reading_ in seen)
-    sources = [*criterion.statements, *(["local convention"] if criterion.local else [])]
+    sources = cited(knowledge, criterion.statements, *(["local convention"] if criterion.local else []))
     told = {reading_.note for reading_ in seen}
     notes = "; ".join(dict.fromkeys(safe(fact.note) for fact in finding.facts if fact.note and fact.note not in told))
     then = f": {criterion.then}" if criterion.then else ""
-    return f"{criterion.says}{then}{f' ({where})' if where else ''}{f' ({notes})' if notes else ''} [{', '.join(sources)}]"
+    return f"{criterion.says}{then}{f' ({where})' if where else ''}{f' ({notes})' if notes else ''} [{sources}]"
+
+
+def cited(knowledge: Knowledge, statements: Iterable[str], *more: str) -> str:
+    """ "S030, M020 (partly from memory)": where a line rests on something doubtful, it says so (CLINICAL section 1)."""
+    return ", ".join([*(f"{name}{_doubt(knowledge.statements[name])}" for name in statements), *more])
+
+
+def _doubt(statement: Statement) -> str:
+    doubts = ["low confidence"] if statement.confidence == "low" else []
+    doubts += ["partly from memory"] if statement.from_memory else []
+    return f" ({', '.join(doubts)})" if doubts else ""
 
 
 def _named(knowledge: Knowledge, seen: Observed) -> str:
