@@ -18,7 +18,7 @@ check: $(VENV)/.test       ## style, types, known faults of the packages
 bench: $(VENV)/.test       ## milliseconds by stage and fixture, against decoding the same body as JSON
 	$(VENV)/bin/python -m bench
 
-fuzz: $(VENV)/.test        ## 100,000 mutated requests against the running service (about half an hour)
+fuzz: $(VENV)/.test        ## 100,000 mutated requests against the running service (about ten minutes)
 	nice -n 10 $(VENV)/bin/python -m tests.fuzz
 
 mutants: $(VENV)/.test     ## mutates the code that judges; fails on a survivor without a reason in tests/mutation/triage.toml

@@ -14,8 +14,8 @@ import requests
 import responses
 
 from cds_service.fhir.client import Fetched, Server, fetch
-from cds_service.trust.outbound import CallFailed, Outbound, Refused, allowed, origin_of, permitted
-from cds_service.trust.reach import Reach
+from cds_service.trust.outbound import Outbound
+from cds_service.trust.reach import CallFailed, Reach, Refused, allowed, origin_of, permitted
 from tests.fhir_server import FhirServer
 
 PUBLIC = Reach(origins=("https://fhir.hospital.example",))

@@ -28,7 +28,7 @@ def at(hour: int, days: int = 1) -> When:
 
 def seen(name: str, value: Value | int, on: When | None, ref: str = "a", **more: object) -> Observed:
     value = Amount.exactly(value) if type(value) is int else value
-    return replace(Observed(value, on, ref, str(value), fact=name), **more)  # type: ignore[arg-type]
+    return replace(Observed(value, on, ref, str(value), fact=name), **more)  # type: ignore[arg-type]  # fields of Observed by name
 
 
 def unread(on: When | None, ref: str = "z") -> Unreadable:

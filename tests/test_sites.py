@@ -9,7 +9,7 @@ import pytest
 from cds_service.errors import SiteError
 from cds_service.sites import development
 from cds_service.sites.loader import read_site, read_sites
-from cds_service.trust.outbound import allowed, origin_of
+from cds_service.trust.reach import allowed, origin_of
 
 LEAST = '[site]\nid = "north"\ntitle = "North Hospital"\n'
 

@@ -92,7 +92,7 @@ class Sorter:
         try:
             packed = name.endswith(".gz")
             with file.open("rb") as plain:
-                stream: Any = gzip.open(plain) if packed else plain  # noqa: SIM115
+                stream: Any = gzip.open(plain) if packed else plain  # noqa: SIM115  # closing `plain` is enough
                 if name.removesuffix(".gz").endswith(LINES):
                     yield from self._take_lines(source, where, stream, plain)
                 else:

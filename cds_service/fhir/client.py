@@ -16,7 +16,8 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
-from cds_service.trust.outbound import CallFailed, Outbound, Refused, Reply, origin_of
+from cds_service.trust.outbound import Outbound, Reply
+from cds_service.trust.reach import CallFailed, Refused, origin_of
 
 FHIR_JSON = "application/fhir+json, application/json;q=0.9"
 MOST_PAGES = 50

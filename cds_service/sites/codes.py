@@ -142,8 +142,9 @@ def _value(definition: FactDefinition, value: object) -> str | None:
     if definition.kind == "boolean":
         return str(value).lower() if isinstance(value, bool) else None
     if definition.kind in {"quantity", "integer"}:
-        fits = isinstance(value, int) and not isinstance(value, bool) and definition.range
-        return str(value) if fits and definition.range and definition.range[0] <= value <= definition.range[1] else None  # type: ignore[operator]
+        if not isinstance(value, int) or isinstance(value, bool) or not definition.range:
+            return None
+        return str(value) if definition.range[0] <= value <= definition.range[1] else None
     return value if isinstance(value, str) and value in definition.options else None
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
-from cds_service.trust.outbound import CallFailed, Outbound, origin_of
-from cds_service.trust.reach import Reach
+from cds_service.trust.outbound import Outbound
+from cds_service.trust.reach import CallFailed, Reach, origin_of
 
 LOG = logging.getLogger("cds_service")
 

@@ -8,43 +8,24 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from http.cookiejar import DefaultCookiePolicy
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from threading import Event, Lock, Thread
+from threading import Lock
 from types import TracebackType
-from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, LocationParseError, NewConnectionError
-from urllib3.util import parse_url
+from urllib3.exceptions import HTTPError
 
-from cds_service.trust.reach import Reach
+from cds_service.trust.connections import Lookup, cut, is_open, session
+from cds_service.trust.reach import CallFailed, Reach, Refused, allowed, origin_of, permitted
 
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "[::1]", "localhost"})
-METADATA = frozenset(ip_address(text) for text in ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254"))
-"""Metadata services of clouds outside the link-local range, where 169.254.169.254 is."""
-NAT64 = IPv6Network("64:ff9b::/96")
 MOST_BYTES = 20_000_000
 """Of all answers to one hook call together, unpacked: as much as the largest request body."""
 CHUNK = 65_536
 SHARE = 0.6
 """Of the seconds of a hook call for fetching; the rest is for the answer itself: where little is known, what would decide
-is searched for, up to a second of a core."""
-
-
-class CallFailed(Exception):
-    """A call that gave no answer. Its text is one of ours: no address, no header, nothing of a patient."""
-
-
-class Refused(CallFailed):
-    """Not allowed: no connection was made."""
+is searched for, about half a second of a core."""
 
 
 class Overdue(CallFailed):
@@ -60,60 +41,6 @@ class Reply:
     body: bytes = field(repr=False)
 
 
-def origin_of(url: str) -> str:
-    """ "https://fhir.example:8443" by the parser that will make the connection. Raises Refused."""
-    try:
-        parts = parse_url(url) if url.isprintable() and not set(url) & set(' \\"<>') else None
-    except LocationParseError:
-        parts = None
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.host or parts.auth is not None:
-        raise Refused("not an http address that can be called")
-    port = "" if parts.port in {None, {"http": 80, "https": 443}[parts.scheme]} else f":{parts.port}"
-    return f"{parts.scheme}://{parts.host.lower()}{port}"
-
-
-def allowed(origin: str, reach: Reach) -> bool:
-    """By name. A development site without origins means every server of this machine."""
-    if reach.origins:
-        return origin in reach.origins
-    host = origin.split("://")[1]
-    return reach.loopback and (host in LOOPBACK_NAMES or host.rsplit(":", 1)[0] in LOOPBACK_NAMES)
-
-
-def permitted(text: str, reach: Reach) -> bool:
-    """By address, whatever name led to it; an IPv4 address wrapped in an IPv6 one counts as itself."""
-    address = ip_address(text.split("%")[0])
-    if isinstance(address, IPv6Address):
-        inner: IPv4Address | None = address.ipv4_mapped or address.sixtofour
-        if address in NAT64:
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return permitted(str(inner), reach)
-    if address.is_loopback:
-        return reach.loopback
-    if address in METADATA or address.is_link_local or address.is_multicast or address.is_unspecified:
-        return False
-    return any(address in network for network in reach.networks) or address.is_global
-
-
-class _Lookup:
-    """What a name stands for, once it is known."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.done, self.addresses = Event(), list[str]()
-        self.error: OSError | None = None
-        Thread(target=self._run, args=(host, port), daemon=True).start()
-
-    def _run(self, host: str, port: int) -> None:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            self.addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-        except (OSError, UnicodeError) as error:
-            self.error = error if isinstance(error, OSError) else OSError("no name")
-        finally:
-            self.done.set()
-
-
 class Outbound:
     """The calls of one hook request. `get` and `post` may be used from several threads; leaving the context ends them all."""
 
@@ -124,7 +51,7 @@ class Outbound:
         self._lock = Lock()
         self._closed = False
         self._room = MOST_BYTES
-        self._lookups: dict[tuple[str, int], _Lookup] = {}
+        self._lookups: dict[tuple[str, int], Lookup] = {}
         self._session: requests.Session | None = None
 
     def __enter__(self) -> Outbound:
@@ -136,7 +63,7 @@ class Outbound:
             self._closed = True
             twins, self._twins = self._twins, []
         for twin in twins:
-            _cut(twin)
+            cut(twin)
         if self._session is not None:
             self._session.close()
 
@@ -144,7 +71,7 @@ class Outbound:
         """Made for the first call: a request whose prefetch is whole needs none."""
         with self._lock:
             if self._session is None:
-                self._session = _session(self.reach, _GuardedAdapter(self._connect))
+                self._session = session(self.reach, self._connect)
             return self._session
 
     @property
@@ -198,7 +125,7 @@ class Outbound:
     def _addresses(self, host: str, port: int) -> list[str]:
         """One look-up for each name, in a thread of its own: no resolver answers to a deadline. Raises Overdue, OSError."""
         with self._lock:
-            lookup = self._lookups.get((host, port)) or _Lookup(host, port)
+            lookup = self._lookups.get((host, port)) or Lookup(host, port)
             self._lookups[host, port] = lookup
         if not lookup.done.wait(self.left):
             raise Overdue("no answer in time")
@@ -225,29 +152,10 @@ class Outbound:
         twin.settimeout(0)  # or a look at it would wait
         with self._lock:
             if not self._closed:
-                self._twins = [other for other in self._twins if _open(other)] + [twin]
+                self._twins = [other for other in self._twins if is_open(other)] + [twin]
                 return made
-        _cut(twin)
+        cut(twin)
         return made
-
-
-def _open(twin: socket.socket) -> bool:
-    """Whether the connection still runs; what the other side has closed, and we have read, is let go."""
-    try:
-        ended = twin.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return True
-    except OSError:
-        ended = True
-    if ended:
-        twin.close()
-    return not ended
-
-
-def _cut(twin: socket.socket) -> None:
-    with suppress(OSError):  # the other side may have been first
-        twin.shutdown(socket.SHUT_RDWR)
-    twin.close()
 
 
 def _refusal(error: BaseException | None) -> Refused | None:
@@ -271,47 +179,3 @@ def _why(error: Exception) -> str:
         case requests.ConnectionError():
             return "no connection"
     return "an answer that broke off"
-
-
-def _session(reach: Reach, adapter: HTTPAdapter) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # a proxy or a netrc entry of the machine would take the token elsewhere
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.verify = str(reach.ca_file) if reach.ca_file else True
-    session.adapters.clear()
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
-
-
-class _Guarded:
-    """What both kinds of connection do instead of looking a name up themselves."""
-
-    connect_to: Callable[[str, int], socket.socket]
-
-    def _new_conn(self: Any) -> socket.socket:
-        try:
-            made: socket.socket = type(self).connect_to(self._dns_host, self.port)
-            return made
-        except Refused:
-            raise
-        except OSError as error:
-            raise NewConnectionError(self, "no connection") from error
-
-
-class _GuardedAdapter(HTTPAdapter):
-    """Pools whose connections go through `connect_to`; no retries of its own, no proxies."""
-
-    def __init__(self, connect_to: Callable[[str, int], socket.socket]) -> None:
-        self._connect_to = staticmethod(connect_to)
-        super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options)
-        inside = {"connect_to": self._connect_to}
-        plain = type("GuardedHTTPConnection", (_Guarded, HTTPConnection), inside)
-        secure = type("GuardedHTTPSConnection", (_Guarded, HTTPSConnection), inside)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
-            "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
-        }

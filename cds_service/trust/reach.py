@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
 Network = IPv4Network | IPv6Network
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "[::1]", "localhost"})
+METADATA = frozenset(ip_address(text) for text in ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254"))
+"""Metadata services of clouds outside the link-local range, where 169.254.169.254 is."""
+NAT64 = IPv6Network("64:ff9b::/96")
+
+
+class CallFailed(Exception):
+    """A call that gave no answer. Its text is one of ours: no address, no header, nothing of a patient."""
+
+
+class Refused(CallFailed):
+    """Not allowed: no connection was made."""
 
 
 @dataclass(frozen=True)
@@ -26,3 +41,39 @@ class Reach:
     open: bool = False
     seconds: float = 2.0
     ca_file: Path | None = None
+
+
+def origin_of(url: str) -> str:
+    """ "https://fhir.example:8443" by the parser that will make the connection. Raises Refused."""
+    try:
+        parts = parse_url(url) if url.isprintable() and not set(url) & set(' \\"<>') else None
+    except LocationParseError:
+        parts = None
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.host or parts.auth is not None:
+        raise Refused("not an http address that can be called")
+    port = "" if parts.port in {None, {"http": 80, "https": 443}[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{parts.host.lower()}{port}"
+
+
+def allowed(origin: str, reach: Reach) -> bool:
+    """By name. A development site without origins means every server of this machine."""
+    if reach.origins:
+        return origin in reach.origins
+    host = origin.split("://")[1]
+    return reach.loopback and (host in LOOPBACK_NAMES or host.rsplit(":", 1)[0] in LOOPBACK_NAMES)
+
+
+def permitted(text: str, reach: Reach) -> bool:
+    """By address, whatever name led to it; an IPv4 address wrapped in an IPv6 one counts as itself."""
+    address = ip_address(text.split("%")[0])
+    if isinstance(address, IPv6Address):
+        inner: IPv4Address | None = address.ipv4_mapped or address.sixtofour
+        if address in NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return permitted(str(inner), reach)
+    if address.is_loopback:
+        return reach.loopback
+    if address in METADATA or address.is_link_local or address.is_multicast or address.is_unspecified:
+        return False
+    return any(address in network for network in reach.networks) or address.is_global

@@ -1,0 +1,100 @@
+"""Connections to addresses that were checked: a name is looked up once, and TLS still asks for the name."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from http.cookiejar import DefaultCookiePolicy
+from threading import Event, Thread
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
+
+from cds_service.trust.reach import Reach, Refused
+
+
+class Lookup:
+    """What a name stands for, once it is known."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.done, self.addresses = Event(), list[str]()
+        self.error: OSError | None = None
+        Thread(target=self._run, args=(host, port), daemon=True).start()
+
+    def _run(self, host: str, port: int) -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            self.addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        except (OSError, UnicodeError) as error:
+            self.error = error if isinstance(error, OSError) else OSError("no name")
+        finally:
+            self.done.set()
+
+
+def session(reach: Reach, connect_to: Callable[[str, int], socket.socket]) -> requests.Session:
+    made = requests.Session()
+    made.trust_env = False  # a proxy or a netrc entry of the machine would take the token elsewhere
+    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    made.verify = str(reach.ca_file) if reach.ca_file else True
+    adapter = _GuardedAdapter(connect_to)
+    made.adapters.clear()
+    made.mount("https://", adapter)
+    made.mount("http://", adapter)
+    return made
+
+
+class _Guarded:
+    """What both kinds of connection do instead of looking a name up themselves."""
+
+    connect_to: Callable[[str, int], socket.socket]
+
+    def _new_conn(self: Any) -> socket.socket:
+        try:
+            made: socket.socket = type(self).connect_to(self._dns_host, self.port)
+            return made
+        except Refused:
+            raise
+        except OSError as error:
+            raise NewConnectionError(self, "no connection") from error
+
+
+class _GuardedAdapter(HTTPAdapter):
+    """Pools whose connections go through `connect_to`; no retries of its own, no proxies."""
+
+    def __init__(self, connect_to: Callable[[str, int], socket.socket]) -> None:
+        self._connect_to = staticmethod(connect_to)
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        inside = {"connect_to": self._connect_to}
+        plain = type("GuardedHTTPConnection", (_Guarded, HTTPConnection), inside)
+        secure = type("GuardedHTTPSConnection", (_Guarded, HTTPSConnection), inside)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+        }
+
+
+def is_open(twin: socket.socket) -> bool:
+    """Whether the connection still runs; what the other side has closed, and we have read, is let go."""
+    try:
+        ended = twin.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        ended = True
+    if ended:
+        twin.close()
+    return not ended
+
+
+def cut(twin: socket.socket) -> None:
+    with suppress(OSError):  # the other side may have been first
+        twin.shutdown(socket.SHUT_RDWR)
+    twin.close()
