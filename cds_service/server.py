@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
-import os
 import resource
 import socket
 import sys
@@ -187,7 +186,7 @@ def address(host: str, port: int) -> str:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
+        why = str(error.strerror).split(" (")[0].lower()  # Python adds the address, which is told already
         raise ValueError(f"--host {host} --port {port}: cannot listen there: {why}") from None
     return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
 
