@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from cds_service.coverage.store import WHOSE, Store
-from cds_service.fhir.chart import KIND, Chart, Entry, patient_of, read_chart
+from cds_service.fhir.chart import KIND, Chart, Entry, read_chart
+from cds_service.fhir.references import patient_of
 from cds_service.fhir.resources import READ, Reference
 from cds_service.hooks.prefetch import State, read_value
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from cds_service.fhir import dates, versions
+from cds_service.fhir import versions
+from cds_service.fhir.dates import date_of
+from cds_service.fhir.references import named
 from cds_service.fhir.resources import (
     READ,
     CodeableConcept,
@@ -29,7 +30,6 @@ from cds_service.fhir.resources import (
     Observation,
     Patient,
     Procedure,
-    Reference,
     ServiceRequest,
     Struct,
     codes,
@@ -176,37 +176,14 @@ def _why(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n")[0][:160]
 
 
-def patient_of(reference: Reference | None) -> tuple[str, str] | None:
-    """(type, id) of whom a resource is about; None where it names nobody. For whoever has to tell patients apart first."""
-    return _id(reference, {})
-
-
 def _only_patient(decoded: Iterable[tuple[str, Struct]]) -> str | None:
     """The first Patient of the file that has an id; without one, the one subject that all resources share."""
     resources = list(decoded)
     for where, resource in resources:
         if isinstance(resource, Patient) and not where.endswith("?"):
             return where.split("/")[1]
-    subjects = {(_id(getattr(resource, "subject", None), {}) or ("", ""))[1] for _, resource in resources} - {""}
+    subjects = {(named(getattr(resource, "subject", None), {}) or ("", ""))[1] for _, resource in resources} - {""}
     return subjects.pop() if len(subjects) == 1 else None
-
-
-def _id(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] | None:
-    """(type, id) of a relative, absolute, versioned or urn reference."""
-    text = (reference.reference or "") if reference else ""
-    text = names.get(text, text).split("/_history/")[0]
-    if "?" in text:
-        return None  # a conditional reference names nobody
-    parts = text.rstrip("/").split("/")
-    if len(parts) >= 2:
-        return parts[-2], parts[-1]
-    return ("", text.removeprefix("urn:uuid:")) if text.startswith("urn:") else None
-
-
-def target(reference: Reference | None, names: dict[str, str]) -> str | None:
-    """ "Observation/7": what a relative, absolute, versioned or urn reference refers to."""
-    found = _id(reference, names)
-    return "/".join(found) if found and found[0] else None
 
 
 def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) -> None:
@@ -222,7 +199,7 @@ def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) 
             chart.foreign["Patient"] += 1
         return
     kind = type(resource).__name__
-    whose = _id(getattr(resource, "subject", None), names)
+    whose = named(getattr(resource, "subject", None), names)
     if whose is None:
         chart.left_out["no subject"] += 1
         chart.foreign[kind] += 1
@@ -304,31 +281,3 @@ def is_history(condition: Condition) -> bool:
 
 def is_unconfirmed(condition: Condition) -> bool:
     return bool(codes(condition.verification_status) & UNCONFIRMED)
-
-
-CLOCK_SKEW = timedelta(days=1)
-"""A result from a time zone ahead of ours may bear tomorrow's date; anything later is a mistake."""
-
-
-def is_to_come(on: When | None, today: date) -> bool:
-    return on is not None and on.earliest > today + CLOCK_SKEW
-
-
-def date_of_observation(observation: Observation) -> When | None:
-    """When it was observed: of a period its end, the day the result stands for."""
-    period = observation.effective_period
-    return date_of(
-        observation.effective_date_time, observation.effective_instant,
-        period.end if period else None, period.start if period else None,
-    )  # fmt: skip
-
-
-def date_of(*texts: str | None) -> When | None:
-    """The first date that is there. An unreadable one counts as none: the fact is then undated."""
-    for text in texts:
-        if text:
-            try:
-                return dates.parse(text)
-            except ValueError:
-                continue
-    return None

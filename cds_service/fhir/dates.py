@@ -1,10 +1,11 @@
-"""FHIR date, dateTime and instant → `When`."""
+"""FHIR date, dateTime and instant → `When`; of which date a resource is."""
 
 from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
 
+from cds_service.fhir.resources import Observation
 from cds_service.picture import When
 
 PATTERN = re.compile(
@@ -30,3 +31,31 @@ def parse(text: str) -> When:
     day = date(year, month, int(found["day"]))
     instant = datetime.fromisoformat(text.strip()) if found["zone"] else None
     return When(day, day, instant)
+
+
+CLOCK_SKEW = timedelta(days=1)
+"""A result from a time zone ahead of ours may bear tomorrow's date; anything later is a mistake."""
+
+
+def is_to_come(on: When | None, today: date) -> bool:
+    return on is not None and on.earliest > today + CLOCK_SKEW
+
+
+def date_of_observation(observation: Observation) -> When | None:
+    """When it was observed: of a period its end, the day the result stands for."""
+    period = observation.effective_period
+    return date_of(
+        observation.effective_date_time, observation.effective_instant,
+        period.end if period else None, period.start if period else None,
+    )  # fmt: skip
+
+
+def date_of(*texts: str | None) -> When | None:
+    """The first date that is there. An unreadable one counts as none: the fact is then undated."""
+    for text in texts:
+        if text:
+            try:
+                return parse(text)
+            except ValueError:
+                continue
+    return None

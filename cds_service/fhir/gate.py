@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from cds_service.fhir.chart import Chart, date_of, date_of_observation, is_history, is_unconfirmed
+from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, text_of
+from cds_service.fhir.dates import date_of, date_of_observation
 from cds_service.fhir.resources import Condition, Observation
 from cds_service.fhir.values import value_of
 from cds_service.knowledge.model import Knowledge

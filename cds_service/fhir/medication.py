@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from cds_service.fhir.chart import Chart, date_of
+from cds_service.fhir.chart import Chart
+from cds_service.fhir.dates import date_of
 from cds_service.fhir.resources import CodeableConcept, Medication, MedicationRequest, MedicationStatement
 from cds_service.picture import When
 

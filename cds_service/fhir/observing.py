@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
-from cds_service.fhir.chart import Chart, date_of_observation, is_to_come, target
+from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, is_liver
+from cds_service.fhir.dates import date_of_observation, is_to_come
 from cds_service.fhir.found import Found
+from cds_service.fhir.references import target
 from cds_service.fhir.resources import CodeableConcept, Component, Observation
 from cds_service.fhir.units import UnitError
 from cds_service.fhir.values import answer, has_value, value_of

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
-from cds_service.fhir.chart import Chart, date_of
+from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, text_of
+from cds_service.fhir.dates import date_of
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import Amount, Observed, When
 

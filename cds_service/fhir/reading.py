@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from cds_service.fhir.chart import Chart, date_of, is_history, is_to_come, is_unconfirmed
+from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, named, text_of
+from cds_service.fhir.dates import date_of, is_to_come
 from cds_service.fhir.found import Found
 from cds_service.fhir.gate import Neoplasms, date_of_condition, judge_gate, neoplasms
 from cds_service.fhir.medication import read_medication
