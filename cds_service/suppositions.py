@@ -85,10 +85,13 @@ class Suppositions:
         beneath = self.beneath(criterion)
         key = (criterion.key, *map(context.get, beneath.inputs))
         if (known := self._findings.get(key)) is None:
-            read = self._read(criterion.key, beneath, context)
-            if (known := self._findings.get(read)) is None:
-                known = self._findings[read] = judge(criterion, _View(self, context))
-            self._findings[key] = known
+            known = self._findings[key] = self._judged(criterion, beneath, context)
+        return known
+
+    def _judged(self, criterion: Criterion, beneath: Beneath, context: Context) -> Finding:
+        read = self._read(criterion.key, beneath, context)
+        if (known := self._findings.get(read)) is None:
+            known = self._findings[read] = judge(criterion, _View(self, context))
         return known
 
     def _read(self, key: str, beneath: Beneath, context: Context) -> tuple[object, ...]:
@@ -102,11 +105,11 @@ class Suppositions:
 
     def sways(self, name: str, criterion: Criterion, context: Context) -> bool:
         """Whether two values of the fact give two answers of the criterion; what changes none changes no verdict."""
-        others = [other for other in self.beneath(criterion).inputs if other != name]
-        key = (criterion.key, name, *map(context.get, others))
+        beneath = self.beneath(criterion)
+        key = (criterion.key, name, *[context.get(other) for other in beneath.inputs if other != name])
         if (known := self._swayed.get(key)) is None:
-            answers = {self.finding(criterion, {**context, name: place}).met for place in range(len(self.values(name)))}
-            known = self._swayed[key] = len(answers) > 1
+            answers = ({**context, name: place} for place in range(len(self.values(name))))
+            known = self._swayed[key] = len({self._judged(criterion, beneath, answer).met for answer in answers}) > 1
         return known
 
 
