@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from datetime import date
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from cds_service import knowledge
-from cds_service.cards.card import EXTENSION, Card
+from cds_service.cards.board import summary_of
+from cds_service.cards.card import EXTENSION, SUMMARY_BELOW, Card
 from cds_service.cards.wording import safe
 from cds_service.files import Chart, read_file, story_date
 from cds_service.hooks.patient_view import cards_of_chart
@@ -223,3 +225,47 @@ def test_what_a_line_rests_on_is_marked_where_it_is_doubtful() -> None:
                     assert ("low confidence" in mark[0]) == (known.statements[name].confidence == "low"), cited
                     marked += bool(known.statements[name].from_memory)
     assert marked > 20
+
+
+def test_every_summary_of_an_overview_is_complete_and_short_enough() -> None:
+    """One that was too long was a fault of the service: no card at all."""
+    known = knowledge.load()
+    groups = [*known.words, "undetermined"]
+    shorts = [modality.short.lower() for modality in known.modalities]
+    several = [[], *([name] for name in shorts), *map(list, combinations(shorts, 2)), shorts]
+    for group, options, stopped, ruled_out in product(groups, several, range(8), range(8)):
+        said = summary_of(known, group, options, stopped, ruled_out)
+        assert 0 < len(said) < SUMMARY_BELOW, said
+        assert "to discuss" in said or not options
+
+
+def test_every_reason_against_one_treatment_fits_its_summary_or_stands_in_the_detail_alone() -> None:
+    found, day = resources("resectable")
+    status = {"system": "http://loinc.org", "code": "89247-1"}
+    ecog = fact(found, day, "ecog", valueInteger=4) | {"code": {"coding": [status]}}
+    heart = fact(found, day, "carcinoid-heart-disease", valueCodeableConcept=coded("severe-untreated"))
+    outside = fact(found, day, "extrahepatic-disease", valueCodeableConcept=coded("unresectable"))
+    ordered = order(found, "18027006", day)
+    shown = cards([*found, ecog, heart, outside, ordered], day)
+    assert any(card.kind == "contraindication" and "ECOG" in card.detail for card in shown)
+
+
+def coded(answer: str) -> dict[str, Any]:
+    return {"coding": [{"system": "https://nlm-cds.example/fhir/CodeSystem/nlm-assessment", "code": answer}]}
+
+
+@pytest.mark.parametrize("transplanted", [False, True])
+def test_a_liver_that_could_be_resected_beside_disease_that_could_not_gets_its_cards(transplanted: bool) -> None:
+    found, day = resources("resectable")
+    outside = fact(found, day, "extrahepatic-disease", valueCodeableConcept=coded("unresectable"))
+    more = [outside]
+    if transplanted:
+        more = [{
+            "resourceType": "Condition", "id": "graft", "subject": {"reference": f"Patient/{patient_of(found)}"},
+            "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z94.4"}]},
+        }]  # fmt: skip
+    kept = without(found, "6301-6", "777-3") if not transplanted else found
+    shown = cards([*kept, *more], day)
+    assert shown[0].kind == "overview"
+    group = "after liver transplantation" if transplanted else "liver resectable, disease elsewhere not"
+    assert group in shown[0].summary

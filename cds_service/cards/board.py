@@ -8,7 +8,7 @@ from typing import Any
 
 from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
-from cds_service.cards.card import EXTENSION, Card
+from cds_service.cards.card import EXTENSION, Card, fitting
 from cds_service.facts import Facts, leaves_of
 from cds_service.judgement import Finding
 from cds_service.knowledge.model import EDITIONS, RANK, Knowledge, Verdict
@@ -116,22 +116,28 @@ def _section(title: str, lines: list[str]) -> str:
 
 
 def _summary(board: Board) -> str:
-    group = board.stage["treatment_group"].value
+    options = [modality.modality.short.lower() for modality in board.options]
+    stopped = len(board.with_verdict(Verdict.CONTRAINDICATED))
+    ruled_out = len(board.with_verdict(Verdict.NOT_INDICATED))
+    return summary_of(board.knowledge, board.stage["treatment_group"].value, options, stopped, ruled_out)
+
+
+def summary_of(knowledge: Knowledge, group: str, options: list[str], stopped: int, ruled_out: int) -> str:
+    """The group of the patient, and what can be considered, or why nothing can."""
     named = "Neuroendocrine liver metastases"
     if group != "undetermined":
-        named += f", {board.knowledge.words[group]}"
-    options = [modality.modality.short.lower() for modality in board.options]
-    stopped = board.with_verdict(Verdict.CONTRAINDICATED)
-    if not options:
-        if stopped:
-            return f"{named}: {len(stopped)} of 7 treatments contraindicated, none can be considered on what is documented"
-        if len(board.with_verdict(Verdict.NOT_INDICATED)) == len(board.assessed):
-            return f"{named}: no treatment meets its criteria on what is documented"
-        if board.with_verdict(Verdict.NOT_INDICATED):
-            return f"{named}: no treatment can be considered on what is documented; what would decide is listed"
-        return f"{named}: what is documented does not decide any treatment; questions for the board"
-    told = f"to discuss: {wording.listing(options)}" if len(options) <= 2 else f"{len(options)} of 7 treatments to discuss"
-    return f"{named}; {told}"
+        named += f", {knowledge.words[group]}"
+    count = len(knowledge.modalities)
+    if options:
+        many = f"{named}; {len(options)} of {count} treatments to discuss"
+        return many if len(options) > 2 else fitting(f"{named}; to discuss: {wording.listing(options)}", many)
+    if stopped:
+        return f"{named}: {stopped} of {count} treatments contraindicated, none can be considered"
+    if ruled_out == count:
+        return f"{named}: no treatment meets its criteria on what is documented"
+    if ruled_out:
+        return f"{named}: no treatment can be considered yet; what would decide is listed"
+    return f"{named}: not enough is documented to decide; questions for the board"
 
 
 def _known(board: Board) -> list[str]:

@@ -89,6 +89,11 @@ def identify(cards: list[Card], *about: str) -> list[Card]:
     return cards
 
 
+def fitting(*wordings: str) -> str:
+    """The first of several summaries, each complete in itself, that is short enough (CLINICAL section 7: never cut)."""
+    return next((text for text in wordings if len(text) < SUMMARY_BELOW), wordings[-1])
+
+
 def check(cards: list[Card]) -> list[Card]:
     """Raises CardFault. What is not said here is checked against openapi.yaml by the tests."""
     for card in cards:

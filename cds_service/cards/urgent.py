@@ -5,7 +5,7 @@ from __future__ import annotations
 from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.board import Board, reasons
-from cds_service.cards.card import Card
+from cds_service.cards.card import Card, fitting
 from cds_service.cards.modality_card import card_on, cited
 from cds_service.judgement import judge
 from cds_service.knowledge.model import Verdict
@@ -23,7 +23,7 @@ def contraindications(board: Board) -> Card | None:
     why = dict.fromkeys(f.criterion.says for modality in found for f in modality.contraindications)
     summary = f"{wording.listing([names[0], *(name.lower() for name in names[1:])])}: contraindicated"
     if len(found) == 1:
-        summary = f"{summary} ({wording.listing(w[:1].lower() + w[1:] for w in why)})"
+        summary = fitting(f"{summary} ({wording.listing(map(wording.name, why))})", summary)
     details = []
     for modality in found:
         order = board.picture.ordered.get(modality.modality.id)
