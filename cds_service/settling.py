@@ -116,9 +116,13 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
             return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
     live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
     if live and not (top is not None and _worst_of_all(definition, top)):
+        if top is not None and definition.vague and _adverse(definition, top) and not _out_of_window(top, today, window):
+            # whatever the question is, it takes nothing back: at least this is there
+            left = definition.precise
+            return Fact(State.KNOWN, definition.vague, top.on, (top,), valid, note=live[0].note, options=left)
         return Fact(State.UNKNOWN, seen=(live[0],), history=valid, why=live[0].note)
     assert top  # else there was a question, or something that could not be read
-    ties = tuple(r for r in valid if same_time(r.on, top.on) or (r.on is None and r.ageless))
+    ties = tuple(r for r in valid if same_time(r.on, top.on) or _as_new_as_any(definition, r, window))
     if definition.vague and any(r.value in definition.precise for r in ties):
         ties = tuple(r for r in ties if r.value != definition.vague)
         top = ties[0]
@@ -126,7 +130,9 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     if any(reading.value != top.value for reading in ties):
         worst = _worst(definition, ties)
         if worst is None:
-            return Fact(State.UNKNOWN, seen=ties, history=valid, why="conflicting values of one date")
+            of_one_date = all(same_time(reading.on, top.on) for reading in ties)
+            why = "conflicting values of one date" if of_one_date else "conflicting values, of which none is certainly newer"
+            return Fact(State.UNKNOWN, seen=ties, history=valid, why=why)
         top, note = worst, "conflicting values of one date: the worse counts"
     if definition.vague and top.value == definition.vague:
         precise = [r for r in valid if r.value in definition.precise and not _out_of_window(r, today, window)]
@@ -137,8 +143,16 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
             return Fact(State.SILENT, seen=(top,), history=valid, why=late)
         return Fact(State.UNKNOWN, seen=(top,), history=valid, why=late)
     seen = ties if note.startswith("conflicting") else (top,)
-    options = definition.precise if definition.vague and top.value == definition.vague else ()
+    unrefined = definition.vague and top.value == definition.vague and not definition.vague_answers
+    options = definition.precise if unrefined else ()
     return Fact(State.KNOWN, top.value, top.on, seen, valid, note=note, options=options)
+
+
+def _as_new_as_any(definition: FactDefinition, reading: Observed, window: int | None) -> bool:
+    """What has no date may be the newest, where none is too old; so is an active diagnosis, if facts.toml says so."""
+    if reading.on is None:
+        return reading.ageless or window is None
+    return reading.ageless and definition.diagnosis_stands
 
 
 def _stands(definition: FactDefinition, valid: tuple[Observed, ...]) -> bool:

@@ -1,8 +1,8 @@
 """Patients as facts: what a vignette says in words, as a ClinicalPicture.
 
 A value is written as a clinician would: "1.2 on 2026-10-01", "< 5 on 2026-10-01", true, "debulkable",
-"unreadable on 2026-10-01", "asks: which trunk?" (a code that asks without answering). Without a date it is of the day
-itself. Facts not given are silent; those listed under `unknown` were not consulted.
+"unreadable on 2026-10-01", "asks: which trunk?" (a code that asks without answering), "active: true" (a coded diagnosis that stands).
+Without a date it is of the day itself. Facts not given are silent; those listed under `unknown` were not consulted.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 
+from cds_service.fhir.dates import parse
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
 
-VALUE = re.compile(r"(?P<what>.+?)(?: on (?P<on>\d{4}-\d{2}-\d{2}|no date)| (?P<ago>\d+) days ago)?")
+VALUE = re.compile(r"(?P<what>.+?)(?: on (?P<on>\d{4}(-\d{2}(-\d{2}(T\S+)?)?)?|no date)| (?P<ago>\d+) days ago)?")
 DIAGNOSES = frozenset({"nen_diagnosis", "primary_diagnosis", "liver_metastases_diagnosis", "new_liver_metastasis"})
 NUMBER = re.compile(r"(?P<comparator>[<>]=?)?\s*(?P<number>-?\d+(?:\.\d+)?)")
 
@@ -37,7 +38,8 @@ def picture(
             elif str(what).startswith("asks: "):
                 asking.append(Observed(True, on, seen_in, "coded", str(what).removeprefix("asks: ")))
             else:
-                valid.append(Observed(_value(definition, what), on, seen_in, str(what)))
+                told = what.removeprefix("active: ") if isinstance(what, str) else what
+                valid.append(Observed(_value(definition, told), on, seen_in, str(told), ageless=told != what))
         readings[name] = Readings(tuple(valid), tuple(unreadable), name not in missing, tuple(asking))
     return ClinicalPicture(readings)
 
@@ -51,7 +53,7 @@ def _parts(part: object, today: date) -> tuple[object, When | None]:
         return found["what"], None
     if found["ago"]:
         return found["what"], When.day(today - timedelta(days=int(found["ago"])))
-    return found["what"], When.day(date.fromisoformat(found["on"]) if found["on"] else today)
+    return found["what"], parse(found["on"]) if found["on"] else When.day(today)
 
 
 def _value(definition: FactDefinition, what: object) -> Value:

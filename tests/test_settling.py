@@ -73,9 +73,42 @@ def test_two_undated_answers_that_disagree_are_a_conflict_where_no_window_applie
     assert found == Fact(State.UNKNOWN, seen=(one, other), history=(one, other), why="conflicting values of one date")
 
 
-def test_a_dated_answer_is_newer_than_an_undated_one() -> None:
+def test_an_undated_answer_may_be_the_newest_where_no_window_applies() -> None:
     one, other = seen("differentiation", "well", None, "a"), seen("differentiation", "poor", ago(400), "b")
-    assert settled("differentiation", one, other).value == "poor"
+    found = settled("differentiation", one, other)
+    assert (found.state, found.why) == (State.UNKNOWN, "conflicting values, of which none is certainly newer")
+    undated, denial = seen("hepatic_failure", True, None, "a"), seen("hepatic_failure", False, ago(4), "b")
+    assert settled("hepatic_failure", undated, denial).is_(False)
+
+
+def test_a_carcinoma_that_is_coded_and_stands_contradicts_a_newer_answer() -> None:
+    told, coded = seen("differentiation", "well", ago(5), "a"), seen("differentiation", "poor", ago(500), "b", ageless=True)
+    assert settled("differentiation", told, coded).state is State.UNKNOWN
+    assert settled("differentiation", coded).is_("poor")
+
+
+def outside(value: str, days: int) -> Observed:
+    return seen("extrahepatic_disease", value, ago(days), value)
+
+
+def test_a_question_takes_nothing_back_that_is_there() -> None:
+    which = seen("extrahepatic_disease", True, ago(1), "q", note="regional or distant?")
+    for there in ("present", "resectable"):
+        found = settled("extrahepatic_disease", outside(there, 1), asks=(which,))
+        assert (found.value, found.options, found.note) == ("present", ("resectable", "unresectable"), "regional or distant?")
+    for other in (outside("none", 1), outside("resectable", 181)):
+        assert settled("extrahepatic_disease", other, asks=(which,)).unknown
+    assert settled("extrahepatic_disease", outside("unresectable", 1), asks=(which,)).is_("unresectable")
+
+
+def test_a_vague_answer_does_not_undo_a_precise_one_in_its_window() -> None:
+    def heart(value: str, days: int) -> Observed:
+        return seen("carcinoid_heart_disease", value, ago(days), value)
+
+    vague = heart("present", 2)
+    assert settled("carcinoid_heart_disease", vague, heart("severe-untreated", 30)).is_("severe-untreated")
+    assert settled("carcinoid_heart_disease", vague, heart("absent", 30)).is_("present")
+    assert settled("carcinoid_heart_disease", vague).options == ()
 
 
 def test_an_undated_diagnosis_that_still_stands_contradicts_an_answer_of_any_date() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cds_service.facts import Fact
 from cds_service.picture import When
 
 
@@ -22,7 +23,23 @@ def newer(first: When | None, second: When | None) -> bool:
 
 
 def not_older(first: When | None, second: When | None) -> bool:
-    """Whether a denial of the first date stands against a finding of the second. An undated denial denies nothing."""
-    if first is None:
+    """Certainly no older: two hours of one day by the hour, a month by the day it may have begun."""
+    if first is None or second is None:
         return False
-    return second is None or first.latest >= second.latest
+    if first.instant and second.instant:
+        return first.instant >= second.instant
+    return first.earliest >= second.latest
+
+
+def newer_than_all(denial: When | None, findings: Iterable[When | None]) -> bool:
+    return all(newer(denial, on) for on in findings)
+
+
+def stands_against(denial: When | None, findings: Iterable[When | None]) -> bool:
+    """Whether a denial stands: it is dated, and certainly no older than any of the findings, of which none is undated."""
+    return denial is not None and all(not_older(denial, on) for on in findings)
+
+
+def dates_of(fact: Fact) -> list[When | None]:
+    """Of everything that a recorded fact rests on: its own date is that of the newest, and forgets an undated one."""
+    return [reading.on for reading in fact.seen]

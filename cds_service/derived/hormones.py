@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_service.derived.dates import newer, newest, not_older
+from cds_service.derived.dates import dates_of, newer, newest, stands_against
 from cds_service.facts import Fact, Facts, known, tri, unknown
 from cds_service.picture import When
 
@@ -45,7 +45,8 @@ def _failures(facts: Facts) -> tuple[dict[str, When], bool | None]:
         elif (old := failed.get(str(reading.value))) is None or newer(reading.on, old):
             failed[str(reading.value)] = reading.on
     denied, last = newest(denials), newest(failed.values())
-    if _may_deny(controlled, last):
+    undated = any(reading.on is None and str(reading.value) in DENIALS for reading in listed.history)
+    if undated or _may_deny(controlled, last):
         return failed, None
     if denied is None:
         return failed, False
@@ -55,10 +56,13 @@ def _failures(facts: Facts) -> tuple[dict[str, When], bool | None]:
 
 
 def _may_deny(controlled: Fact, last: When | None) -> bool:
-    """Whether an answer on control that nobody could read, or asked for, may be newer than the last failure."""
+    """Whether an answer on control that nobody could read, or asked for, or that is in doubt, may be newer than the last
+    failure."""
     if controlled.unknown and controlled.why == "not consulted":
         return True
-    return any(item.on is None or last is None or not newer(last, item.on) for item in controlled.unread)
+    dates = [item.on for item in controlled.unread]
+    dates += [reading.on for reading in controlled.seen if controlled.unknown and reading.value is True]
+    return any(on is None or last is None or not newer(last, on) for on in dates)
 
 
 def _refractory(facts: Facts, enough: bool, denied: bool | None) -> Fact:
@@ -89,7 +93,7 @@ def carcinoid_heart_open(facts: Facts) -> Fact:
     assessed, coded = facts["carcinoid_heart_disease"], facts["carcinoid_heart_coded"]
     if assessed.known and assessed.value in {"present", "severe-untreated"}:
         return known(True, assessed)
-    cleared = assessed.known and (not coded.known or not_older(assessed.on, coded.on))
+    cleared = assessed.known and (not coded.known or stands_against(assessed.on, dates_of(coded)))
     if coded.known:
         return known(not cleared, assessed if cleared else coded)
     return known(False, assessed) if assessed.known else unknown(assessed.why or "not documented", assessed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
-from cds_service.derived.dates import newer, newest, not_older
+from cds_service.derived.dates import dates_of, newer_than_all, stands_against
 from cds_service.facts import Fact, Facts, State, known, unknown
 from cds_service.knowledge.scores import Falling, Rising
 from cds_service.picture import Amount, Observed, When
@@ -73,10 +73,7 @@ def _stands(denial: Fact, against: list[When | None], laboratory: tuple[Fact, ..
     everything that could be abnormal was at least asked for."""
     if any(fact.unknown and fact.why == NOT_CONSULTED for fact in laboratory):
         return False
-    dates = [*against, *(item.on for fact in laboratory for item in fact.unread)]
-    if any(on is None for fact in laboratory for on in (item.on for item in fact.unread)):
-        return False
-    return not_older(denial.on, newest(dates))
+    return stands_against(denial.on, [*against, *(item.on for fact in laboratory for item in fact.unread)])
 
 
 def _abnormal(facts: Facts) -> list[When | None]:
@@ -107,9 +104,8 @@ def hepatic_failure_found(facts: Facts) -> Fact:
     adverse += [assessed] if assessed.is_(True) else []
     adverse += [score] if score.is_("C") else []
     denial = assessed if assessed.is_(False) else None
-    last = newest(fact.on for fact in adverse)
-    undated = any(fact.on is None for fact in adverse)
-    if adverse and not (denial and not undated and newer(denial.on, last)):
+    dates = [on for fact in adverse for on in ([score.on] if fact is score else dates_of(fact))]
+    if adverse and not (denial and newer_than_all(denial.on, dates)):
         against = "an older or equally old assessment denies it" if denial else ""
         return known(True, *adverse, *([denial] if denial else []), note=against)
     if denial and not any(fact.unknown for fact in coded) and _stands(denial, _abnormal(facts), laboratory):
@@ -132,7 +128,8 @@ def _hepatic_failure_by_laboratory(facts: Facts) -> Fact:
         return unknown("ascites or encephalopathy coded", facts["ascites_coded"], facts["encephalopathy_coded"])
     if facts["ascites_coded"].unknown or facts["encephalopathy_coded"].unknown:
         return unknown("diagnoses not consulted")
-    obstructed = facts["biliary_obstruction"].is_(True)
+    obstruction = facts["biliary_obstruction"]
+    obstructed = obstruction.is_(True) and all(reading.value is True for reading in obstruction.seen)  # nobody denies it
     total = 0
     for name in HEPATIC_PARTS:
         found = points[name]
@@ -146,7 +143,7 @@ def _hepatic_failure_by_laboratory(facts: Facts) -> Fact:
     if total <= limits.child_pugh_sum_at_most:
         within = inr.amount.below(facts.knowledge.scores.coagulation.inr_from) if inr.amount else None
         if obstructed and within is True:
-            return known(False, facts["biliary_obstruction"], *parts, note="biliary obstruction explains bilirubin")
+            return known(False, obstruction, *parts, note="biliary obstruction explains bilirubin")
         if bilirubin.amount and bilirubin.amount.at_most(limits.total_bilirubin_at_most):
             return known(False, *parts, note=f"bilirubin within 2 mg/dL, Child-Pugh sum at most {total}")
     if not bilirubin.known:
@@ -162,14 +159,13 @@ def coagulopathy_found(facts: Facts) -> Fact:
     inr, platelets = facts["inr"], facts["platelets"]
     if assessed.is_(True):
         return known(True, assessed)
-    bad = [coded.on] if coded.known else []
+    bad = dates_of(coded) if coded.known else []
     bad += [r.on for r in inr.history if isinstance(r.value, Amount) and r.value.below(limits.inr_from) is not True]
     bad += [
         r.on for r in platelets.history
         if isinstance(r.value, Amount) and r.value.at_least(limits.platelets_below) is not True
     ]  # fmt: skip
-    undated = coded.known and coded.on is None
-    if assessed.is_(False) and not undated and not coded.unknown and _stands(assessed, bad, (inr, platelets)):
+    if assessed.is_(False) and not coded.unknown and _stands(assessed, bad, (inr, platelets)):
         return known(False, assessed)
     if assessed.unknown:
         return unknown(assessed.why, assessed)
@@ -216,14 +212,13 @@ def renal_failure_found(facts: Facts) -> Fact:
     acute = [facts["acute_renal_failure_coded"], facts["dialysis"]]
     recovered = egfr.amount is not None and egfr.amount.at_least(limits.egfr_denies_acute_from) is True
     adverse = [facts["renal_failure_coded"]] if facts["renal_failure_coded"].known else []
-    adverse += [fact for fact in acute if fact.known and not (recovered and newer(egfr.on, fact.on))]
+    adverse += [fact for fact in acute if fact.known and not (recovered and newer_than_all(egfr.on, dates_of(fact)))]
     adverse += [assessed] if assessed.is_(True) else []
     adverse += [egfr] if egfr.amount is not None and egfr.amount.below(limits.egfr_below) else []
     denial = assessed if assessed.is_(False) else None
-    undated = any(fact.on is None for fact in adverse)
-    last = newest(fact.on for fact in adverse)
+    dates = [on for fact in adverse for on in ([egfr.on] if fact is egfr else dates_of(fact))]
     sources = (assessed, facts["renal_failure_coded"], *acute)
-    if adverse and not (denial and not undated and newer(denial.on, last)):
+    if adverse and not (denial and newer_than_all(denial.on, dates)):
         return known(True, *adverse, *([denial] if denial else []))
     if denial and not any(fact.unknown for fact in sources):  # what nobody could read may be newer than the denial
         if adverse:
@@ -249,7 +244,7 @@ def ecog_known(facts: Facts) -> Fact:
 
 def ascites_found(facts: Facts) -> Fact:
     assessed, coded = facts["ascites"], facts["ascites_coded"]
-    if assessed.known and (not coded.known or not_older(assessed.on, coded.on)):
+    if assessed.known and (not coded.known or stands_against(assessed.on, dates_of(coded))):
         return known(assessed.value != "none", assessed)
     return known(True, coded) if coded.known else unknown(assessed.why or "not documented", assessed)
 

@@ -138,7 +138,8 @@ class Reader:
                 m.use == "decides NEN and NEC" or m.use == "decides if primary is not lung" for m in terms.meanings(coding)
             )
             if poor:
-                found["differentiation"].valid.append(Observed("poor", on, where, text, "coded"))
+                active = where.startswith("Condition/")
+                found["differentiation"].valid.append(Observed("poor", on, where, text, "coded", ageless=active))
         new = [reading for reading in tumours.liver if reading.on and reading.seen_in.startswith("Condition/")]
         if tumours.liver_before and new:
             found["new_liver_metastasis"].valid.append(max(new, key=lambda r: r.on.latest if r.on else date.min))

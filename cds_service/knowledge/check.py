@@ -29,6 +29,8 @@ KINDS_OF = {
     "trend": NUMBERS,
     "options": {"code", "codes"},
     "vague": {"code"},
+    "vague_answers": {"code"},
+    "diagnosis_stands": {"code"},
     "adverse": {"code", "boolean"},
     "window_days": {"quantity", "integer", "boolean", "code", "codes", "presence"},
     "imaging": {"quantity", "integer", "boolean", "code"},

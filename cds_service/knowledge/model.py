@@ -67,7 +67,9 @@ class FactDefinition:
     adverse_above: Decimal | None = None
     choose: str = "latest"
     conflict: str = ""
+    diagnosis_stands: bool = False
     vague: str = ""
+    vague_answers: bool = False
     usual: Value | None = None
     order: str = ""
     trend: bool = False
@@ -92,7 +94,7 @@ class FactDefinition:
     @property
     def precise(self) -> tuple[str, ...]:
         """The answers that make a vague one precise: `present` may be resectable or unresectable."""
-        return tuple(option for option in self.options if option not in {self.vague, "none"})
+        return tuple(option for option in self.options if option not in {self.vague, "none", "absent"})
 
     @property
     def stale_denial_is_silent(self) -> bool:
