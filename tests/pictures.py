@@ -1,8 +1,9 @@
 """Patients as facts: what a vignette says in words, as a ClinicalPicture.
 
 A value is written as a clinician would: "1.2 on 2026-10-01", "< 5 on 2026-10-01", true, "debulkable",
-"unreadable on 2026-10-01", "asks: which trunk?" (a code that asks without answering), "active: true" (a coded diagnosis that stands).
-Without a date it is of the day itself. Facts not given are silent; those listed under `unknown` were not consulted.
+"unreadable on 2026-10-01", "asks: which trunk?" (a code that asks without answering), "active: true" (a coded
+diagnosis that stands). Without a date it is of the day itself. Facts not given are silent; those listed under
+`unknown` were not consulted.
 """
 
 from __future__ import annotations
