@@ -293,3 +293,94 @@ def test_with_an_active_order_a_laboratory_value_counts_for_30_days(on: str, sta
     assert fact("platelets", platelets).state == "known"
     assert picture(platelets, order).ordered
     assert fact("platelets", platelets, order).state == state
+
+
+LIVER_SITE = {"coding": [{"system": SNOMED, "code": "10200004", "display": "Liver structure"}]}
+BONE_SITE = {"coding": [{"system": SNOMED, "code": "272673000", "display": "Bone structure"}]}
+
+
+def named(code: str, display: str, system: str = CM) -> dict[str, Any]:
+    made = condition(code, system)
+    made["code"]["coding"][0]["display"] = display
+    return made
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        named("C78.01", "Secondary malignant neoplasm of right lung"),
+        named("J18.9", "Pneumonia with pulmonary infiltrate"),
+        named("94391000", "Secondary malignant neoplasm of lung", SNOMED),
+        named("427359005", "Solitary pulmonary nodule", SNOMED),
+    ],
+)
+def test_what_is_in_the_lung_and_no_primary_there_does_not_make_a_small_cell_carcinoma_one_of_the_lung(
+    beside: dict[str, Any],
+) -> None:
+    small_cell = observation("59847-4", LOINC)
+    small_cell["valueCodeableConcept"] = {"coding": [{"system": ICD_O, "code": "8041/3"}]}
+    assert picture(condition("C15.9"), LIVER, small_cell, beside).gate.answer is Nlm.YES
+    lung = named("254632001", "Small cell carcinoma of lung", SNOMED)
+    assert picture(condition("C15.9"), LIVER, small_cell, lung).gate.answer is Nlm.NO
+
+
+def test_a_benign_tumour_beside_provisional_liver_metastases_is_a_question() -> None:
+    status = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-ver-status", "code": "provisional"}]}
+    assert picture(condition("D3A.012"), condition("C78.7", verificationStatus=status)).gate.answer is Nlm.POSSIBLE
+
+
+@pytest.mark.parametrize(("text", "answer"), [("2.3 cm", Nlm.YES), ("0 cm", Nlm.NO), ("not seen", Nlm.NO)])
+def test_a_size_written_as_text_is_a_lesion_of_the_liver_as_well(text: str, answer: Nlm) -> None:
+    size = observation("21889-1", LOINC, valueString=text, bodySite=LIVER_SITE)
+    assert picture(NEN, size).gate.answer is answer
+
+
+def test_of_a_metastasis_in_liver_and_bone_the_bone_is_outside_the_liver() -> None:
+    both = condition("C7B.8", bodySite=[LIVER_SITE, BONE_SITE])
+    assert fact("extrahepatic_disease", NEN, both).is_("present")
+    assert not fact("extrahepatic_disease", NEN, condition("C7B.8", bodySite=[LIVER_SITE])).is_("present")
+
+
+def statement(status: str, **period: str) -> dict[str, Any]:
+    return {"resourceType": "MedicationStatement", "id": "m", "subject": MINE, "status": status, "effectivePeriod": period,
+            "medicationCodeableConcept": {"coding": [{"system": "http://www.whocc.no/atc", "code": "L01BC06"}]}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("drug", "state"),
+    [
+        (statement("completed", start="2026-04-01", end="2026-10-20"), "known"),
+        (statement("stopped", start="2026-04-01", end="2026-08-01"), "silent"),
+        (statement("stopped", start="2026-10-01"), "known"),
+        (statement("stopped", start="2026-04-01"), "unknown"),
+        (statement("stopped", end="2026-10-20"), "known"),
+    ],
+)
+def test_a_drug_counts_by_the_end_of_its_treatment(drug: dict[str, Any], state: str) -> None:
+    assert fact("capecitabine_recent", NEN, LIVER, drug).state == state
+
+
+@pytest.mark.parametrize(("status", "met"), [("in-progress", True), ("completed", False)])
+def test_a_dialysis_that_goes_on_is_of_today_whenever_it_began(status: str, met: bool) -> None:
+    dialysis = {"resourceType": "Procedure", "id": "d", "subject": MINE, "status": status,
+                "performedPeriod": {"start": "2024-10-01"},
+                "code": {"coding": [{"system": SNOMED, "code": "302497006"}]}}  # fmt: skip
+    assert fact(
+        "renal_failure_found", NEN, LIVER, dialysis, observation("98979-8", LOINC, **quantity(91, "mL/min/{1.73_m2}"))
+    ).is_(met)
+
+
+def test_a_carcinoma_that_is_coded_leaves_a_newer_well_differentiated_tumour_a_question() -> None:
+    well = observation("differentiation", **coded("well"))
+    assert facts(condition("C7A.1", onsetDateTime="2024-01-01"), LIVER)["nec"].is_(True)
+    onset = {"onsetDateTime": "2024-01-01"}
+    for dated in (onset, onset | {"recordedDate": "2026-10-28"}, {}):
+        assert facts(condition("C7A.1", **dated), LIVER, well)["nec"].unknown
+    assert facts(condition("C7A.1", recordedDate="2026-10-28"), LIVER, well)["nec"].is_(True)
+
+
+def test_a_tumour_without_a_date_may_be_older_than_those_with_one() -> None:
+    recent = condition("C7B.02", onsetDateTime="2026-10-12")
+    assert fact("newly_diagnosed", recent).is_(True)
+    assert fact("newly_diagnosed", NEN, recent).unknown
+    assert fact("newly_diagnosed", NEN | {"onsetDateTime": "2020-01-01"}, recent).is_(False)

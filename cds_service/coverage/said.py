@@ -35,7 +35,7 @@ def named_concepts(chart: Chart) -> list[Named]:
         more = [e.value_codeable_concept for e in condition.extension or () if e.url == HISTOLOGY_EXTENSION]
         found.append((where, "Condition", condition.code, tuple(more)))
     found += [(where, "Procedure", procedure.code, ()) for where, procedure in chart.procedures]
-    found += [(where, "Medication", concept, ()) for where, concept, _, _ in read_medication(chart)]
+    found += [(drug.where, "Medication", drug.concept, ()) for drug in read_medication(chart)]
     found += [(where, "Order", concept, ()) for where, concept, _ in chart.orders]
     found += [(where, "Study", concept, ()) for where, concept, _ in chart.studies]
     return [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from cds_service.derived.dates import newer
 from cds_service.facts import SILENCE, Fact, Facts, known, unknown
+from cds_service.picture import When
 
 
 def transplanted(facts: Facts) -> Fact:
@@ -39,6 +40,8 @@ def stable_six_months(facts: Facts) -> Fact:
         return unknown(status.why or "not documented", status)
     if months.amount is None:
         return unknown(months.why or "for how long is not documented", status)
+    if any(not newer(months.on, reading.on) for reading in status.history if reading.value == "progression"):
+        return unknown("for how long since the last progression is not documented", status)
     answer = months.amount.at_least(facts.knowledge.scores.stable_disease.months)
     return unknown("for how long is not exact", status) if answer is None else known(answer, status, months)
 
@@ -56,7 +59,11 @@ def progression_on_analogue(facts: Facts) -> Fact:
     started = min((r.on for r in analogue.history if r.on), key=lambda on: on.latest, default=None)
     if started is None or status.on is None:
         return unknown("start of the analogue not dated", analogue)
-    return known(newer(status.on, started), status, analogue)
+    if newer(status.on, started):
+        return known(True, status, analogue)
+    if started.earliest < status.on.latest:
+        return unknown("whether the progression came after the start of the analogue is not dated exactly", status, analogue)
+    return known(False, status, analogue)
 
 
 def newly_diagnosed(facts: Facts) -> Fact:
@@ -64,7 +71,11 @@ def newly_diagnosed(facts: Facts) -> Fact:
     if not first.known or first.on is None:
         return unknown("date of diagnosis not recorded", first)
     limit = facts.today - timedelta(days=facts.knowledge.scores.new_diagnosis.within_days)
-    return known(first.on.earliest >= limit, first)
+    if first.on.latest < limit:
+        return known(False, first)
+    if first.on.earliest < limit or any(reading.on is None for reading in first.history):
+        return unknown("date of diagnosis not known exactly enough", first)
+    return known(True, first)
 
 
 def recent_liver_surgery(facts: Facts) -> Fact:
@@ -73,5 +84,9 @@ def recent_liver_surgery(facts: Facts) -> Fact:
     recent = [part for part in parts if part.known and part.on is not None and part.on.earliest >= limit]
     if recent:
         return known(True, *recent)
-    open_part = next((p for p in parts if p.unknown or (p.known and any(r.on is None for r in p.seen))), None)
-    return unknown(open_part.why or "undated", open_part) if open_part else known(False)
+    open_part = next((part for part in parts if part.unknown or any(_may_be_since(limit, r.on) for r in part.seen)), None)
+    return unknown(open_part.why or "not dated exactly enough", open_part) if open_part else known(False)
+
+
+def _may_be_since(limit: date, on: When | None) -> bool:
+    return on is None or on.latest >= limit

@@ -13,7 +13,7 @@ from decimal import Decimal
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, text_of
 from cds_service.fhir.dates import date_of, date_of_observation
-from cds_service.fhir.resources import Condition, Observation
+from cds_service.fhir.resources import Component, Condition, Observation
 from cds_service.fhir.values import value_of
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning
@@ -82,7 +82,7 @@ def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
         on = date_of_condition(condition)
         seen = Observed(True, on, where, text_of(condition.code))
         meanings = [m for coding in everything for m in knowledge.terminology.meanings(coding)]
-        nen = (is_nen(meanings, lung=_is_lung(everything)) or where in linked) and where not in mixed
+        nen = (is_nen(meanings, lung=_is_lung(everything, knowledge)) or where in linked) and where not in mixed
         unconfirmed, history = is_unconfirmed(condition), is_history(condition)
         if nen:
             (found.nen_unconfirmed if unconfirmed else found.nen).append(seen)
@@ -126,18 +126,32 @@ def is_nen(meanings: list[Meaning], lung: bool) -> bool:
 
 
 LUNG = re.compile(r"\b(lung|bronch|pulmon)", re.IGNORECASE)
+TUMOUR = re.compile(r"malignant|cancer|carcino|sarcoma|tumou?r|neoplasm|karzinom|krebs", re.IGNORECASE)
+SECONDARY = re.compile(r"secondary|metasta", re.IGNORECASE)
 
 
-def _is_lung(everything: list[Coding]) -> bool:
-    """By ICD-10, or by the display: small cell carcinoma of the lung must not pass for a NEN (use: if not lung)."""
-    icd = any(c.system in PREFIX_SYSTEMS and c.code.upper().startswith("C34") for c in everything)
-    return icd or any(LUNG.search(c.display) for c in everything)
+def _is_lung(everything: list[Coding], knowledge: Knowledge) -> bool:
+    """A primary of the lung, by code, or by name where the code is not of ICD-10: small cell carcinoma of the lung must
+    not pass for a NEN (use: if not lung). Neither pneumonia nor a metastasis in the lung makes one."""
+    return any(
+        knowledge.terminology.value("primary_site", coding) == "lung"
+        or (coding.system in PREFIX_SYSTEMS and coding.code.upper().startswith("C34"))
+        or (coding.system not in PREFIX_SYSTEMS and _names_lung_tumour(coding.display))
+        for coding in everything
+    )
+
+
+def _names_lung_tumour(display: str) -> bool:
+    return bool(LUNG.search(display) and TUMOUR.search(display)) and not SECONDARY.search(display)
 
 
 def _liver_metastasis(meanings: list[Meaning], condition: Condition, knowledge: Knowledge) -> bool:
     if any(m.concept in LIVER_METASTASES and m.use == "decides" for m in meanings):
         return True
-    metastasis = any((m.concept in METASTASIS and m.use.startswith("decides")) or m.use == "question: site?" for m in meanings)
+    metastasis = any(
+        (m.concept in METASTASIS and m.use.startswith("decides")) or m.use == "question: site?" or m.code in PLAIN_METASTASIS
+        for m in meanings
+    )
     return metastasis and is_liver(knowledge, condition.body_site or [])
 
 
@@ -149,27 +163,35 @@ def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
         if "obs.histology" in about and is_liver(knowledge, [observation.body_site]):
             values = codings(knowledge, observation.value_codeable_concept)
             sized = any(m.concept == "morph.net_metastatic" for v in values for m in knowledge.terminology.meanings(v))
-        if sized and is_liver(knowledge, [observation.body_site]) and (measured(observation) or "obs.histology" in about):
+        if (
+            sized
+            and is_liver(knowledge, [observation.body_site])
+            and (measured(observation, knowledge) or "obs.histology" in about)
+        ):
             return True
         counted = coding.system == knowledge.assessment_system and coding.code == "lesion-count"
         if counted or knowledge.terminology.fact(coding) == "lesion_count":
-            return _some(observation, knowledge)
+            return _above_none(observation, knowledge, "lesion_count")
     return False
 
 
-def measured(observation: Observation) -> bool:
-    """Whether a size above nought stands in it: an absent one is no lesion."""
-    quantities = [part.value_quantity for part in (observation, *(observation.component or ()))]
-    return any(quantity is not None and quantity.value is not None and quantity.value > 0 for quantity in quantities)
+def measured(observation: Observation, knowledge: Knowledge) -> bool:
+    """Whether a size above nought stands in it, in whatever unit, or as text: an absent one is no lesion."""
+    return any(
+        part.value_quantity.value > 0
+        if part.value_quantity is not None and part.value_quantity.value is not None
+        else _above_none(part, knowledge, "largest_lesion")
+        for part in (observation, *(observation.component or ()))
+    )
 
 
-def _some(observation: Observation, knowledge: Knowledge) -> bool:
-    """Whether a count certainly says more than none: "< 1" and "not counted" do not."""
+def _above_none(part: Observation | Component, knowledge: Knowledge, fact: str) -> bool:
+    """Whether a count or size is certainly above nought: "< 1" and "not counted" are not."""
     try:
-        count, _ = value_of(knowledge, knowledge.facts["lesion_count"], observation)
+        amount, _ = value_of(knowledge, knowledge.facts[fact], part)
     except ValueError:
         return False
-    return isinstance(count, Amount) and count.above(Decimal(0)) is True
+    return isinstance(amount, Amount) and amount.above(Decimal(0)) is True
 
 
 def _other_malignancy(everything: list[Coding], meanings: list[Meaning], condition: Condition) -> bool:
@@ -203,9 +225,10 @@ def _histologies(chart: Chart, knowledge: Knowledge) -> tuple[list[Histology], s
         focus = {(f.reference or "").split("/_history/")[0] for f in observation.focus or []}
         names = frozenset("/".join(text.rstrip("/").split("/")[-2:]) for text in focus if "Condition/" in text)
         if of_lung is None:
-            of_lung = {name for name, condition in chart.conditions if _is_lung(_codings(condition, knowledge))}
+            of_lung = {name for name, condition in chart.conditions if _is_lung(_codings(condition, knowledge), knowledge)}
         concerned = names or current
-        lung = _is_lung(codings(knowledge, observation.body_site)) or not of_lung.isdisjoint(concerned)
+        site = codings(knowledge, observation.body_site)
+        lung = any(LUNG.search(coding.display) for coding in site) or not of_lung.isdisjoint(concerned)
         values = codings(knowledge, observation.value_codeable_concept)
         meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
         if is_nen(meanings, lung):
@@ -244,9 +267,9 @@ def judge_gate(found: Neoplasms, unreadable_conditions: int, chart: Chart) -> Ga
     any_nen, any_liver = [*found.nen, *found.nen_unconfirmed], [*found.liver, *found.liver_unconfirmed]
     if any_nen and any_liver:
         return Gate(Nlm.POSSIBLE, "recorded as provisional only: confirm", (*any_nen[:1], *any_liver[:1]))
-    if found.weak and found.liver and not found.others:
+    if found.weak and any_liver and not found.others:
         because = "a benign or former neuroendocrine tumour beside liver metastases: the same disease?"
-        return Gate(Nlm.POSSIBLE, because, (*found.weak[:1], *found.liver[:1]))
+        return Gate(Nlm.POSSIBLE, because, (*found.weak[:1], *any_liver[:1]))
     if unreadable_conditions and (any_nen or any_liver or not chart.conditions):
         return Gate(Nlm.CANNOT_TELL, f"{unreadable_conditions} diagnoses could not be read", (*any_nen, *any_liver))
     if found.liver and _histology_open(found, chart):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -14,14 +15,25 @@ from cds_service.picture import When
 CONTAINED = msgspec.json.Decoder(Medication)
 
 
-def read_medication(chart: Chart) -> Iterable[tuple[str, CodeableConcept | None, When | None, bool]]:
-    """Every drug given or taken: its reference, its concept, its first date, whether it is active now."""
+@dataclass(frozen=True, slots=True)
+class Drug:
+    """A drug given or taken: since when, until when where that is recorded, and whether it is active now."""
+
+    where: str
+    concept: CodeableConcept | None
+    since: When | None
+    until: When | None
+    active: bool
+
+
+def read_medication(chart: Chart) -> Iterable[Drug]:
     for where, request in chart.medication_requests:
-        yield where, _medicine(chart, request), date_of(request.authored_on), request.status == "active"
+        yield Drug(where, _medicine(chart, request), date_of(request.authored_on), None, request.status == "active")
     for where, statement in chart.medication_statements:
         period = statement.effective_period
-        on = date_of(statement.effective_date_time, period.start if period else None, statement.date_asserted)
-        yield where, _medicine(chart, statement), on, statement.status == "active"
+        since = date_of(statement.effective_date_time, period.start if period else None, statement.date_asserted)
+        until = date_of(statement.effective_date_time, period.end if period else None)
+        yield Drug(where, _medicine(chart, statement), since, until, statement.status == "active")
 
 
 def referred_to(chart: Chart) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
@@ -64,9 +65,12 @@ class Reader:
             period = procedure.performed_period
             on = date_of(procedure.performed_date_time, period.end if period else None, period.start if period else None)
             on = None if is_to_come(on, today) else on
+            if procedure.status == "in-progress" and not (period and period.end):
+                on = When.day(today)  # dialysis that goes on is no older than today
             self._presence("Procedure", where, procedure.code, on, found)
-        for where, concept, on, active in read_medication(chart):
-            self._presence("Medication", where, concept, None if is_to_come(on, today) else on, found, active)
+        for drug in read_medication(chart):
+            since, until = (None if is_to_come(on, today) else on for on in (drug.since, drug.until))
+            self._presence("Medication", drug.where, drug.concept, since, found, drug.active, until=until)
         for where, concept, on in [*chart.studies, *((w, x.code, date_of(x.performed_date_time)) for w, x in chart.procedures)]:
             if any(self.knowledge.terminology.value("cardiac_assessment", c) for c in codings(self.knowledge, concept)):
                 done = Observed(True, None if is_to_come(on, today) else on, where, text_of(concept), "echocardiography")
@@ -111,7 +115,7 @@ class Reader:
         if definition.source == "Procedure":
             concepts = (procedure.code for _, procedure in chart.procedures)
         else:
-            concepts = (concept for _, concept, _, _ in read_medication(chart))
+            concepts = (drug.concept for drug in read_medication(chart))
         count = sum(not self._recognised(definition.source, concept) for concept in concepts)
         if count:
             yield Observed(True, None, definition.source, "", f"{count} entries could not be read")
@@ -143,6 +147,7 @@ class Reader:
         new = [reading for reading in tumours.liver if reading.on and reading.seen_in.startswith("Condition/")]
         if tumours.liver_before and new:
             found["new_liver_metastasis"].valid.append(max(new, key=lambda r: r.on.latest if r.on else date.min))
+        found["nen_diagnosis"].valid += [reading for reading in tumours.nen if reading.on is None][:1]  # may be the first
         firsts = {
             "nen_diagnosis": tumours.nen,
             "primary_diagnosis": tumours.primary,
@@ -185,14 +190,15 @@ class Reader:
         sites = condition.body_site or []
         if not use.startswith(("decides", "nodal", "question")):
             return  # context never decides
-        if use.startswith("decides NEN; liver or") and (not sites or is_liver(self.knowledge, sites)):
+        in_liver = all(is_liver(self.knowledge, [site]) for site in sites)  # of liver and bone, bone counts
+        if use.startswith("decides NEN; liver or") and in_liver:
             return
         question = ""
         if unconfirmed:
             question = "recorded as provisional: disease outside the liver?"
         elif use.startswith("nodal"):
             question = "nodal metastases: regional or distant?"
-        elif use == "question: site?" and is_liver(self.knowledge, sites):
+        elif use == "question: site?" and sites and in_liver:
             return
         elif use.startswith(("question", "decides NEN; site")):
             question = "metastases of an unnamed site: outside the liver?"
@@ -213,6 +219,7 @@ class Reader:
         asked: bool = False,
         history: bool = False,
         stated: When | None = None,
+        until: When | None = None,
     ) -> None:
         text, matched = text_of(concept), False
         for coding in codings(self.knowledge, concept):
@@ -223,9 +230,11 @@ class Reader:
                     matched = True
                     if (definition.active and not active) or (history and definition.id != "liver_transplant_status_coded"):
                         continue
-                    when = on if definition.window_days else stated or on
+                    when = (until or on) if definition.window_days else stated or on
                     reading = Observed(True, when, where, text, "recorded as provisional" if asked else "")
                     (found[definition.id].asking if asked else found[definition.id].valid).append(reading)
+                    if source == "Medication" and definition.window_days and not (active or until):
+                        found[definition.id].valid.append(replace(reading, on=None))  # it ended, nobody knows when
         if source == "Medication" and not matched:
             self._by_name(where, text, on, active, found)
 
