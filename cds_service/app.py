@@ -90,11 +90,12 @@ def create_app(
     def start() -> Response | None:
         g.started, g.site = time.perf_counter(), served.only
         served.check_peer(request.remote_addr)
-        if request.method != "OPTIONS" or "Origin" not in request.headers:
-            return None
-        preflight = Response(status=204)
-        del preflight.headers["Content-Type"]
-        return preflight
+        if request.method != "OPTIONS" or (request.url_rule is None and "Origin" not in request.headers):
+            return None  # of no path: 404; its preflight stays 204, so that a browser shows the 404 to its page
+        methods = app.make_default_options_response()
+        methods.status_code = 204  # Flask's own is 200, and HTML without a word of it
+        del methods.headers["Content-Type"]
+        return methods
 
     @app.after_request
     def finish(response: Response) -> Response:

@@ -11,6 +11,8 @@ from cds_service.hooks.gather import REQUIRED
 from cds_service.knowledge.model import FactDefinition, Knowledge
 
 EHRS = ("generic", "epic", "oracle")
+BY_CATEGORY = "observationsByCategory"
+"""No key of discovery, which asks for every Observation: what comes under another name vouches for no silence."""
 NOTES = {
     "generic": (
         "The keys and queries are those of discovery (`GET /cds-services`); an EHR that reads it needs nothing typed.",
@@ -21,9 +23,9 @@ NOTES = {
         "Epic does not read discovery: type each key and query into the criteria record of the advisory.",
         "The endpoint must be typed exactly as it is registered, or the hook fires without data.",
         "An Observation search without a category is refused, and so are the categories procedure, therapy and activity: "
-        "the query below names the other six, each a scope of its own. Do not shorten the list under this key: what is not "
-        "asked would count as asked and empty. A shorter one goes under another key, such as `laboratory`: it is read, and "
-        "the rest counts as not known.",
+        "the query below names the other six, each a scope of its own, and may be shortened. An Observation need not have a "
+        f"category, so it is never the whole answer: it is typed under `{BY_CATEGORY}`, where what it brings counts and the "
+        "rest counts as not known. Never type it under `observations`: what was not asked would count as asked and empty.",
         "Put native criteria in front, for example a problem list entry of C7A, C7B or C78.7, so that the hook does not fire "
         "on every chart.",
         "Register the client's `iss` and key set address by hand, as the site gives them.",
@@ -39,9 +41,9 @@ NOTES = {
 
 def install_sheet(knowledge: Knowledge, ehr: str, service: str, hook: str) -> str:
     """`ehr`: one of EHRS."""
-    asked = dict(queries(knowledge))
+    asked = queries(knowledge)
     if ehr == "epic":
-        asked["observations"] += f"&category={EPIC_CATEGORIES}"
+        asked = dict(map(_by_category, asked, asked.values()))
     parts = [
         f"# Install sheet: {service} ({ehr})",
         "\n".join(
@@ -56,6 +58,10 @@ def install_sheet(knowledge: Knowledge, ehr: str, service: str, hook: str) -> st
         "\n".join(f"- **{key}**: {'; '.join(names)}" for key, names in _supplies(knowledge, asked).items()),
     ]
     return "\n\n".join(parts)
+
+
+def _by_category(key: str, query: str) -> tuple[str, str]:
+    return (BY_CATEGORY, f"{query}&category={EPIC_CATEGORIES}") if key == "observations" else (key, query)
 
 
 def _query(key: str, query: str) -> str:
@@ -73,7 +79,7 @@ def _supplies(knowledge: Knowledge, asked: Mapping[str, str]) -> dict[str, list[
     found: dict[str, list[str]] = {key: [] for key in asked}
     for definition in knowledge.facts.values():
         for key in _keys(definition):
-            found[key].append(definition.says)
+            found[key if key in found else BY_CATEGORY].append(definition.says)
     found["conditions"].insert(0, "the diagnosis itself: neuroendocrine neoplasm and liver metastases")
     found["serviceRequests"].append("active orders")
     found["diagnosticReports"].append("that a report or an echocardiogram exists, and when; its text is not read")

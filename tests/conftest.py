@@ -116,7 +116,7 @@ def resolved(part: dict[str, Any]) -> dict[str, Any]:
 
 def check_contract(method: str, path: str, response: TestResponse) -> None:
     """Status documented for path and method, media type, body schema, no null and nothing empty."""
-    if method in {"OPTIONS", "HEAD"}:
+    if method == "HEAD" or (method, response.status_code) == ("OPTIONS", 204):
         assert not response.data, f"{method} {path} has a body"
         return
     template = next((t for t in contract()["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", t) + "/?", path)), None)

@@ -115,17 +115,44 @@ def test_a_fault_of_the_data_is_told(client: FlaskClient, key: str, value: Any, 
     assert told in said(answer)
 
 
-WITHHELD = {"resourceType": "OperationOutcome", "issue": [{"severity": "warning", "code": "suppressed"}]}
+LACKING = [
+    "security", "login", "unknown", "expired", "forbidden", "suppressed", "transient", "lock-error", "no-store", "exception",
+    "timeout", "incomplete", "throttled", "too-costly", "too-long",
+]  # fmt: skip
+MERE_WARNINGS = ["informational", "processing", "not-supported", "business-rule", "code-invalid", "not-found"]
+
+
+def warning(code: str, severity: str = "warning") -> dict[str, Any]:
+    return {"resourceType": "OperationOutcome", "issue": [{"severity": severity, "code": code}]}
+
+
 EPIC_WITHHELD = {"resourceType": "OperationOutcome", "issue": [
     {"severity": "warning", "code": "processing", "details": {"coding": [{"code": "59204"}]}},
 ]}  # fmt: skip
 
 
-@pytest.mark.parametrize("outcome", [WITHHELD, EPIC_WITHHELD])
-def test_a_word_that_something_was_withheld_makes_an_answer_half(client: FlaskClient, outcome: dict[str, Any]) -> None:
+@pytest.mark.parametrize("outcome", [*map(warning, LACKING), warning("incomplete", "information"), EPIC_WITHHELD], ids=str)
+def test_a_word_that_something_is_lacking_makes_an_answer_half(client: FlaskClient, outcome: dict[str, Any]) -> None:
+    """R4: `incomplete` is "not all data sources typically accessed could be reached", of whatever severity."""
     asked = request_of(FIXTURE)
     asked["prefetch"]["conditions"]["entry"].append({"resource": outcome, "search": {"mode": "outcome"}})
     assert "not consulted: conditions (partial)" in said(client.post(SERVICE, json=asked))
+
+
+@pytest.mark.parametrize("code", LACKING)
+def test_diagnoses_that_could_not_be_reached_are_never_an_empty_answer(client: FlaskClient, code: str) -> None:
+    asked = request_of(FIXTURE)
+    asked["prefetch"] |= {"conditions": bundle(warning(code)), "observations": None}
+    answer = client.post(SERVICE, json=asked)
+    assert answer.status_code == 412
+    assert NOT_HAD.format("error") in said(answer)
+
+
+@pytest.mark.parametrize("code", MERE_WARNINGS)
+def test_a_warning_that_says_nothing_of_what_is_lacking_changes_nothing(client: FlaskClient, code: str) -> None:
+    asked = request_of(FIXTURE)
+    asked["prefetch"]["procedures"]["entry"].append({"resource": warning(code), "search": {"mode": "outcome"}})
+    assert client.post(SERVICE, json=asked).json == client.post(SERVICE, json=request_of(FIXTURE)).json
 
 
 def test_fewer_resources_than_the_server_counts_are_half_an_answer(client: FlaskClient) -> None:
@@ -336,6 +363,14 @@ def test_a_server_that_searches_by_category_only_is_told_as_half_an_answer(clien
         answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
     assert f"it searches by category only: {categories.replace(',', ', ')})" in said(answer)
     assert "INR: 1" in said(answer)
+
+
+def test_observations_sent_by_category_are_asked_for_whole_where_a_server_may_be_asked(client: FlaskClient) -> None:
+    asked = without("observations")
+    asked["prefetch"]["observationsByCategory"] = request_of(FIXTURE)["prefetch"]["observations"]
+    with FhirServer(RESOURCES) as ehr:
+        assert client.post(SERVICE, json=asked | {"fhirServer": ehr.base}).json == GOLDEN
+        assert [query.split("?")[0] for query in ehr.queries()] == ["Observation"]
 
 
 @pytest.mark.parametrize("answer", [{"resourceType": "Bundle", "type": "searchset", "total": 57}, None])

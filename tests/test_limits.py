@@ -85,6 +85,9 @@ def test_a_bundle_of_more_junk_than_is_read_is_not_whole(large: FlaskClient) -> 
     assert answer.status_code == 412
 
 
+NO_ID = "context.patientId: found another string, allowed: a FHIR id, only Patient/ before it"
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
@@ -101,8 +104,8 @@ def test_a_bundle_of_more_junk_than_is_read_is_not_whole(large: FlaskClient) -> 
             {"context": {"userId": "a", "patientId": "1", "encounterId": "a" * 2001}},
             "context.encounterId: found another string, allowed: at most 2000 characters",
         ),
-        ({"context": {"userId": "a", "patientId": "a" * 129}}, "context.patientId: found another string, allowed: a FHIR id"),
-        ({"context": {"userId": "a", "patientId": "a\n"}}, "context.patientId: found another string, allowed: a FHIR id"),
+        ({"context": {"userId": "a", "patientId": "a" * 129}}, NO_ID),
+        ({"context": {"userId": "a", "patientId": "a\n"}}, NO_ID),
         ({"hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea\n"}, "hookInstance: found another string, allowed: a UUID"),
     ],
 )

@@ -135,6 +135,52 @@ def test_an_entry_without_an_id_is_told_apart_by_its_full_url() -> None:
     assert [where for where, _ in Chart(tuple(resources)).chart().conditions] == ["Condition/1", "Condition/2"]
 
 
+LIVER_METASTASES = nlm(meta={"lastUpdated": "2026-01-01T00:00:00Z"}, onsetDateTime="2026-01") | {"id": "7"}
+OTHER = condition(id="7", meta={"lastUpdated": "2026-02-01T00:00:00Z"}, onsetDateTime="2025-11")
+
+
+def onsets(*entries: tuple[dict[str, Any], str | None]) -> list[str]:
+    return sorted(str(found.onset_date_time) for _, found in Chart(entries).chart().conditions)
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ("https://one.example/fhir/Condition/7", "https://two.example/fhir/Condition/7"),
+        ("https://one.example/north/Condition/7", "https://one.example/south/Condition/7/_history/3"),
+    ],
+)
+def test_one_id_on_two_servers_is_two_resources(urls: tuple[str, str]) -> None:
+    """R4: an id is unique on its server only. The liver metastases, updated earlier, were lost."""
+    entries = tuple(zip((LIVER_METASTASES, OTHER), urls, strict=True))
+    assert onsets(*entries) == onsets(*reversed(entries)) == ["2025-11", "2026-01"]
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ("https://one.example/fhir/Condition/7", "http://ONE.example/fhir/Condition/7/_history/2"),
+        ("https://one.example/fhir/Condition/7", "urn:uuid:7"),
+        ("https://one.example/fhir/Condition/7", None),
+    ],
+)
+def test_one_id_on_one_server_is_one_resource_and_the_newer_version_counts(urls: tuple[str, str | None]) -> None:
+    assert onsets(*zip((LIVER_METASTASES, OTHER), urls, strict=True)) == ["2025-11"]
+
+
+def test_a_server_that_goes_by_two_names_has_each_resource_once() -> None:
+    again = dict(reversed(LIVER_METASTASES.items()))
+    names = ("https://one.example/fhir/Condition/7", "https://inside.example/fhir/Condition/7")
+    assert onsets(*zip((LIVER_METASTASES, again), names, strict=True)) == ["2026-01"]
+
+
+def test_a_resource_that_two_servers_hold_stays_where_only_one_of_them_has_a_newer_version() -> None:
+    one, two = "https://one.example/fhir/Condition/7", "https://two.example/fhir/Condition/7"
+    entries: list[tuple[dict[str, Any], str | None]] = [(LIVER_METASTASES, one), (LIVER_METASTASES, two), (OTHER, two)]
+    for sent in (entries, entries[::-1], entries[1:] + entries[:1]):
+        assert onsets(*sent) == ["2025-11", "2026-01"]
+
+
 def test_a_full_url_that_is_no_string_stops_no_chart(tmp_path: Path) -> None:
     odd = tmp_path / "odd.json"
     entries = [

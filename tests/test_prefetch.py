@@ -19,6 +19,11 @@ from tests.conftest import PREFETCH, SERVICE, Clock, as_of, bundle, request_of
 FIXTURE = "resectable"
 TOKEN = re.compile(r"\{\{(.*?)\}\}")
 QUERY = re.compile(r"    (\w+[?/]\S+)")
+KEYED = re.compile(r"\*\*(\w+)\*\* \(.*\n\n    (\S+)")
+
+
+def said(answer: Any) -> str:
+    return "\n".join(f"{card['summary']}\n{card['detail']}" for card in answer.json["cards"])
 
 
 def sheet(ehr: str) -> str:
@@ -59,10 +64,36 @@ def test_the_install_sheet_names_every_key_query_scope_and_fact(ehr: str) -> Non
     text = out.getvalue()
     assert text.strip() == sheet(ehr)
     for key in PREFETCH:
-        assert f"**{key}**" in text
+        assert f"**{'observationsByCategory' if (ehr, key) == ('epic', 'observations') else key}** (" in text
     assert {query.split("&category")[0] for query in QUERY.findall(text)} == set(PREFETCH.values())
     assert "`user/Observation.read`, `user/Observation.rs`" in text
     assert all(definition.says in text for definition in knowledge.load().facts.values())
+
+
+def test_observations_by_category_as_the_sheet_for_epic_asks_for_them_are_half_an_answer(
+    client: FlaskClient, clock: Clock
+) -> None:
+    """An Observation need not have a category: the values count, and silence is as little as beside a further page."""
+    clock.today = as_of(FIXTURE)
+    (key,) = {key for key, query in KEYED.findall(sheet("epic")) if "&category=" in query}
+    assert "observations" not in dict(KEYED.findall(sheet("epic")))
+    renamed, part = request_of(FIXTURE), request_of(FIXTURE)
+    renamed["prefetch"][key] = renamed["prefetch"].pop("observations")
+    part["prefetch"]["observations"]["link"] = [{"relation": "next", "url": "x"}]
+    answer, half = (said(client.post(SERVICE, json=asked)) for asked in (renamed, part))
+    assert "INR: 1" in answer
+    assert "not consulted: observations (missing)" in answer
+    assert answer == half.replace("observations (partial)", "observations (missing)")
+
+
+@pytest.mark.parametrize("nothing", [None, bundle(), bundle(total=0)])
+def test_nothing_found_by_category_is_no_silence_of_observations(client: FlaskClient, clock: Clock, nothing: Any) -> None:
+    clock.today = as_of(FIXTURE)
+    by_category, missing = request_of(FIXTURE), request_of(FIXTURE)
+    del missing["prefetch"]["observations"]
+    del by_category["prefetch"]["observations"]
+    by_category["prefetch"]["observationsByCategory"] = nothing
+    assert client.post(SERVICE, json=by_category).json == client.post(SERVICE, json=missing).json
 
 
 # ── shapes of what is sent ───────────────────────────────────────────────────────────────────────────────────────

@@ -29,6 +29,7 @@ from tests.conftest import (
     diagnostics,
     extensions,
     request_of,
+    validator,
 )
 
 MARKER = "Zzyzx4711"
@@ -141,7 +142,11 @@ FAULTY: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "patientId no FHIR id": (
         bare_request(context={"userId": "Practitioner/1", "patientId": "a b"}),
-        "context.patientId: found another string, allowed: a FHIR id",
+        "context.patientId: found another string, allowed: a FHIR id, only Patient/ before it",
+    ),
+    "patientId of an encounter": (
+        bare_request(context={"userId": "Practitioner/1", "patientId": "Encounter/1"}),
+        "context.patientId: found another string, allowed: a FHIR id, only Patient/ before it",
     ),
     "patientId a number": (
         bare_request(context={"userId": "Practitioner/1", "patientId": 1}),
@@ -154,6 +159,10 @@ FAULTY: dict[str, tuple[dict[str, Any], str]] = {
     "extension a string": (bare_request(extension="x"), "extension: found string, allowed: object"),
     "a token without a server": (
         bare_request(fhirAuthorization={"access_token": "t", "token_type": "Bearer"}),
+        "fhirServer: found nothing, allowed: this field is required",
+    ),
+    "a token and a server that is null": (
+        bare_request(fhirServer=None, fhirAuthorization={"access_token": "t", "token_type": "Bearer"}),
         "fhirServer: found nothing, allowed: this field is required",
     ),
     "a token that is no Bearer token": (
@@ -282,6 +291,16 @@ def test_unknown_fields_and_extensions_are_ignored(client: FlaskClient, clock: C
     request |= {"extension": {"com.example": {"a": [None]}}, "fhirServer": "https://ehr.example/fhir", "more": [None, ""]}
     request["context"] |= {"encounterId": "1", "extension": {"com.example": 1}, "more": {}}
     assert client.post(SERVICE, json=request).data == plain.data
+
+
+@pytest.mark.parametrize("fields", [["fhirServer"], ["fhirAuthorization"], ["extension"], ["fhirServer", "fhirAuthorization"]])
+def test_an_optional_field_that_is_null_is_one_left_out(client: FlaskClient, fields: list[str]) -> None:
+    """CH-02 has it left out; clients that write null for it mean the same, and what is required stays so."""
+    asked = bare_request(prefetch={"conditions": bundle(nlm())}) | dict.fromkeys(fields)
+    validator("HookRequest").validate(asked)
+    plain = client.post(SERVICE, json={name: value for name, value in asked.items() if name not in fields})
+    assert plain.status_code == 200
+    assert client.post(SERVICE, json=asked).data == plain.data
 
 
 def test_a_token_beside_the_prefetch_changes_nothing(client: FlaskClient, clock: Clock) -> None:
@@ -469,6 +488,21 @@ def test_another_origin_gets_no_cors_header(client: FlaskClient, origin: str) ->
         client.post(SERVICE, json={}, headers={"Origin": origin}),
     ):
         assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+
+
+@pytest.mark.parametrize(("path", "methods"), [("/cds-services", {"GET"}), (SERVICE, {"POST"}), ("/health", {"GET"})])
+@pytest.mark.parametrize("headers", [{}, {"Origin": ORIGIN}, {"Origin": "https://evil.example"}], ids=str)
+def test_options_of_a_path_are_told_without_a_body(
+    client: FlaskClient, path: str, methods: set[str], headers: dict[str, str]
+) -> None:
+    answer = client.options(path, headers=headers)
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert "Content-Type" not in answer.headers
+    assert set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"} == methods
+
+
+def test_options_of_no_path_are_404_as_everything_else_of_it(client: FlaskClient) -> None:
+    assert client.options("/nothing").status_code == 404
 
 
 def test_errors_carry_the_cors_headers_too(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,13 @@ TABLE = [
     ("platelets", "777-3", "210", "K/uL", "210"),  # in UCUM a kelvin
     ("platelets", "777-3", "210", "K/µL", "210"),
     ("platelets", "777-3", "210", "K/cumm", "210"),
+    ("platelets", "777-3", "210", "K/cmm", "210"),
+    ("platelets", "777-3", "210", "Thousand/uL", "210"),
+    ("platelets", "777-3", "210", "1000/mcL", "210"),
+    ("platelets", "777-3", "210", "TH/mm3", "210"),
+    ("platelets", "777-3", "210", "x10(3)/mcL", "210"),
+    ("platelets", "777-3", "210", "10x3/uL", "210"),
+    ("platelets", "777-3", "210", "10*3", REFUSED),  # in what?
     ("platelets", "777-3", "210", "Gpt/L", "210"),
     ("platelets", "777-3", "210", "/nL", "210"),
     ("platelets", "777-3", "210000", "/uL", "210"),
@@ -78,6 +85,9 @@ TABLE = [
     ("platelets", "777-3", "0.21", "10*12/L", REFUSED),
     ("platelets", "777-3", "210", "", "no unit"),
     ("leukocytes", "6690-2", "5.2", "10*9/L", "5.2"),
+    ("leukocytes", "6690-2", "5.2", "Thousand/uL", "5.2"),
+    ("leukocytes", "6690-2", "5.2", "x10(3)/mcL", "5.2"),
+    ("leukocytes", "6690-2", "5.2", "10x3/uL", "5.2"),
     ("leukocytes", "6690-2", "5200", "/uL", "5.2"),
     ("leukocytes", "6690-2", "5.2", "/uL", "outside"),
     ("leukocytes", "6690-2", "5.2", "%", REFUSED),
@@ -93,6 +103,9 @@ TABLE = [
     ("egfr", "98979-8", "62", "mL/min/{1.73_m2}", "62"),
     ("egfr", "98979-8", "62", "mL/min/1.73m2", "62"),
     ("egfr", "98979-8", "62", "ml/min/1.73 m²", "62"),
+    ("egfr", "98979-8", "62", "mL/min/1.73", "62"),
+    ("egfr", "98979-8", "62", "mL/min/1.73 m*2", "62"),
+    ("egfr", "98979-8", "62", "mL/min/[1.73_m2]", "62"),
     ("egfr", "98979-8", "62", "mL/min", "not said to be for 1.73 m²"),
     ("egfr", "98979-8", "1.03", "mL/s/{1.73_m2}", REFUSED),
     # markers

@@ -126,13 +126,15 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     decoded: list[tuple[str, bytes, Struct]] = []
     chart = Chart(patient_id)
     names = chart.names
-    seen: set[bytes] = set()
+    seen: dict[bytes, set[str]] = {}
     for place, entry in enumerate(entries):
         raw = entry.raw
+        server = versions.server_of(entry.full_url)
         if raw in seen:
+            seen[raw].add(server)
             chart.left_out["sent twice"] += 1
             continue
-        seen.add(raw)
+        seen[raw] = {server}
         where = f"entry {place + 1}"
         try:
             kind = entry.kind or KIND.decode(raw)
@@ -162,7 +164,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
             chart.sources[where] = raw
             _sort_in(chart, where, resource, names)
     for where, group in groupby((part for part in decoded if part[0] in repeated), key=itemgetter(0)):
-        one = versions.of_one(where, [(raw, resource) for _, raw, resource in group])
+        one = versions.of_each_server(where, [(raw, resource) for _, raw, resource in group], seen)
         chart.left_out.update(one.left_out)
         chart.unreadable += [(where.split("/")[0], what) for what in one.unreadable]
         for raw, resource in one.counting:

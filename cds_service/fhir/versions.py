@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -40,6 +41,9 @@ VERSIONED = msgspec.json.Decoder(Versioned)
 OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
 CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
 Sent = tuple[bytes, Struct]
+FULL_URL = re.compile(r"https?://(.+?)/+[A-Z][A-Za-z]+/[^/]+(/_history/.*)?")
+ONE_ANYWHERE = frozenset({"Patient", "Medication"})
+"""Looked up by their reference alone, so that two servers can hold but one of them."""
 
 
 @dataclass
@@ -49,6 +53,28 @@ class One:
     counting: Sequence[Sent]
     left_out: Counter[str] = field(default_factory=Counter)
     unreadable: tuple[Unreadable, ...] = ()
+
+
+def server_of(full_url: str | None) -> str:
+    """The base of the fullUrl of a Bundle entry; an empty string where it names no server (a urn, or none)."""
+    found = FULL_URL.fullmatch(full_url or "")
+    return found[1].casefold() if found else ""
+
+
+def of_each_server(where: str, sent: Sequence[Sent], servers: Mapping[bytes, set[str]]) -> One:
+    """An id tells resources apart on one server only: the same id on two is two resources, and both count. `servers`:
+    resource → where its entries say that it is."""
+    bases = set().union(*(servers[raw] for raw, _ in sent))
+    if len(bases - {""}) < 2 or where.split("/")[0] in ONE_ANYWHERE:
+        return of_one(where, sent)
+    found = [of_one(where, [part for part in sent if base in servers[part[0]]]) for base in sorted(bases)]
+    counting: list[Sent] = []
+    for part in (part for one in found for part in one.counting):
+        if all(part[1] != other[1] for other in counting):  # else one server by two names
+            counting.append(part)
+    left_out = sum((one.left_out for one in found), Counter[str]())
+    left_out.update({"sent twice": sum(len(one.counting) for one in found) - len(counting)})
+    return One(counting, +left_out, tuple(what for one in found for what in one.unreadable))
 
 
 def of_one(where: str, sent: Sequence[Sent]) -> One:

@@ -102,7 +102,7 @@ def _read_bundle(bundle: Sent, following: bool) -> Read:
             odd = True  # nobody knows what it was: the answer is not whole
             continue
         if kind.name == "OperationOutcome":
-            # Epic says "nothing found" this way; most warnings are none of ours, a failure or something withheld is
+            # Epic says "nothing found" this way; most warnings are none of ours, a failure or something lacking is
             failed = failed or _is_failure(raw)
             continue
         if entry.search is None or entry.search.mode != "include":  # what came along answers nothing
@@ -136,12 +136,19 @@ class Issue(msgspec.Struct):
 
     @property
     def fails(self) -> bool:
-        """An error that is not Epic's way to say "nothing found", or a word that something was withheld."""
-        if self.code == "suppressed" or self.bears(EPIC_WITHHELD):
+        """An error that is not Epic's way to say "nothing found", or a word, however mild, that something is lacking."""
+        if self.code in LACKING or self.bears(EPIC_WITHHELD):
             return True
         return self.severity in {"error", "fatal"} and not self.bears(EPIC_NO_RESULTS)
 
 
+LACKING = (
+    *("security", "login", "unknown", "expired", "forbidden", "suppressed"),
+    *("transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"),
+    *("too-costly", "too-long"),
+)
+"""Of R4's IssueType those that say, as a mere warning too, that something was not given or could not be reached: all of
+`security` and `transient`, and what a server stops to protect itself. `incomplete`: "not all data sources … reached"."""
 EPIC_NO_RESULTS = "4101"
 """Epic's code for "Resource request returns no results": an empty answer, whatever severity it carries."""
 EPIC_WITHHELD = "59204"

@@ -11,8 +11,9 @@ import msgspec
 from cds_service.errors import BadRequest, Fault, TooLarge
 
 UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z"
-ID = r"^([A-Za-z]{1,64}/)?[A-Za-z0-9._\-]{1,128}\Z"
-"""A FHIR id; lenient, for servers that use underscores, and for clients that put the type before it."""
+ID = r"^(Patient/)?[A-Za-z0-9._\-]{1,128}\Z"
+"""A FHIR id; lenient, for servers that use underscores, and for clients that put the type before it. Another type than
+Patient is another question: whose chart is open?"""
 LONGEST_TEXT, LONGEST_TOKEN = 2_000, 20_000
 MOST_VALUES = 1_000_000
 """JSON values in a body, counted by their commas. A chart has one in 40 bytes, a full body of charts half as many; a body
@@ -45,6 +46,9 @@ SCHEMA: dict[str, Any] = {
     },
     "dependentRequired": {"fhirAuthorization": ["fhirServer"]},
 }
+PATIENT_ID = "a FHIR id, only Patient/ before it"
+MAY_BE_NULL = frozenset({"fhirServer", "fhirAuthorization", "extension"})
+"""CDS Hooks has an optional field left out (CH-02, CH-04); a null in its place can only mean the same."""
 CONTEXTS: dict[str, dict[str, Any]] = {
     "patient-view": {
         "type": "object",
@@ -121,7 +125,8 @@ def parse(body: bytes, hook: str) -> HookRequest:
         envelope.hook, envelope.hook_instance, envelope.fhir_server, envelope.fhir_authorization, envelope.context,
         envelope.extension,
     )  # fmt: skip
-    plain = {name: value for name, value in zip(names, values, strict=True) if name in sent}
+    named = {name: value for name, value in zip(names, values, strict=True) if name in sent}
+    plain = {name: value for name, value in named.items() if value is not None or name not in MAY_BE_NULL}
     faults = _faults(plain, prefetch_kind, "prefetch" in sent, hook)
     if faults:
         raise BadRequest("the request is not a sound CDS Hooks request", faults)
@@ -181,7 +186,7 @@ def _fault(error: jsonschema.ValidationError, base: str) -> Fault:
     found = JSON_TYPES.get(type(error.instance), "something else")
     allowed = {
         "type": f"{error.validator_value}",
-        "pattern": {UUID: "a UUID", TOKEN: "a bearer token", BEARER: "Bearer"}.get(str(error.validator_value), "a FHIR id"),
+        "pattern": {UUID: "a UUID", TOKEN: "a bearer token", BEARER: "Bearer"}.get(str(error.validator_value), PATIENT_ID),
         "minLength": "text that is not empty",
         "maxLength": f"at most {error.validator_value} characters",
         "const": f"{error.validator_value}",
