@@ -142,6 +142,9 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
         if definition.stale_denial_is_silent and not _adverse(definition, top) and readings.complete:
             return Fact(State.SILENT, seen=(top,), history=valid, why=late)
         return Fact(State.UNKNOWN, seen=(top,), history=valid, why=late)
+    undated = next((r for r in valid if r.on is None and not r.ageless and window is not None and r.value != top.value), None)
+    if undated and not _adverse(definition, top):
+        return Fact(State.UNKNOWN, seen=(top, undated), history=valid, why="another value beside it is undated")
     seen = ties if note.startswith("conflicting") else (top,)
     unrefined = definition.vague and top.value == definition.vague and not definition.vague_answers
     options = definition.precise if unrefined else ()

@@ -77,8 +77,15 @@ def test_an_undated_answer_may_be_the_newest_where_no_window_applies() -> None:
     one, other = seen("differentiation", "well", None, "a"), seen("differentiation", "poor", ago(400), "b")
     found = settled("differentiation", one, other)
     assert (found.state, found.why) == (State.UNKNOWN, "conflicting values, of which none is certainly newer")
+
+
+def test_an_undated_value_beside_a_dated_one_is_a_question_unless_the_dated_one_is_adverse() -> None:
     undated, denial = seen("hepatic_failure", True, None, "a"), seen("hepatic_failure", False, ago(4), "b")
-    assert settled("hepatic_failure", undated, denial).is_(False)
+    found = settled("hepatic_failure", undated, denial)
+    assert (found.state, found.seen, found.why) == (State.UNKNOWN, (denial, undated), "another value beside it is undated")
+    assert settled("hepatic_failure", replace(undated, value=False), denial).is_(False)
+    assert settled("hepatic_failure", replace(undated, value=False), replace(denial, value=True)).is_(True)
+    assert settled("inr", seen("inr", 1, ago(4), "a"), seen("inr", 9, None, "b")).unknown
 
 
 def test_a_carcinoma_that_is_coded_and_stands_contradicts_a_newer_answer() -> None:

@@ -75,6 +75,8 @@ RULES: Mapping[str, Any] = {
     "fact.choose": lambda value, place: ["latest" if value == "highest" else "highest"],
     "fact.conflict": one_of("highest", ABSENT),
     "fact.vague": removed,
+    "fact.vague_answers": flag,
+    "fact.diagnosis_stands": flag,
     "fact.trend": removed,
     "fact.usual": SEARCH,
     "fact.order": (other_word, removed_order),
