@@ -9,8 +9,9 @@ from typing import Any
 from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.card import EXTENSION, Card, fitting
+from cds_service.cards.ways import ways
 from cds_service.facts import Facts, leaves_of
-from cds_service.judgement import Finding
+from cds_service.judgement import Finding, compare
 from cds_service.knowledge.model import EDITIONS, RANK, Knowledge, Verdict
 from cds_service.picture import ClinicalPicture, Unreadable
 from cds_service.staging import Part
@@ -253,28 +254,39 @@ def _safety(board: Board) -> list[str]:
 
 
 def _not_checked(board: Board) -> str:
-    """What nobody looked at, where it bears on a modality that may come about. Never: "no contraindication"."""
+    """What nobody looked at, where it bears on a modality that may come about or is ordered. Never: "no
+    contraindication"."""
     open_ones = [
         modality
-        for modality in board.assessed.values()
-        if RANK[modality.verdict] > RANK[Verdict.UNDETERMINED] or modality.opinion.open == "safety"
+        for name, modality in board.assessed.items()
+        if RANK[modality.verdict] > RANK[Verdict.UNDETERMINED]
+        or modality.opinion.open == "safety"
+        or name in board.picture.ordered
     ]
     names = unchecked(board, open_ones)
     return f"**Not checked:** {', '.join(names)}." if names else ""
 
 
 def unchecked(board: Board, modalities: Iterable[Assessed]) -> list[str]:
-    """The facts behind cautions that count as not met only because nothing is known of them."""
+    """The facts behind cautions, and behind what would stop or burden a technique, that count as not met only because
+    nothing is known of them."""
+    findings: list[Finding] = []
+    for modality in modalities:
+        findings += modality.not_checked
+        for way in ways(board.facts, modality, board.picture.ordered):
+            findings += way.not_checked
+    return [wording.name(board.knowledge.facts[name].says) for name in open_facts(board, findings)]
+
+
+def open_facts(board: Board, findings: Iterable[Finding]) -> list[str]:
+    """The plain facts for want of which findings are open, in the order of the knowledge. A value that is there but not
+    exact enough for the limit ("< 100") leaves its finding open like one that is not there."""
     knowledge = board.knowledge
-    leaves = {
-        leaf: None
-        for modality in modalities
-        for finding in modality.not_checked
-        for fact in finding.criterion.facts
-        for leaf in sorted(leaves_of(knowledge, fact))
-    }
-    return [
-        wording.name(knowledge.facts[leaf].says)
-        for leaf in knowledge.facts
-        if leaf in leaves and knowledge.facts[leaf].ask != "never" and not board.facts[leaf].known
-    ]
+    leaves: set[str] = set()
+    for finding in findings:
+        for test, fact in zip(finding.criterion.tests, finding.facts, strict=True):
+            rests_on = leaves_of(knowledge, test.fact)
+            missing = {leaf for leaf in rests_on if not board.facts[leaf].known}
+            inexact = not fact.known or compare(test, fact) is None
+            leaves |= missing or (rests_on if inexact else set())
+    return [leaf for leaf in knowledge.facts if leaf in leaves and knowledge.facts[leaf].ask != "never"]

@@ -28,16 +28,9 @@ def _missing_lines(board: Board) -> list[str]:
     for ask, title in ASKED.items():
         names = [name for name in missing if knowledge.facts[name].ask == ask]
         if names:
-            said = [f"{wording.name(knowledge.facts[name].says)}{_why(board, name)}" for name in names]
+            said = [wording.open_fact(knowledge, name, board.facts[name]) for name in names]
             lines.append(f"{title}: {'; '.join(said)}")
     return lines
-
-
-def _why(board: Board, name: str) -> str:
-    fact = board.facts[name]
-    if fact.seen or fact.why.startswith(("unreadable", "conflict")):
-        return f" ({wording.fact_line(board.knowledge, name, fact).split(': ', 1)[1]})"
-    return ""
 
 
 def missing_section(board: Board) -> str:

@@ -90,6 +90,15 @@ def fact_line(knowledge: Knowledge, name: str, fact: Fact) -> str:
     return f"{definition.says}: {safe(fact.why) or 'not documented'}{f', {beside}' if beside else ''}"
 
 
+def open_fact(knowledge: Knowledge, name_: str, fact: Fact) -> str:
+    """The name of a fact that is not known; in brackets why a value that is there was not used: out of date, conflicting,
+    unreadable, or not exact enough."""
+    named = name(knowledge.facts[name_].says)
+    if fact.seen or fact.why.startswith(("unreadable", "conflict")):
+        return f"{named} ({fact_line(knowledge, name_, fact).split(': ', 1)[1]})"
+    return named
+
+
 def finding_line(knowledge: Knowledge, finding: Finding) -> str:
     """What a criterion found: its sentence, the readings it rests on, what to do beside it, and its statements."""
     criterion = finding.criterion

@@ -1,0 +1,42 @@
+"""Ways of doing a modality, and options in it, on one chart: what stops each, what burdens it, what nobody looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from cds_service.assessment import Assessed
+from cds_service.facts import Facts
+from cds_service.judgement import Finding, judge
+from cds_service.knowledge.model import Technique
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A technique whose conditions are met, what stops it on this chart and what burdens it.
+
+    `not_checked` would stop or burden it, and counts as not met only because nothing is known.
+    """
+
+    technique: Technique
+    stops: tuple[Finding, ...]
+    burdens: tuple[Finding, ...]
+    not_checked: tuple[Finding, ...]
+
+
+def ways(facts: Facts, modality: Assessed, ordered: Collection[str] = ()) -> Iterator[Way]:
+    """`ordered`: what is ordered. A technique that is ordered is looked at, whether its indication is met or not."""
+    for technique in modality.modality.techniques:
+        wanted = bool(set(technique.ordered_by) & set(ordered))
+        if technique.only_for and not wanted and not technique.only_for & set(modality.opinion.decided_by):
+            continue
+        if not all(judge(criterion, facts).met for criterion in technique.when):
+            continue
+        stops = tuple(judge(criterion, facts) for criterion in technique.stopped_by)
+        burdens = tuple(judge(criterion, facts) for criterion in technique.cautions)
+        yield Way(
+            technique,
+            tuple(finding for finding in stops if finding.met),
+            tuple(finding for finding in burdens if finding.met),
+            tuple(finding for finding in (*stops, *burdens) if not finding.met and not finding.checked),
+        )

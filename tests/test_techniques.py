@@ -1,0 +1,83 @@
+"""What the cards say of ways of doing a treatment, of orders for them and of what stands beside a treatment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from cds_service import knowledge
+from cds_service.cards.board import Board, overview
+from cds_service.cards.card import EXTENSION, Card
+from cds_service.cards.compose import compose
+from cds_service.files import Chart
+from cds_service.hooks.patient_view import cards_of_chart
+from cds_service.sites.loader import read_site
+from tests.test_cards import order, resources
+from tests.vignette import Said, Vignette, without_search
+
+DAY = date(2026, 11, 1)
+PROGRESSIVE: dict[str, Any] = {
+    "primary_site": "small-bowel", "differentiation": "well", "ki67_index": "5", "mitotic_count": "1",
+    "hormonal_syndrome": "none", "sstr_positive": True, "somatostatin_analogue": "true 400 days ago",
+    "disease_status": "progression 20 days ago", "resectability": "unresectable", "extrahepatic_disease": "none",
+}  # fmt: skip
+UNRESECTABLE = {
+    "age": "63", "primary_site": "small-bowel", "who_grade": "G1", "hormonal_syndrome": "none", "resectability": "unresectable",
+    "extrahepatic_disease": "none", "total_bilirubin": "0.8", "albumin": "4.1", "inr": "1.0", "platelets": "220", "egfr": "85",
+    "portal_vein": "patent", "ecog": "1",
+}  # fmt: skip
+
+
+def board(given: dict[str, Any], *ordered: str) -> Board:
+    found = Vignette("", {"ordered": ordered}, given, DAY)
+    known = knowledge.load()
+    said = Said(found.facts(known), found.picture(known).ordered).board
+    return replace(said, assessed={name: without_search(modality) for name, modality in said.assessed.items()})
+
+
+def line(card: Card, start: str) -> str:
+    return next(text for text in card.detail.splitlines() if text.removeprefix("- ").startswith(start))
+
+
+def option(given: dict[str, Any], modality: str, *ordered: str) -> Card:
+    """The card on which a modality is discussed, alone or with others."""
+    cards = [card for card in compose(board(given, *ordered)) if card.kind == "modality"]
+    return next(c for c in cards if modality in [c.extension[EXTENSION].get("modality"),
+                                                 *c.extension[EXTENSION].get("modalities", [])])  # fmt: skip
+
+
+def test_what_would_stop_radionuclide_therapy_and_nobody_looked_at_is_named_with_it_and_on_the_card() -> None:
+    card = option(PROGRESSIVE | {"egfr": "85", "haemoglobin": "7 200 days ago"}, "systemic-therapy")
+    told = line(card, "Radionuclide therapy (PRRT)").split("not checked: ")[1].split("; not looked at here")[0]
+    assert "leukocytes" in told
+    assert "haemoglobin (out of date, 7 g/dL (" in told
+    assert "estimated GFR" not in told
+    assert "leukocytes" in line(card, "**Not checked:**")
+
+
+def test_what_would_stop_an_ordered_technique_is_named_as_not_checked_though_nothing_is_recommended() -> None:
+    bare = {"primary_site": "small-bowel", "hormonal_syndrome": "none"}
+    assert "lung shunt" not in overview(board(bare), ()).detail
+    assert "leukocytes" not in overview(board(bare), ()).detail
+    ordered = overview(board(bare, "proc.prrt", "proc.radioembolization"), ())
+    assert "leukocytes" in line(ordered, "**Not checked:**")
+    assert "hepatopulmonary shunt fraction" in line(ordered, "**Not checked:**")
+
+
+def test_an_order_of_a_technique_in_a_sites_own_code_is_an_order_of_its_treatment(tmp_path: Path) -> None:
+    site_file = tmp_path / "north.toml"
+    site_file.write_text(
+        '[site]\nid = "north"\ntitle = "North Hospital"\nauthenticated_by_proxy = true\n'
+        '[[code]]\nsystem = "urn:oid:2.999.4711"\ncode = "SIRT-1"\nconcept = "proc.radioembolization"\n',
+        "utf-8",
+    )
+    found, day = resources("arterial-portal-vein-occluded")
+    site = read_site(site_file)
+    chart = Chart(tuple((r, None) for r in [*found, order(found, "SIRT-1", day, "urn:oid:2.999.4711")])).chart()
+    shown = [card for card in cards_of_chart(chart, site.knowledge, day, "test") if card.kind == "contraindication"]
+    assert [(card.indicator, card.extension[EXTENSION]["modality"]) for card in shown] == [
+        ("critical", "hepatic-arterial-therapy")
+    ]
+    assert ", ordered (" in shown[0].detail
