@@ -7,6 +7,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cds_service import knowledge
 from cds_service.cards.board import Board, overview
 from cds_service.cards.card import EXTENSION, Card
@@ -81,3 +83,45 @@ def test_an_order_of_a_technique_in_a_sites_own_code_is_an_order_of_its_treatmen
         ("critical", "hepatic-arterial-therapy")
     ]
     assert ", ordered (" in shown[0].detail
+
+
+def test_a_technique_that_is_ordered_without_its_indication_is_shown_as_ordered_with_what_stops_it() -> None:
+    stable = PROGRESSIVE | {"disease_status": "stable 20 days ago", "egfr": "25"}
+    told = line(
+        option(stable, "systemic-therapy", "proc.prrt"), "Radionuclide therapy (PRRT), ordered (2026-11-01, ServiceRequest/1)"
+    )
+    assert "stopped by eGFR below 40" in told
+
+
+OPERABLE = UNRESECTABLE | {
+    "resectability": "complete", "remnant_sufficient": True, "drainage_intact": True, "liver_involvement": "20",
+}  # fmt: skip
+AGAINST_RESECTION: list[dict[str, Any]] = [
+    {"ecog": "3"}, {"hepatic_failure": True}, {"carcinoid_heart_disease": "severe-untreated"},
+]  # fmt: skip
+EXCLUDED: list[dict[str, Any]] = [
+    {"resectability": "debulkable"}, {"remnant_sufficient": False}, {"drainage_intact": False},
+    {"extrahepatic_disease": "unresectable"}, {"who_grade": "NEC"},
+]  # fmt: skip
+
+
+def contraindicated(given: dict[str, Any]) -> list[str]:
+    found = [card.extension[EXTENSION] for card in compose(board(given)) if card.kind == "contraindication"]
+    return [name for content in found for name in content.get("modalities", [content.get("modality")])]
+
+
+@pytest.mark.parametrize("against", AGAINST_RESECTION)
+def test_what_contraindicates_an_operable_resection_has_its_card_without_an_order(against: dict[str, Any]) -> None:
+    assert "resection" in contraindicated(OPERABLE | against)
+    assert "resection" not in contraindicated(OPERABLE)
+
+
+@pytest.mark.parametrize("excluded", EXCLUDED)
+def test_a_resection_that_the_liver_or_the_grade_excludes_has_no_contraindication_card(excluded: dict[str, Any]) -> None:
+    assert "resection" not in contraindicated(OPERABLE | {"ecog": "3"} | excluded)
+
+
+def test_a_debulking_that_its_own_exclusion_rules_out_has_no_contraindication_card() -> None:
+    quiet = UNRESECTABLE | {"resectability": "debulkable", "removable_fraction": "85", "threatens_biliary_or_bowel": False}
+    assert "debulking" in contraindicated(quiet | {"ecog": "3"})
+    assert "debulking" not in contraindicated(quiet | {"ecog": "3", "disease_extent": "widespread"})

@@ -15,7 +15,7 @@ def techniques(board: Board, modality: Assessed) -> dict[str, list[str]]:
     lines: dict[str, list[str]] = {}
     for way in ways(board.facts, modality, board.picture.ordered):
         technique, stops, burdens = way.technique, way.stops, way.burdens
-        parts = [f"{technique.says} [{wording.cited(knowledge, technique.statements)}]"]
+        parts = [f"{technique.says}{wording.ordered(way.order)} [{wording.cited(knowledge, technique.statements)}]"]
         if stops:
             parts.append("stopped by " + "; ".join(wording.finding_line(knowledge, finding) for finding in stops))
         if burdens:

@@ -143,5 +143,10 @@ def listing(words: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 
+def ordered(order: Observed | None) -> str:
+    """Behind the name of a treatment: its order, with date and reference; nothing where there is none."""
+    return f", ordered ({order.on or 'undated'}, {safe(order.seen_in)})" if order else ""
+
+
 def bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
