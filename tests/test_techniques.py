@@ -125,3 +125,12 @@ def test_a_debulking_that_its_own_exclusion_rules_out_has_no_contraindication_ca
     quiet = UNRESECTABLE | {"resectability": "debulkable", "removable_fraction": "85", "threatens_biliary_or_bowel": False}
     assert "debulking" in contraindicated(quiet | {"ecog": "3"})
     assert "debulking" not in contraindicated(quiet | {"ecog": "3", "disease_extent": "widespread"})
+
+
+@pytest.mark.parametrize("site", ["small-bowel", "lung"])
+def test_widespread_beside_nothing_outside_the_liver_is_shown_as_a_conflict_where_the_stage_is(site: str) -> None:
+    told = line(overview(board(UNRESECTABLE | {"primary_site": site, "disease_extent": "widespread"}), ()), "**Stage.**")
+    assert "conflict: judged widespread, with nothing outside the liver recorded" in told
+    assert "Treatment group: widespread" in told
+    assert "…" not in told
+    assert "conflict" not in line(overview(board(UNRESECTABLE | {"primary_site": site}), ()), "**Stage.**")

@@ -155,12 +155,10 @@ def _stage(board: Board) -> str:
     for name, part in board.stage.items():
         title = board.knowledge.staging[name].title
         if part.value != "unknown":
-            conflict = (
-                f" ({wording.safe(part.because)})" if "conflict" in part.because or "not confirmed" in part.because else ""
-            )
+            conflict = f" ({_because(part)})" if "conflict" in part.because or "not confirmed" in part.because else ""
             said.append(f"{title}: {words.get(part.value, part.value)}{conflict}")
         elif name == "m_category":  # liver metastases are stage IV, whatever else is known
-            said.append(f"Stage IV ({wording.safe(part.because.removeprefix('stage IV, '))})")
+            said.append(f"Stage IV ({_because(part).removeprefix('stage IV, ')})")
     unknown = [
         wording.name(board.knowledge.staging[name].title)
         for name, part in board.stage.items()
@@ -169,6 +167,11 @@ def _stage(board: Board) -> str:
     if unknown:
         said.append(f"not known: {', '.join(unknown)}")
     return "; ".join(said) + "."
+
+
+def _because(part: Part) -> str:
+    """Each reason for itself, so that none is cut off for the length of another."""
+    return "; ".join(wording.safe(reason) for reason in part.because.split("; "))
 
 
 def reasons(knowledge: Knowledge, modality: Assessed) -> list[str]:
