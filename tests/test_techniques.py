@@ -13,6 +13,8 @@ from cds_service import knowledge
 from cds_service.cards.board import Board, overview
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.compose import compose
+from cds_service.cards.gaps import missing
+from cds_service.cards.modality_card import about
 from cds_service.files import Chart
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.sites.loader import read_site
@@ -30,6 +32,12 @@ UNRESECTABLE = {
     "extrahepatic_disease": "none", "total_bilirubin": "0.8", "albumin": "4.1", "inr": "1.0", "platelets": "220", "egfr": "85",
     "portal_vein": "patent", "ecog": "1",
 }  # fmt: skip
+
+ALMOST = {name: value for name, value in UNRESECTABLE.items() if name != "portal_vein"} | {
+    "threatens_biliary_or_bowel": False, "sstr_positive": False, "recurrence_after_resection": False,
+    "disease_extent": "liver-dominant",
+}  # fmt: skip
+"""All that decides is known, but for the portal vein."""
 
 
 def board(given: dict[str, Any], *ordered: str) -> Board:
@@ -134,3 +142,47 @@ def test_widespread_beside_nothing_outside_the_liver_is_shown_as_a_conflict_wher
     assert "Treatment group: widespread" in told
     assert "…" not in told
     assert "conflict" not in line(overview(board(UNRESECTABLE | {"primary_site": site}), ()), "**Stage.**")
+
+
+def test_a_local_convention_is_not_called_the_review() -> None:
+    closed = UNRESECTABLE | {"hepatic_failure": True, "threatens_biliary_or_bowel": False}
+    told = line(option(closed, "systemic-therapy"), "**Systemic therapy")
+    assert "criteria of a local convention are met" in told
+    widespread = closed | {"disease_extent": "widespread"}
+    assert "criteria of the review of 2010 are met" in line(option(widespread, "systemic-therapy"), "**Systemic therapy")
+
+
+def test_a_card_on_one_treatment_names_it_and_one_on_several_lists_them() -> None:
+    pregnant = UNRESECTABLE | {"pregnancy": True}
+    stops = [c.extension[EXTENSION] for c in compose(board(pregnant, "proc.radioembolization")) if c.indicator == "critical"]
+    assert [(s.get("modality"), s.get("modalities")) for s in stops] == [("hepatic-arterial-therapy", None)]
+    both = board(pregnant, "proc.radioembolization", "proc.prrt")
+    stops = [c.extension[EXTENSION] for c in compose(both) if c.indicator == "critical"]
+    assert [s.get("modalities") for s in stops] == [["hepatic-arterial-therapy", "systemic-therapy"]]
+    assert "modality" not in stops[0]
+    assert about(["resection", "resection"]) == {"modality": "resection"}
+    assert about([]) == {}
+
+
+def test_missing_data_of_one_treatment_names_it() -> None:
+    searched = Said(Vignette("", {}, ALMOST, DAY).facts(knowledge.load()), {}).board
+    card = missing(searched)
+    assert card is not None
+    content = card.extension[EXTENSION]
+    assert [name for name, modality in searched.assessed.items() if modality.missing] == [content["modality"]]
+    assert "modalities" not in content
+
+
+TRANSPLANTABLE = UNRESECTABLE | {
+    "sstr_positive": True, "primary_resected": True, "liver_involvement": "30", "disease_status": "stable",
+    "months_since_status": "8", "age": "50",
+}  # fmt: skip
+
+
+def test_what_always_stands_beside_transplantation_stands_there_also_on_a_card_with_others() -> None:
+    card = option(TRANSPLANTABLE, "transplantation")
+    assert len(card.extension[EXTENSION]["modalities"]) > 1
+    told = card.detail[card.detail.index("**Liver transplantation") :]
+    for part in ("in one centre and not randomized", "unselected practice", "14% had died by 60 days", "42% were alive without",
+                 "6 of 11 recurred (Routley)", "no workable option", "rules transplantation out"):  # fmt: skip
+        assert part in told

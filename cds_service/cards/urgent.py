@@ -6,7 +6,7 @@ from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.board import Board, reasons
 from cds_service.cards.card import Card, fitting
-from cds_service.cards.modality_card import card_on, cited
+from cds_service.cards.modality_card import about, card_on, cited
 from cds_service.cards.ways import ordered
 from cds_service.judgement import judge
 from cds_service.knowledge.model import Verdict
@@ -93,7 +93,7 @@ def stopped_order(board: Board) -> Card | None:
     summary = f"{wording.listing(names)} ordered: " + ("".join(why.values()) if one else "contraindicated")
     statements = list(dict.fromkeys(statements))
     content: dict[str, object] = {"kind": "contraindication", "knowledge": board.knowledge.digest}
-    content |= {"statements": statements, "modalities": modalities}
+    content |= {"statements": statements, **about(modalities)}
     source = evidence.source(board.knowledge, statements, "NlmContraindication", summary[:100])
     return cited(board, summary, "critical", source, wording.bullets(lines), content, statements)
 
