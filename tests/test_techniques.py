@@ -186,3 +186,12 @@ def test_what_always_stands_beside_transplantation_stands_there_also_on_a_card_w
     for part in ("in one centre and not randomized", "unselected practice", "14% had died by 60 days", "42% were alive without",
                  "6 of 11 recurred (Routley)", "no workable option", "rules transplantation out"):  # fmt: skip
         assert part in told
+
+
+def test_an_insulinoma_rests_on_what_speaks_of_insulinoma_and_not_on_the_trial_of_telotristat() -> None:
+    insulinoma = UNRESECTABLE | {"primary_site": "pancreas", "hormonal_syndrome": "insulinoma"}
+    known = knowledge.load()
+    reason = known.modality("hormonal-suppression").indications[0].says
+    told = line(option(insulinoma, "hormonal-suppression"), f"{reason} [N1")
+    assert "M073" in told
+    assert "M063" not in option(insulinoma, "hormonal-suppression").detail
