@@ -195,3 +195,11 @@ def test_an_insulinoma_rests_on_what_speaks_of_insulinoma_and_not_on_the_trial_o
     told = line(option(insulinoma, "hormonal-suppression"), f"{reason} [N1")
     assert "M073" in told
     assert "M063" not in option(insulinoma, "hormonal-suppression").detail
+
+
+def test_what_stops_an_ordered_technique_stands_on_the_overview_where_its_treatment_has_no_card() -> None:
+    counts = OPERABLE | {"platelets": "30", "egfr": "20", "haemoglobin": "7", "sstr_positive": False}
+    told = line(overview(board(counts, "proc.prrt"), ()), "Radionuclide therapy (PRRT), ordered")
+    for part in ("Platelets below 75", "eGFR below 40", "Haemoglobin below 8"):
+        assert part in told
+    assert "Radionuclide" not in overview(board(counts), ()).detail

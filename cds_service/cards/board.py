@@ -241,7 +241,7 @@ ONLY_IF_LIKELY = frozenset({"age-above-50", "age-56-to-59", "age-60-or-more", "e
 
 
 def _safety(board: Board) -> list[str]:
-    """Cautions that are met, and the modalities that may come about on which each bears."""
+    """What stops an ordered technique; cautions that are met, and the modalities that may come about on which each bears."""
     bearing: dict[str, tuple[Finding, list[str]]] = {}
     for modality in board.assessed.values():
         likely = RANK[modality.verdict] > RANK[Verdict.UNDETERMINED] or modality.opinion.open == "safety"
@@ -250,7 +250,14 @@ def _safety(board: Board) -> list[str]:
                 continue
             if finding.facts:
                 bearing.setdefault(finding.criterion.id, (finding, []))[1].append(modality.modality.short.lower())
-    return [
+    stopped = [
+        f"{way.technique.says}{wording.ordered(way.order)}: stopped by "
+        + "; ".join(wording.finding_line(board.knowledge, finding) for finding in way.stops)
+        for modality in board.assessed.values()
+        for way in ways(board.facts, modality, board.picture.ordered)
+        if way.order and way.stops
+    ]
+    return stopped + [
         f"{wording.finding_line(board.knowledge, finding)}; bears on {wording.listing(names)}"
         for finding, names in bearing.values()
     ]
