@@ -162,8 +162,7 @@ def _of_answers(knowledge: Knowledge, definition: FactDefinition) -> Resource:
 
 def _gate_and_orders(knowledge: Knowledge) -> set[str]:
     """Concepts that are no fact of their own: the two halves of the disease, and ordered treatments."""
-    orders = {name for modality in knowledge.modalities for name in modality.ordered_by}
-    orders |= {name for modality in knowledge.modalities for technique in modality.techniques for name in technique.ordered_by}
+    orders = {name for modality in knowledge.modalities for name in modality.orders}
     return orders | NEN | METASTASIS | LIVER_METASTASES
 
 

@@ -64,12 +64,13 @@ def compare(test: Comparison, fact: Fact) -> bool | None:
 def judge(criterion: Criterion, facts: Facts) -> Finding:
     answers: list[bool | None] = []
     parts: list[Fact] = []
-    checked = True
+    checked, refuted = True, False
     for test in criterion.tests:
         fact = facts[test.fact]
         parts.append(fact)
         if fact.known:
             answers.append(compare(test, fact))
+            refuted = refuted or answers[-1] is False
         elif (fact.silent and criterion.silent_is_not_met) or (fact.unknown and criterion.unknown_is_not_met):
             answers.append(False)
             checked = False
@@ -79,6 +80,7 @@ def judge(criterion: Criterion, facts: Facts) -> Finding:
         met = True if True in answers else (None if None in answers else False)
     else:
         met = False if False in answers else (None if None in answers else True)
+        checked = checked or refuted  # one part known not to hold is enough, whatever is not known of the others
     if met is None and criterion.unknown_is_not_met:
         met, checked = False, False
     return Finding(criterion, met, tuple(parts), checked or met is True)

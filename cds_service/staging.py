@@ -42,13 +42,17 @@ def _m_category(facts: Facts) -> Part:
     outside, site, recorded = facts["extrahepatic_disease"], facts["primary_site"], facts["m_category"]
     sites = facts.knowledge.staging["m_category"].sites
     words = {True: "liver only", False: "liver and elsewhere"}
+    widespread = "conflict: judged widespread, with nothing outside the liver recorded"
     if not outside.known and recorded.known and recorded.value in {"M1a", "M1c"}:
         return Part("m_category", str(recorded.value), recorded.seen, "as recorded")
     if not outside.known:
         return Part("m_category", UNKNOWN, outside.seen, f"disease outside the liver: {outside.why or 'not documented'}")
     liver_only = outside.value == "none"
+    conflicts = [widespread] if liver_only and facts["extent"].is_("widespread") else []
+    seen = (*outside.seen, *facts["extent"].seen) if conflicts else outside.seen
     if not (site.known and site.value in sites) or facts["nec"].is_(True):
-        return Part("m_category", UNKNOWN, outside.seen, f"stage IV, {words[liver_only]}; no M1a or M1c for this tumour")
+        told = "; ".join([f"stage IV, {words[liver_only]}", *conflicts, "no M1a or M1c for this tumour"])
+        return Part("m_category", UNKNOWN, seen, told)
     value, because = ("M1a" if liver_only else "M1c"), ""
     if recorded.known and recorded.value in {"M1a", "M1c"}:  # kept as recorded
         if recorded.value != value:
@@ -58,7 +62,7 @@ def _m_category(facts: Facts) -> Part:
         because = f"conflict: recorded as {recorded.value}"
     elif facts["liver_only_unconfirmed"].is_(True):
         because = "liver only is not confirmed by a positive SSTR-PET in its window"
-    return Part("m_category", value, outside.seen, because)
+    return Part("m_category", value, seen, "; ".join([*conflicts, *([because] if because else [])]))
 
 
 def _pattern(facts: Facts) -> Part:

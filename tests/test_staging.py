@@ -21,6 +21,7 @@ TODAY = date(2026, 11, 1)
 WELL = {"primary_site": "small-bowel", "who_grade": "G2", "differentiation": "well"}
 CARCINOMA = {"primary_site": "small-bowel", "who_grade": "NEC", "differentiation": "poor"}
 UNCONFIRMED = "liver only is not confirmed by a positive SSTR-PET in its window"
+WIDESPREAD = "conflict: judged widespread, with nothing outside the liver recorded"
 NO_M = "stage IV, {}; no M1a or M1c for this tumour"
 NO_RESECTION = "no curative resection, and as far as documented not for the liver's sake"
 
@@ -53,6 +54,13 @@ def test_a_part_that_is_not_known_says_why_and_names_what_is_there() -> None:
         ({"extrahepatic_disease": "none"}, ("M1a", ["extrahepatic-disease-0"], UNCONFIRMED)),
         ({"extrahepatic_disease": "none", "sstr_positive": True}, ("M1a", ["extrahepatic-disease-0"], "")),
         ({"extrahepatic_disease": "resectable"}, ("M1c", ["extrahepatic-disease-0"], "")),
+        ({"extrahepatic_disease": "none", "sstr_positive": True, "disease_extent": "widespread"},
+         ("M1a", ["extrahepatic-disease-0", "disease-extent-0"], WIDESPREAD)),
+        ({"extrahepatic_disease": "none", "disease_extent": "widespread"},
+         ("M1a", ["extrahepatic-disease-0", "disease-extent-0"], f"{WIDESPREAD}; {UNCONFIRMED}")),
+        ({"extrahepatic_disease": "none", "disease_extent": "liver-dominant", "sstr_positive": True},
+         ("M1a", ["extrahepatic-disease-0"], "")),
+        ({"extrahepatic_disease": "resectable", "disease_extent": "widespread"}, ("M1c", ["extrahepatic-disease-0"], "")),
         ({"extrahepatic_disease": "resectable", "m_category": "M1c"}, ("M1c", ["extrahepatic-disease-0"], "")),
         ({"extrahepatic_disease": "none", "m_category": "M1c"},
          ("M1c", ["extrahepatic-disease-0"], "conflict: recorded as M1c, by what is documented M1a")),

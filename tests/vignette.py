@@ -18,6 +18,7 @@ and what is expected, by modality unless said:
   against          indication → exactly the exclusions that are met against it
   options, no_options   how techniques and options begin that the card shows, or does not
   stops, burdens   technique → exactly the criteria that stop it, or burden it
+  not_looked_at    technique → exactly the facts that would stop or burden it and of which too little is known
   stage            part → value
   alarms           kind of an urgent card → its loudness, or "none"
   asked            who is asked ("laboratory" ...) → exactly the deciding facts, by modality
@@ -42,10 +43,10 @@ from cds_service.assessment import Assessed, assess
 from cds_service.cards import board as overview
 from cds_service.cards import gaps, suggestions, urgent
 from cds_service.cards.board import Board, assessment_of
-from cds_service.cards.techniques import ways
+from cds_service.cards.ways import ways
 from cds_service.derived import CALCULATIONS
 from cds_service.facts import Fact, Facts
-from cds_service.judgement import judge
+from cds_service.judgement import Finding, judge
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import ClinicalPicture, Observed, When
 from cds_service.settling import settle
@@ -60,11 +61,13 @@ EXPECTED = SEARCHED | {
     "expect", "open", "because", "cautions", "no_cautions", "editions_2010", "stage", "findings", "options", "no_options",
     "criteria", "facts", "against", "findings_2010",
     "dated", "rests_on",
-    "stops", "burdens", "alarms", "questions", "on_record", "not_checked", "last",
+    "stops", "burdens", "not_looked_at", "alarms", "questions", "on_record", "not_checked", "last",
 }  # fmt: skip
 
 
-BY_MODALITY = EXPECTED - {"stage", "criteria", "facts", "stops", "burdens", "alarms", "questions", "on_record", "last"}
+BY_MODALITY = EXPECTED - {
+    "stage", "criteria", "facts", "stops", "burdens", "not_looked_at", "alarms", "questions", "on_record", "last",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,9 @@ class Vignette:
 
     def picture(self, knowledge: Knowledge) -> ClinicalPicture:
         found = picture(knowledge, self.given, self.today, self.table.get("unknown", ()))
-        orders = {
-            name: Observed(True, When.day(self.today), "ServiceRequest/1", name) for name in self.table.get("ordered", ())
-        }
+        names = set(self.table.get("ordered", ()))
+        names |= {modality.id for modality in knowledge.modalities if modality.orders & names}
+        orders = {name: Observed(True, When.day(self.today), "ServiceRequest/1", name) for name in sorted(names)}
         return replace(found, ordered=orders, patient_id="example")
 
     def facts(self, knowledge: Knowledge) -> Facts:
@@ -136,9 +139,15 @@ class Said:
     def of(self, modality: str) -> dict[str, Any]:
         return assessment_of(without_search(self.assessed[modality]))
 
-    def ways(self, modality: str) -> list[tuple[str, list[str], list[str]]]:
-        found = ways(self.facts, self.assessed[modality])
-        return [(w.technique.says, [f.criterion.id for f in w.stops], [f.criterion.id for f in w.burdens]) for w in found]
+    def ways(self, modality: str) -> list[tuple[str, list[str], list[str], list[str]]]:
+        found = ways(self.facts, self.assessed[modality], self.ordered)
+        return [
+            (w.technique.says, _ids(w.stops), _ids(w.burdens), overview.open_facts(self.quiet, w.not_checked)) for w in found
+        ]
+
+
+def _ids(findings: Iterable[Finding]) -> list[str]:
+    return [finding.criterion.id for finding in findings]
 
 
 def without_search(modality: Assessed) -> Assessed:
@@ -241,6 +250,7 @@ SAYS: Mapping[str, Any] = {
     "no_options": lambda said, name, wanted: [o for o in wanted if not _starting([o], (way[0] for way in said.ways(name)))],
     "stops": lambda said, about, _: _way(said, about, 1),
     "burdens": lambda said, about, _: _way(said, about, 2),
+    "not_looked_at": lambda said, about, _: _way(said, about, 3),
     "alarms": _alarm,
     "asked": _asked,
     "drafts": _drafts,

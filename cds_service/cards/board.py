@@ -9,8 +9,9 @@ from typing import Any
 from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.card import EXTENSION, Card, fitting
+from cds_service.cards.ways import ways
 from cds_service.facts import Facts, leaves_of
-from cds_service.judgement import Finding
+from cds_service.judgement import Finding, compare
 from cds_service.knowledge.model import EDITIONS, RANK, Knowledge, Verdict
 from cds_service.picture import ClinicalPicture, Unreadable
 from cds_service.staging import Part
@@ -154,12 +155,10 @@ def _stage(board: Board) -> str:
     for name, part in board.stage.items():
         title = board.knowledge.staging[name].title
         if part.value != "unknown":
-            conflict = (
-                f" ({wording.safe(part.because)})" if "conflict" in part.because or "not confirmed" in part.because else ""
-            )
+            conflict = f" ({_because(part)})" if "conflict" in part.because or "not confirmed" in part.because else ""
             said.append(f"{title}: {words.get(part.value, part.value)}{conflict}")
         elif name == "m_category":  # liver metastases are stage IV, whatever else is known
-            said.append(f"Stage IV ({wording.safe(part.because.removeprefix('stage IV, '))})")
+            said.append(f"Stage IV ({_because(part).removeprefix('stage IV, ')})")
     unknown = [
         wording.name(board.knowledge.staging[name].title)
         for name, part in board.stage.items()
@@ -168,6 +167,11 @@ def _stage(board: Board) -> str:
     if unknown:
         said.append(f"not known: {', '.join(unknown)}")
     return "; ".join(said) + "."
+
+
+def _because(part: Part) -> str:
+    """Each reason for itself, so that none is cut off for the length of another."""
+    return "; ".join(wording.safe(reason) for reason in part.because.split("; "))
 
 
 def reasons(knowledge: Knowledge, modality: Assessed) -> list[str]:
@@ -237,7 +241,7 @@ ONLY_IF_LIKELY = frozenset({"age-above-50", "age-56-to-59", "age-60-or-more", "e
 
 
 def _safety(board: Board) -> list[str]:
-    """Cautions that are met, and the modalities that may come about on which each bears."""
+    """What stops an ordered technique; cautions that are met, and the modalities that may come about on which each bears."""
     bearing: dict[str, tuple[Finding, list[str]]] = {}
     for modality in board.assessed.values():
         likely = RANK[modality.verdict] > RANK[Verdict.UNDETERMINED] or modality.opinion.open == "safety"
@@ -246,35 +250,53 @@ def _safety(board: Board) -> list[str]:
                 continue
             if finding.facts:
                 bearing.setdefault(finding.criterion.id, (finding, []))[1].append(modality.modality.short.lower())
-    return [
+    stopped = [
+        f"{way.technique.says}{wording.ordered(way.order)}: stopped by "
+        + "; ".join(wording.finding_line(board.knowledge, finding) for finding in way.stops)
+        for modality in board.assessed.values()
+        for way in ways(board.facts, modality, board.picture.ordered)
+        if way.order and way.stops
+    ]
+    return stopped + [
         f"{wording.finding_line(board.knowledge, finding)}; bears on {wording.listing(names)}"
         for finding, names in bearing.values()
     ]
 
 
 def _not_checked(board: Board) -> str:
-    """What nobody looked at, where it bears on a modality that may come about. Never: "no contraindication"."""
+    """What nobody looked at, where it bears on a modality that may come about or is ordered. Never: "no
+    contraindication"."""
     open_ones = [
         modality
-        for modality in board.assessed.values()
-        if RANK[modality.verdict] > RANK[Verdict.UNDETERMINED] or modality.opinion.open == "safety"
+        for name, modality in board.assessed.items()
+        if RANK[modality.verdict] > RANK[Verdict.UNDETERMINED]
+        or modality.opinion.open == "safety"
+        or name in board.picture.ordered
     ]
     names = unchecked(board, open_ones)
     return f"**Not checked:** {', '.join(names)}." if names else ""
 
 
 def unchecked(board: Board, modalities: Iterable[Assessed]) -> list[str]:
-    """The facts behind cautions that count as not met only because nothing is known of them."""
+    """The facts behind cautions, and behind what would stop or burden a technique, that count as not met only because
+    nothing is known of them."""
+    findings: list[Finding] = []
+    for modality in modalities:
+        findings += modality.not_checked
+        for way in ways(board.facts, modality, board.picture.ordered):
+            findings += way.not_checked
+    return [wording.name(board.knowledge.facts[name].says) for name in open_facts(board, findings)]
+
+
+def open_facts(board: Board, findings: Iterable[Finding]) -> list[str]:
+    """The plain facts for want of which findings are open, in the order of the knowledge. A value that is there but not
+    exact enough for the limit ("< 100") leaves its finding open like one that is not there."""
     knowledge = board.knowledge
-    leaves = {
-        leaf: None
-        for modality in modalities
-        for finding in modality.not_checked
-        for fact in finding.criterion.facts
-        for leaf in sorted(leaves_of(knowledge, fact))
-    }
-    return [
-        wording.name(knowledge.facts[leaf].says)
-        for leaf in knowledge.facts
-        if leaf in leaves and knowledge.facts[leaf].ask != "never" and not board.facts[leaf].known
-    ]
+    leaves: set[str] = set()
+    for finding in findings:
+        for test, fact in zip(finding.criterion.tests, finding.facts, strict=True):
+            rests_on = leaves_of(knowledge, test.fact)
+            missing = {leaf for leaf in rests_on if not board.facts[leaf].known}
+            inexact = not fact.known or compare(test, fact) is None
+            leaves |= missing or (rests_on if inexact else set())
+    return [leaf for leaf in knowledge.facts if leaf in leaves and knowledge.facts[leaf].ask != "never"]

@@ -81,8 +81,8 @@ def _option(board: Board, modalities: list[Assessed]) -> Card:
 
 
 def _option_detail(board: Board, modality: Assessed, folded: bool) -> str:
-    met = {f.indication.edition for f in modality.opinion.indications if f.met}
-    whose = "the review of 2010" if "2010" in met else "later evidence"
+    met = {"" if f.indication.local else f.indication.edition for f in modality.opinion.indications if f.met}
+    whose = "the review of 2010" if "2010" in met else "later evidence" if "update" in met else "a local convention"
     said = "recommended" if modality.verdict is Verdict.RECOMMENDED else "to be considered"
     parts = [f"**{modality.modality.title}**: criteria of {whose} are met, {said}{editions(modality)}."]
     parts.append(wording.bullets([*reasons(board.knowledge, modality), *_requirements(board, modality)]))

@@ -8,6 +8,7 @@ from datetime import date
 from cds_service.cards import evidence, wording
 from cds_service.cards.board import Board
 from cds_service.cards.card import EXTENSION, Card
+from cds_service.cards.modality_card import about
 from cds_service.cards.suggestions import draft_orders
 from cds_service.knowledge.model import Verdict
 from cds_service.settling import denied_diagnoses, stale_or_conflicting
@@ -28,16 +29,9 @@ def _missing_lines(board: Board) -> list[str]:
     for ask, title in ASKED.items():
         names = [name for name in missing if knowledge.facts[name].ask == ask]
         if names:
-            said = [f"{wording.name(knowledge.facts[name].says)}{_why(board, name)}" for name in names]
+            said = [wording.open_fact(knowledge, name, board.facts[name]) for name in names]
             lines.append(f"{title}: {'; '.join(said)}")
     return lines
-
-
-def _why(board: Board, name: str) -> str:
-    fact = board.facts[name]
-    if fact.seen or fact.why.startswith(("unreadable", "conflict")):
-        return f" ({wording.fact_line(board.knowledge, name, fact).split(': ', 1)[1]})"
-    return ""
 
 
 def missing_section(board: Board) -> str:
@@ -56,8 +50,8 @@ def missing(board: Board) -> Card | None:
     open_ones = [modality for modality in board.with_verdict(Verdict.UNDETERMINED) if modality.missing]
     names = [modality.modality.short.lower() for modality in open_ones]
     told = wording.listing(names) if len(names) <= 3 else f"{len(names)} treatments"
-    content = {"kind": "missing-data", "knowledge": board.knowledge.digest, "missing": missing_facts(board)}
-    content["modalities"] = [modality.modality.id for modality in open_ones]
+    content: dict[str, object] = {"kind": "missing-data", "knowledge": board.knowledge.digest, "missing": missing_facts(board)}
+    content |= about(modality.modality.id for modality in open_ones)
     suggestions = draft_orders(board, missing_facts(board))
     return Card(
         summary=f"Not documented: what would decide on {told}",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
-from cds_service.cards.board import Board, assessment_of, caution_ids, deciding
+from cds_service.cards.board import Board, caution_ids, deciding
 from cds_service.cards.card import EXTENSION, Card, Source
 from cds_service.cards.outcomes import nearest
 from cds_service.cards.techniques import techniques
@@ -20,11 +22,9 @@ def card_on(board: Board, kind: str, topic: str, summary: str, indicator: str, d
     statements = list(dict.fromkeys(relied_on))
     decided = list(dict.fromkeys(s for modality in modalities for s in deciding(modality)))
     content: dict[str, object] = {"kind": kind, "knowledge": board.knowledge.digest}
+    content |= about(modality.modality.id for modality in modalities)
     if len(modalities) == 1:
-        one = assessment_of(modalities[0])
-        content |= {"modality": modalities[0].modality.id, "verdict": one["verdict"]}
-    elif modalities:
-        content |= {"modalities": [modality.modality.id for modality in modalities]}
+        content |= {"verdict": modalities[0].verdict.value}
     lists = {
         "decided_by": list(dict.fromkeys(name for modality in modalities for name in modality.opinion.decided_by)),
         "cautions": caution_ids(modalities),
@@ -33,6 +33,15 @@ def card_on(board: Board, kind: str, topic: str, summary: str, indicator: str, d
     content |= {key: found for key, found in lists.items() if found}
     shown_by = evidence.source(board.knowledge, decided or statements or ["S063"], topic, summary[:100])
     return cited(board, summary, indicator, shown_by, detail, content, statements)
+
+
+def about(names: Iterable[str]) -> dict[str, object]:
+    """Which modalities a card is on, for the machine: `modality` where it is one, `modalities` where they are several
+    (CLINICAL section 9)."""
+    found = list(dict.fromkeys(names))
+    if len(found) == 1:
+        return {"modality": found[0]}
+    return {"modalities": found} if found else {}
 
 
 def cited(

@@ -6,10 +6,10 @@ from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.board import Board, reasons
 from cds_service.cards.card import Card, fitting
-from cds_service.cards.modality_card import card_on, cited
+from cds_service.cards.modality_card import about, card_on, cited
+from cds_service.cards.ways import ordered
 from cds_service.judgement import judge
 from cds_service.knowledge.model import Verdict
-from cds_service.picture import Observed
 
 
 def contraindications(board: Board) -> Card | None:
@@ -28,7 +28,7 @@ def contraindications(board: Board) -> Card | None:
     for modality in found:
         order = board.picture.ordered.get(modality.modality.id)
         parts = [
-            f"**{modality.modality.title}**{_ordered(order) if order else ''}",
+            f"**{modality.modality.title}**{wording.ordered(order)}",
             wording.bullets(reasons(board.knowledge, modality)),
         ]
         parts.append(modality.modality.contraindications_say)
@@ -39,15 +39,20 @@ def contraindications(board: Board) -> Card | None:
     return card_on(board, "contraindication", "NlmContraindication", summary, indicator, "\n\n".join(details), found)
 
 
-def _ordered(order: Observed) -> str:
-    return f", ordered ({order.on or 'undated'}, {wording.safe(order.seen_in)})"
+LOST_BY_CONTRAINDICATION = "requirement.curative-resection-possible"
+"""A contraindication to resection makes a curative one not possible (CLINICAL section 4), so R1 is always lost with it.
+Whether the indication is met but for that (7.3), say the exclusions: they are all else that makes it not possible."""
 
 
 def _concerns(board: Board, modality: Assessed) -> bool:
+    """Whether the modality is ordered, or its indication met or not excluded, its contraindications aside."""
     if modality.modality.id in board.picture.ordered:
         return True
     excluded = any(judge(criterion, board.facts).met for criterion, only in modality.modality.exclusions if not only)
-    possible = any(part.met is not False for part in modality.opinion.indications)
+    possible = any(
+        part.met is not False or {f.criterion.key for f in part.requirements if f.met is False} == {LOST_BY_CONTRAINDICATION}
+        for part in modality.opinion.indications
+    )
     return modality.modality.id != "transplantation" and possible and not excluded
 
 
@@ -72,12 +77,12 @@ def stopped_order(board: Board) -> Card | None:
     statements: list[str] = []
     for modality in board.knowledge.modalities:
         for technique in modality.techniques:
-            order = next((board.picture.ordered[name] for name in technique.ordered_by if name in board.picture.ordered), None)
+            order = ordered(technique, board.picture.ordered)
             found = [judge(criterion, board.facts) for criterion in technique.stopped_by if criterion.id in technique.critical]
             if order is None or not (met := [finding for finding in found if finding.met]):
                 continue
             against = "; ".join(wording.finding_line(board.knowledge, finding) for finding in met)
-            lines.append(f"{technique.says}{_ordered(order)}: {against}")
+            lines.append(f"{technique.says}{wording.ordered(order)}: {against}")
             why[technique.says.split(",")[0]] = wording.listing(finding.criterion.says.lower() for finding in met)
             modalities.append(modality.id)
             statements += [s for finding in met for s in finding.criterion.statements]
@@ -88,7 +93,7 @@ def stopped_order(board: Board) -> Card | None:
     summary = f"{wording.listing(names)} ordered: " + ("".join(why.values()) if one else "contraindicated")
     statements = list(dict.fromkeys(statements))
     content: dict[str, object] = {"kind": "contraindication", "knowledge": board.knowledge.digest}
-    content |= {"statements": statements, "modalities": modalities}
+    content |= {"statements": statements, **about(modalities)}
     source = evidence.source(board.knowledge, statements, "NlmContraindication", summary[:100])
     return cited(board, summary, "critical", source, wording.bullets(lines), content, statements)
 

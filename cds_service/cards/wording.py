@@ -90,6 +90,15 @@ def fact_line(knowledge: Knowledge, name: str, fact: Fact) -> str:
     return f"{definition.says}: {safe(fact.why) or 'not documented'}{f', {beside}' if beside else ''}"
 
 
+def open_fact(knowledge: Knowledge, name_: str, fact: Fact) -> str:
+    """The name of a fact that is not known; in brackets why a value that is there was not used: out of date, conflicting,
+    unreadable, or not exact enough."""
+    named = name(knowledge.facts[name_].says)
+    if fact.seen or fact.why.startswith(("unreadable", "conflict")):
+        return f"{named} ({fact_line(knowledge, name_, fact).split(': ', 1)[1]})"
+    return named
+
+
 def finding_line(knowledge: Knowledge, finding: Finding) -> str:
     """What a criterion found: its sentence, the readings it rests on, what to do beside it, and its statements."""
     criterion = finding.criterion
@@ -132,6 +141,11 @@ def listing(words: Iterable[str], last: str = "and") -> str:
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} {last} {items[-1]}"
+
+
+def ordered(order: Observed | None) -> str:
+    """Behind the name of a treatment: its order, with date and reference; nothing where there is none."""
+    return f", ordered ({order.on or 'undated'}, {safe(order.seen_in)})" if order else ""
 
 
 def bullets(lines: Iterable[str]) -> str:

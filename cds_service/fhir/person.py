@@ -42,7 +42,7 @@ def orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], fro
             tests |= {coding.code} if coding.system == "loinc" else set()
             concepts = {meaning.concept for meaning in knowledge.terminology.meanings(coding)}
             for modality in knowledge.modalities:
-                if concepts & set(modality.ordered_by):
+                if concepts & modality.orders:
                     ordered.setdefault(modality.id, Observed(True, on, where, text_of(concept)))
             for name in concepts & techniques:
                 ordered.setdefault(name, Observed(True, on, where, text_of(concept)))

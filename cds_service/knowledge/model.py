@@ -195,6 +195,11 @@ class Modality:
     ordered_by: tuple[str, ...] = ()
     """Value sets whose codes, in an active order or a scheduled procedure, mean this modality."""
 
+    @property
+    def orders(self) -> frozenset[str]:
+        """All of them: an order of one way of doing it is an order of the modality."""
+        return frozenset(self.ordered_by).union(*(technique.ordered_by for technique in self.techniques))
+
 
 @dataclass(frozen=True, slots=True)
 class Band:

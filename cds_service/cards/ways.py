@@ -1,0 +1,50 @@
+"""Ways of doing a modality, and options in it, on one chart: what stops each, what burdens it, what nobody looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from cds_service.assessment import Assessed
+from cds_service.facts import Facts
+from cds_service.judgement import Finding, judge
+from cds_service.knowledge.model import Technique
+from cds_service.picture import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A technique whose conditions are met, what stops it on this chart and what burdens it.
+
+    `not_checked` would stop or burden it, and counts as not met only because nothing is known.
+    """
+
+    technique: Technique
+    order: Observed | None
+    stops: tuple[Finding, ...]
+    burdens: tuple[Finding, ...]
+    not_checked: tuple[Finding, ...]
+
+
+def ordered(technique: Technique, orders: Mapping[str, Observed]) -> Observed | None:
+    """The order of a technique, or none."""
+    return next((orders[name] for name in technique.ordered_by if name in orders), None)
+
+
+def ways(facts: Facts, modality: Assessed, orders: Mapping[str, Observed]) -> Iterator[Way]:
+    """A technique that is ordered is looked at, whether its indication is met or not."""
+    for technique in modality.modality.techniques:
+        order = ordered(technique, orders)
+        if technique.only_for and order is None and not technique.only_for & set(modality.opinion.decided_by):
+            continue
+        if not all(judge(criterion, facts).met for criterion in technique.when):
+            continue
+        stops = tuple(judge(criterion, facts) for criterion in technique.stopped_by)
+        burdens = tuple(judge(criterion, facts) for criterion in technique.cautions)
+        yield Way(
+            technique,
+            order,
+            tuple(finding for finding in stops if finding.met),
+            tuple(finding for finding in burdens if finding.met),
+            tuple(finding for finding in (*stops, *burdens) if not finding.met and not finding.checked),
+        )
