@@ -51,7 +51,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "required": ["userId", "patientId"],
         "properties": {
             "userId": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
-            "patientId": {"type": "string", "pattern": ID},
+            "patientId": {"type": "string", "pattern": rf"(?!(.*/)?\.{{1,2}}\Z){ID}"},  # "..": a way elsewhere on a server
             "encounterId": {"type": ["string", "null"], "maxLength": LONGEST_TEXT},
         },
     }
