@@ -162,6 +162,8 @@ class Listener:
     headers: dict[str, str] = field(default_factory=dict)
     drip: float = 0
     """Seconds between two bytes."""
+    drips_headers: bool = False
+    """One header that never ends, instead of an answer."""
 
     @property
     def asked(self) -> int:
@@ -181,7 +183,7 @@ class Listener:
         return f'[fhir]\norigins = ["{self.address}"]\nloopback = true\nseconds = 0.5'
 
     def serve_keys(self, *keys: dict[str, Any]) -> None:
-        self.status, self.headers, self.drip = 200, {}, 0
+        self.status, self.headers, self.drip, self.drips_headers = 200, {}, 0, False
         self.body = json.dumps({"keys": list(keys)}).encode()
 
 
@@ -194,6 +196,9 @@ def listener() -> Iterator[Listener]:
         def do_GET(self) -> None:
             told.paths.append(self.path)
             told.tokens.add(self.headers["Authorization"])
+            if told.drips_headers:
+                self.drip_a_header()
+                return
             self.send_response(told.status)
             for name, value in told.headers.items():
                 self.send_header(name, value)
@@ -209,6 +214,14 @@ def listener() -> Iterator[Listener]:
                     self.wfile.write(told.body)
             except OSError:
                 pass  # the service had enough
+
+        def drip_a_header(self) -> None:
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Long: ")
+            while not ending.wait(0.05):
+                try:
+                    self.wfile.write(b"x")
+                except OSError:
+                    return
 
         def log_message(self, *_: object) -> None:
             pass

@@ -6,8 +6,11 @@ import hashlib
 import hmac
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -15,12 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from werkzeug.test import TestResponse
 
 from cds_service.trust import keys as trusted_keys
+from cds_service.trust.reach import CallFailed, Reach
 from tests.callers import (
     BASE,
     CALLED,
     DISCOVERY,
     DROP,
     NOW,
+    REQUEST,
     Door,
     Ehr,
     Listener,
@@ -469,7 +474,11 @@ def redirecting(server: Listener) -> None:
     server.status, server.headers = 302, {"Location": f"{server.jku}?elsewhere"}
 
 
-OUTAGES = [down, not_json, no_key_set, nested, too_large, too_many, slow, redirecting]
+def slow_in_its_headers(server: Listener) -> None:
+    server.drips_headers = True
+
+
+OUTAGES = [down, not_json, no_key_set, nested, too_large, too_many, slow, slow_in_its_headers, redirecting]
 
 
 @pytest.mark.parametrize("outage", OUTAGES)
@@ -500,6 +509,52 @@ def test_keys_that_were_never_had_let_nobody_in(
     server.serve_keys(ec_key().jwk)
     fetching.time[0] += trusted_keys.BETWEEN
     assert status(fetching, ehr) == 200
+
+
+def test_a_key_server_that_drips_holds_nobody_up_and_is_asked_again(tmp_path: Path, server: Listener) -> None:
+    """Every thread that waits for its keys is let go in time, other sites are answered meanwhile."""
+    slow_in_its_headers(server)
+    door = open_door(
+        tmp_path,
+        site_file(fhir=server.fhir, jku=server.jku),
+        site_file("south", keys=[ec_key("south-1").jwk]),
+    )
+    north, south = Ehr(), Ehr("https://ehr.south.example", ec_key("south-1"))
+    answers: SimpleQueue[int] = SimpleQueue()
+
+    def call(headers: dict[str, str]) -> None:
+        answers.put(door.client.application.test_client().post(SERVICE, json=REQUEST, headers=headers).status_code)
+
+    for _ in range(4):
+        Thread(target=call, args=(bearer(north.token()),), daemon=True).start()
+    until = time.monotonic() + 5
+    while not server.asked and time.monotonic() < until:
+        time.sleep(0.01)
+    assert status(door, south) == 200
+    assert [answers.get(timeout=5) for _ in range(4)] == [401] * 4
+    server.serve_keys(ec_key().jwk)
+    door.time[0] += trusted_keys.BETWEEN
+    assert status(door, north) == 200
+    assert server.asked == 2
+
+
+def test_who_waits_for_the_first_keys_waits_no_longer_than_a_fetch_may_take() -> None:
+    going, done = Event(), Event()
+
+    def stuck(jku: str, reach: Reach) -> bytes:
+        going.set()
+        done.wait(10)
+        raise CallFailed("at last")
+
+    keys = trusted_keys.FetchedKeys(JKU, Reach(seconds=0.2), stuck)
+    first = Thread(target=keys.find, args=("a", "ES384", NOW), daemon=True)
+    first.start()
+    assert going.wait(5)
+    answers: SimpleQueue[object] = SimpleQueue()
+    Thread(target=lambda: answers.put(keys.find("a", "ES384", NOW)), daemon=True).start()
+    assert answers.get(timeout=5) is None
+    done.set()
+    first.join()
 
 
 def test_an_address_that_nobody_answers_lets_nobody_in(tmp_path: Path, ehr: Ehr) -> None:

@@ -603,6 +603,20 @@ class TestASite:
         assert answers[0] == answers[1]
         assert ehr.queries() == ["Medication/1"]
 
+    @pytest.mark.parametrize("identity", [".", ".."])
+    def test_a_drug_by_the_name_of_a_way_elsewhere_is_not_asked_for(
+        self, client: FlaskClient, ehr: FhirServer, identity: str
+    ) -> None:
+        prescription = {
+            "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
+            "subject": {"reference": f"Patient/{PATIENT}"}, "authoredOn": "2026-01-10",
+            "medicationReference": {"reference": f"Medication/{identity}"},
+        }  # fmt: skip
+        asked = without(fhirServer=ehr.base, fhirAuthorization=AUTHORIZED)
+        asked["prefetch"]["medicationRequests"] = bundle(prescription)
+        assert client.post(SERVICE, json=asked).status_code == 200
+        assert ehr.queries() == []
+
 
 class TestTls:
     """By name, against the authority that the site names."""

@@ -158,11 +158,19 @@ def test_a_ledger_that_does_not_answer_says_so_and_lets_nobody_in(tmp_path: Path
     [
         ("sqlite://", "in memory"),
         ("sqlite:///:memory:", "in memory"),
+        ("sqlite:///file:m1?mode=memory&cache=shared&uri=true", "without file:"),
+        ("sqlite:///file:/m1?vfs=memdb&uri=true", "without file:"),
+        ("sqlite:///FILE::memory:?uri=true", "without file:"),
+        ("sqlite:///ledger.db?mode=memory", "or anything after"),
+        ("sqlite:////tmp/ledger.db?timeout=hush", "or anything after"),
         ("sqlite:////nowhere/at/all/ledger.db", "folder"),
         ("sqlite:////dev/null", "could not be opened"),
         ("mysql://user:hush@db.example/x", "neither sqlite nor postgresql"),
         ("ledger.db", "not a database URL"),
         ("postgresql://user:hush@127.0.0.1:1/x", "could not be opened"),
+        ("postgresql://user:p@ss:hush@host/x", "not a database URL"),
+        ("postgresql://user:hush@[::1/x", "not a database URL"),
+        ("sqlite:///a\0hush", "not a database URL"),
     ],
 )
 def test_a_database_that_cannot_serve_is_refused_at_the_start_without_its_password(address: str, told: str) -> None:
@@ -173,3 +181,13 @@ def test_a_database_that_cannot_serve_is_refused_at_the_start_without_its_passwo
     assert str(caught.value).startswith("CDS_DATABASE: ")
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_the_file_of_a_new_ledger_is_its_owners_alone_and_an_old_one_keeps_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    for mode in (0o600, 0o660):
+        ledger = open_ledger(f"sqlite:///{file}")
+        assert ledger.first_time("i", str(mode), FAR, NOW)
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("ledger.db*")} == {mode}
+        ledger.engine.dispose()
+        file.chmod(0o660)

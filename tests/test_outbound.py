@@ -5,8 +5,11 @@ from __future__ import annotations
 import email.utils
 import socket
 import time
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -184,6 +187,40 @@ def test_nothing_is_called_after_the_deadline() -> None:
         with pytest.raises(CallFailed, match="no answer in time"):
             out.get(f"{server.base}/Patient/1", {})
         assert server.asked == []
+
+
+NEVER_WHOLE = {
+    "a header that drips": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x", 0.05),
+    "100 Continue that drips": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),
+    "100 Continue without a pause": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 0),
+}
+
+
+@pytest.mark.parametrize("case", NEVER_WHOLE)
+def test_no_call_outlasts_its_deadline_however_its_server_drips(case: str) -> None:
+    start, again, pause = NEVER_WHOLE[case]
+    told: SimpleQueue[str] = SimpleQueue()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.sendall(start)
+            while True:
+                connection.sendall(again)
+                time.sleep(pause)
+
+    def call(port: int) -> None:
+        with Outbound(Reach(loopback=True, seconds=0.5)) as out:
+            try:
+                out.get(f"http://127.0.0.1:{port}/", {})
+                told.put("an answer")
+            except CallFailed as error:
+                told.put(str(error))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        Thread(target=drip, args=(listening,), daemon=True).start()
+        Thread(target=call, args=(listening.getsockname()[1],), daemon=True).start()
+        assert told.get(timeout=5) == "no answer in time"
 
 
 # ── what is hard to provoke with a server ────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from html.parser import HTMLParser
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from flask.testing import FlaskClient
 from markdown_it import MarkdownIt
 
 from cds_service import knowledge
+from cds_service.__main__ import main
 from cds_service.app import create_app
 from cds_service.cards.wording import LONGEST, opening, safe
 from cds_service.settings import Settings
@@ -240,6 +242,16 @@ def test_what_a_clinician_reads_of_a_text_stays() -> None:
     ):  # fmt: skip
         assert safe(text) == text
     assert safe("Mu\u0308ller") == "Müller"
+
+
+def test_an_id_writes_nothing_but_text_to_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chart = tmp_path / "chart.json"
+    broken = {"resourceType": "Condition", "id": "odd\x1b]0;owned\x07\x1b[2J\x9b31m\u202e", "code": "x"}
+    chart.write_text(json.dumps(broken), "utf-8")
+    assert main(["cards", str(chart), "--as-of", "2026-11-25"]) == 0
+    said = capsys.readouterr()
+    assert "could not be read: Condition/odd" in said.err
+    assert all(character == "\n" or character.isprintable() for character in said.err + said.out)
 
 
 def test_a_text_is_never_longer_than_a_line() -> None:

@@ -176,6 +176,22 @@ FAULTY: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("identity", [".", "..", "Patient/.", "Patient/.."])
+def test_an_id_that_is_a_way_elsewhere_is_refused(client: FlaskClient, identity: str) -> None:
+    context = {"userId": "Practitioner/1", "patientId": identity}
+    answer = client.post(SERVICE, json=bare_request(context=context, prefetch={"conditions": None}))
+    assert answer.status_code == 400
+    (told,) = diagnostics(answer)
+    assert told.startswith("context.patientId: found another string, allowed: a FHIR id")
+
+
+@pytest.mark.parametrize("identity", ["...", "a..", "..a", "1.2", "Patient/1"])
+def test_an_id_may_hold_points(client: FlaskClient, identity: str) -> None:
+    context = {"userId": "Practitioner/1", "patientId": identity}
+    answer = client.post(SERVICE, json=bare_request(context=context, prefetch={"conditions": None}))
+    assert answer.json == {"cards": []}
+
+
 @pytest.mark.parametrize("case", FAULTY)
 def test_a_faulty_request_is_told_the_path_what_was_found_and_what_is_allowed(client: FlaskClient, case: str) -> None:
     request, told = FAULTY[case]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trustme
 
 from cds_service.errors import SiteError
 from cds_service.sites import development
@@ -12,6 +13,8 @@ from cds_service.sites.loader import read_site, read_sites
 from cds_service.trust.reach import allowed, origin_of
 
 LEAST = '[site]\nid = "north"\ntitle = "North Hospital"\n'
+FHIR = LEAST + '[fhir]\norigins = ["https://a.example"]\n'
+JKU = LEAST + '[[client]]\niss = "x"\njku = "{}"\n'
 
 
 def faults(tmp_path: Path, text: str) -> list[str]:
@@ -68,6 +71,20 @@ def test_without_a_site_file_only_this_machine_is_called() -> None:
         (LEAST + "[site]", "north.toml"),
         (LEAST + "authenticated_by_proxy = false", "site.authenticated_by_proxy: found False, allowed: true"),
         (LEAST + '[fhir]\norigins = ["https://a.example:99999"]', "allowed: an address that can be called"),
+        (FHIR + "seconds = nan", "north.toml: fhir.seconds: found nan, allowed: a number from 0.1 to 10"),
+        (FHIR + "seconds = inf", "north.toml: fhir.seconds: found inf, allowed: at most 10"),
+        (
+            FHIR + 'ca_file = "north.toml"',
+            "north.toml: fhir.ca_file: found 'north.toml', allowed: a file of certificates (PEM)",
+        ),
+        (JKU.format("https://a.example:99999/jwks.json"), "client.0.jku: found an address that cannot be called"),
+        (JKU.format("https://a.example:0/jwks.json"), "client.0.jku: found an address that cannot be called"),
+        (JKU.format("https://a..example/jwks.json"), "client.0.jku: found an address that cannot be called"),
+        (JKU.format("https://[::1/jwks.json"), "client.0.jku: found an address that cannot be called"),
+        (JKU.format("https://u:hush@a.example/jwks.json"), "client.0.jku: found a text with @, not repeated"),
+        ("x = " + "[" * 5_000, "north.toml: found tables within tables, too deep to be read"),
+        (".".join("a" * 5_000) + " = 1", "north.toml: found tables within tables, too deep to be read"),
+        (LEAST + "[" + ".".join("a" * 5_000) + "]", "north.toml: found tables within tables, too deep to be read"),
         (LEAST + '[fhir]\norigins = ["https://a.example"]\nopen = "yes"', "fhir.open: found 'yes', allowed: true or false"),
         (LEAST + "[[client]]\niss = 'x'", "client.0: found a table, allowed: jku or keys: one of them is needed"),
         (LEAST + "[client]\niss = 'x'", "north.toml: client: found a table, allowed: a list"),
@@ -90,6 +107,40 @@ def test_two_site_files_of_one_id_and_a_missing_one_are_told_together(tmp_path: 
     with pytest.raises(SiteError) as caught:
         read_sites([tmp_path / "a.toml", tmp_path / "b.toml", tmp_path / "c.toml"])
     assert len(caught.value.faults) == 2
+
+
+@pytest.mark.parametrize("where", ["client", "fhir", "fhir twice"])
+def test_no_fault_of_a_site_file_repeats_a_password_of_an_address(tmp_path: Path, where: str) -> None:
+    address = "https://user:hush@a.example"
+    text = {
+        "client": JKU.format(f"{address}/jwks.json"),
+        "fhir": FHIR.replace("https://a.example", address),
+        "fhir twice": FHIR.replace('"https://a.example"', f'"{address}", "{address}"'),
+    }
+    found = faults(tmp_path, text[where])
+    assert not any("hush" in fault for fault in found), found
+
+
+def test_certificates_of_a_private_authority_are_read(tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    file = tmp_path / "north.toml"
+    file.write_text(FHIR + 'ca_file = "ca.pem"\n', "utf-8")
+    assert read_site(file).reach.ca_file == tmp_path / "ca.pem"
+
+
+def test_one_server_stands_in_one_site_only(tmp_path: Path) -> None:
+    """However it is spelled: a token of one site would else be sent to the other's part of it."""
+    files = [tmp_path / "north.toml", tmp_path / "south.toml"]
+    files[0].write_text(f'{LEAST}[fhir]\norigins = ["https://a.example", "https://b.example:443"]\n', "utf-8")
+    files[1].write_text(
+        LEAST.replace("north", "south") + '[fhir]\norigins = ["https://b.example", "https://c.example"]\n', "utf-8"
+    )
+    with pytest.raises(SiteError) as caught:
+        read_sites(files)
+    assert [str(fault) for fault in caught.value.faults] == [
+        "origins: https://b.example: found in two sites (north, south), allowed: a server of one site only, or a service for "
+        "each site"
+    ]
 
 
 def test_no_fault_of_a_site_file_is_in_the_words_of_the_schema_and_none_repeats_a_key(tmp_path: Path) -> None:

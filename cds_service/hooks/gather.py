@@ -18,7 +18,7 @@ from cds_service.trust.reach import Refused, allowed, origin_of
 
 REQUIRED = ("conditions",)
 """Without conditions nobody can say whether the patient is one of ours (CLINICAL section 9)."""
-MEDICATION = re.compile(r"Medication/[A-Za-z0-9.\-]{1,64}")
+MEDICATION = re.compile(r"Medication/(?!\.{1,2}\Z)[A-Za-z0-9.\-]{1,64}")
 """On the same server: a reference that leads elsewhere is not called."""
 MOST_MEDICATIONS = 40
 """Drugs read one by one where a prescription only refers to them."""

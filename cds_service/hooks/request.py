@@ -11,9 +11,9 @@ import msgspec
 from cds_service.errors import BadRequest, Fault, TooLarge
 
 UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z"
-ID = r"^(Patient/)?[A-Za-z0-9._\-]{1,128}\Z"
+ID = r"^(Patient/)?(?!\.{1,2}\Z)[A-Za-z0-9._\-]{1,128}\Z"
 """A FHIR id; lenient, for servers that use underscores, and for clients that put the type before it. Another type than
-Patient is another question: whose chart is open?"""
+Patient is another question: whose chart is open? ".." is a way elsewhere on a server."""
 LONGEST_TEXT, LONGEST_TOKEN = 2_000, 20_000
 MOST_VALUES = 1_000_000
 """JSON values in a body, counted by their commas. A chart has one in 40 bytes, a full body of charts half as many; a body

@@ -65,7 +65,7 @@ def told(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
             kinds = [allowed] if isinstance(allowed, str) else allowed
             yield Fault(at(), _short(found), " or ".join(TYPES[kind] for kind in kinds))
         case "uniqueItems":
-            twice = sorted({str(item) for item in found if found.count(item) > 1})
+            twice = sorted({_short(item).strip("'") for item in found if found.count(item) > 1})
             yield Fault(at(), f"{', '.join(twice)} twice", "each once")
         case bound if bound in BOUNDS:
             yield Fault(at(), _short(found), BOUNDS[bound].format(allowed))
@@ -80,5 +80,7 @@ def told(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
 def _short(value: object) -> str:
     if isinstance(value, dict | list):
         return {dict: "a table", list: "a list"}[type(value)] if value else "nothing in it"
+    if isinstance(value, str) and "@" in value:
+        return "a text with @, not repeated: it may hold a password"
     text = repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

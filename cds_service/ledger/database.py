@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -27,6 +27,7 @@ SWEEP_EVERY = 60
 """Seconds between two clearings of what may be forgotten, in each worker."""
 OUR_LOCK = 4711_2010
 """The advisory lock of PostgreSQL under which tables are changed: two replicas that start at once take turns."""
+NO_URL = "CDS_DATABASE: not a database URL such as sqlite:///ledger.db or postgresql://host/name"
 
 
 class LedgerDown(Exception):
@@ -69,8 +70,10 @@ class Ledger:
 
 def open_ledger(address: str) -> Ledger:
     """Raises ValueError, which names CDS_DATABASE and nothing of the address: it may hold a password."""
+    url = _url(address)
     try:
-        engine = _engine(_url(address))
+        _create_for_its_owner(url)
+        engine = _engine(url)
         with engine.connect() as connection, _alone(connection):
             _upgrade(connection)
         engine.dispose()  # no connection is open when gunicorn forks its workers
@@ -78,24 +81,35 @@ def open_ledger(address: str) -> Ledger:
         raise ValueError("CDS_DATABASE: PostgreSQL needs the extra `postgres`: pip install 'cds-service[postgres]'") from None
     except SQLAlchemyError as error:
         raise ValueError(f"CDS_DATABASE: the database could not be opened or brought up to date ({_kind(error)})") from None
+    except (ValueError, TypeError):  # of a part of the address, which they repeat
+        raise ValueError(NO_URL) from None
     return Ledger(engine)
 
 
 def _url(address: str) -> URL:
     try:
         url = make_url(address)
-    except ArgumentError:
-        raise ValueError("CDS_DATABASE: not a database URL such as sqlite:///ledger.db or postgresql://host/name") from None
+    except (ArgumentError, ValueError):
+        raise ValueError(NO_URL) from None
     match url.get_backend_name():
         case "sqlite":
             if url.database in {None, "", ":memory:"}:
                 raise ValueError("CDS_DATABASE: a database in memory is shared by no two workers; give it a file")
+            if url.query or (url.database or "").lower().startswith("file:"):  # a file: address can mean memory in many ways
+                raise ValueError("CDS_DATABASE: an SQLite database is sqlite:///FILE, without file: or anything after ?")
             if not Path(url.database or "").absolute().parent.is_dir():
                 raise ValueError("CDS_DATABASE: the folder of the database file does not exist")
             return url.set(drivername="sqlite")
         case "postgresql":
             return url.set(drivername="postgresql+psycopg")
     raise ValueError("CDS_DATABASE: neither sqlite nor postgresql")
+
+
+def _create_for_its_owner(url: URL) -> None:
+    """SQLite would let everybody of the machine read it. What cannot be created is told when it is opened."""
+    if url.get_backend_name() == "sqlite":
+        with suppress(OSError):
+            Path(url.database or "").touch(mode=0o600, exist_ok=False)
 
 
 def _engine(url: URL) -> Engine:

@@ -9,7 +9,7 @@ from typing import Any
 from cds_service.errors import Fault
 from cds_service.trust.client import ALGORITHMS, LEEWAY, LIFETIME, Client
 from cds_service.trust.keys import AT_MOST_KEYS, algorithms_of, fault_of, key_set
-from cds_service.trust.reach import Reach
+from cds_service.trust.reach import Reach, Refused, origin_of
 
 Tables = dict[str, Any]
 
@@ -24,11 +24,21 @@ def client_faults(tables: Tables) -> Iterator[tuple[str, str, str]]:
         jku = client.get("jku")
         if isinstance(jku, str) and jku.startswith("http://") and not loopback:
             yield f"client.{place}.jku", "http", "https; http only for this machine, with loopback = true under [fhir]"
+        if isinstance(jku, str) and jku.startswith(("http://", "https://")) and not _can_be_called(jku):
+            yield f"client.{place}.jku", "an address that cannot be called", "a host, a port that there can be, no user"
         if "keys" in client:
             for where, found, allowed in _key_faults(client["keys"], client.get("algorithms", ALGORITHMS)):
                 yield f"client.{place}.{where}", found, allowed
     if listed and isinstance(tables.get("site"), dict) and tables["site"].get("authenticated_by_proxy") is True:
         yield "site.authenticated_by_proxy", "true beside [[client]]", "one of the two"
+
+
+def _can_be_called(url: str) -> bool:
+    try:
+        origin_of(url)
+    except Refused:
+        return False
+    return True
 
 
 def _key_faults(keys: object, algorithms: object) -> Iterator[tuple[str, str, str]]:

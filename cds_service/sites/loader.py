@@ -5,11 +5,14 @@ from __future__ import annotations
 import copy
 import ipaddress
 import json
+import ssl
 import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import cache
 from importlib import resources
+from itertools import combinations
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +44,29 @@ def read_sites(paths: Iterable[Path], today: date | None = None) -> tuple[Site, 
     faults += [
         Fault("site.id", repr(name), "an id that no other site file has") for name in set(names) if names.count(name) > 1
     ]
+    faults += _shared_origins(found)
     if faults:
         raise SiteError(faults)
     return tuple(found)
 
 
+def _shared_origins(sites: Iterable[Site]) -> Iterator[Fault]:
+    """A caller names the path on an allowed server, so its token could be sent to what the other site has there."""
+    for one, other in combinations(sites, 2):
+        for origin in sorted(set(one.reach.origins) & set(other.reach.origins)):
+            where = f"origins: {origin}"
+            yield Fault(where, f"in two sites ({one.id}, {other.id})", "a server of one site only, or a service for each site")
+
+
 def read_site(path: Path, today: date | None = None) -> Site:
     """Raises SiteError. `today`: the day after which nobody can have signed yet."""
+    try:
+        return _read(path, today)
+    except RecursionError:
+        raise SiteError([Fault(str(path), "tables within tables, too deep to be read", "the tables of a site file")]) from None
+
+
+def _read(path: Path, today: date | None) -> Site:
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -112,7 +131,7 @@ def _fhir_faults(fhir: Any, folder: Path) -> Iterator[tuple[str, str, str]]:
         try:
             origin_of(origin)
         except Refused:
-            if origin.startswith(("http://", "https://")):  # else the schema has told it
+            if origin.startswith(("http://", "https://")) and "@" not in origin:  # else the schema has told it
                 yield "fhir.origins", repr(origin), "an address that can be called, such as https://fhir.north.example"
             continue
         host = origin.split("://")[-1].rsplit(":", 1)[0].strip("[]")
@@ -126,9 +145,20 @@ def _fhir_faults(fhir: Any, folder: Path) -> Iterator[tuple[str, str, str]]:
             continue
         if network.is_loopback or network.is_link_local or not network.is_private:
             yield "fhir.networks", repr(text), "a private network; loopback and link-local ones are no choice here"
+    if isinstance(fhir.get("seconds"), float) and isnan(fhir["seconds"]):  # neither above nor below a bound
+        yield "fhir.seconds", "nan", "a number from 0.1 to 10"
     ca_file = fhir.get("ca_file")
-    if isinstance(ca_file, str) and not (folder / ca_file).is_file():
+    if isinstance(ca_file, str) and not _holds_certificates(folder / ca_file):
         yield "fhir.ca_file", repr(ca_file), "a file of certificates (PEM), by its path from the site file"
+
+
+def _holds_certificates(file: Path) -> bool:
+    """As TLS will read it: else every call would fail, and only then."""
+    try:
+        ssl.create_default_context(cafile=str(file))
+    except (OSError, ValueError):  # an ssl.SSLError is an OSError
+        return False
+    return True
 
 
 def _strings(items: Any) -> list[str]:

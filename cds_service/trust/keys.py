@@ -41,7 +41,8 @@ Fetch = Callable[[str, Reach], bytes]
 
 
 class FetchedKeys:
-    """Keys of a pinned address. One thread fetches; the others use what is there, and wait only if nothing is."""
+    """Keys of a pinned address. One thread fetches; the others use what is there, and wait only if nothing is, no longer
+    than a fetch may take."""
 
     def __init__(self, jku: str, reach: Reach, fetch: Fetch) -> None:
         self.jku = jku
@@ -62,7 +63,7 @@ class FetchedKeys:
         return self._fetched is None or now - self._fetched > seconds
 
     def _refresh(self, now: float) -> None:
-        if not self._fetching.acquire(blocking=self._fetched is None):
+        if not self._fetching.acquire(timeout=self._reach.seconds if self._fetched is None else 0):
             return
         try:
             if self._tried is not None and now - self._tried < BETWEEN:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from threading import Lock
+from threading import Lock, Timer
 from types import TracebackType
 
 import requests
@@ -42,7 +42,10 @@ class Reply:
 
 
 class Outbound:
-    """The calls of one hook request. `get` and `post` may be used from several threads; leaving the context ends them all."""
+    """The calls of one hook request. `get` and `post` may be used from several threads; leaving the context ends them all.
+
+    So does the deadline: a time limit of a socket counts from one byte to the next, and a server that drips keeps to it.
+    """
 
     def __init__(self, reach: Reach) -> None:
         self.reach = reach
@@ -53,25 +56,34 @@ class Outbound:
         self._room = MOST_BYTES
         self._lookups: dict[tuple[str, int], Lookup] = {}
         self._session: requests.Session | None = None
+        self._end: Timer | None = None
 
     def __enter__(self) -> Outbound:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._end is not None:
+            self._end.cancel()
+        self._cut_all()
+        if self._session is not None:
+            self._session.close()
+
+    def _cut_all(self) -> None:
         """A thread that still waits for a dripping server is woken by the end of its connection."""
         with self._lock:
             self._closed = True
             twins, self._twins = self._twins, []
         for twin in twins:
             cut(twin)
-        if self._session is not None:
-            self._session.close()
 
     def _opened(self) -> requests.Session:
         """Made for the first call: a request whose prefetch is whole needs none."""
         with self._lock:
             if self._session is None:
                 self._session = session(self.reach, self._connect)
+                self._end = Timer(self.left, self._cut_all)
+                self._end.daemon = True
+                self._end.start()
             return self._session
 
     @property
@@ -98,7 +110,10 @@ class Outbound:
                 method, url, headers=sent, data=form, stream=True, allow_redirects=False, timeout=(self.left, self.left)
             ) as answer:
                 names = {name.lower(): value for name, value in answer.headers.items()}
-                return Reply(answer.status_code, names, self._body(answer))
+                reply = Reply(answer.status_code, names, self._body(answer))
+            if self._closed:  # what was cut looks whole where no length was told
+                raise Overdue("no answer in time")
+            return reply
         except CallFailed:
             raise
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:

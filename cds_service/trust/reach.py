@@ -49,7 +49,9 @@ def origin_of(url: str) -> str:
         parts = parse_url(url) if url.isprintable() and not set(url) & set(' \\"<>') else None
     except LocationParseError:
         parts = None
-    if parts is None or parts.scheme not in {"http", "https"} or not parts.host or parts.auth is not None:
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.host or parts.auth is not None or parts.port == 0:
+        raise Refused("not an http address that can be called")
+    if not all(0 < len(label) < 64 for label in parts.host.removesuffix(".").split(".")):  # RFC 1035 section 2.3.4
         raise Refused("not an http address that can be called")
     port = "" if parts.port in {None, {"http": 80, "https": 443}[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{parts.host.lower()}{port}"
