@@ -3,6 +3,7 @@
 CdsError                     an answer that is not a card list; becomes an OperationOutcome
 ├── BadRequest         400   the body is not a hook request we can understand; all faults at once
 ├── Unauthorized       401   who calls cannot be told; always the same words, so that nobody learns why (CH-143)
+├── Forbidden          403   a form that another web site sends to the try-it page
 ├── UnknownService     404   no service of that id
 ├── WrongMethod        405   GET where POST is due, and so on
 ├── TooSlow            408   the body did not arrive whole in time
@@ -63,6 +64,10 @@ class Unauthorized(CdsError):
 
     def __init__(self) -> None:
         super().__init__("not authorized")
+
+
+class Forbidden(CdsError):
+    status, code = 403, "forbidden"
 
 
 class UnknownService(CdsError):
