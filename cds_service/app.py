@@ -89,7 +89,7 @@ def create_app(
     @app.before_request
     def start() -> Response | None:
         g.started, g.site = time.perf_counter(), served.only
-        served.check_peer(request.remote_addr)
+        served.check_peer(request.remote_addr, request.headers.get("Host"))
         if request.method != "OPTIONS" or "Origin" not in request.headers:
             return None
         preflight = Response(status=204)
