@@ -89,7 +89,7 @@ def create_app(
     @app.before_request
     def start() -> Response | None:
         g.started, g.site = time.perf_counter(), served.only
-        served.check_peer(request.remote_addr)
+        served.check_peer(request.remote_addr, request.headers.get("Host"))
         if request.method != "OPTIONS" or (request.url_rule is None and "Origin" not in request.headers):
             return None  # of no path: 404; its preflight stays 204, so that a browser shows the 404 to its page
         methods = app.make_default_options_response()

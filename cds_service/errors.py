@@ -2,6 +2,7 @@
 
 CdsError                     an answer that is not a card list; becomes an OperationOutcome
 ├── BadRequest         400   the body is not a hook request we can understand; all faults at once
+│   └── Forbidden      403   a form that another web site sends to the try-it page; no answer of the service
 ├── Unauthorized       401   who calls cannot be told; always the same words, so that nobody learns why (CH-143)
 ├── UnknownService     404   no service of that id
 ├── WrongMethod        405   GET where POST is due, and so on
@@ -56,6 +57,10 @@ class CdsError(Exception):
 
 class BadRequest(CdsError):
     status, code = 400, "invalid"
+
+
+class Forbidden(BadRequest):
+    status, code = 403, "forbidden"
 
 
 class Unauthorized(CdsError):

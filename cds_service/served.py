@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -18,6 +19,7 @@ from cds_service.sites.loader import read_site, read_sites
 from cds_service.trust.caller import Callers, refused
 from cds_service.trust.keys import fetch_keys
 
+HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z.\-]+))(?::[0-9]{1,5})?")
 SANDBOX = "sandbox"
 SANDBOX_ORIGIN = "https://sandbox.cds-hooks.org"
 """The sandbox calls from the browser, and so needs CORS."""
@@ -54,10 +56,13 @@ class Served:
             return self.site_of(authorization, path, now)
         return self.for_anyone
 
-    def check_peer(self, address: str | None) -> None:
-        """Raises Unauthorized for another machine than this one, if only this one is served."""
+    def check_peer(self, address: str | None, host: str | None) -> None:
+        """Raises Unauthorized for another machine than this one, if only this one is served. `host`: the header. A browser
+        of this machine names a web site there whose name was made to lead to us (DNS rebinding)."""
         if self.local and not is_this_machine(address or ""):
             raise refused("no site file, and not of this machine")
+        if self.local and not ((named := HOST.fullmatch(host or "")) and is_this_machine(named[1] or named[2])):
+            raise refused("no site file, and called by another name than this machine's")
 
 
 def open_sites(settings: Settings, today: date | None = None) -> Served:

@@ -38,6 +38,8 @@ OPTIONS: dict[str, Any] = {
     "limit_request_line": LONGEST_LINE,
     "limit_request_fields": MOST_HEADERS,
     "limit_request_field_size": LONGEST_HEADER,
+    "forwarded_allow_ips": "",  # whom we believe what a proxy says of a request: nobody; we need nothing of it
+    "forwarder_headers": "",  # or a header SCRIPT_NAME, from this machine, would move the path
     "control_socket_disable": True,  # a door that nobody asked for
     "loglevel": "warning",
 }

@@ -5,6 +5,7 @@ The patient is the fixture "resectable": every row breaks one thing of her chart
 
 from __future__ import annotations
 
+import gzip
 import json
 import ssl
 import time
@@ -16,7 +17,8 @@ import pytest
 import trustme
 from flask.testing import FlaskClient
 
-from cds_service.fhir.client import ALL_CATEGORIES, EPIC_CATEGORIES, Fetched, Server, fetch
+from cds_service.fhir.client import ALL_CATEGORIES, EPIC_CATEGORIES, MOST_VALUES, Fetched, Server, fetch
+from cds_service.hooks import request
 from cds_service.sites import Site
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.reach import Reach
@@ -312,6 +314,19 @@ def test_a_fault_of_the_fhir_server_is_told(client: FlaskClient, ehr: FhirServer
     assert answer.status_code == 200
     assert told in said(answer)
     assert len(answer.json["cards"]) >= 1 if answer.json else False
+
+
+def test_an_answer_of_millions_of_values_is_told_and_never_decoded(client: FlaskClient, ehr: FhirServer) -> None:
+    """18 kB of gzip, 19 MB unpacked: decoded they would take 700 MB."""
+    assert MOST_VALUES == request.MOST_VALUES, "what may be sent, and what may be fetched"
+    start, end = b'{"resourceType": "Bundle", "entry": [', b"0]}"
+    for count, read in ((MOST_VALUES - 1, True), (9_500_000, False)):
+        values = gzip.compress(start + b"0," * count + end)
+        ehr.faults["^Observation"] = fhir_server.body(values, Content_Encoding="gzip")
+        answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
+        assert answer.status_code == 200
+        assert ("FHIR server: larger than is read" in said(answer)) is not read
+        assert "not consulted: observations" in said(answer)
 
 
 REQUIRED_FAILS: dict[str, tuple[fhir_server.Fault, str]] = {

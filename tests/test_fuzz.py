@@ -9,8 +9,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 
+from cds_service.app import create_app
+from cds_service.settings import Settings
 from tests.conftest import SERVICE, Clock, bare_request, bundle
 from tests.fuzz.__main__ import Seen, fuzz
 from tests.fuzz.mutations import call
@@ -93,6 +96,43 @@ def test_a_card_on_a_possible_disease_names_some_of_its_thousands_of_reasons(cli
     (card,) = post(client, conditions=conditions)
     assert "and 1990 more" in card["detail"]
     assert len(card["detail"]) < 2000
+
+
+VERSIONS: dict[str, dict[str, Any]] = {
+    "observations": {
+        "resourceType": "Observation", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "6301-6"}]},
+        "valueQuantity": {"value": "@", "unit": "1"},
+    },
+    "procedures": {"resourceType": "Procedure", "status": "completed", "code": {"text": "@"}},
+    "conditions": {
+        "resourceType": "Condition",
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "K76.0"}], "text": "@"},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", VERSIONS)
+def test_thousands_of_versions_of_one_resource_are_read_in_time(clock: Clock, key: str) -> None:
+    """Each version was once compared with each before it: a minute for 30,000 of them."""
+    subject: Any = {"reference": "Patient/example"}
+    net = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7B.02"}]}
+    disease = {"resourceType": "Condition", "id": "disease", "subject": subject, "code": net}
+    version = json.dumps(VERSIONS[key] | {"id": "same", "subject": subject})
+    sent = {"conditions": [disease]}
+    sent[key] = [*sent.get(key, []), *(json.loads(version.replace("@", str(number + 1))) for number in range(30_000))]
+    client = create_app(Settings(pages=False), lambda: clock.today).test_client()  # as large a body as it ships with
+    started = time.process_time()
+    assert post(client, **sent)
+    assert time.process_time() - started < 12
+
+
+def test_two_versions_with_a_number_that_cannot_be_compared_are_no_fault(client: FlaskClient) -> None:
+    inr = VERSIONS["observations"] | {"id": "same", "subject": {"reference": "Patient/example"}}
+    versions = [inr | {"valueQuantity": {"value": "sNaN", "unit": unit}} for unit in ("1", "2")]
+    net = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7B.02"}]}
+    disease = {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/example"}, "code": net}
+    assert post(client, conditions=[disease], observations=versions)
 
 
 def post(client: FlaskClient, **prefetch: list[Any]) -> list[dict[str, Any]]:

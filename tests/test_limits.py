@@ -13,8 +13,10 @@ from flask.testing import FlaskClient
 
 from cds_service import server
 from cds_service.app import create_app
+from cds_service.fhir import client as fhir_client
 from cds_service.fhir.values import LARGEST_EXPONENT
 from cds_service.hooks import prefetch, request
+from cds_service.pages import views
 from cds_service.places import AT_ONCE
 from cds_service.settings import Settings
 from tests.conftest import (
@@ -201,7 +203,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_a_chunked_body_is_never_cut_and_then_read(service: Running) -> None:
     """Werkzeug cuts it at the limit: what comes before would pass for the whole."""
-    head = f"POST {SERVICE} HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nConnection: close\r\n"
+    head = f"POST {SERVICE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nConnection: close\r\n"
     small = json.dumps(bare_request(prefetch={"conditions": None})).encode()
     for spaces, status in ((1000, b"200"), (20_000_000, b"413")):
         body = small + b" " * spaces
@@ -223,6 +225,8 @@ def test_the_limits_that_security_md_tells_are_those_of_the_service() -> None:
     for row, numbers in {
         "body": [Settings().max_body_bytes],
         "JSON values in a body (its commas)": [request.MOST_VALUES],
+        "JSON values in one answer of the FHIR server (its commas)": [fhir_client.MOST_VALUES],
+        "fields of the form of the try-it page": [views.MOST_FIELDS],
         "prefetch keys": [request.MOST_KEYS],
         "resources in the prefetch": [prefetch.MOST_RESOURCES],
         "`userId`, `encounterId`, `fhirServer`; access token": [request.LONGEST_TEXT, request.LONGEST_TOKEN],

@@ -254,6 +254,22 @@ def test_an_id_writes_nothing_but_text_to_a_terminal(tmp_path: Path, capsys: pyt
     assert all(character == "\n" or character.isprintable() for character in said.err + said.out)
 
 
+DEFAULT_IGNORABLE = (
+    "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 FFF0-FFF8 "
+    "1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+)
+"""Nobody sees them: Default_Ignorable_Code_Point of DerivedCoreProperties.txt, Unicode 14.0 (as perl 5.36 has it)."""
+
+
+def test_no_character_that_nobody_sees_is_left_of_a_text() -> None:
+    ranges = [part.partition("-") for part in DEFAULT_IGNORABLE.split()]
+    points = [point for first, _, last in ranges for point in range(int(first, 16), int(last or first, 16) + 1)]
+    assert len(points) == 4174
+    for point in points:
+        assert safe(f"a{chr(point)}b") in {"ab", "a b"}, f"{point:04X}"
+        assert safe(chr(point)) == "", f"{point:04X}"
+
+
 def test_a_text_is_never_longer_than_a_line() -> None:
     assert len(safe("a b " * 5_000_000)) <= LONGEST
 

@@ -8,6 +8,8 @@ import json
 import logging
 import re
 import tempfile
+import time
+from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from cds_service.pages.fixtures import fixtures
 from cds_service.pages.given import from_fixture, from_text
 from cds_service.pages.markup import html_of
 from cds_service.pages.views import POLICY
+from cds_service.places import AT_ONCE
 from cds_service.settings import Settings
 from cds_service.sites import development
 from tests.conftest import PREFETCH
@@ -74,7 +77,7 @@ def test_page_and_its_files_are_guarded(pages: FlaskClient) -> None:
         assert answer.headers["Content-Security-Policy"] == POLICY
         assert answer.headers["Cache-Control"] == "no-store"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
 
 
 def test_page_needs_no_inline_style_script_or_other_host(pages: FlaskClient) -> None:
@@ -330,8 +333,115 @@ def test_upload_never_reaches_a_disk(pages: FlaskClient, monkeypatch: pytest.Mon
 
 
 def test_access_token_is_not_repeated_in_the_request_shown(pages: FlaskClient) -> None:
-    request = json.loads(request_text()) | {"fhirServer": "https://ehr.example/fhir"}
+    request = json.loads(request_text())
+    request["fhirServer"] = "https://fhir.example.org/r4"
     request["fhirAuthorization"] = {"access_token": "secret-token", "token_type": "Bearer"}
-    answer = pages.post("/", data={"chart": json.dumps(request)})
-    assert answer.status_code == 200
-    assert "secret-token" not in re.sub(r"<textarea.*?</textarea>", "", answer.text, flags=re.DOTALL)
+    sound = json.dumps(request)
+    texts = {
+        "sound": sound,
+        "a key in another spelling": sound.replace("access_token", "acc\\u0065ss\\u005Ftoken"),
+        "twice": sound.replace('"token_type"', '"access_token": "secret-token-2", "token_type"'),
+        "refused": sound.replace("patient-view", "order-sign"),
+        "no JSON": sound[:-1],
+        "it ends in the token": '{"hook": "patient-view", "fhirAuthorization": {"access_token": "secret-token',
+    }
+    for name, text in texts.items():
+        answer = pages.post("/", data={"chart": text})
+        assert answer.status_code == (200 if name in {"sound", "a key in another spelling", "twice"} else 400), name
+        assert "secret-token" not in answer.text, name
+        assert "left-out" in answer.text, name
+
+
+def test_facts_can_be_changed_of_a_request_whose_token_was_left_out(pages: FlaskClient) -> None:
+    request = json.loads(request_text())
+    request["fhirServer"] = "https://fhir.example.org/r4"
+    request["fhirAuthorization"] = {"access_token": "secret-token", "token_type": "Bearer"}
+    first = pages.post("/", data={"chart": json.dumps(request, indent=1)}).text
+    found = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", first, re.DOTALL)
+    assert found
+    kept = html.unescape(found[1])
+    again = pages.post("/", data={"chart": kept.replace("\n", "\r\n"), "of": mark(first), "portal_vein": "occluded"})
+    assert "Supposed: Portal vein occluded" in words(again.text)
+
+
+def test_what_nobody_sees_is_escaped_in_the_request_shown(pages: FlaskClient) -> None:
+    request = json.loads(request_text())
+    request["extension"] = {"x": "a\u202eb\u200bc\u2066d\u00ade\u2028f\u0085g\U000e0041h, \u05d0\u00e9"}
+    shown = pages.post("/", data={"chart": json.dumps(request)}).text
+    printed = html.unescape("".join(re.findall(r"<pre.*?</pre>", shown, flags=re.DOTALL)))
+    assert r"a\u202eb\u200bc\u2066d\u00ade\u2028f\u0085g\udb40\udc41h, " + "\u05d0\u00e9" in printed
+
+
+def test_more_values_than_a_chart_can_hold_are_refused_before_they_are_read(pages: FlaskClient) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="chart"\r\n\r\n{"resourceType": "Bundle", "entry": ['
+    body = head + b"[]," * 6_600_000 + b"[]]}\r\n--x--\r\n"
+    started = time.process_time()
+    answer = pages.post("/", data=body, content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 413
+    assert "found more values; allowed: at most 1000000 values" in words(answer.text.partition("<textarea")[0])
+    assert time.process_time() - started < 4
+    assert pages.post("/", data={"chart": '{"resourceType": "X", "a": [' + "1," * 999_000 + "1]}"}).status_code == 400
+
+
+def test_a_form_of_more_fields_than_a_page_has_is_refused_unread(pages: FlaskClient) -> None:
+    kind = "application/x-www-form-urlencoded"
+    started = time.process_time()
+    answer = pages.post("/", data=b"a&" * 5_000_000, content_type=kind)
+    assert answer.status_code == 413
+    assert time.process_time() - started < 1
+    assert pages.post("/", data=b"a=1&" * 900 + b"chart={}", content_type=kind).status_code == 400
+
+
+def test_the_page_reads_a_chart_in_a_place_and_says_when_there_is_none() -> None:
+    app = create_app(Settings(), lambda: TODAY)
+    client = app.test_client()
+    with ExitStack() as taken:
+        for _ in range(AT_ONCE):
+            taken.enter_context(app.extensions["places"].one())
+        for answer in (client.post("/", data={"chart": "no JSON"}), client.get(f"/?fixture={ARTERIAL}")):
+            assert answer.status_code == 503
+            assert answer.headers["Retry-After"] == "2"
+        assert client.get("/").status_code == 200
+    assert client.post("/", data={"chart": "no JSON"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:81"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Origin": "http://localhost@evil.example"},
+        {"Origin": "http://[evil"},
+    ],
+    ids=str,
+)
+def test_a_form_of_another_web_site_is_refused(pages: FlaskClient, headers: dict[str, str]) -> None:
+    answer = pages.post("/", data={"fixture": ARTERIAL, "chart": "evil words"}, headers=headers)
+    assert answer.status_code == 403
+    assert "form: found one of another web site; allowed: the form of this page" in words(answer.text)
+    assert "evil words" not in answer.text
+    assert 'id="results"' not in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"},
+        {"Origin": "https://localhost"},
+        {"Host": "127.0.0.1:8080", "Origin": "http://127.0.0.1:8080"},
+    ],
+    ids=str,
+)
+def test_the_form_of_the_page_is_read_also_behind_a_proxy_that_ends_tls(pages: FlaskClient, headers: dict[str, str]) -> None:
+    assert pages.post("/", data={"fixture": ARTERIAL}, headers=headers).status_code == 200
+
+
+def test_a_link_of_another_site_to_an_example_opens_it(pages: FlaskClient) -> None:
+    assert pages.get(f"/?fixture={ARTERIAL}", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200

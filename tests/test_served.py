@@ -66,6 +66,32 @@ def test_without_a_site_file_no_other_machine_is_answered_however_it_listens(alo
         assert answer.status_code == 401
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8080", "localhost", "localhost:8080", "[::1]", "[::1]:8080"])
+def test_without_a_site_file_this_machine_is_called_by_its_own_names(alone: FlaskClient, host: str) -> None:
+    assert alone.post(SERVICE, json=REQUEST, headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example", "evil.localhost", "10.0.0.7",
+        "localhost:", "localhost:8080:1", "user@localhost", "::1", "[::1", "[::1].evil.example", "localhost,evil.example",
+        "localhost evil.example", "0.0.0.0:8080", "[::]", "",
+    ],
+)  # fmt: skip
+def test_a_name_made_to_lead_to_this_machine_is_not_answered(host: str) -> None:
+    client = create_app(Settings(), lambda: DAY).test_client()
+    for answer in (
+        client.post(SERVICE, json=REQUEST, headers={"Host": host}),
+        client.get("/cds-services", headers={"Host": host}),
+        client.get("/health", headers={"Host": host}),
+        client.post("/", data={"fixture": "resectable"}, headers={"Host": host, "Origin": f"http://{host}"}),
+        client.get("/", headers={"Host": host}),
+    ):
+        assert answer.status_code == 401
+        assert b"evil" not in answer.data
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "192.168.1.2", "cds.example", "169.254.1.1", ""])
 def test_beyond_this_machine_the_service_does_not_start_without_a_site_file(
     host: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

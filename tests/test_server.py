@@ -24,7 +24,7 @@ from tests.servers import Running, running
 TODAY = as_of("resectable")
 SOUND = json.dumps(request_of("resectable")).encode()
 EMPTY = json.dumps(bare_request(prefetch={"conditions": None})).encode()
-HEAD = f"POST {SERVICE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
+HEAD = f"POST {SERVICE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
 SLEEPY = (
     "import logging, time\nread = app.parse\n"
     "def sleepy(body, hook):\n"
@@ -117,7 +117,7 @@ def test_a_client_that_never_takes_its_answer_is_cut_off(service: Running) -> No
     form = b"chart=" + b"a" * 19_900_000  # the page repeats what was pasted, more than the buffers of a connection hold
     kind = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n" % len(form)
     with service.socket() as raw:
-        raw.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + kind + form)
+        raw.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + kind + form)
         time.sleep(8)
         taken = 0
         try:
@@ -149,7 +149,7 @@ def test_who_finds_no_place_is_told_in_milliseconds_to_come_again(service: Runni
             assert body["issue"][0]["code"] == "throttled"
             validator("OperationOutcome").validate(body)
         started = time.perf_counter()
-        assert service.exchange(b"GET /cds-services HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(
+        assert service.exchange(b"GET /cds-services HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").startswith(
             b"HTTP/1.1 200"
         )
         assert time.perf_counter() - started < 1, "discovery needs no place"
@@ -194,13 +194,13 @@ ANY = b"request: found another one, allowed: HTTP/1.1 (RFC 9112)"
 LONG_HEADERS = b"headers: found another one, allowed: at most 100 headers of 8190 bytes"
 LONG_LINE = b"request line: found another one, allowed: at most 4094 bytes"
 BROKEN = b"body: found a part of it, allowed: the whole body"
-GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n"
 MALFORMED: dict[str, tuple[bytes, int, bytes]] = {
     "no HTTP at all": (MARK + b"\r\n\r\n", 400, ANY),
-    "a path of odd bytes": (b"GET /" + MARK + b"\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400, ANY),
-    "HTTP 9.9": (b"GET /" + MARK + b" HTTP/9.9\r\nHost: x\r\n\r\n", 400, ANY),
-    "a long path": (b"GET /" + MARK * 500 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, LONG_LINE),
+    "a path of odd bytes": (b"GET /" + MARK + b"\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, ANY),
+    "HTTP 9.9": (b"GET /" + MARK + b" HTTP/9.9\r\nHost: localhost\r\n\r\n", 400, ANY),
+    "a long path": (b"GET /" + MARK * 500 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, LONG_LINE),
     "a large header": (GET + b"Authorization: Bearer " + MARK * 1000 + b"\r\n\r\n", 431, LONG_HEADERS),
     "many headers": (GET + b"".join(b"%s-%d: a\r\n" % (MARK, n) for n in range(101)) + b"\r\n", 431, LONG_HEADERS),
     "a header without colon": (GET + MARK + b"\r\n\r\n", 400, ANY),
@@ -234,9 +234,25 @@ PATHS = [
 def test_no_trick_with_a_path_gets_more_than_an_unknown_path_does(service: Running, path: str) -> None:
     for method in ("GET", "POST"):
         body = b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}" if method == "POST" else b"\r\n"
-        answer = service.exchange(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".encode() + body)
+        answer = service.exchange(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".encode() + body)
         assert status(answer) in {404, 405}
         assert b"Location:" not in answer
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "SCRIPT_NAME: /cds-services", "Script_Name: /cds-services", "SCRIPT-NAME: /cds-services", "PATH_INFO: /health",
+        "REMOTE_ADDR: 10.0.0.7", "X-Forwarded-For: 10.0.0.7", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /cds-services",
+        "X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off",
+    ],
+)  # fmt: skip
+def test_no_header_moves_the_path_or_the_caller(service: Running, header: str) -> None:
+    for path in ("/cds-services/", "/cds-services", "/nothing", "/cds-services/health"):
+        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        plain, with_header = (service.exchange(f"{request}{more}\r\n".encode()) for more in ("", f"{header}\r\n"))
+        assert status(with_header) == status(plain)
+        assert with_header.partition(b"\r\n\r\n")[2] == plain.partition(b"\r\n\r\n")[2]
 
 
 def test_a_body_of_100_megabytes_is_refused_unread(service: Running) -> None:
@@ -298,7 +314,7 @@ def test_a_fault_outside_of_flask_tells_neither_caller_nor_log_what_it_choked_on
         "whole = Flask.wsgi_app\nFlask.wsgi_app = fail\n"
     )
     with running(tmp_path, TODAY, broken, {"workers": 1}) as service:
-        answer = service.exchange(b"GET /Zzyzx4711 HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = service.exchange(b"GET /Zzyzx4711 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert status(answer) == 500
         assert outcome(answer) == ["a fault of the service; nothing was decided"]
         assert '"because": "ValueError"' in service.said()

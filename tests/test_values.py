@@ -231,6 +231,8 @@ def test_of_two_versions_of_one_resource_the_newer_counts_or_neither(
 def test_a_resource_sent_twice_in_other_words_is_one() -> None:
     inr = observation(*INR, **quantity(1.1, "1"))
     assert fact("inr", inr, dict(reversed(inr.items()))).known
+    assert fact("inr", inr, inr | {"valueQuantity": inr["valueQuantity"] | {"value": "1.10"}}).known
+    assert not fact("inr", inr, inr | {"valueQuantity": inr["valueQuantity"] | {"value": "1.11"}}).known
 
 
 def test_an_operation_or_an_echocardiogram_to_come_has_not_been() -> None:

@@ -20,7 +20,8 @@ VERDICT = {
     Verdict.NOT_INDICATED: "not indicated",
     Verdict.UNDETERMINED: "cannot be said",
 }
-UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|_")
+UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|[_\u115f\u1160\u3164\uffa0]")
+"""The last four fill the place of a letter of Hangul, and count as letters: nobody sees them."""
 LINK = re.compile(r"(?<=/)(?=/)|(?<=\bwww\.)(?=\w)|(?<=\w\.)(?=[^\W\d]{2})", re.IGNORECASE)
 """Where a space takes an address apart that a renderer would make a link of: "//", "www.", "a.example"."""
 LONGEST, FAR_MORE = 80, 10_000

@@ -21,6 +21,8 @@ from cds_service.trust.reach import CallFailed, Refused, origin_of
 
 FHIR_JSON = "application/fhir+json, application/json;q=0.9"
 MOST_PAGES = 50
+MOST_VALUES = 1_000_000
+"""JSON values in one answer, counted by their commas, as in the body of a request: read, values take more than their bytes."""
 AT_ONCE = 8
 EPIC_CATEGORIES = "laboratory,imaging,survey,exam,vital-signs,social-history"
 ALL_CATEGORIES = f"{EPIC_CATEGORIES},procedure,therapy,activity"
@@ -170,6 +172,8 @@ def _retry_after(reply: Reply) -> float:
 
 def _page(reply: Reply) -> Fetched:
     if reply.status == 200:
+        if reply.body.count(b",") > MOST_VALUES:
+            return Fetched(why="larger than is read")
         return Fetched((reply.body,))
     if 300 <= reply.status < 400:
         return Fetched(why="redirected elsewhere: not followed")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -81,7 +82,10 @@ def of_one(where: str, sent: Sequence[Sent]) -> One:
     """Where nobody can tell which version is newer, neither is believed: an Observation or a Condition leaves a question."""
     if len(sent) == 1 or where.endswith("/?"):
         return One(sent)
-    different = [part for place, part in enumerate(sent) if all(part[1] != other[1] for other in sent[:place])]
+    by_content: dict[Any, Sent] = {}
+    for part in sent:
+        by_content.setdefault(_content(part[1]), part)
+    different = list(by_content.values())
     left_out = Counter({"sent twice": len(sent) - len(different)} if len(sent) > len(different) else {})
     if len(different) == 1:
         return One(different, left_out)
@@ -96,6 +100,16 @@ def of_one(where: str, sent: Sequence[Sent]) -> One:
     kind = where.split("/")[0]
     heads = [(raw, found) for raw, _ in different if (found := head(raw, kind)) is not None]
     return One(heads or different, left_out, (Unreadable(None, where, "two versions, and none says when it was updated"),))
+
+
+def _content(found: Any) -> Any:
+    """What is read of a resource, to look it up by: equal where the resources are (1.0 is 1.00). To compare each version with
+    each would take minutes for the tens of thousands that one body can hold."""
+    if isinstance(found, Struct):
+        return (type(found), *(_content(getattr(found, name)) for name in found.__struct_fields__))
+    if isinstance(found, list):
+        return tuple(map(_content, found))
+    return str(found) if isinstance(found, Decimal) and found.is_snan() else found  # of numbers, it alone has no hash
 
 
 def head(raw: bytes, name: str) -> Struct | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections import Counter
 from dataclasses import dataclass
@@ -11,19 +12,30 @@ from datetime import date, timedelta
 from typing import Any
 
 from cds_service.cards.card import NAMESPACE
-from cds_service.errors import BadRequest, Fault
+from cds_service.errors import BadRequest, Fault, TooLarge
 from cds_service.fhir.queries import queries
 from cds_service.fhir.resources import type_asked
 from cds_service.files import Chart, as_request, read_file
+from cds_service.hooks.request import MOST_VALUES
 from cds_service.knowledge.model import Knowledge
 from cds_service.pages.fixtures import Fixture
 
 ALLOWED = "a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON"
+LEFT_OUT = "left-out"
+"""In place of an access token; itself in the form of one, so that what is shown can be given again."""
+TOKEN = re.compile(
+    '("'
+    + "".join(rf"(?:{letter}|\\u00{ord(letter):02x})" for letter in "access_token")
+    + r'"\s*:\s*)"[^"\\]*+(?:\\.[^"\\]*+)*+"?',
+    re.IGNORECASE | re.DOTALL,
+)
+"""The token of a hook request, in whatever spelling of JSON, also where the rest of the text is no JSON at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """`body`: the hook request that the service would get. `text`: what was pasted, to stay in the form."""
+    """`body`: the hook request that the service would get. `text`: what was pasted, without its access token, to
+    stay in the form."""
 
     title: str
     body: bytes
@@ -41,8 +53,14 @@ class Given:
         return mark_of(self.text)
 
 
+def without_token(text: str) -> str:
+    return TOKEN.sub(rf'\1"{LEFT_OUT}"', text)
+
+
 def mark_of(text: str) -> str:
-    return hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).hexdigest()[:16] if text.strip() else ""
+    """The same whatever a browser makes of line ends; no list of words, which of a large text would take half a gigabyte."""
+    plain = text.strip().replace("\r\n", "\n").replace("\r", "\n")
+    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:16] if plain else ""
 
 
 def from_fixture(fixture: Fixture, known: Knowledge, today: date) -> Given:
@@ -56,7 +74,9 @@ def from_fixture(fixture: Fixture, known: Knowledge, today: date) -> Given:
 
 
 def from_text(text: str, known: Knowledge) -> Given:
-    """Raises BadRequest with what was found and what is allowed; never with a value of the chart."""
+    """Raises BadRequest, TooLarge with what was found and what is allowed; never with a value of the chart."""
+    if text.count(",") > MOST_VALUES:  # as of a hook request: before anything is read from it
+        raise TooLarge("too large", [Fault("what you gave", "more values", f"at most {MOST_VALUES} values")])
     if not text.strip():
         raise _not_usable("nothing to read", "nothing", ALLOWED)
     try:
@@ -72,7 +92,7 @@ def from_text(text: str, known: Knowledge) -> Given:
         kind = {list: "array", str: "string", bool: "boolean", type(None): "null"}.get(type(content), "number")
         raise _not_usable("neither a chart nor a hook request", f"a JSON {kind}", ALLOWED)
     if "hook" in content or "hookInstance" in content:
-        return Given("your hook request", text.encode("utf-8", "replace"), text=text, made=False)
+        return Given("your hook request", text.encode("utf-8", "replace"), text=without_token(text), made=False)
     chart = _chart(content)
     return Given("your chart", _as_sent(chart, known, text), text=text, not_asked=_not_asked(chart, known))
 

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from flask import Blueprint, Response, current_app, render_template, request
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from cds_service.cards import wording
-from cds_service.errors import BadRequest, CdsError, ChartError, Fault, Internal, TooLarge, TooSlow, UnknownService
+from cds_service.errors import (
+    BadRequest,
+    CdsError,
+    ChartError,
+    Fault,
+    Forbidden,
+    Internal,
+    TooLarge,
+    TooSlow,
+    UnknownService,
+)
 from cds_service.knowledge.model import Knowledge
 from cds_service.pages.change import controls, moves, said, stage_moves, supposed_values
 from cds_service.pages.evaluate import STAGES, Evaluation, evaluate, suppose
 from cds_service.pages.fixtures import START, fixtures
-from cds_service.pages.given import Given, from_fixture, from_text, mark_of
+from cds_service.pages.given import Given, from_fixture, from_text, mark_of, without_token
 from cds_service.pages.ignored import gate_lines, ignored
 from cds_service.pages.markup import html_of
 from cds_service.pages.said import reading_of
@@ -33,6 +47,11 @@ POLICY = (
 )
 MOST_RAW = 300_000
 """Characters of the raw request that the page repeats."""
+MOST_FIELDS = 1000
+"""Fields of a form: as many as Werkzeug reads of a multipart one."""
+NOT_PLAIN = re.compile(r"[^\n -~]")
+UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})
+"""Categories of characters that nobody sees, or that change the direction of what stands beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +74,25 @@ def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
     @pages.get("/")
     def try_it() -> Response:
         name = request.args.get("fixture", "")
-        return _page(site, _show(_fixture(site, name, today()), site, today()) if name else None)
+        if not name:
+            return _page(site, None)
+        with current_app.extensions["places"].one():
+            return _page(site, _show(_fixture(site, name, today()), site, today()))
 
     @pages.post("/")
     def evaluated() -> Response:
-        # a pasted chart may be as large as a request; MAX_CONTENT_LENGTH still holds
-        request.max_form_memory_size = current_app.config["MAX_CONTENT_LENGTH"]
-        name = request.form.get("fixture", "")
-        given = _fixture(site, name, today()) if name else from_text(_text(), site.knowledge)
-        same = bool(name) or request.form.get("of") == given.mark
-        shown = _show(given, site, today(), change=same and "reset" not in request.form)
-        return _page(site, shown, status=400 if shown.faults else 200)
+        form = _form()  # before a place is taken: a slow client takes none
+        name = form.get("fixture", "")
+        with current_app.extensions["places"].one():
+            given = _fixture(site, name, today()) if name else from_text(_text(), site.knowledge)
+            same = bool(name) or form.get("of") == given.mark
+            shown = _show(given, site, today(), change=same and "reset" not in form)
+            return _page(site, shown, status=400 if shown.faults else 200)
 
     @pages.after_request
     def guard(response: Response) -> Response:
         response.headers["Content-Security-Policy"] = POLICY
-        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Referrer-Policy"] = "same-origin"  # with none, a browser would call its own form one of nowhere
         return response
 
     @pages.errorhandler(CdsError)
@@ -102,6 +124,26 @@ def _fixture(site: Site, name: str, today: date) -> Given:
     return from_fixture(found, site.knowledge, today)
 
 
+def _form() -> MultiDict[str, str]:
+    """The form, if it is one of this page: any other site can have a browser send it one. Raises Forbidden, TooLarge."""
+    origin = request.headers.get("Origin")
+    if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"} or (origin and _host(origin) != request.host):
+        raise Forbidden("not sent by this page", [Fault("form", "one of another web site", "the form of this page")])
+    # a pasted chart may be as large as a request; MAX_CONTENT_LENGTH still holds
+    request.max_form_memory_size = current_app.config["MAX_CONTENT_LENGTH"]
+    if request.mimetype == "application/x-www-form-urlencoded" and request.get_data().count(b"&") > MOST_FIELDS:
+        raise TooLarge("too large", [Fault("form", "more fields", f"at most {MOST_FIELDS} fields")])
+    return request.form
+
+
+def _host(origin: str) -> str:
+    """Host and port of an origin; empty for "null" and for what is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
 def _text() -> str:
     """The uploaded file, else the pasted text."""
     upload = request.files.get("file")
@@ -115,13 +157,12 @@ def _text() -> str:
 
 
 def _show(given: Given, site: Site, today: date, change: bool = False) -> Shown:
-    with current_app.extensions["places"].one():
-        chart = evaluate(given.body, site, today)
-        if not change or chart.board is None:
-            return Shown(given, chart, chart, {}, {}, {})
-        texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
-        now = suppose(chart, supposed, site, today) if supposed else chart
-        return Shown(given, chart, now, texts, supposed, faults)
+    chart = evaluate(given.body, site, today)
+    if not change or chart.board is None:
+        return Shown(given, chart, chart, {}, {}, {})
+    texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
+    now = suppose(chart, supposed, site, today) if supposed else chart
+    return Shown(given, chart, now, texts, supposed, faults)
 
 
 def _page(site: Site, shown: Shown | None, problem: CdsError | None = None, status: int = 200) -> Response:
@@ -143,8 +184,8 @@ def _page(site: Site, shown: Shown | None, problem: CdsError | None = None, stat
 def _pasted() -> str:
     """What was pasted stays in its field beside the error, where the form could be read at all."""
     try:
-        return request.form.get("chart", "") if request.method == "POST" else ""
-    except HTTPException:
+        return without_token(_form().get("chart", "")) if request.method == "POST" else ""
+    except (CdsError, HTTPException):
         return ""
 
 
@@ -195,4 +236,10 @@ def _raw(body: bytes) -> str:
         text = json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode()
     except (ValueError, RecursionError):
         return "(could not be printed)"
-    return text if len(text) <= MOST_RAW else f"{text[:MOST_RAW]}\n… cut here: {len(text):,} characters in all"
+    shown = NOT_PLAIN.sub(lambda found: _seen(found[0]), text[:MOST_RAW])
+    return shown if len(text) <= MOST_RAW else f"{shown}\n… cut here: {len(text):,} characters in all"
+
+
+def _seen(letter: str) -> str:
+    """As JSON escapes it, where nobody would see it."""
+    return json.dumps(letter)[1:-1] if unicodedata.category(letter) in UNSEEN else letter
