@@ -100,3 +100,12 @@ def test_a_chart_in_a_local_system_gives_the_cards_of_its_standard_twin(fixture:
     assert cards(local, site_file, fixture, read_site(site_file)) == wanted
     if wanted:
         assert cards(local, None, fixture, None) != wanted, "the site file is not what made the difference"
+
+
+def test_a_site_that_spells_a_standard_system_otherwise_has_not_explained_a_code_of_another(tmp_path: Path) -> None:
+    """The code is one of LOINC to the reader of charts, so it is one to the site file too."""
+    file = tmp_path / "site.toml"
+    head = '[site]\nid = "north"\ntitle = "North Hospital"\nauthenticated_by_proxy = true\n'
+    file.write_text(f'{head}[[code]]\nsystem = "https://loinc.org/"\ncode = "L1"\nmeans = "loinc|1975-2"\n', "utf-8")
+    terms = read_site(file).knowledge.terminology
+    assert terms.coding("http://loinc.org", "L1", None).code == "1975-2"

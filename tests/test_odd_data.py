@@ -72,6 +72,37 @@ def test_a_condition_with_a_number_for_an_id_still_asks(client: FlaskClient) -> 
     assert extensions(answer), "an NLM diagnosis whose id is a number vanishes without a word"
 
 
+def test_diagnoses_in_the_shape_of_an_older_fhir_are_named_once_each_as_unreadable_and_never_called_provisional(
+    client: FlaskClient,
+) -> None:
+    old = nlm(clinicalStatus="active", verificationStatus="confirmed")
+    answer: Any = client.post(SERVICE, json=bare_request(prefetch={"conditions": bundle(old)})).json
+    (card,) = answer["cards"]
+    assert card["detail"].startswith("1 diagnosis could not be read")
+    assert card["detail"].count("Condition/nlm") == 1
+    assert "provisional" not in card["detail"]
+
+
+def test_a_diagnosis_of_which_not_even_the_code_can_be_read_is_named(client: FlaskClient) -> None:
+    broken = condition(id="broken", code=7)
+    answer: Any = client.post(SERVICE, json=bare_request(prefetch={"conditions": bundle(broken)})).json
+    assert "Condition/broken could not be read" in answer["cards"][0]["detail"]
+
+
+def test_a_newer_result_with_a_status_fhir_does_not_know_recommends_nothing(client: FlaskClient, clock: Clock) -> None:
+    clock.today = as_of("resectable")
+    request = request_of("resectable")
+    results = [entry["resource"] for entry in request["prefetch"]["observations"]["entry"]]
+    bilirubin = next(r for r in results if "1975-2" in json.dumps(r["code"]))
+    newer = bilirubin | {"id": "newer", "status": "Final", "effectiveDateTime": clock.today.isoformat()}
+    newer["valueQuantity"] = bilirubin["valueQuantity"] | {"value": 9}
+    assert "criteria are met" in json.dumps(client.post(SERVICE, json=request).json)
+    request["prefetch"]["observations"]["entry"].append({"resource": newer})
+    told = json.dumps(client.post(SERVICE, json=request).json)
+    assert "criteria are met" not in told
+    assert "Observation/newer" in told
+
+
 def test_two_patients_with_the_same_record_never_share_the_uuid_of_a_card(client: FlaskClient, clock: Clock) -> None:
     clock.today = as_of("possible-nlm-two-primaries")
     request = request_of("possible-nlm-two-primaries")

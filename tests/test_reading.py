@@ -149,9 +149,241 @@ def test_a_value_that_cannot_be_read_leaves_its_fact_unknown(more: dict[str, Any
     assert found.why.startswith("unreadable")
 
 
-@pytest.mark.parametrize("status", ["preliminary", "registered", "entered-in-error", "cancelled", "unknown", "weird", ""])
+@pytest.mark.parametrize("status", ["preliminary", "registered", "entered-in-error", "cancelled"])
 def test_only_final_amended_and_corrected_observations_count(status: str) -> None:
     assert fact("inr", observation("6301-6", LOINC, **quantity(1.1, "1")) | {"status": status}).silent
+
+
+NOT_FHIR = ["unknown", "weird", "", None, "Final", "appended"]
+
+
+@pytest.mark.parametrize("status", NOT_FHIR)
+def test_an_observation_whose_status_fhir_does_not_define_is_named_and_asks(status: str | None) -> None:
+    newer = observation("1975-2", LOINC, **quantity(9, "mg/dL")) | {"id": "newer", "status": status}
+    older = observation("1975-2", LOINC, on="2026-09-01", **quantity(0.7, "mg/dL"))
+    assert fact("total_bilirubin", older, newer).unknown
+    assert [what.seen_in for what in picture(older, newer).unreadable] == ["Observation/newer"]
+    assert fact("total_bilirubin", older | {"status": status}, newer | {"status": "final "}).known
+
+
+def entry(kind: str, status: str | None, **more: Any) -> dict[str, Any]:
+    return {"resourceType": kind, "id": "x", "status": status, "subject": MINE} | more
+
+
+RESECTION = {"code": {"coding": [{"system": SNOMED, "code": "71273005"}]}, "performedDateTime": "2026-08-01"}
+OCTREOTIDE = {"medicationCodeableConcept": {"coding": [{"system": "http://www.whocc.no/atc", "code": "H01CB02"}]}}
+
+
+@pytest.mark.parametrize("status", NOT_FHIR)
+@pytest.mark.parametrize(
+    ("kind", "name", "more"),
+    [
+        ("Procedure", "liver_resection", RESECTION),
+        ("MedicationRequest", "somatostatin_analogue", OCTREOTIDE | {"intent": "order"}),
+        ("MedicationStatement", "somatostatin_analogue", OCTREOTIDE),
+    ],
+)
+def test_a_treatment_whose_status_fhir_does_not_define_is_named_and_denies_nothing(
+    kind: str, name: str, more: dict[str, Any], status: str | None
+) -> None:
+    assert fact(name, entry(kind, status, **more)).unknown
+    assert [what.seen_in for what in picture(entry(kind, status, **more)).unreadable] == [f"{kind}/x"]
+
+
+@pytest.mark.parametrize("status", NOT_FHIR)
+def test_an_order_whose_status_fhir_does_not_define_is_named(status: str | None) -> None:
+    order = entry("ServiceRequest", status, intent="order", code=RESECTION["code"])
+    assert [what.seen_in for what in picture(order).unreadable] == ["ServiceRequest/x"]
+    assert not picture(order).ordered
+
+
+@pytest.mark.parametrize("status", ["completed ", " completed"])
+def test_blanks_around_the_status_of_a_procedure_say_nothing(status: str) -> None:
+    assert fact("liver_resection", entry("Procedure", status, **RESECTION)).known
+
+
+@pytest.mark.parametrize("status", ["not-done", "on-hold", "stopped", "entered-in-error"])
+def test_a_procedure_that_was_not_done_is_left_out(status: str) -> None:
+    assert fact("liver_resection", entry("Procedure", status, **RESECTION)).silent
+
+
+@pytest.mark.parametrize("when", ["2026-11-20T24:00:00Z", "10/25/2026", "yesterday"])
+@pytest.mark.parametrize("field", ["effectiveDateTime", "effectiveInstant", "effectivePeriod"])
+def test_a_date_that_is_none_makes_no_value_older_than_every_other(field: str, when: str) -> None:
+    older = observation("1975-2", LOINC, on="2026-09-01", **quantity(0.7, "mg/dL"))
+    odd = {field: {"end": when} if field == "effectivePeriod" else when}
+    newer = observation("1975-2", LOINC, None, **quantity(9, "mg/dL"), **odd) | {"id": "newer"}
+    assert fact("total_bilirubin", older, newer).unknown
+    assert [(what.seen_in, what.why) for what in picture(older, newer).unreadable] == [("Observation/newer", "its date")]
+
+
+def test_a_diagnosis_or_procedure_whose_date_is_none_counts_and_is_named() -> None:
+    """Not to know since when is no reason to forget a failing liver or a graft."""
+    failing = condition("K72.90", recordedDate="11/20/2026")
+    graft = entry("Procedure", "completed", code={"coding": [{"system": SNOMED, "code": "18027006"}]}, performedDateTime="?")
+    found = facts(failing, graft)
+    assert found["hepatic_failure_found"].is_(True)
+    assert found["transplanted"].is_(True)
+    assert {what.seen_in for what in picture(failing, graft).unreadable} == {"Condition/c-K72.90", "Procedure/x"}
+
+
+def test_a_tumour_with_a_date_that_is_none_was_not_first_seen_on_the_date_of_another() -> None:
+    recent, odd = condition("C7A.012", recordedDate="2026-10-01"), condition("C7A.020", recordedDate="03/01/2019")
+    assert fact("nen_diagnosis", recent).known
+    assert fact("nen_diagnosis", recent, odd).unknown
+
+
+MODIFIERS: list[dict[str, Any]] = [
+    {"modifierExtension": [{"url": "http://example.org/negated", "valueBoolean": True}]},
+    {"implicitRules": "http://example.org/rules"},
+]
+
+
+@pytest.mark.parametrize("modifier", MODIFIERS, ids=lambda modifier: next(iter(modifier)))
+def test_what_is_changed_by_something_not_understood_is_never_processed(modifier: dict[str, Any]) -> None:
+    """R4, DomainResource.modifierExtension and Resource.implicitRules: what modifies the meaning has to be understood."""
+    resources: list[tuple[str, dict[str, Any]]] = [
+        ("inr", observation("6301-6", LOINC, **quantity(1.1, "1"))),
+        ("hepatic_failure_coded", condition("K72.90")),
+        ("liver_resection", entry("Procedure", "completed", **RESECTION)),
+        ("somatostatin_analogue", entry("MedicationRequest", "active", intent="order", **OCTREOTIDE)),
+        ("somatostatin_analogue", entry("MedicationStatement", "active", **OCTREOTIDE)),
+    ]
+    for name, resource in resources:
+        assert fact(name, resource).known
+        seen = picture(resource | modifier)
+        assert [what.why for what in seen.unreadable] == ["changed by an extension that is not understood"], name
+        assert fact(name, resource | modifier).unknown, name
+    study = entry("ImagingStudy", "available", procedureCode=[{"text": "MRI"}]) | modifier
+    report = entry("DiagnosticReport", "final") | modifier
+    order = entry("ServiceRequest", "active", intent="order", code=RESECTION["code"]) | modifier
+    assert len(picture(study, report, order).unreadable) == 3
+    assert not picture(order).ordered
+    chart = read_chart([Entry(json.dumps(PATIENT | modifier).encode())], "p")
+    assert chart.patient is None
+    assert [what.seen_in for _, what in chart.unreadable] == ["Patient/p"]
+
+
+def test_a_changed_component_leaves_its_fact_open() -> None:
+    part = {"code": {"coding": [{"system": LOINC, "code": "6301-6"}]}, **quantity(1.1, "1")}
+    panel = observation("panel", LOINC, component=[part])
+    assert fact("inr", panel).known
+    assert fact("inr", panel | {"component": [part | MODIFIERS[0]]}).unknown
+    assert fact("inr", panel | {"component": [part, {"valueInteger": "undecodable"}]}).unknown
+
+
+@pytest.mark.parametrize("modifier", MODIFIERS, ids=lambda modifier: next(iter(modifier)))
+def test_a_changed_medication_names_no_drug(modifier: dict[str, Any]) -> None:
+    drug: dict[str, Any] = {"resourceType": "Medication", "id": "m", "code": OCTREOTIDE["medicationCodeableConcept"]}
+    given = entry("MedicationRequest", "active", intent="order", medicationReference={"reference": "Medication/m"})
+    assert fact("somatostatin_analogue", drug, given).known
+    assert fact("somatostatin_analogue", drug | modifier, given).unknown
+    inside = given | {"medicationReference": {"reference": "#m"}}
+    assert fact("somatostatin_analogue", inside | {"contained": [drug]}).known
+    assert fact("somatostatin_analogue", inside | {"contained": [drug | modifier]}).unknown
+
+
+@pytest.mark.parametrize(
+    "system",
+    ["urn:oid:2.16.840.1.113883.6.96", "https://snomed.info/sct", "http://snomed.info/sct/", "http://snomed.info/sct/731000124108",
+     "http://snomed.info/sct/900000000000207008/version/20260131", " https://snomed.info/sct/ "],
+)  # fmt: skip
+def test_a_code_system_is_known_by_its_other_spellings(system: str) -> None:
+    assert picture(condition("255046005", system), condition("94381002", system)).gate.answer is Nlm.YES
+
+
+@pytest.mark.parametrize(
+    "system", ["http://snomed.info/sct/x", "http://snomed.info/xsct/731000124108", "http://snomed.info/id"]
+)
+def test_what_only_looks_like_a_code_system_is_none(system: str) -> None:
+    assert picture(condition("255046005", system), condition("94381002", system)).gate.answer is Nlm.NO
+
+
+@pytest.mark.parametrize(
+    ("oid", "name"),
+    [("90", "icd-10-cm"), ("3", "icd-10"), ("1", "loinc"), ("96", "snomed-ct"), ("88", "rxnorm"), ("73", "atc"),
+     ("43.1", "icd-o-3"), ("4", "icd-10-pcs")],
+)  # fmt: skip
+def test_a_registered_oid_names_its_code_system(oid: str, name: str) -> None:
+    assert KNOWN.terminology.coding(f"urn:oid:2.16.840.1.113883.6.{oid}", "1", None).system == name
+
+
+def test_a_code_that_names_no_system_decides_nothing_and_asks() -> None:
+    older = observation("1975-2", LOINC, on="2026-09-01", **quantity(0.7, "mg/dL"))
+    bare = observation("1975-2", "", **quantity(9, "mg/dL")) | {"id": "bare"}
+    found = fact("total_bilirubin", older, bare)
+    assert found.unknown
+    assert "names no system" in found.why
+    both = bare | {"code": {"coding": [{"code": "1975-2"}, {"system": LOINC, "code": "1975-2"}]}}
+    assert fact("total_bilirubin", older, both).known
+
+
+STATUSES: list[dict[str, Any]] = [
+    {"verificationStatus": {"text": "Entered in error"}},
+    {"verificationStatus": {"coding": [{"code": "Refuted"}]}},
+    {"verificationStatus": {"coding": [{"display": "confirmed"}]}},
+    {"clinicalStatus": {"coding": [{"code": "Resolved"}]}},
+    {"clinicalStatus": {"text": "resolved"}},
+    {"clinicalStatus": "active"},
+    {"abatementDateTime": "01/02/2026"},
+]
+
+
+@pytest.mark.parametrize("status", STATUSES, ids=str)
+def test_a_diagnosis_whose_status_is_none_of_fhir_asks_and_never_decides(status: dict[str, Any]) -> None:
+    failing = fact("hepatic_failure_coded", condition("K72.90", **status))
+    assert failing.unknown
+    assert failing.why == "could not be read"
+    gate = picture(condition("C7B.02", **status)).gate
+    assert (gate.answer, gate.because) == (Nlm.POSSIBLE, "1 diagnosis could not be read: confirm")
+    assert [reading.seen_in for reading in gate.seen] == ["Condition/c-C7B.02"]
+
+
+def test_no_halves_of_the_disease_are_called_provisional_because_they_could_not_be_read() -> None:
+    odd = {"clinicalStatus": "active"}
+    gate = picture(NEN | odd, LIVER | odd).gate
+    assert (gate.answer, gate.because) == (Nlm.POSSIBLE, "2 diagnoses could not be read: confirm")
+    assert [reading.seen_in for reading in gate.seen] == ["Condition/c-C7A.012", "Condition/c-C78.7"]
+
+
+def test_another_malignancy_that_could_not_be_read_is_still_another_malignancy() -> None:
+    colon = condition("C18.7", clinicalStatus={"text": "Active"})
+    assert picture(NEN, LIVER, condition("C18.7")).gate.answer is Nlm.POSSIBLE
+    gate = picture(NEN, LIVER, colon).gate
+    assert gate.answer is Nlm.POSSIBLE
+    assert gate.seen[-1].seen_in == "Condition/c-C18.7"
+
+
+def test_a_histology_or_a_liver_finding_that_could_not_be_read_is_no_empty_answer() -> None:
+    histology = observation("59847-4", LOINC, valueCodeableConcept={"coding": [{"system": ICD_O, "code": "8240/3"}]})
+    count = observation("lesion-count", valueInteger=4)
+    for half, other in ((LIVER, histology), (NEN, count)):
+        assert picture(half, other).gate.answer is Nlm.YES
+        gate = picture(half, other | {"status": "Final"}).gate
+        assert gate.answer is Nlm.CANNOT_TELL
+        assert gate.seen[-1].seen_in == f"Observation/{other['id']}"
+        assert picture(half, other | {"status": "preliminary"}).gate.answer is Nlm.NO
+
+
+@pytest.mark.parametrize(
+    ("abatement", "ended"),
+    [
+        ({"abatementDateTime": "2026-10"}, True),
+        ({"abatementDateTime": "2027-03-01"}, False),
+        ({"abatementPeriod": {"start": "2026-01", "end": "2026-02"}}, True),
+        ({"abatementPeriod": {"start": "2026-01", "end": "2027-02"}}, False),
+        ({"abatementPeriod": {"start": "2026-01"}}, False),
+        ({"abatementAge": {"value": 52, "code": "a"}}, True),
+        ({"abatementRange": {"low": {"value": 50, "code": "a"}}}, True),
+        ({"abatementString": "in spring"}, True),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_a_diagnosis_that_has_ended_is_history_where_no_status_says_so(abatement: dict[str, Any], ended: bool) -> None:
+    assert picture(NEN, LIVER | abatement).gate.answer is (Nlm.NO if ended else Nlm.YES)
+    active = {"clinicalStatus": {"coding": [{"code": "active"}]}}
+    assert picture(NEN, LIVER | abatement | active).gate.answer is Nlm.YES
 
 
 def test_a_resource_that_does_not_say_of_whom_it_is_leaves_a_question() -> None:

@@ -42,12 +42,18 @@ def compose(board: Board) -> list[Card]:
 def possible_nlm(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
     """Somebody has to say whether this is the disease the service is for (CLINICAL section 2)."""
     seen, more = picture.gate.seen[:MOST_NAMED], picture.gate.seen[MOST_NAMED:]
+    why = {item.seen_in: item.why for item in picture.unreadable}
     lines = [
         f"{wording.opening(reading.recorded) or 'recorded'} ({reading.on or 'undated'}, {wording.safe(reading.seen_in)})"
+        + (f" could not be read: {wording.safe(why[reading.seen_in])}" if reading.seen_in in why else "")
         for reading in seen
     ]
     lines += [f"and {len(more)} more"] if more else []
     unreadable = picture.gate.answer is Nlm.CANNOT_TELL
+    if unreadable:
+        known = {reading.seen_in for reading in picture.gate.seen}
+        broken = [item for item in picture.unreadable if item.seen_in not in known and item.seen_in.startswith("Condition")]
+        lines += [f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in broken[:MOST_NAMED]]
     summary = (
         "Neuroendocrine liver metastases cannot be ruled in or out: some data could not be read or had"
         if unreadable

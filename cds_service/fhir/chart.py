@@ -1,7 +1,7 @@
 """Resources → a chart of one patient, typed. Each resource is decoded alone: one bad one never spoils the others.
 
-Left out and counted: other patients' resources, invalid status, refuted and entered-in-error ones, types we do not
-read. Kept and named: what could not be read.
+Left out and counted: other patients' resources, those whose status FHIR defines as not counting, refuted and
+entered-in-error ones, types we do not read. Kept and named: what could not be read, and what is not to be believed.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from cds_service.fhir import versions
+from cds_service.fhir import faults, versions
 from cds_service.fhir.dates import date_of
 from cds_service.fhir.references import named
 from cds_service.fhir.resources import (
@@ -30,16 +31,16 @@ from cds_service.fhir.resources import (
     Observation,
     Patient,
     Procedure,
+    Resource,
     ServiceRequest,
-    Struct,
+    UnreadCondition,
+    UnreadObservation,
+    WithStatus,
     codes,
 )
 from cds_service.picture import Unreadable, When
 
-MAY_BE_UNKNOWN = frozenset({"Procedure", "MedicationRequest", "MedicationStatement"})
-COUNTING_OBSERVATIONS = frozenset({"final", "amended", "corrected"})
-DONE_PROCEDURES = frozenset({"completed", "in-progress"})
-REFUTED = frozenset({"refuted", "entered-in-error"})
+FINAL_REPORT = faults.COUNTING[Observation]
 UNCONFIRMED = frozenset({"provisional", "differential", "unconfirmed"})
 HISTORY = frozenset({"inactive", "resolved", "remission"})
 
@@ -59,6 +60,7 @@ class Kind(msgspec.Struct):
         return f"{self.name or 'resource'}/{self.id if known else '?'}"
 
 
+NOT_READ = "not valid R4"
 KIND = msgspec.json.Decoder(Kind)
 DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ.items()}
 
@@ -84,6 +86,8 @@ class Chart:
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     unreadable: list[tuple[str, Unreadable]] = field(default_factory=list)
     """(resource type, what and why)"""
+    misdated: dict[str, Unreadable] = field(default_factory=dict)
+    """Diagnoses and procedures that count, with a date that is none."""
     left_out: Counter[str] = field(default_factory=Counter)
     complete: frozenset[str] = frozenset()
     """Resource types that were asked for and arrived complete."""
@@ -123,7 +127,7 @@ class Entry:
 
 def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     """Never raises. `patient_id` None: the one patient that the entries hold (command line)."""
-    decoded: list[tuple[str, bytes, Struct]] = []
+    decoded: list[tuple[str, bytes, Resource]] = []
     chart = Chart(patient_id)
     names = chart.names
     seen: dict[bytes, set[str]] = {}
@@ -150,7 +154,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             broken = where.split("/")[0]
             chart.unreadable.append((broken, Unreadable(None, where, _why(error))))
-            if (head := versions.head(raw, broken)) is not None:
+            if (head := versions.head(raw, broken, NOT_READ)) is not None:
                 decoded.append((where, raw, head))
             else:
                 chart.holed |= {broken} if broken in READ else set(READ)
@@ -162,14 +166,14 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     for where, raw, resource in decoded:
         if where not in repeated:
             chart.sources[where] = raw
-            _sort_in(chart, where, resource, names)
+            _sort_in(chart, where, raw, resource)
     for where, group in groupby((part for part in decoded if part[0] in repeated), key=itemgetter(0)):
         one = versions.of_each_server(where, [(raw, resource) for _, raw, resource in group], seen)
         chart.left_out.update(one.left_out)
         chart.unreadable += [(where.split("/")[0], what) for what in one.unreadable]
         for raw, resource in one.counting:
             chart.sources[where] = raw
-            _sort_in(chart, where, resource, names)
+            _sort_in(chart, where, raw, resource)
     return chart
 
 
@@ -178,7 +182,7 @@ def _why(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n")[0][:160]
 
 
-def _only_patient(decoded: Iterable[tuple[str, Struct]]) -> str | None:
+def _only_patient(decoded: Iterable[tuple[str, Resource]]) -> str | None:
     """The first Patient of the file that has an id; without one, the one subject that all resources share."""
     resources = list(decoded)
     for where, resource in resources:
@@ -188,20 +192,26 @@ def _only_patient(decoded: Iterable[tuple[str, Struct]]) -> str | None:
     return subjects.pop() if len(subjects) == 1 else None
 
 
-def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) -> None:
+def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
     if isinstance(resource, Medication):
+        if faults.is_modified(resource):
+            chart.unreadable.append(("Medication", Unreadable(None, where, faults.MODIFIED)))
+            resource = Medication()  # what it is called stays in the display of the reference to it
         chart.medications[where] = resource
         return
     if isinstance(resource, Patient):
-        if where.split("/")[1] == chart.patient_id:
-            chart.patient = resource
-            chart.own["Patient"] += 1
-        else:
+        if where.split("/")[1] != chart.patient_id:
             chart.left_out["other patient"] += 1
             chart.foreign["Patient"] += 1
+            return
+        chart.own["Patient"] += 1
+        if faults.is_modified(resource):
+            chart.unreadable.append(("Patient", Unreadable(None, where, faults.MODIFIED)))
+        else:
+            chart.patient = resource
         return
-    kind = type(resource).__name__
-    whose = named(getattr(resource, "subject", None), names)
+    kind = where.split("/")[0]
+    whose = named(getattr(resource, "subject", None), chart.names)
     if whose is None:
         chart.left_out["no subject"] += 1
         chart.foreign[kind] += 1
@@ -212,28 +222,56 @@ def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) 
         chart.foreign[kind] += 1
         return
     chart.own[kind] += 1
-    if kind in MAY_BE_UNKNOWN and getattr(resource, "status", None) == "unknown":
-        chart.holed.add(kind)  # given, done or not: nobody knows
+    if isinstance(resource, WithStatus):
+        resource.status = (resource.status or "").strip()
+    if _is_no_wish(resource):
+        chart.left_out[f"{kind} not wanted"] += 1
+    elif faults.not_counting(resource):
+        chart.left_out[f"{kind} {_status(resource)}"] += 1
+    elif why := faults.fault(resource):
+        _doubt(chart, where, raw, resource, why)
+    else:
+        if faults.misdated(resource):
+            chart.misdated[where] = Unreadable(None, where, "its date")
+        _keep(chart, where, resource)
+
+
+def _is_no_wish(resource: Resource) -> bool:
+    """A request that is a proposal or a plan, or asks not to do it."""
+    if not isinstance(resource, ServiceRequest | MedicationRequest):
+        return False
+    return resource.intent in {"proposal", "plan", "option"} or bool(resource.do_not_perform)
+
+
+def _status(resource: Resource) -> str:
+    return (resource.status or "") if isinstance(resource, WithStatus) else "refuted or entered in error"
+
+
+def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: str) -> None:
+    """Not believed, and not passed over: an Observation or Condition leaves a question, the silence of another type says
+    nothing any more. A date counts only where nothing but the status is in doubt: an older result takes nothing back."""
+    kind = where.split("/")[0]
+    head = versions.head(raw, kind, why)
+    if head is None:
+        chart.holed.add(kind)
+    else:
+        _keep(chart, where, head)
+    if isinstance(head, UnreadObservation) and isinstance(resource, Observation) and why in faults.OF_STATUS:
+        head.effective_date_time, head.effective_instant = resource.effective_date_time, resource.effective_instant
+        head.effective_period = resource.effective_period
+    chart.unreadable.append((kind, Unreadable(None, where, why)))
+
+
+def _keep(chart: Chart, where: str, resource: Resource) -> None:
     match resource:
         case Observation():
-            status = (resource.status or "").strip()
-            if status in COUNTING_OBSERVATIONS:
-                chart.observations.append((where, resource))
-            else:
-                chart.left_out[f"Observation {_known(status)}"] += 1
+            chart.observations.append((where, resource))
         case Condition():
-            if codes(resource.verification_status) & REFUTED:
-                chart.left_out["Condition refuted or entered in error"] += 1
-            else:
-                chart.conditions.append((where, resource))
+            chart.conditions.append((where, resource))
         case ServiceRequest():
-            wanted = resource.intent not in {"proposal", "plan", "option"} and not resource.do_not_perform
-            if resource.status == "active" and wanted:
-                chart.orders.append((where, resource.code, date_of(resource.authored_on)))
-            else:
-                chart.left_out["ServiceRequest not active"] += 1
+            chart.orders.append((where, resource.code, date_of(resource.authored_on)))
         case DiagnosticReport():
-            if resource.status in COUNTING_OBSERVATIONS:
+            if resource.status in FINAL_REPORT:
                 period = resource.effective_period
                 on = date_of(resource.effective_date_time, period.start if period else None, resource.issued)
                 chart.studies.append((where, resource.code, on))
@@ -246,40 +284,28 @@ def _sort_in(chart: Chart, where: str, resource: Struct, names: dict[str, str]) 
             else:
                 chart.left_out["ImagingStudy not available"] += 1
         case Procedure():
-            if (resource.status or "") in DONE_PROCEDURES:
-                chart.procedures.append((where, resource))
-            elif resource.status == "preparation":
+            if resource.status == "preparation":
                 chart.orders.append((where, resource.code, date_of(resource.performed_date_time)))
             else:
-                chart.left_out[f"Procedure {_known(resource.status or '')}"] += 1
+                chart.procedures.append((where, resource))
         case MedicationRequest():
-            bad = {"entered-in-error", "cancelled", "draft", "unknown"}
-            if resource.status in bad or resource.do_not_perform or resource.intent in {"proposal", "plan", "option"}:
-                chart.left_out["MedicationRequest not given"] += 1
-            else:
-                chart.medication_requests.append((where, resource))
+            chart.medication_requests.append((where, resource))
         case MedicationStatement():
-            if resource.status in {"entered-in-error", "not-taken", "intended", "unknown"}:
-                chart.left_out["MedicationStatement not taken"] += 1
-            else:
-                chart.medication_statements.append((where, resource))
+            chart.medication_statements.append((where, resource))
 
 
-KNOWN_STATUS = frozenset(
-    ["registered", "preliminary", "cancelled", "entered-in-error", "unknown", "preparation", "not-done", "on-hold", "stopped"]
-)
-
-
-def _known(status: str) -> str:
-    """A status as a protocol word; anything else is not repeated."""
-    return status if status in KNOWN_STATUS else "without a valid status"
-
-
-def is_history(condition: Condition) -> bool:
-    """Inactive, resolved or in remission; an abatement date says so where no status does."""
+def is_history(condition: Condition, today: date) -> bool:
+    """Inactive, resolved or in remission; that it has ended says so where no status does. An end to come is none yet,
+    and neither is a period of ending that is not over."""
     status = codes(condition.clinical_status) - {""}
-    return bool(status & HISTORY) if status else condition.abatement_date_time is not None
+    if status:
+        return bool(status & HISTORY)
+    period = condition.abatement_period
+    ended = date_of(condition.abatement_date_time, period.end if period else None)
+    if ended is not None:
+        return ended.earliest <= today
+    return any((condition.abatement_age, condition.abatement_range, condition.abatement_string))
 
 
 def is_unconfirmed(condition: Condition) -> bool:
-    return bool(codes(condition.verification_status) & UNCONFIRMED)
+    return isinstance(condition, UnreadCondition) or bool(codes(condition.verification_status) & UNCONFIRMED)

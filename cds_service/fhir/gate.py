@@ -7,13 +7,14 @@ metastases that are current. A code never decides more than its `use` in termino
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
 
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, text_of
 from cds_service.fhir.dates import date_of, date_of_observation
-from cds_service.fhir.resources import Component, Condition, Observation
+from cds_service.fhir.resources import Component, Condition, Observation, UnreadCondition, UnreadObservation
 from cds_service.fhir.values import value_of
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning
@@ -42,6 +43,9 @@ NOT_A_SOURCE = re.compile(r"C(44|7[789]|80|8[1-9]|9[0-7]|7A|7B)")
 """ICD-10: skin, secondary and unspecified neoplasms, blood; none is the source of a liver metastasis coded C78.7."""
 
 
+UNREAD = "could not be read"
+
+
 @dataclass
 class Neoplasms:
     """What the chart says of neoplasms, sorted by the two halves of the gate."""
@@ -63,6 +67,9 @@ class Neoplasms:
     weak: list[Observed] = field(default_factory=list)
     """A benign neuroendocrine tumour, or a history code: no NEN by itself."""
     others: list[Observed] = field(default_factory=list)
+    others_unread: list[Observed] = field(default_factory=list)
+    histologies_unread: list[Observed] = field(default_factory=list)
+    lesions_unread: list[Observed] = field(default_factory=list)
 
 
 def date_of_condition(condition: Condition) -> When | None:
@@ -71,19 +78,20 @@ def date_of_condition(condition: Condition) -> When | None:
     return date_of(condition.onset_date_time, period.start if period else None, condition.recorded_date)
 
 
-def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
+def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
     found = Neoplasms()
-    histologies, mixed = _histologies(chart, knowledge)
+    histologies, mixed = _histologies(chart, knowledge, today)
     found.mixed = "" in mixed
     linked = {reference for _, references, _ in histologies for reference in references}
     waiting: list[tuple[Observed, Condition, list[Coding]]] = []
     for where, condition in chart.conditions:
         everything = _codings(condition, knowledge)
         on = date_of_condition(condition)
-        seen = Observed(True, on, where, text_of(condition.code))
+        unread = isinstance(condition, UnreadCondition)
+        seen = Observed(True, on, where, text_of(condition.code), UNREAD if unread else "")
         meanings = [m for coding in everything for m in knowledge.terminology.meanings(coding)]
         nen = (is_nen(meanings, lung=_is_lung(everything, knowledge)) or where in linked) and where not in mixed
-        unconfirmed, history = is_unconfirmed(condition), is_history(condition)
+        unconfirmed, history = is_unconfirmed(condition), is_history(condition, today)
         if nen:
             (found.nen_unconfirmed if unconfirmed else found.nen).append(seen)
             if not unconfirmed and not any(m.concept in METASTASIS or "mets" in m.concept for m in meanings):
@@ -92,6 +100,8 @@ def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
                 found.nen_codings += [(coding, where, on) for coding in everything]
         elif any(m.use == "benign" or (m.use == "history" and m.concept == "cond.net.history") for m in meanings):
             found.weak.append(seen)
+        elif unread and _other_malignancy(everything, meanings, condition):
+            found.others_unread.append(seen)
         elif not history and not unconfirmed and _other_malignancy(everything, meanings, condition):
             waiting.append((seen, condition, everything))
         if history and not unconfirmed and _liver_metastasis(meanings, condition, knowledge):
@@ -103,10 +113,22 @@ def neoplasms(chart: Chart, knowledge: Knowledge) -> Neoplasms:
     _add_histologies(found, histologies, waiting)
     found.others = [seen for seen, _, _ in waiting]
     for where, observation in chart.observations:
-        if _liver_lesion(observation, knowledge):
-            on = date_of_observation(observation)
-            found.liver.append(Observed(True, on, where, text_of(observation.code)))
+        seen = Observed(True, date_of_observation(observation), where, text_of(observation.code))
+        if isinstance(observation, UnreadObservation):
+            _add_unread(found, replace(seen, note=UNREAD), observation, knowledge)
+        elif _liver_lesion(observation, knowledge):
+            found.liver.append(seen)
     return found
+
+
+def _add_unread(found: Neoplasms, seen: Observed, observation: Observation, knowledge: Knowledge) -> None:
+    """What could not be read may be the half that is missing: a histology, or a finding in the liver."""
+    for coding in codings(knowledge, observation.code):
+        about = {m.concept for m in knowledge.terminology.meanings(coding)}
+        if "obs.histology" in about:
+            found.histologies_unread.append(seen)
+        elif _is_count(coding, knowledge) or ("obs.tumor_size" in about and is_liver(knowledge, [observation.body_site])):
+            found.lesions_unread.append(seen)
 
 
 def _codings(condition: Condition, knowledge: Knowledge) -> list[Coding]:
@@ -169,10 +191,14 @@ def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
             and (measured(observation, knowledge) or "obs.histology" in about)
         ):
             return True
-        counted = coding.system == knowledge.assessment_system and coding.code == "lesion-count"
-        if counted or knowledge.terminology.fact(coding) == "lesion_count":
+        if _is_count(coding, knowledge):
             return _above_none(observation, knowledge, "lesion_count")
     return False
+
+
+def _is_count(coding: Coding, knowledge: Knowledge) -> bool:
+    counted = coding.system == knowledge.assessment_system and coding.code == "lesion-count"
+    return counted or knowledge.terminology.fact(coding) == "lesion_count"
 
 
 def measured(observation: Observation, knowledge: Knowledge) -> bool:
@@ -211,13 +237,13 @@ def _other_malignancy(everything: list[Coding], meanings: list[Meaning], conditi
 Histology = tuple[Observed, frozenset[str], list[Coding]]
 
 
-def _histologies(chart: Chart, knowledge: Knowledge) -> tuple[list[Histology], set[str]]:
+def _histologies(chart: Chart, knowledge: Knowledge, today: date) -> tuple[list[Histology], set[str]]:
     """Histology Observations that say NEN: the reading, the Conditions they are about, their codings. And the
     Conditions whose histology is a mixed tumour ("" where none is named)."""
     found: list[Histology] = []
     mixed: set[str] = set()
     of_lung: set[str] | None = None  # once for all: a chart may hold thousands of both
-    current = {where for where, condition in chart.conditions if not is_history(condition)}
+    current = {where for where, condition in chart.conditions if not is_history(condition, today)}
     for where, observation in chart.observations:
         about = [m for c in codings(knowledge, observation.code) for m in knowledge.terminology.meanings(c)]
         if not any(m.concept == "obs.histology" for m in about):
@@ -263,19 +289,33 @@ def judge_gate(found: Neoplasms, unreadable_conditions: int, chart: Chart) -> Ga
         if found.others:
             because = "another malignancy could be the source of the liver metastases: which primary?"
             return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1], *found.others))
+        if found.others_unread:
+            because = f"{_counted(len(found.others_unread))}: another source of the liver metastases?"
+            return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1], *found.others_unread))
         return Gate(Nlm.YES, seen=(*found.nen[:1], *found.liver[:1]))
     any_nen, any_liver = [*found.nen, *found.nen_unconfirmed], [*found.liver, *found.liver_unconfirmed]
     if any_nen and any_liver:
-        return Gate(Nlm.POSSIBLE, "recorded as provisional only: confirm", (*any_nen[:1], *any_liver[:1]))
+        open_halves = [*([] if found.nen else any_nen), *([] if found.liver else any_liver)]
+        unread = list(dict.fromkeys(reading for reading in open_halves if reading.note == UNREAD))
+        because = f"{_counted(len(unread))}: confirm" if unread else "recorded as provisional only: confirm"
+        return Gate(Nlm.POSSIBLE, because, tuple(dict.fromkeys((*any_nen[:1], *any_liver[:1], *unread))))
     if found.weak and any_liver and not found.others:
         because = "a benign or former neuroendocrine tumour beside liver metastases: the same disease?"
         return Gate(Nlm.POSSIBLE, because, (*found.weak[:1], *any_liver[:1]))
     if unreadable_conditions and (any_nen or any_liver or not chart.conditions):
-        return Gate(Nlm.CANNOT_TELL, f"{unreadable_conditions} diagnoses could not be read", (*any_nen, *any_liver))
+        return Gate(Nlm.CANNOT_TELL, _counted(unreadable_conditions), (*any_nen, *any_liver))
+    missed = [*(found.histologies_unread if any_liver else ()), *(found.lesions_unread if any_nen else ())]
+    if missed:
+        because = "a result that could tell could not be read"
+        return Gate(Nlm.CANNOT_TELL, because, (*any_nen[:1], *any_liver[:1], *missed))
     if found.liver and _histology_open(found, chart):
         because = "liver metastases are on record, and a histology that would name the tumour could not be consulted"
         return Gate(Nlm.CANNOT_TELL, because, tuple(found.liver[:1]))
     return Gate(Nlm.NO)
+
+
+def _counted(unread: int) -> str:
+    return "1 diagnosis could not be read" if unread == 1 else f"{unread} diagnoses could not be read"
 
 
 def _histology_open(found: Neoplasms, chart: Chart) -> bool:

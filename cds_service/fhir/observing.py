@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 from cds_service.fhir.chart import Chart
@@ -10,10 +10,11 @@ from cds_service.fhir.concepts import codings, is_liver
 from cds_service.fhir.dates import date_of_observation, is_to_come
 from cds_service.fhir.found import Found
 from cds_service.fhir.references import target
-from cds_service.fhir.resources import CodeableConcept, Component, Observation
+from cds_service.fhir.resources import CodeableConcept, Component, Observation, UnreadObservation
 from cds_service.fhir.units import UnitError
 from cds_service.fhir.values import answer, has_value, value_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.terminology import Coding
 from cds_service.picture import Observed, Unreadable, When
 
 
@@ -28,8 +29,10 @@ class ObservationReader:
         answered = {d.id for part in observation.component or [] for d, _ in self._definitions(part.code)}
         parts: list[Observation | Component] = [observation, *(observation.component or [])]
         for part in parts:
+            for definition in self._without_system(part.code):
+                found[definition.id].unreadable.append(Unreadable(on, where, "its code names no system"))
             for definition, stated in self._definitions(part.code):
-                if part is observation and not has_value(part):
+                if part is observation and not has_value(part) and not isinstance(observation, UnreadObservation):
                     if definition.id in answered:
                         continue  # a panel: its components answer
                     if observation.has_member and observation.data_absent_reason is None:
@@ -38,7 +41,10 @@ class ObservationReader:
                 liver = is_liver(self.knowledge, [observation.body_site])
                 if definition.id == "largest_lesion" and not (stated or liver):
                     continue
-                self._part(where, part, definition, on, today, liver, found[definition.id])
+                if isinstance(observation, UnreadObservation):
+                    found[definition.id].unreadable.append(Unreadable(on, where, observation.why))
+                else:
+                    self._part(where, part, definition, on, today, liver, found[definition.id])
 
     def _missed(self, where: str, on: When | None, observation: Observation, chart: Chart) -> Iterator[Unreadable]:
         members = [target(member, chart.names) for member in observation.has_member or ()]
@@ -67,8 +73,21 @@ class ObservationReader:
 
     def _definitions(self, concept: CodeableConcept | None) -> list[tuple[FactDefinition, bool]]:
         """The facts that a code asks for; and whether the code alone says so, or only with its body site."""
+        return self._meant(codings(self.knowledge, concept))
+
+    def _without_system(self, concept: CodeableConcept | None) -> list[FactDefinition]:
+        """The facts that a code would ask for, if it named the system in which we hold it: a question, never an answer."""
+        sent = codings(self.knowledge, concept)
+        bare = [coding.code for coding in sent if not coding.system]
+        if not bare or self._meant(sent):
+            return []
+        systems = (*self.knowledge.terminology.uris, self.knowledge.assessment_system)
+        meant = self._meant(Coding(system, code) for system in systems for code in bare)
+        return [definition for definition, stated in meant if stated or definition.id != "largest_lesion"]
+
+    def _meant(self, sent: Iterable[Coding]) -> list[tuple[FactDefinition, bool]]:
         matched: dict[str, tuple[FactDefinition, bool]] = {}
-        for coding in codings(self.knowledge, concept):
+        for coding in sent:
             if coding.system == self.knowledge.assessment_system:
                 if definition := self._assessments.get(coding.code):
                     matched[definition.id] = definition, True

@@ -10,12 +10,12 @@ from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, named, text_of
 from cds_service.fhir.dates import date_of, is_to_come
 from cds_service.fhir.found import Found
-from cds_service.fhir.gate import Neoplasms, date_of_condition, judge_gate, neoplasms
+from cds_service.fhir.gate import UNREAD, Neoplasms, date_of_condition, judge_gate, neoplasms
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.observing import ObservationReader
 from cds_service.fhir.person import orders, person
 from cds_service.fhir.queries import observation_codes
-from cds_service.fhir.resources import CodeableConcept, Condition, Observation
+from cds_service.fhir.resources import CodeableConcept, Condition, Observation, UnreadCondition
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
 from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
@@ -51,10 +51,10 @@ class Reader:
         """Never raises on the content of a chart: what cannot be read is named in the picture."""
         found: dict[str, Found] = {name: Found() for name in self.knowledge.facts}
         chart.observations = [pair for pair in chart.observations if self._speaks(pair[1])]
-        tumours = neoplasms(chart, self.knowledge)
+        tumours = neoplasms(chart, self.knowledge, today)
         for name, reading in person(chart, today):
             found[name].valid.append(reading)
-        self._tumour(tumours, found)
+        self._tumour(tumours, chart, found)
         for where, observation in chart.observations:
             self._observing.read(where, observation, chart, today, found)
         from_tumour_sizes(chart, self.knowledge, found["lesion_count"].valid, found["lobes_involved"].valid,
@@ -83,7 +83,7 @@ class Reader:
             sources=chart.sources,
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
             gate=judge_gate(tumours, sum(name == "Condition" for name, _ in chart.unreadable), chart),
-            unreadable=tuple(what for _, what in chart.unreadable),
+            unreadable=(*(what for _, what in chart.unreadable), *chart.misdated.values()),
             left_out=dict(chart.left_out),
             not_consulted=chart.not_consulted,
         )
@@ -130,7 +130,7 @@ class Reader:
                 return True
         return False
 
-    def _tumour(self, tumours: Neoplasms, found: dict[str, Found]) -> None:
+    def _tumour(self, tumours: Neoplasms, chart: Chart, found: dict[str, Found]) -> None:
         """Primary site, syndrome and differentiation as the tumour's own codes tell them; first dates of both halves."""
         terms = self.knowledge.terminology
         for coding, where, on in tumours.nen_codings:
@@ -155,6 +155,7 @@ class Reader:
         }
         for name, seen in firsts.items():
             dated = [reading for reading in seen if reading.on]
+            found[name].unreadable += (chart.misdated[part.seen_in] for part in seen if part.seen_in in chart.misdated)
             if dated:
                 found[name].valid.append(min(dated, key=lambda r: r.on.earliest if r.on else date.max))
 
@@ -164,29 +165,31 @@ class Reader:
             None if is_to_come(when, today) else when
             for when in (date_of_condition(condition), date_of(condition.recorded_date) or date_of_condition(condition))
         )
-        history, unconfirmed = is_history(condition), is_unconfirmed(condition)
+        history, unconfirmed = is_history(condition, today), is_unconfirmed(condition)
         text = text_of(condition.code)
-        self._presence("Condition", where, condition.code, on, found, asked=unconfirmed, history=history, stated=stated)
+        doubt = UNREAD if isinstance(condition, UnreadCondition) else "recorded as provisional" if unconfirmed else ""
+        self._presence("Condition", where, condition.code, on, found, doubt=doubt, history=history, stated=stated)
         if history:
             return
         terms = self.knowledge.terminology
         for coding in codings(self.knowledge, condition.code):
-            if (syndrome := terms.value("hormonal_syndrome", coding)) and not unconfirmed:
-                found["hormonal_syndrome"].valid.append(Observed(syndrome, stated, where, text, "coded", ageless=True))
+            if syndrome := terms.value("hormonal_syndrome", coding):
+                if isinstance(condition, UnreadCondition):
+                    found["hormonal_syndrome"].asking.append(Observed(True, stated, where, text, doubt))
+                elif not unconfirmed:
+                    found["hormonal_syndrome"].valid.append(Observed(syndrome, stated, where, text, "coded", ageless=True))
             for meaning in terms.meanings(coding):
-                reading = Observed(True, stated, where, text, "", ageless=True)
+                reading = Observed(True, stated, where, text, doubt, ageless=True)
                 if meaning.concept == "cond.ci.biliary_obstruction" and meaning.use == "decides":
                     (found["biliary_obstruction"].asking if unconfirmed else found["biliary_obstruction"].valid).append(reading)
                 if meaning.concept == "cond.ci.portal_vein_thrombosis" and meaning.use != "context":
                     ask = Observed(True, stated, where, text, "thrombosis recorded: which trunk? collaterals?")
                     found["portal_vein"].asking.append(ask)
                 if meaning.concept.startswith("cond.extrahepatic_mets") or meaning.use.startswith("decides NEN; liver or"):
-                    self._outside(meaning.use, coding, condition, reading, unconfirmed, found["extrahepatic_disease"])
+                    self._outside(meaning.use, coding, condition, reading, found["extrahepatic_disease"])
 
-    def _outside(
-        self, use: str, coding: Coding, condition: Condition, reading: Observed, unconfirmed: bool, found: Found
-    ) -> None:
-        """Metastases beyond the liver, by code: present, or a question (nodes, site not named, unconfirmed)."""
+    def _outside(self, use: str, coding: Coding, condition: Condition, reading: Observed, found: Found) -> None:
+        """Metastases beyond the liver, by code: present, or a question (nodes, site not named, in doubt)."""
         sites = condition.body_site or []
         if not use.startswith(("decides", "nodal", "question")):
             return  # context never decides
@@ -194,8 +197,8 @@ class Reader:
         if use.startswith("decides NEN; liver or") and in_liver:
             return
         question = ""
-        if unconfirmed:
-            question = "recorded as provisional: disease outside the liver?"
+        if reading.note:
+            question = f"{reading.note}: disease outside the liver?"
         elif use.startswith("nodal"):
             question = "nodal metastases: regional or distant?"
         elif use == "question: site?" and sites and in_liver:
@@ -216,7 +219,7 @@ class Reader:
         found: dict[str, Found],
         active: bool = True,
         *,
-        asked: bool = False,
+        doubt: str = "",
         history: bool = False,
         stated: When | None = None,
         until: When | None = None,
@@ -231,8 +234,8 @@ class Reader:
                     if (definition.active and not active) or (history and definition.id != "liver_transplant_status_coded"):
                         continue
                     when = (until or on) if definition.window_days else stated or on
-                    reading = Observed(True, when, where, text, "recorded as provisional" if asked else "")
-                    (found[definition.id].asking if asked else found[definition.id].valid).append(reading)
+                    reading = Observed(True, when, where, text, doubt)
+                    (found[definition.id].asking if doubt else found[definition.id].valid).append(reading)
                     if source == "Medication" and definition.window_days and not (active or until):
                         found[definition.id].valid.append(replace(reading, on=None))  # it ended, nobody knows when
         if source == "Medication" and not matched:

@@ -56,14 +56,24 @@ class Extension(Struct):
     value_codeable_concept: CodeableConcept | None = None
 
 
-class Patient(Struct):
+class Resource(Struct):
+    """What every resource may carry: its id, and what FHIR forbids to pass over (see faults)."""
+
     id: Any = None
+    implicit_rules: Any = None
+    modifier_extension: Any = None
+
+
+class WithStatus(Resource):
+    status: str | None = None
+
+
+class Patient(Resource):
     birth_date: str | None = None
     gender: str | None = None
 
 
-class Condition(Struct):
-    id: Any = None
+class Condition(Resource):
     clinical_status: CodeableConcept | None = None
     verification_status: CodeableConcept | None = None
     code: CodeableConcept | None = None
@@ -72,13 +82,15 @@ class Condition(Struct):
     onset_period: Period | None = None
     recorded_date: str | None = None
     abatement_date_time: str | None = None
+    abatement_period: Period | None = None
+    abatement_age: Any = None
+    abatement_range: Any = None
+    abatement_string: str | None = None
     subject: Reference | None = None
     extension: list[Extension] | None = None
 
 
-class Procedure(Struct):
-    id: Any = None
-    status: str | None = None
+class Procedure(WithStatus):
     code: CodeableConcept | None = None
     body_site: list[CodeableConcept] | None = None
     performed_date_time: str | None = None
@@ -86,9 +98,7 @@ class Procedure(Struct):
     subject: Reference | None = None
 
 
-class MedicationRequest(Struct):
-    id: Any = None
-    status: str | None = None
+class MedicationRequest(WithStatus):
     intent: str | None = None
     do_not_perform: bool | None = None
     medication_codeable_concept: CodeableConcept | None = None
@@ -98,9 +108,7 @@ class MedicationRequest(Struct):
     subject: Reference | None = None
 
 
-class MedicationStatement(Struct):
-    id: Any = None
-    status: str | None = None
+class MedicationStatement(WithStatus):
     medication_codeable_concept: CodeableConcept | None = None
     medication_reference: Reference | None = None
     contained: list[msgspec.Raw] | None = None
@@ -110,9 +118,7 @@ class MedicationStatement(Struct):
     subject: Reference | None = None
 
 
-class ServiceRequest(Struct):
-    id: Any = None
-    status: str | None = None
+class ServiceRequest(WithStatus):
     intent: str | None = None
     do_not_perform: bool | None = None
     code: CodeableConcept | None = None
@@ -120,9 +126,7 @@ class ServiceRequest(Struct):
     subject: Reference | None = None
 
 
-class DiagnosticReport(Struct):
-    id: Any = None
-    status: str | None = None
+class DiagnosticReport(WithStatus):
     code: CodeableConcept | None = None
     effective_date_time: str | None = None
     effective_period: Period | None = None
@@ -130,21 +134,19 @@ class DiagnosticReport(Struct):
     subject: Reference | None = None
 
 
-class ImagingStudy(Struct):
-    id: Any = None
-    status: str | None = None
+class ImagingStudy(WithStatus):
     procedure_code: list[CodeableConcept] | None = None
     started: str | None = None
     subject: Reference | None = None
 
 
-class Medication(Struct):
-    id: Any = None
+class Medication(Resource):
     code: CodeableConcept | None = None
 
 
 class Component(Struct):
     code: CodeableConcept | None = None
+    modifier_extension: Any = None
     value_quantity: Quantity | None = None
     value_range: Range | None = None
     value_ratio: Ratio | None = None
@@ -155,9 +157,7 @@ class Component(Struct):
     data_absent_reason: CodeableConcept | None = None
 
 
-class Observation(Struct):
-    id: Any = None
-    status: str | None = None
+class Observation(WithStatus):
     code: CodeableConcept | None = None
     subject: Reference | None = None
     focus: list[Reference] | None = None
@@ -177,11 +177,23 @@ class Observation(Struct):
     has_member: list[Reference] | None = None
 
 
+class UnreadObservation(Observation):
+    """What is left of an Observation that could not be read: that it speaks of something, and why it says nothing."""
+
+    why: str = ""
+
+
+class UnreadCondition(Condition):
+    """What is left of a Condition that could not be read: it asks and never answers."""
+
+    why: str = ""
+
+
 def codes(concept: CodeableConcept | None) -> set[str]:
     return {(coding.code or "").strip() for coding in (concept.coding or [])} if concept else set()
 
 
-READ: dict[str, type[Struct]] = {
+READ: dict[str, type[Resource]] = {
     kind.__name__: kind
     for kind in (
         Patient,

@@ -13,7 +13,17 @@ from typing import Any
 import msgspec
 
 from cds_service.fhir import dates
-from cds_service.fhir.resources import CodeableConcept, Coding, Condition, Observation, Reference, Struct, codes
+from cds_service.fhir.resources import (
+    CodeableConcept,
+    Component,
+    Extension,
+    Reference,
+    Resource,
+    Struct,
+    UnreadCondition,
+    UnreadObservation,
+    codes,
+)
 from cds_service.picture import Unreadable
 
 
@@ -25,23 +35,32 @@ class Versioned(Struct):
     meta: Meta | None = None
 
 
+class ComponentHead(Struct):
+    code: CodeableConcept | None = None
+
+
 class ObservationHead(Struct):
     id: Any = None
     status: str | None = None
     code: CodeableConcept | None = None
     subject: Reference | None = None
+    body_site: CodeableConcept | None = None
+    component: list[ComponentHead] | None = None
 
 
 class ConditionHead(Struct):
     id: Any = None
     code: CodeableConcept | None = None
     subject: Reference | None = None
+    body_site: list[CodeableConcept] | None = None
+    extension: list[Extension] | None = None
 
 
 VERSIONED = msgspec.json.Decoder(Versioned)
 OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
 CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
-Sent = tuple[bytes, Struct]
+UNDECIDED = "two versions, and none says when it was updated"
+Sent = tuple[bytes, Resource]
 FULL_URL = re.compile(r"https?://(.+?)/+[A-Z][A-Za-z]+/[^/]+(/_history/.*)?")
 ONE_ANYWHERE = frozenset({"Patient", "Medication"})
 """Looked up by their reference alone, so that two servers can hold but one of them."""
@@ -98,8 +117,8 @@ def of_one(where: str, sent: Sequence[Sent]) -> One:
         left_out["version entered in error"] = len(different) - 1
         return One(standing or different[:1], left_out)
     kind = where.split("/")[0]
-    heads = [(raw, found) for raw, _ in different if (found := head(raw, kind)) is not None]
-    return One(heads or different, left_out, (Unreadable(None, where, "two versions, and none says when it was updated"),))
+    heads: list[Sent] = [(raw, found) for raw, _ in different if (found := head(raw, kind, UNDECIDED)) is not None]
+    return One(heads or different, left_out, (Unreadable(None, where, UNDECIDED),))
 
 
 def _content(found: Any) -> Any:
@@ -112,17 +131,21 @@ def _content(found: Any) -> Any:
     return str(found) if isinstance(found, Decimal) and found.is_snan() else found  # of numbers, it alone has no hash
 
 
-def head(raw: bytes, name: str) -> Struct | None:
-    """What of an unreadable Observation or Condition still tells that it speaks of something: its code, its patient,
-    its status. An Observation then has no value, a Condition counts as unconfirmed: both leave a question."""
+def head(raw: bytes, name: str, why: str) -> UnreadObservation | UnreadCondition | None:
+    """What of an unreadable Observation or Condition still tells that it speaks of something: its codes, its sites, its
+    patient, its status. It leaves a question. None where not even that is told, and for all other types."""
     try:
         if name == "Observation":
-            found = OBSERVATION_HEAD.decode(raw)
-            return Observation(found.id, found.status, found.code, found.subject)
+            seen = OBSERVATION_HEAD.decode(raw)
+            return UnreadObservation(
+                id=seen.id, status=seen.status, code=seen.code, subject=seen.subject, body_site=seen.body_site,
+                component=[Component(part.code) for part in seen.component or ()], why=why,
+            )  # fmt: skip
         if name == "Condition":
             part = CONDITION_HEAD.decode(raw)
-            unconfirmed = CodeableConcept([Coding(code="unconfirmed")])
-            return Condition(part.id, verification_status=unconfirmed, code=part.code, subject=part.subject)
+            return UnreadCondition(
+                id=part.id, code=part.code, subject=part.subject, body_site=part.body_site, extension=part.extension, why=why
+            )
     except (msgspec.MsgspecError, RecursionError):
         return None
     return None
@@ -145,6 +168,6 @@ def _updated(raw: bytes) -> datetime | None:
         return None
 
 
-def _in_error(resource: Struct) -> bool:
+def _in_error(resource: Resource) -> bool:
     said = codes(getattr(resource, "verification_status", None)) | {getattr(resource, "status", None)}
     return "entered-in-error" in said

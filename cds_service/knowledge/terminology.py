@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +11,8 @@ TEXT = "text"
 """In place of a system: a code is then a text, matched whole, without regard to case."""
 PREFIX_SYSTEMS = frozenset({"icd-10-cm", "icd-10"})
 """ICD-10 is a tree of prefixes: C7A.010 is a C7A. Every other system matches whole codes only."""
+SNOMED_EDITION = re.compile(r"(http://snomed\.info/sct)/\d+(/version/\d+)?")
+"""SNOMED CT's URI standard: an edition, and a version of it. Which one it is changes no code that we hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,16 @@ class Terminology:
                 asked.add(code)
         return asked
 
+    def system_name(self, system: str | None) -> str:
+        """Our short name of a system, however its URI is spelt: https, a slash at its end, an edition of SNOMED CT."""
+        sent = (system or "").strip()
+        if name := self.system_names.get(sent):
+            return name
+        plain = re.sub("^https:", "http:", sent).rstrip("/")
+        return self.system_names.get(SNOMED_EDITION.sub(r"\1", plain) if SNOMED_EDITION.fullmatch(plain) else plain, sent)
+
     def coding(self, system: str | None, code: str | None, display: str | None) -> Coding:
-        name = self.system_names.get((system or "").strip(), (system or "").strip())
-        found = Coding(name, (code or "").strip(), (display or "").strip())
+        found = Coding(self.system_name(system), (code or "").strip(), (display or "").strip())
         if meant := self.local.means.get((found.system, found.code)):
             return Coding(*meant, found.display)
         return found

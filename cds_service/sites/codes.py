@@ -119,8 +119,7 @@ class Codes:
             self.values[(definition.id, TEXT, said)] = value
 
     def _short(self, system: str) -> str:
-        names: Mapping[str, str] = self.knowledge.terminology.system_names
-        return names.get(system, system)
+        return self.knowledge.terminology.system_name(system)
 
     def _standard(self, means: str) -> tuple[str, str] | None:
         system, _, code = means.partition("|")

@@ -1,0 +1,157 @@
+"""Why a resource that could be decoded is not believed all the same: changed by what we don't understand, or a status
+that FHIR doesn't define. Such a resource is never passed over: what it speaks of is open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from cds_service.fhir.dates import parse
+from cds_service.fhir.resources import (
+    CodeableConcept,
+    Condition,
+    Medication,
+    MedicationRequest,
+    MedicationStatement,
+    Observation,
+    Procedure,
+    Resource,
+    ServiceRequest,
+    Struct,
+    UnreadCondition,
+    UnreadObservation,
+    WithStatus,
+    codes,
+)
+
+COUNTING: dict[type[Struct], frozenset[str]] = {
+    Observation: frozenset({"final", "amended", "corrected"}),
+    Procedure: frozenset({"completed", "in-progress", "preparation"}),
+    MedicationRequest: frozenset({"active", "on-hold", "completed", "stopped"}),
+    MedicationStatement: frozenset({"active", "on-hold", "completed", "stopped"}),
+    ServiceRequest: frozenset({"active"}),
+}
+"""`preparation` counts as an order."""
+NOT_COUNTING: dict[type[Struct], frozenset[str]] = {
+    Observation: frozenset({"registered", "preliminary", "cancelled", "entered-in-error"}),
+    Procedure: frozenset({"not-done", "on-hold", "stopped", "entered-in-error"}),
+    MedicationRequest: frozenset({"cancelled", "draft", "entered-in-error"}),
+    MedicationStatement: frozenset({"not-taken", "intended", "entered-in-error"}),
+    ServiceRequest: frozenset({"draft", "on-hold", "revoked", "completed", "entered-in-error"}),
+}
+"""R4's own words for: no finding, not done, not given. No other word says so, and neither does `unknown`."""
+REFUTED = frozenset({"refuted", "entered-in-error"})
+VERIFICATION = REFUTED | {"unconfirmed", "provisional", "differential", "confirmed"}
+CLINICAL = frozenset({"active", "recurrence", "relapse", "inactive", "remission", "resolved"})
+
+MODIFIED = "changed by an extension that is not understood"
+NO_STATUS = "status missing or not one of FHIR"
+UNKNOWN_STATUS = "its status is unknown"
+OF_STATUS = frozenset({NO_STATUS, UNKNOWN_STATUS})
+
+
+class Modified(msgspec.Struct, rename="camel"):
+    resource_type: Any = None
+    implicit_rules: Any = None
+    modifier_extension: Any = None
+
+
+MODIFIED_MEDICATION = msgspec.json.Decoder(Modified)
+
+
+def not_counting(resource: Resource) -> bool:
+    """Whether FHIR defines its status as one that does not count."""
+    if isinstance(resource, UnreadCondition):
+        return False
+    if isinstance(resource, Condition):
+        return bool(codes(resource.verification_status) & REFUTED)
+    kind = Observation if isinstance(resource, Observation) else type(resource)
+    return isinstance(resource, WithStatus) and resource.status in NOT_COUNTING.get(kind, ())
+
+
+def fault(resource: Resource) -> str:
+    """Why it is not believed; empty where nothing stands against it."""
+    if isinstance(resource, UnreadObservation | UnreadCondition) or not_counting(resource):
+        return ""
+    if is_modified(resource):
+        return MODIFIED
+    if isinstance(resource, Condition):
+        return _fault_of_condition(resource)
+    if isinstance(resource, Observation):
+        if resource.component and any(part.modifier_extension for part in resource.component):
+            return MODIFIED
+        if not _dated_well(*_dates_of_observation(resource)):
+            return "its date"
+    if isinstance(resource, MedicationRequest | MedicationStatement) and _changed_within(resource.contained):
+        return MODIFIED
+    counting = COUNTING.get(type(resource))
+    if isinstance(resource, WithStatus) and counting is not None and resource.status not in counting:
+        return UNKNOWN_STATUS if resource.status == "unknown" else NO_STATUS
+    return ""
+
+
+def misdated(resource: Resource) -> bool:
+    """Whether a diagnosis or procedure carries a date that is none. It still counts: not to know since when is no
+    reason to forget a transplant or a failing liver."""
+    if isinstance(resource, Condition):
+        onset = resource.onset_period
+        return not _dated_well(resource.onset_date_time, onset.start if onset else None, resource.recorded_date)
+    if isinstance(resource, Procedure):
+        done = resource.performed_period
+        ends = (done.start, done.end) if done else ()
+        return not _dated_well(resource.performed_date_time, *ends)
+    return False
+
+
+def is_modified(resource: Resource | Modified) -> bool:
+    """R4: modifierExtension and implicitRules change what is said, and have to be understood; we know of none."""
+    return bool(resource.modifier_extension or resource.implicit_rules)
+
+
+def _changed_within(contained: Iterable[msgspec.Raw] | None) -> bool:
+    """Whether a contained Medication is changed by what is not understood."""
+    for raw in contained or ():
+        try:
+            found = MODIFIED_MEDICATION.decode(raw)
+        except (msgspec.MsgspecError, RecursionError):
+            continue  # read as far as it can be: see medication
+        if found.resource_type == Medication.__name__ and is_modified(found):
+            return True
+    return False
+
+
+def _fault_of_condition(condition: Condition) -> str:
+    if _unknown_word(condition.verification_status, VERIFICATION):
+        return "verification status not one of FHIR"
+    if _unknown_word(condition.clinical_status, CLINICAL):
+        return "clinical status not one of FHIR"
+    abated = condition.abatement_period
+    if not _dated_well(condition.abatement_date_time, abated.start if abated else None, abated.end if abated else None):
+        return "the date of its end"
+    return ""
+
+
+def _unknown_word(concept: CodeableConcept | None, words: frozenset[str]) -> bool:
+    """Whether a status is there, and no code of it is FHIR's: "Resolved", or a text alone."""
+    if concept is None:
+        return False
+    said = codes(concept) - {""}
+    return bool(said or concept.text or any(coding.display for coding in concept.coding or ())) and not said & words
+
+
+def _dates_of_observation(observation: Observation) -> tuple[str | None, ...]:
+    period = observation.effective_period
+    ends = (period.start, period.end) if period else ()
+    return (observation.effective_date_time, observation.effective_instant, *ends)
+
+
+def _dated_well(*texts: str | None) -> bool:
+    for text in texts:
+        if text:
+            try:
+                parse(text)
+            except ValueError:
+                return False
+    return True
