@@ -90,12 +90,13 @@ def assess(facts: Facts) -> dict[str, Assessed]:
         now = opinions["update"]
         undetermined = now.verdict is Verdict.UNDETERMINED
         findings = [judged(criterion) for criterion in modality.cautions]
+        looked_for = [*findings, *([judged(knowledge.criteria["gate.transplanted-liver"])] if modality.liver_directed else [])]
         results[modality.id] = Assessed(
             modality=modality,
             opinion=now,
             by_2010=opinions["2010"],
             cautions=tuple(finding for finding in findings if finding.met),
-            not_checked=tuple(finding for finding in findings if not finding.met and not finding.checked),
+            not_checked=tuple(finding for finding in looked_for if not finding.met and not finding.checked),
             search=partial(what_would_decide, modality, suppositions, shut["update"]),
             depends_on=depends if undetermined and shut["update"] is None else (),
         )

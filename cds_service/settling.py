@@ -115,11 +115,12 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
                 break
             return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
     live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
-    if live and not (top is not None and _worst_of_all(definition, top)):
-        if top is not None and definition.vague and _adverse(definition, top) and not _out_of_window(top, today, window):
+    there = _worst(definition, (r for r in valid if top is not None and same_time(r.on, top.on))) or top
+    if live and not (there is not None and _worst_of_all(definition, there)):
+        if there is not None and definition.vague and _adverse(definition, there) and not _out_of_window(there, today, window):
             # whatever the question is, it takes nothing back: at least this is there
             left = definition.precise
-            return Fact(State.KNOWN, definition.vague, top.on, (top,), valid, note=live[0].note, options=left)
+            return Fact(State.KNOWN, definition.vague, there.on, (there,), valid, note=live[0].note, options=left)
         return Fact(State.UNKNOWN, seen=(live[0],), history=valid, why=live[0].note)
     assert top  # else there was a question, or something that could not be read
     ties = tuple(r for r in valid if same_time(r.on, top.on) or _as_new_as_any(definition, r, window))
@@ -143,7 +144,7 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
             return Fact(State.SILENT, seen=(top,), history=valid, why=late)
         return Fact(State.UNKNOWN, seen=(top,), history=valid, why=late)
     undated = next((r for r in valid if r.on is None and not r.ageless and window is not None and r.value != top.value), None)
-    if undated and not _adverse(definition, top):
+    if undated and definition.kind in {"boolean", "code"} and not _adverse(definition, top):
         return Fact(State.UNKNOWN, seen=(top, undated), history=valid, why="another value beside it is undated")
     seen = ties if note.startswith("conflicting") else (top,)
     unrefined = definition.vague and top.value == definition.vague and not definition.vague_answers
@@ -191,7 +192,7 @@ def _adverse(definition: FactDefinition, reading: Observed) -> bool:
 def _worst(definition: FactDefinition, ties: Iterable[Observed]) -> Observed | None:
     """Of one date's contradicting answers the adverse one, where facts.toml tells which that is (worst first)."""
     readings = tuple(ties)
-    if definition.conflict == "highest":
+    if definition.conflict == "highest" and readings:
         return max(readings, key=lambda r: r.value.low or 0 if isinstance(r.value, Amount) else 0)
     for value in definition.adverse or ():
         for reading in readings:

@@ -149,7 +149,7 @@ def test_a_value_that_cannot_be_read_leaves_its_fact_unknown(more: dict[str, Any
     assert found.why.startswith("unreadable")
 
 
-@pytest.mark.parametrize("status", ["preliminary", "registered", "entered-in-error", "cancelled"])
+@pytest.mark.parametrize("status", ["preliminary", "registered", "entered-in-error", "cancelled", "unknown"])
 def test_only_final_amended_and_corrected_observations_count(status: str) -> None:
     assert fact("inr", observation("6301-6", LOINC, **quantity(1.1, "1")) | {"status": status}).silent
 
@@ -157,7 +157,7 @@ def test_only_final_amended_and_corrected_observations_count(status: str) -> Non
 NOT_FHIR = ["unknown", "weird", "", None, "Final", "appended"]
 
 
-@pytest.mark.parametrize("status", NOT_FHIR)
+@pytest.mark.parametrize("status", NOT_FHIR[1:])
 def test_an_observation_whose_status_fhir_does_not_define_is_named_and_asks(status: str | None) -> None:
     newer = observation("1975-2", LOINC, **quantity(9, "mg/dL")) | {"id": "newer", "status": status}
     older = observation("1975-2", LOINC, on="2026-09-01", **quantity(0.7, "mg/dL"))
@@ -616,3 +616,25 @@ def test_a_tumour_without_a_date_may_be_older_than_those_with_one() -> None:
     assert fact("newly_diagnosed", recent).is_(True)
     assert fact("newly_diagnosed", NEN, recent).unknown
     assert fact("newly_diagnosed", NEN | {"onsetDateTime": "2020-01-01"}, recent).is_(False)
+
+
+def test_a_resection_that_nobody_closed_is_of_the_day_it_was_begun() -> None:
+    begun = entry("Procedure", "in-progress", **RESECTION | {"performedDateTime": "2019-01-01"})
+    assert fact("recent_liver_surgery", NEN, LIVER, begun).is_(False)
+    to_come = entry("Procedure", "in-progress", **RESECTION | {"performedDateTime": "2027-01-01"})
+    assert fact("recent_liver_surgery", NEN, LIVER, to_come).unknown
+
+
+def test_a_transplant_in_doubt_is_open_and_one_that_is_assessed_stands_beside_an_undated_denial() -> None:
+    status = condition("Z94.4", clinicalStatus={"text": "Active"})
+    assert fact("transplanted", NEN, LIVER, status).unknown
+    done = observation("liver-transplant", valueBoolean=True)
+    denied = observation("liver-transplant", on=None, valueBoolean=False) | {"id": "denied"}
+    assert fact("transplanted", NEN, LIVER, done, denied).is_(True)
+
+
+def test_a_diagnosis_in_doubt_takes_nothing_back_that_another_says_for_certain() -> None:
+    syndrome = condition("E34.00")
+    doubtful = condition("E34.00", clinicalStatus={"text": "Active"}) | {"id": "doubtful"}
+    assert fact("hormonal_syndrome", NEN, LIVER, syndrome, doubtful).is_("carcinoid")
+    assert fact("hormonal_syndrome", NEN, LIVER, doubtful).unknown

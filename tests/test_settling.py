@@ -85,7 +85,18 @@ def test_an_undated_value_beside_a_dated_one_is_a_question_unless_the_dated_one_
     assert (found.state, found.seen, found.why) == (State.UNKNOWN, (denial, undated), "another value beside it is undated")
     assert settled("hepatic_failure", replace(undated, value=False), denial).is_(False)
     assert settled("hepatic_failure", replace(undated, value=False), replace(denial, value=True)).is_(True)
-    assert settled("inr", seen("inr", 1, ago(4), "a"), seen("inr", 9, None, "b")).unknown
+    # a number may be better or worse: the dated one stands
+    assert settled("egfr", seen("egfr", 10, ago(4), "a"), seen("egfr", 60, None, "b")).value == Amount.exactly(10)
+
+
+def test_of_a_day_the_worst_answer_stands_against_a_newer_question_however_it_was_sent() -> None:
+    which = seen("extrahepatic_disease", True, ago(1), "q", note="regional or distant?")
+    for first, second in (("a", "b"), ("b", "a")):
+        pair = (
+            seen("extrahepatic_disease", "none", ago(3), first),
+            seen("extrahepatic_disease", "unresectable", ago(3), second),
+        )
+        assert settled("extrahepatic_disease", *pair, asks=(which,)).is_("unresectable")
 
 
 def test_a_carcinoma_that_is_coded_and_stands_contradicts_a_newer_answer() -> None:

@@ -10,11 +10,15 @@ from cds_service.picture import When
 
 
 def transplanted(facts: Facts) -> Fact:
-    """A coded transplant or an assessment; silent or unreadable counts as not met and is listed as not checked."""
+    """A coded transplant or an assessment. What is in doubt, or not recorded, counts as not met and is listed as not
+    checked."""
     parts = [facts[name] for name in ("liver_transplant", "liver_transplant_coded", "liver_transplant_status_coded")]
     found = [part for part in parts if part.is_(True)]
     if found:
         return known(True, *found)
+    doubtful = [part for part in parts if part.unknown]
+    if doubtful:
+        return unknown(doubtful[0].why or "in doubt", *doubtful)
     return known(False, parts[0]) if parts[0].is_(False) else SILENCE
 
 

@@ -35,7 +35,7 @@ COUNTING: dict[type[Struct], frozenset[str]] = {
 }
 """`preparation` counts as an order."""
 NOT_COUNTING: dict[type[Struct], frozenset[str]] = {
-    Observation: frozenset({"registered", "preliminary", "cancelled", "entered-in-error"}),
+    Observation: frozenset({"registered", "preliminary", "cancelled", "entered-in-error", "unknown"}),  # CLINICAL section 3
     Procedure: frozenset({"not-done", "on-hold", "stopped", "entered-in-error"}),
     MedicationRequest: frozenset({"cancelled", "draft", "entered-in-error"}),
     MedicationStatement: frozenset({"not-taken", "intended", "entered-in-error"}),

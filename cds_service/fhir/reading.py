@@ -64,10 +64,10 @@ class Reader:
         for where, procedure in chart.procedures:
             period = procedure.performed_period
             on = date_of(procedure.performed_date_time, period.end if period else None, period.start if period else None)
-            on = None if is_to_come(on, today) else on
-            if procedure.status == "in-progress" and not (period and period.end):
-                on = When.day(today)  # dialysis that goes on is no older than today
-            self._presence("Procedure", where, procedure.code, on, found)
+            begun = not is_to_come(on, today)
+            goes_on = begun and procedure.status == "in-progress" and not (period and period.end)
+            until = When.day(today) if goes_on else None  # dialysis that goes on is no older than today
+            self._presence("Procedure", where, procedure.code, on if begun else None, found, until=until)
         for drug in read_medication(chart):
             since, until = (None if is_to_come(on, today) else on for on in (drug.since, drug.until))
             self._presence("Medication", drug.where, drug.concept, since, found, drug.active, until=until)
@@ -95,7 +95,7 @@ class Reader:
             valid=tuple(part.valid),
             unreadable=tuple(part.unreadable),
             complete=self._sources(definition) <= chart.whole,
-            open_question=(*part.asking, *self._unrecognised(definition, chart)),
+            open_question=(*_at_issue(part), *self._unrecognised(definition, chart)),
         )
 
     def _sources(self, definition: FactDefinition) -> frozenset[str]:
@@ -175,7 +175,7 @@ class Reader:
         for coding in codings(self.knowledge, condition.code):
             if syndrome := terms.value("hormonal_syndrome", coding):
                 if isinstance(condition, UnreadCondition):
-                    found["hormonal_syndrome"].asking.append(Observed(True, stated, where, text, doubt))
+                    found["hormonal_syndrome"].asking.append(Observed(syndrome, stated, where, text, doubt))
                 elif not unconfirmed:
                     found["hormonal_syndrome"].valid.append(Observed(syndrome, stated, where, text, "coded", ageless=True))
             for meaning in terms.meanings(coding):
@@ -250,3 +250,9 @@ class Reader:
                 for definition in definitions:
                     if active or not definition.active:
                         found[definition.id].asking.append(Observed(True, on, where, text, "by name, not by code"))
+
+
+def _at_issue(part: Found) -> list[Observed]:
+    """Questions, but for a diagnosis in doubt that could only say what another one says for certain."""
+    said = {reading.value for reading in part.valid if isinstance(reading.value, str)}
+    return [ask for ask in part.asking if ask.value not in said]

@@ -43,6 +43,9 @@ SOURCES_OF = {
 """Key of a fact → the kinds of fact for which anything reads it, and of a presence the resources. Elsewhere
 it would be passed over without a word."""
 
+PASSED_OVER = frozenset({"ecog-3-or-worse", "transplanted-liver"})
+"""Not met when unknown, and said: no ECOG is a caution, no word on a graft is "not checked" (CLINICAL section 5)."""
+
 Tables = Mapping[str, Any]
 
 
@@ -174,8 +177,8 @@ def _criteria(files: Mapping[str, Tables]) -> Iterator[Fault]:
                 for value in wanted:
                     if options is not None and value not in options:
                         yield Fault(where, repr(value), f"one of {', '.join(options)}")
-            if table.get("if_unknown") == "not-met" and role not in {"caution"} and name != "ecog-3-or-worse":
-                yield Fault(f"{where}.if_unknown", "not-met", "only a caution or ECOG may be passed over when unknown")
+            if table.get("if_unknown") == "not-met" and role not in {"caution"} and name not in PASSED_OVER:
+                yield Fault(f"{where}.if_unknown", "not-met", "only a caution, ECOG or a graft may be passed over when unknown")
             if role in {"contraindication", "exclusion", "requirement"}:
                 yield from _deciding(files, role, where, table)
             if not table["statements"] and not table.get("local"):
