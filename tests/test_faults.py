@@ -618,6 +618,24 @@ class TestASite:
         assert answers[0] == answers[1]
         assert ehr.queries() == ["Medication/1"]
 
+    def test_a_drug_changed_by_what_is_not_understood_is_believed_no_more_where_it_is_read_from_the_server(
+        self, client: FlaskClient, ehr: FhirServer
+    ) -> None:
+        coding = [{"system": "http://www.whocc.no/atc", "code": "L01BC06", "display": "capecitabine"}]
+        drug = {"resourceType": "Medication", "id": "1", "code": {"coding": coding}, "modifierExtension": [{"url": "http://x"}]}
+        prescription = {
+            "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
+            "subject": {"reference": f"Patient/{PATIENT}"}, "authoredOn": "2026-01-10",
+            "medicationReference": {"reference": "Medication/1"},
+        }  # fmt: skip
+        ehr.resources = [*RESOURCES, drug, prescription]
+        sent, fetched = (without(fhirServer=ehr.base, fhirAuthorization=AUTHORIZED) for _ in range(2))
+        sent["prefetch"]["medicationRequests"] = bundle(prescription, drug)
+        fetched["prefetch"]["medicationRequests"] = bundle(prescription)
+        answers = [client.post(SERVICE, json=asked).json for asked in (sent, fetched)]
+        assert ehr.queries() == ["Medication/1"]
+        assert answers[0] == answers[1]
+
     @pytest.mark.parametrize("identity", [".", ".."])
     def test_a_drug_by_the_name_of_a_way_elsewhere_is_not_asked_for(
         self, client: FlaskClient, ehr: FhirServer, identity: str

@@ -9,10 +9,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from flask.testing import FlaskClient
 
 from cds_service.app import create_app
+from cds_service.fhir.chart import Entry, read_chart
+from cds_service.fhir.resources import READ
+from cds_service.fhir.versions import server_of
 from cds_service.settings import Settings
 from tests.conftest import SERVICE, Clock, bare_request, bundle
 from tests.fuzz.__main__ import Seen, fuzz
@@ -20,6 +24,16 @@ from tests.fuzz.mutations import call
 from tests.servers import running
 
 SEED = 20261125
+SUBJECT = {"reference": "Patient/example"}
+NEN = {
+    "resourceType": "Condition", "id": "nen", "subject": SUBJECT,
+    "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7A.012"}]},
+}  # fmt: skip
+OF_THE_LIVER = {
+    "resourceType": "Observation", "status": "final",
+    "code": {"coding": [{"system": "http://loinc.org", "code": "21889-1"}]},
+    "bodySite": {"coding": [{"system": "http://snomed.info/sct", "code": "10200004"}]},
+}  # fmt: skip
 SLICE = range(2000)
 
 
@@ -133,6 +147,79 @@ def test_two_versions_with_a_number_that_cannot_be_compared_are_no_fault(client:
     net = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7B.02"}]}
     disease = {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/example"}, "code": net}
     assert post(client, conditions=[disease], observations=versions)
+
+
+def test_a_size_that_is_no_number_is_no_lesion_and_no_fault(client: FlaskClient) -> None:
+    for value in ("NaN", "sNaN", "Infinity"):
+        size = OF_THE_LIVER | {"id": "size", "subject": SUBJECT, "valueQuantity": {"value": value, "unit": "cm"}}
+        assert post(client, conditions=[NEN], observations=[size]) == []
+    odd_unit = OF_THE_LIVER | {"id": "size", "subject": SUBJECT, "valueQuantity": {"value": 2, "unit": "fingers"}}
+    assert post(client, conditions=[NEN], observations=[odd_unit])
+
+
+@pytest.mark.parametrize("value", ["1.1", "NaN", "sNaN", "Infinity"])
+def test_one_resource_on_two_servers_counts_once_whatever_its_number(value: str) -> None:
+    inr = VERSIONS["observations"] | {"id": "same", "subject": SUBJECT, "valueQuantity": {"value": value}}
+    sent = zip((inr, inr | {"note": [{"text": "again"}]}), ("one", "two"), strict=True)
+    chart = read_chart([entry(part, f"https://{host}.example/Observation/same") for part, host in sent], "example")
+    assert (len(chart.observations), chart.left_out["sent twice"]) == (1, 1)
+
+
+def test_one_id_under_thousands_of_hosts_is_read_in_time() -> None:
+    """Each host was once looked up among all that was sent, and each resource compared with each."""
+    made = [VERSIONS["conditions"] | {"id": "same", "subject": SUBJECT, "code": {"text": str(n)}} for n in range(5000)]
+    entries = [entry(part, f"https://host{n}.example/Condition/same") for n, part in enumerate(made)]
+    started = time.process_time()
+    assert len(read_chart(entries, "example").conditions) == 5000
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("text", ["https://" + "/" * 1990, "https://" + "/A" * 990, "https://a" + "/_history/" * 190])
+def test_a_full_url_of_many_parts_names_its_server_in_time(text: str) -> None:
+    """A regular expression once took the square of its length."""
+    started = time.process_time()
+    for _ in range(1000):
+        server_of(text)
+    assert time.process_time() - started < 0.5
+
+
+def test_a_full_url_longer_than_any_server_has_names_none_and_costs_nothing() -> None:
+    started = time.process_time()
+    assert server_of("https://" + "/" * 1_000_000) == ""
+    assert server_of("https://one.example/" + "x" * 2000 + "/Condition/7") == ""
+    assert time.process_time() - started < 0.5
+
+
+WITHIN = [{"url": "http://x.example", "valueBoolean": True}]
+NOT_LOOKED_INTO: dict[str, tuple[str, dict[str, Any]]] = {
+    f"{name}.{field.encode_name}": (name, {field.encode_name: WITHIN})
+    for name, kind in READ.items()
+    for field in msgspec.structs.fields(kind)
+    if field.name != "id" and (field.type is Any or "Raw" in str(field.type))
+} | {
+    "Observation.component.modifierExtension": ("Observation", {"component": [{"modifierExtension": WITHIN}]}),
+    "an object": ("Condition", {"abatementAge": {"value": 50, "unit": "a"}}),
+    "objects in objects": ("Condition", {"abatementRange": {"low": {"value": 50}, "high": {"value": [51]}}}),
+    "a part nested deeply": ("Condition", {"abatementAge": json.loads('{"a":' * 850 + "50" + "}" * 850)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NOT_LOOKED_INTO)
+def test_a_resource_sent_twice_is_one_whatever_it_holds_that_is_not_looked_into(case: str) -> None:
+    name, more = NOT_LOOKED_INTO[case]
+    made = {"resourceType": name, "id": "same", "subject": SUBJECT} | more
+    chart = read_chart([entry(made), entry(made | {"note": [{"text": "again"}]})], "example")
+    assert chart.left_out["sent twice"] == 1
+    other = json.loads(json.dumps(made).replace("true", "false").replace("50", "49"))
+    assert read_chart([entry(made), entry(other)], "example").left_out["sent twice"] == 0
+
+
+def test_drugs_and_ages_are_among_what_is_not_looked_into() -> None:
+    assert {"MedicationRequest.contained", "Condition.abatementAge", "Patient.implicitRules"} <= NOT_LOOKED_INTO.keys()
+
+
+def entry(resource: dict[str, Any], full_url: str | None = None) -> Entry:
+    return Entry(json.dumps(resource).encode(), full_url)
 
 
 def post(client: FlaskClient, **prefetch: list[Any]) -> list[dict[str, Any]]:

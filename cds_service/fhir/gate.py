@@ -204,7 +204,7 @@ def _is_count(coding: Coding, knowledge: Knowledge) -> bool:
 def measured(observation: Observation, knowledge: Knowledge) -> bool:
     """Whether a size above nought stands in it, in whatever unit, or as text: an absent one is no lesion."""
     return any(
-        part.value_quantity.value > 0
+        part.value_quantity.value.is_finite() and part.value_quantity.value > 0
         if part.value_quantity is not None and part.value_quantity.value is not None
         else _above_none(part, knowledge, "largest_lesion")
         for part in (observation, *(observation.component or ()))

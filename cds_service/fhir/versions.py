@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,7 +61,9 @@ OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
 CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
 UNDECIDED = "two versions, and none says when it was updated"
 Sent = tuple[bytes, Resource]
-FULL_URL = re.compile(r"https?://(.+?)/+[A-Z][A-Za-z]+/[^/]+(/_history/.*)?")
+TYPE = re.compile(r"[A-Z][A-Za-z]+")
+LONGEST_FULL_URL = 2000
+"""Characters; no server's resource has a longer one."""
 ONE_ANYWHERE = frozenset({"Patient", "Medication"})
 """Looked up by their reference alone, so that two servers can hold but one of them."""
 
@@ -77,8 +79,13 @@ class One:
 
 def server_of(full_url: str | None) -> str:
     """The base of the fullUrl of a Bundle entry; an empty string where it names no server (a urn, or none)."""
-    found = FULL_URL.fullmatch(full_url or "")
-    return found[1].casefold() if found else ""
+    scheme, _, place = (full_url or "").partition("://")
+    if scheme not in {"http", "https"} or len(full_url or "") > LONGEST_FULL_URL:
+        return ""
+    resource, _, version = place.rpartition("/_history/")
+    parts = (resource if resource and "/" not in version else place).rsplit("/", 2)
+    known = len(parts) == 3 and TYPE.fullmatch(parts[1]) and parts[2]
+    return parts[0].rstrip("/").casefold() if known else ""
 
 
 def of_each_server(where: str, sent: Sequence[Sent], servers: Mapping[bytes, set[str]]) -> One:
@@ -87,11 +94,15 @@ def of_each_server(where: str, sent: Sequence[Sent], servers: Mapping[bytes, set
     bases = set().union(*(servers[raw] for raw, _ in sent))
     if len(bases - {""}) < 2 or where.split("/")[0] in ONE_ANYWHERE:
         return of_one(where, sent)
-    found = [of_one(where, [part for part in sent if base in servers[part[0]]]) for base in sorted(bases)]
-    counting: list[Sent] = []
+    by_base: defaultdict[str, list[Sent]] = defaultdict(list)
+    for part in sent:
+        for base in servers[part[0]]:
+            by_base[base].append(part)
+    found = [of_one(where, by_base[base]) for base in sorted(by_base)]
+    by_content: dict[Any, Sent] = {}
     for part in (part for one in found for part in one.counting):
-        if all(part[1] != other[1] for other in counting):  # else one server by two names
-            counting.append(part)
+        by_content.setdefault(_content(part[1]), part)  # two that are equal: one server by two names
+    counting = list(by_content.values())
     left_out = sum((one.left_out for one in found), Counter[str]())
     left_out.update({"sent twice": sum(len(one.counting) for one in found) - len(counting)})
     return One(counting, +left_out, tuple(what for one in found for what in one.unreadable))
@@ -126,9 +137,14 @@ def _content(found: Any) -> Any:
     each would take minutes for the tens of thousands that one body can hold."""
     if isinstance(found, Struct):
         return (type(found), *(_content(getattr(found, name)) for name in found.__struct_fields__))
-    if isinstance(found, list):
+    if isinstance(found, list) and found and isinstance(found[0], Struct):
         return tuple(map(_content, found))
-    return str(found) if isinstance(found, Decimal) and found.is_snan() else found  # of numbers, it alone has no hash
+    if isinstance(found, list | dict):  # what is not looked into, kept as it came: as bytes, for it may be nested deeply
+        try:
+            return msgspec.json.encode(found, order="sorted")
+        except RecursionError:
+            return id(found)  # like no other
+    return str(found) if isinstance(found, Decimal) and found.is_nan() else found  # equal to itself, and with a hash
 
 
 def head(raw: bytes, name: str, why: str) -> UnreadObservation | UnreadCondition | None:

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import msgspec
 
+from cds_service.fhir import faults
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.client import Fetched, Server, fetch, filled, read_each
 from cds_service.fhir.medication import referred_to
 from cds_service.fhir.resources import Medication
 from cds_service.hooks.prefetch import Prefetched, Read, State, combine, read_pages, read_prefetch, read_value
 from cds_service.hooks.request import HookRequest
+from cds_service.picture import Unreadable
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.reach import Refused, allowed, origin_of
 
@@ -74,9 +76,13 @@ def _take_in(chart: Chart, found: dict[str, Fetched]) -> bool:
         for page in answer.pages:
             for entry in read_value(page).entries:
                 try:
-                    chart.medications[reference] = msgspec.json.decode(entry.raw, type=Medication)
-                except msgspec.MsgspecError:
+                    medication = msgspec.json.decode(entry.raw, type=Medication)
+                except (msgspec.MsgspecError, RecursionError):
                     continue  # its name stays what the prescription displays
+                if faults.is_modified(medication):
+                    chart.unreadable.append(("Medication", Unreadable(None, reference, faults.MODIFIED)))
+                    medication = Medication()  # the same
+                chart.medications[reference] = medication
     return any(answer.pages for answer in found.values())
 
 
