@@ -104,6 +104,57 @@ def test_an_ordered_radionuclide_in_pregnancy_is_critical_and_comes_before_all_b
     assert not [card for card in cards([*found, pregnant], day) if card.indicator == "critical"]
 
 
+MODIFIED = {"modifierExtension": [{"url": "http://example.org/changed", "valueBoolean": True}]}
+
+
+def capecitabine(found: list[dict[str, Any]], day: date) -> dict[str, Any]:
+    return {"resourceType": "MedicationRequest", "id": "drug", "status": "active", "intent": "order",
+            "authoredOn": day.isoformat(), "subject": {"reference": f"Patient/{patient_of(found)}"},
+            "medicationCodeableConcept": {"coding": [{"system": "http://www.whocc.no/atc", "code": "L01BC06"}]}}  # fmt: skip
+
+
+@pytest.mark.parametrize("doubt", [MODIFIED, {"status": None}, {"status": "unknown"}, {"status": "Active"}])
+def test_an_order_in_doubt_silences_no_critical_card_and_is_named_as_doubted(doubt: dict[str, Any]) -> None:
+    found, day = resources("arterial-candidate")
+    shown = cards([*found, capecitabine(found, day), order(found, "3E053HZ", day, PCS) | doubt], day)
+    assert ["Capecitabine" in card.detail for card in shown if card.indicator == "critical"] == [True]
+    assert any("ServiceRequest/order could not be read" in card.detail for card in shown)
+
+
+def test_an_order_in_doubt_shortens_the_window_of_laboratory_values() -> None:
+    found, day = resources("arterial-candidate")
+    spheres = order(found, "3E053HZ", day, PCS) | MODIFIED
+    recorded = "NT-proBNP: 118 pg/mL"  # of two months before
+    assert recorded in cards(found, day)[0].detail
+    assert recorded not in cards([*found, spheres], day)[0].detail
+
+
+@pytest.mark.parametrize("doubt", [MODIFIED, {"status": None}, {"status": "unknown"}, {"status": "Active"}])
+def test_a_drug_in_doubt_that_would_stop_what_is_ordered_is_named_as_not_checked(doubt: dict[str, Any]) -> None:
+    found, day = resources("arterial-candidate")
+    spheres = order(found, "3E053HZ", day, PCS)
+    unchecked = [line for card in cards([*found, capecitabine(found, day) | doubt, spheres], day)
+                 for line in card.detail.splitlines() if "ot checked:" in line]  # fmt: skip
+    assert any(line.startswith("**Not checked:**") and "apecitabine" in line for line in unchecked)
+    assert any("MedicationRequest/drug" in line.split("not checked:")[-1] for line in unchecked)
+    silent = cards([*found, spheres], day)
+    assert not any("apecitabine" in line for card in silent for line in card.detail.splitlines()
+                   if line.startswith("**Not checked:**"))  # fmt: skip
+
+
+def test_what_is_not_checked_is_named_once_and_not_again_as_its_coded_diagnosis() -> None:
+    found, day = resources("arterial-candidate")
+    unknown = Chart(tuple((r, None) for r in [*found, order(found, "3E053HZ", day, PCS)])).chart()
+    unknown.failed = unknown.complete
+    unknown.complete = frozenset()
+    told = cards_of_chart(unknown, knowledge.load(), day, "test")[0].detail
+    names = next(line for line in told.splitlines() if line.startswith("**Not checked:**"))
+    assert "pregnancy" in names
+    assert "apecitabine" in names
+    assert "pregnant" not in names
+    assert "ascites (coded" not in names
+
+
 def test_every_hard_fact_against_every_ordered_technique_fits_one_card() -> None:
     found, day = resources("arterial-candidate")
     spheres, lutetium = order(found, "3E053HZ", day, PCS), order(found, "399315003", day) | {"id": "lutetium"}

@@ -14,6 +14,8 @@ from cds_service.derived import CALCULATIONS
 from cds_service.facts import Fact, Facts
 from cds_service.fhir import dates, units
 from cds_service.fhir.chart import Entry, read_chart
+from cds_service.fhir.faults import MODIFIED, NO_STATUS
+from cds_service.fhir.medication import referred_to
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.resources import READ
 from cds_service.picture import Amount, ClinicalPicture, Nlm
@@ -191,10 +193,57 @@ def test_a_treatment_whose_status_fhir_does_not_define_is_named_and_denies_nothi
 
 
 @pytest.mark.parametrize("status", NOT_FHIR)
-def test_an_order_whose_status_fhir_does_not_define_is_named(status: str | None) -> None:
+def test_an_order_whose_status_fhir_does_not_define_is_named_and_stays_an_order(status: str | None) -> None:
+    """A warning too many is better than a missing one."""
     order = entry("ServiceRequest", status, intent="order", code=RESECTION["code"])
     assert [what.seen_in for what in picture(order).unreadable] == ["ServiceRequest/x"]
-    assert not picture(order).ordered
+    assert picture(order).ordered["resection"].recorded == "71273005"
+
+
+@pytest.mark.parametrize("changed", [{}, {"implicitRules": "http://example.org/rules"}])
+@pytest.mark.parametrize(
+    "against",
+    [{"status": s} for s in ("draft", "on-hold", "revoked", "completed", "entered-in-error")]
+    + [{"intent": "proposal"}, {"intent": "plan"}, {"doNotPerform": True}],
+)
+def test_an_order_that_fhir_defines_as_none_is_none_in_doubt_either(against: dict[str, Any], changed: dict[str, Any]) -> None:
+    order = entry("ServiceRequest", None, intent="order", code=RESECTION["code"]) | changed
+    assert picture(order).ordered
+    assert not picture(order | against).ordered
+
+
+def test_an_order_in_doubt_does_not_say_that_a_test_was_asked_for() -> None:
+    inr = entry("ServiceRequest", "active", intent="order", code={"coding": [{"system": LOINC, "code": "6301-6"}]})
+    assert picture(inr).ordered_tests == {"6301-6"}
+    assert not picture(inr | {"status": None}).ordered_tests
+
+
+def test_of_two_orders_of_a_treatment_the_one_beyond_doubt_is_shown() -> None:
+    sure = entry("ServiceRequest", "active", intent="order", code=RESECTION["code"]) | {"id": "y"}
+    assert picture(sure | {"id": "a", "status": None}, sure).ordered["resection"].seen_in == "ServiceRequest/y"
+
+
+def test_a_scheduled_procedure_in_doubt_stays_an_order() -> None:
+    assert picture(entry("Procedure", "preparation", **RESECTION) | MODIFIERS[0]).ordered["resection"].seen_in == "Procedure/x"
+
+
+def test_a_drug_or_procedure_in_doubt_is_asked_about_by_its_own_name() -> None:
+    capecitabine = {"coding": [{"system": "http://www.whocc.no/atc", "code": "L01BC06"}], "text": "Xeloda"}
+    drug: dict[str, Any] = {"resourceType": "Medication", "id": "m", "code": capecitabine}
+    referred = {"medicationReference": {"reference": "Medication/m"}}
+    given = entry("MedicationRequest", None, intent="order", authoredOn="2026-10-20", **referred)
+    taken = entry("MedicationStatement", "completed", medicationCodeableConcept=capecitabine) | MODIFIERS[0]
+    for resources, why in (((drug, given), NO_STATUS), ((taken,), MODIFIED)):
+        for name in ("capecitabine", "capecitabine_recent"):  # completed, if the extension does not say otherwise
+            found = fact(name, *resources)
+            assert (found.unknown, found.why, [seen.recorded for seen in found.seen]) == (True, why, ["Xeloda"])
+    done = fact("liver_resection", entry("Procedure", "unknown", **RESECTION))
+    assert [(str(seen.on), seen.seen_in) for seen in done.seen] == [("2026-08-01", "Procedure/x")]
+
+
+def test_a_medication_that_a_request_in_doubt_refers_to_is_looked_up() -> None:
+    given = entry("MedicationRequest", None, intent="order", medicationReference={"reference": "Medication/m"})
+    assert referred_to(read_chart([Entry(json.dumps(given).encode())], "p")) == {"Medication/m"}
 
 
 @pytest.mark.parametrize("status", ["completed ", " completed"])
@@ -258,7 +307,8 @@ def test_what_is_changed_by_something_not_understood_is_never_processed(modifier
     report = entry("DiagnosticReport", "final") | modifier
     order = entry("ServiceRequest", "active", intent="order", code=RESECTION["code"]) | modifier
     assert len(picture(study, report, order).unreadable) == 3
-    assert not picture(order).ordered
+    assert not picture(study, report).ordered
+    assert picture(order).ordered  # the one exception: it may only add a warning
     chart = read_chart([Entry(json.dumps(PATIENT | modifier).encode())], "p")
     assert chart.patient is None
     assert [what.seen_in for _, what in chart.unreadable] == ["Patient/p"]

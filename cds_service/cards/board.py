@@ -290,13 +290,18 @@ def unchecked(board: Board, modalities: Iterable[Assessed]) -> list[str]:
 
 def open_facts(board: Board, findings: Iterable[Finding]) -> list[str]:
     """The plain facts for want of which findings are open, in the order of the knowledge. A value that is there but not
-    exact enough for the limit ("< 100") leaves its finding open like one that is not there."""
+    exact enough for the limit ("< 100") leaves its finding open like one that is not there. What nobody is asked for (a
+    drug, a coded diagnosis) is named where it is unknown, not where a complete chart is silent of it, and not beside what
+    is asked for of the same finding."""
     knowledge = board.knowledge
     leaves: set[str] = set()
     for finding in findings:
+        wanting: set[str] = set()
         for test, fact in zip(finding.criterion.tests, finding.facts, strict=True):
             rests_on = leaves_of(knowledge, test.fact)
             missing = {leaf for leaf in rests_on if not board.facts[leaf].known}
             inexact = not fact.known or compare(test, fact) is None
-            leaves |= missing or (rests_on if inexact else set())
-    return [leaf for leaf in knowledge.facts if leaf in leaves and knowledge.facts[leaf].ask != "never"]
+            wanting |= missing or (rests_on if inexact else set())
+        asked = {leaf for leaf in wanting if knowledge.facts[leaf].ask != "never"}
+        leaves |= asked or {leaf for leaf in wanting if board.facts[leaf].unknown}
+    return [name for name in knowledge.facts if name in leaves]

@@ -9,7 +9,7 @@ from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings
 from cds_service.fhir.gate import HISTOLOGY_EXTENSION
 from cds_service.fhir.medication import read_medication
-from cds_service.fhir.resources import CodeableConcept, Component, Observation
+from cds_service.fhir.resources import CodeableConcept, Component, Observation, Procedure
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding
 
@@ -35,6 +35,7 @@ def named_concepts(chart: Chart) -> list[Named]:
         more = [e.value_codeable_concept for e in condition.extension or () if e.url == HISTOLOGY_EXTENSION]
         found.append((where, "Condition", condition.code, tuple(more)))
     found += [(where, "Procedure", procedure.code, ()) for where, procedure in chart.procedures]
+    found += [(where, "Procedure", done.code, ()) for where, done, _ in chart.doubted if isinstance(done, Procedure)]
     found += [(drug.where, "Medication", drug.concept, ()) for drug in read_medication(chart)]
     found += [(where, "Order", concept, ()) for where, concept, _ in chart.orders]
     found += [(where, "Study", concept, ()) for where, concept, _ in chart.studies]

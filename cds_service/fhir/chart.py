@@ -77,7 +77,12 @@ class Chart:
     medication_statements: list[tuple[str, MedicationStatement]] = field(default_factory=list)
     observations: list[tuple[str, Observation]] = field(default_factory=list)
     orders: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
-    """Active orders and scheduled procedures."""
+    """Active orders and scheduled procedures, also those in doubt."""
+    doubted: list[tuple[str, Procedure | MedicationRequest | MedicationStatement | ServiceRequest, str]] = field(
+        default_factory=list
+    )
+    """What was done, given or ordered, if that is to be believed; and why it is not. It asks and never answers; but an
+    order stays one, as a warning too many is better than a missing one."""
     studies: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
     """Reports and imaging studies: that they exist, and when. Their text is not read."""
     medications: dict[str, Medication] = field(default_factory=dict)
@@ -248,8 +253,9 @@ def _status(resource: Resource) -> str:
 
 
 def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: str) -> None:
-    """Not believed, and not passed over: an Observation or Condition leaves a question, the silence of another type says
-    nothing any more. A date counts only where nothing but the status is in doubt: an older result takes nothing back."""
+    """Not believed, and not passed over: an Observation, a Condition, a drug or a procedure leaves a question, an order stays
+    an order; and but for the first two, the silence of its type says nothing any more. A date counts only where nothing
+    but the status is in doubt: an older result takes nothing back."""
     kind = where.split("/")[0]
     head = versions.head(raw, kind, why)
     if head is None:
@@ -259,6 +265,10 @@ def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: str) -
     if isinstance(head, UnreadObservation) and isinstance(resource, Observation) and why in faults.OF_STATUS:
         head.effective_date_time, head.effective_instant = resource.effective_date_time, resource.effective_instant
         head.effective_period = resource.effective_period
+    if isinstance(resource, Procedure | MedicationRequest | MedicationStatement | ServiceRequest):
+        chart.doubted.append((where, resource, why))
+    if isinstance(resource, ServiceRequest) or (isinstance(resource, Procedure) and resource.status == "preparation"):
+        _keep(chart, where, resource)
     chart.unreadable.append((kind, Unreadable(None, where, why)))
 
 

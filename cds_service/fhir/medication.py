@@ -17,32 +17,44 @@ CONTAINED = msgspec.json.Decoder(Medication)
 
 @dataclass(frozen=True, slots=True)
 class Drug:
-    """A drug given or taken: since when, until when where that is recorded, and whether it is active now."""
+    """A drug given or taken: since when, until when where that is recorded, and whether it is active now. What is in doubt
+    may be active, whatever its status says."""
 
     where: str
     concept: CodeableConcept | None
     since: When | None
     until: When | None
     active: bool
+    doubt: str = ""
+    """Why it is not believed: it asks."""
 
 
 def read_medication(chart: Chart) -> Iterable[Drug]:
-    for where, request in chart.medication_requests:
-        yield Drug(where, _medicine(chart, request), date_of(request.authored_on), None, request.status == "active")
-    for where, statement in chart.medication_statements:
-        period = statement.effective_period
-        since = date_of(statement.effective_date_time, period.start if period else None, statement.date_asserted)
-        until = date_of(statement.effective_date_time, period.end if period else None)
-        yield Drug(where, _medicine(chart, statement), since, until, statement.status == "active")
+    for where, drug, doubt in _prescriptions(chart):
+        active = bool(doubt) or drug.status == "active"
+        if isinstance(drug, MedicationRequest):
+            yield Drug(where, _medicine(chart, drug), date_of(drug.authored_on), None, active, doubt)
+            continue
+        period = drug.effective_period
+        since = date_of(drug.effective_date_time, period.start if period else None, drug.date_asserted)
+        until = date_of(drug.effective_date_time, period.end if period else None)
+        yield Drug(where, _medicine(chart, drug), since, until, active, doubt)
+
+
+def _prescriptions(chart: Chart) -> Iterable[tuple[str, MedicationRequest | MedicationStatement, str]]:
+    """Those that count, then those in doubt, each with the reason."""
+    yield from ((where, request, "") for where, request in chart.medication_requests)
+    yield from ((where, statement, "") for where, statement in chart.medication_statements)
+    for where, resource, why in chart.doubted:
+        if isinstance(resource, MedicationRequest | MedicationStatement):
+            yield where, resource, why
 
 
 def referred_to(chart: Chart) -> set[str]:
     """References to Medications that did not come with the chart, as they were written."""
-    prescriptions: list[MedicationRequest | MedicationStatement] = [drug for _, drug in chart.medication_requests]
-    prescriptions += [drug for _, drug in chart.medication_statements]
     return {
         text
-        for drug in prescriptions
+        for _, drug, _ in _prescriptions(chart)
         if drug.medication_codeable_concept is None and drug.medication_reference is not None
         for text in [drug.medication_reference.reference or ""]
         if text and not text.startswith("#") and _name(chart, text) not in chart.medications

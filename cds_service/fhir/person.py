@@ -33,13 +33,15 @@ def _years(born: date, today: date) -> int:
 
 
 def orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], frozenset[str]]:
-    """Active orders and scheduled procedures: the modalities and techniques they mean, and the tests already asked for."""
+    """Active orders and scheduled procedures: the modalities and techniques they mean, and the tests already asked for.
+    An order in doubt warns, where no other is; that a test was asked for it doesn't say."""
     ordered: dict[str, Observed] = {}
     tests: set[str] = set()
     techniques = {name for modality in knowledge.modalities for t in modality.techniques for name in t.ordered_by}
-    for where, concept, on in chart.orders:
+    doubted = {where for where, _, _ in chart.doubted}
+    for where, concept, on in sorted(chart.orders, key=lambda order: order[0] in doubted):
         for coding in codings(knowledge, concept):
-            tests |= {coding.code} if coding.system == "loinc" else set()
+            tests |= {coding.code} if coding.system == "loinc" and where not in doubted else set()
             concepts = {meaning.concept for meaning in knowledge.terminology.meanings(coding)}
             for modality in knowledge.modalities:
                 if concepts & modality.orders:

@@ -15,7 +15,7 @@ from cds_service.fhir.medication import read_medication
 from cds_service.fhir.observing import ObservationReader
 from cds_service.fhir.person import orders, person
 from cds_service.fhir.queries import observation_codes
-from cds_service.fhir.resources import CodeableConcept, Condition, Observation, UnreadCondition
+from cds_service.fhir.resources import CodeableConcept, Condition, Observation, Procedure, UnreadCondition
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
 from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
@@ -70,7 +70,8 @@ class Reader:
             self._presence("Procedure", where, procedure.code, on if begun else None, found, until=until)
         for drug in read_medication(chart):
             since, until = (None if is_to_come(on, today) else on for on in (drug.since, drug.until))
-            self._presence("Medication", drug.where, drug.concept, since, found, drug.active, until=until)
+            self._presence("Medication", drug.where, drug.concept, since, found, drug.active, doubt=drug.doubt, until=until)
+        self._doubted_procedures(chart, today, found)
         for where, concept, on in [*chart.studies, *((w, x.code, date_of(x.performed_date_time)) for w, x in chart.procedures)]:
             if any(self.knowledge.terminology.value("cardiac_assessment", c) for c in codings(self.knowledge, concept)):
                 done = Observed(True, None if is_to_come(on, today) else on, where, text_of(concept), "echocardiography")
@@ -210,6 +211,14 @@ class Reader:
         else:
             found.valid.append(Observed("present", reading.on, reading.seen_in, reading.recorded, "coded", ageless=True))
 
+    def _doubted_procedures(self, chart: Chart, today: date, found: dict[str, Found]) -> None:
+        """A procedure that is not believed asks whether it was done."""
+        for where, resource, why in chart.doubted:
+            if isinstance(resource, Procedure):
+                period = resource.performed_period
+                on = date_of(resource.performed_date_time, period.end if period else None, period.start if period else None)
+                self._presence("Procedure", where, resource.code, None if is_to_come(on, today) else on, found, doubt=why)
+
     def _presence(
         self,
         source: str,
@@ -236,7 +245,7 @@ class Reader:
                     when = (until or on) if definition.window_days else stated or on
                     reading = Observed(True, when, where, text, doubt)
                     (found[definition.id].asking if doubt else found[definition.id].valid).append(reading)
-                    if source == "Medication" and definition.window_days and not (active or until):
+                    if source == "Medication" and definition.window_days and not (active or until or doubt):
                         found[definition.id].valid.append(replace(reading, on=None))  # it ended, nobody knows when
         if source == "Medication" and not matched:
             self._by_name(where, text, on, active, found)
