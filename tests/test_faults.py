@@ -523,6 +523,12 @@ def test_queries_run_side_by_side() -> None:
 
 TOKEN = "eyJhbGciOiJub25lIn0.secret"
 AUTHORIZED = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 300, "scope": "patient/*.read", "subject": "cds"}
+PRESCRIPTION = {
+    "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
+    "subject": {"reference": f"Patient/{PATIENT}"}, "authoredOn": "2026-01-10",
+    "medicationReference": {"reference": "Medication/1"},
+}  # fmt: skip
+"""Its drug stands in a resource of its own."""
 
 
 def test_every_call_bears_the_token_of_the_request(client: FlaskClient, ehr: FhirServer) -> None:
@@ -602,18 +608,13 @@ class TestASite:
     ) -> None:
         coding = [{"system": "http://www.whocc.no/atc", "code": "H01CB02", "display": "octreotide"}]
         drug = {"resourceType": "Medication", "id": "1", "code": {"coding": coding}}
-        prescription = {
-            "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
-            "subject": {"reference": f"Patient/{PATIENT}"}, "authoredOn": "2026-01-10",
-            "medicationReference": {"reference": "Medication/1"},
-        }  # fmt: skip
-        ehr.resources = [*RESOURCES, drug, prescription]
+        ehr.resources = [*RESOURCES, drug, PRESCRIPTION]
         coded = without(fhirServer=ehr.base, fhirAuthorization=AUTHORIZED)
         coded["prefetch"]["medicationRequests"] = bundle(
-            {k: v for k, v in prescription.items() if k != "medicationReference"} | {"medicationCodeableConcept": drug["code"]}
+            {k: v for k, v in PRESCRIPTION.items() if k != "medicationReference"} | {"medicationCodeableConcept": drug["code"]}
         )
         referred = without(fhirServer=ehr.base, fhirAuthorization=AUTHORIZED)
-        referred["prefetch"]["medicationRequests"] = bundle(prescription)
+        referred["prefetch"]["medicationRequests"] = bundle(PRESCRIPTION)
         answers = [client.post(SERVICE, json=asked).json for asked in (coded, referred)]
         assert answers[0] == answers[1]
         assert ehr.queries() == ["Medication/1"]
@@ -623,15 +624,10 @@ class TestASite:
     ) -> None:
         coding = [{"system": "http://www.whocc.no/atc", "code": "L01BC06", "display": "capecitabine"}]
         drug = {"resourceType": "Medication", "id": "1", "code": {"coding": coding}, "modifierExtension": [{"url": "http://x"}]}
-        prescription = {
-            "resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order",
-            "subject": {"reference": f"Patient/{PATIENT}"}, "authoredOn": "2026-01-10",
-            "medicationReference": {"reference": "Medication/1"},
-        }  # fmt: skip
-        ehr.resources = [*RESOURCES, drug, prescription]
+        ehr.resources = [*RESOURCES, drug, PRESCRIPTION]
         sent, fetched = (without(fhirServer=ehr.base, fhirAuthorization=AUTHORIZED) for _ in range(2))
-        sent["prefetch"]["medicationRequests"] = bundle(prescription, drug)
-        fetched["prefetch"]["medicationRequests"] = bundle(prescription)
+        sent["prefetch"]["medicationRequests"] = bundle(PRESCRIPTION, drug)
+        fetched["prefetch"]["medicationRequests"] = bundle(PRESCRIPTION)
         answers = [client.post(SERVICE, json=asked).json for asked in (sent, fetched)]
         assert ehr.queries() == ["Medication/1"]
         assert answers[0] == answers[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 
-from cds_service.fhir.resources import Observation
+from cds_service.fhir.resources import Observation, Procedure
 from cds_service.picture import When
 
 PATTERN = re.compile(
@@ -48,6 +48,12 @@ def date_of_observation(observation: Observation) -> When | None:
         observation.effective_date_time, observation.effective_instant,
         period.end if period else None, period.start if period else None,
     )  # fmt: skip
+
+
+def date_of_procedure(procedure: Procedure) -> When | None:
+    """When it was done: of a period its end, else its beginning."""
+    period = procedure.performed_period
+    return date_of(procedure.performed_date_time, period.end if period else None, period.start if period else None)
 
 
 def date_of(*texts: str | None) -> When | None:

@@ -157,7 +157,6 @@ def _is_lung(everything: list[Coding], knowledge: Knowledge) -> bool:
     not pass for a NEN (use: if not lung). Neither pneumonia nor a metastasis in the lung makes one."""
     return any(
         knowledge.terminology.value("primary_site", coding) == "lung"
-        or (coding.system in PREFIX_SYSTEMS and coding.code.upper().startswith("C34"))
         or (coding.system not in PREFIX_SYSTEMS and _names_lung_tumour(coding.display))
         for coding in everything
     )

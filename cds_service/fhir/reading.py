@@ -8,7 +8,7 @@ from datetime import date
 
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, named, text_of
-from cds_service.fhir.dates import date_of, is_to_come
+from cds_service.fhir.dates import date_of, date_of_procedure, is_to_come
 from cds_service.fhir.found import Found
 from cds_service.fhir.gate import UNREAD, Neoplasms, date_of_condition, judge_gate, neoplasms
 from cds_service.fhir.medication import read_medication
@@ -62,8 +62,7 @@ class Reader:
         for where, condition in chart.conditions:
             self._condition(where, condition, today, found)
         for where, procedure in chart.procedures:
-            period = procedure.performed_period
-            on = date_of(procedure.performed_date_time, period.end if period else None, period.start if period else None)
+            on, period = date_of_procedure(procedure), procedure.performed_period
             begun = not is_to_come(on, today)
             goes_on = begun and procedure.status == "in-progress" and not (period and period.end)
             until = When.day(today) if goes_on else None  # dialysis that goes on is no older than today
@@ -215,8 +214,7 @@ class Reader:
         """A procedure that is not believed asks whether it was done."""
         for where, resource, why in chart.doubted:
             if isinstance(resource, Procedure):
-                period = resource.performed_period
-                on = date_of(resource.performed_date_time, period.end if period else None, period.start if period else None)
+                on = date_of_procedure(resource)
                 self._presence("Procedure", where, resource.code, None if is_to_come(on, today) else on, found, doubt=why)
 
     def _presence(

@@ -9,15 +9,16 @@ import jsonschema
 import msgspec
 
 from cds_service.errors import BadRequest, Fault, TooLarge
+from cds_service.fhir import client
 
 UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z"
 ID = r"^(Patient/)?(?!\.{1,2}\Z)[A-Za-z0-9._\-]{1,128}\Z"
 """A FHIR id; lenient, for servers that use underscores, and for clients that put the type before it. Another type than
 Patient is another question: whose chart is open? ".." is a way elsewhere on a server."""
 LONGEST_TEXT, LONGEST_TOKEN = 2_000, 20_000
-MOST_VALUES = 1_000_000
-"""JSON values in a body, counted by their commas. A chart has one in 40 bytes, a full body of charts half as many; a body
-of nothing but `[],[],` would take a hundred times its size in memory."""
+MOST_VALUES = client.MOST_VALUES
+"""JSON values in a body, counted by their commas: as in an answer of the FHIR server. A chart has one in 40 bytes, a full
+body of charts half as many; a body of nothing but `[],[],` would take a hundred times its size in memory."""
 MOST_KEYS = 100
 
 BEARER = r"^[Bb][Ee][Aa][Rr][Ee][Rr]\Z"
