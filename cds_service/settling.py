@@ -115,13 +115,10 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
                 break
             return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
     live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
-    there = _worst(definition, (r for r in valid if top is not None and same_time(r.on, top.on))) or top
-    if live and not (there is not None and _worst_of_all(definition, there)):
-        if there is not None and definition.vague and _adverse(definition, there) and not _out_of_window(there, today, window):
-            # whatever the question is, it takes nothing back: at least this is there
-            left = definition.precise
-            return Fact(State.KNOWN, definition.vague, there.on, (there,), valid, note=live[0].note, options=left)
-        return Fact(State.UNKNOWN, seen=(live[0],), history=valid, why=live[0].note)
+    if live:
+        there = _worst(definition, (r for r in valid if top is not None and same_time(r.on, top.on))) or top
+        if there is None or not _worst_of_all(definition, there):
+            return _asked(definition, valid, there, live[0], _out_of_window(there, today, window) if there else "")
     assert top  # else there was a question, or something that could not be read
     ties = tuple(r for r in valid if same_time(r.on, top.on) or _as_new_as_any(definition, r, window))
     if definition.vague and any(r.value in definition.precise for r in ties):
@@ -150,6 +147,13 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     unrefined = definition.vague and top.value == definition.vague and not definition.vague_answers
     options = definition.precise if unrefined else ()
     return Fact(State.KNOWN, top.value, top.on, seen, valid, note=note, options=options)
+
+
+def _asked(definition: FactDefinition, valid: tuple[Observed, ...], there: Observed | None, ask: Observed, late: str) -> Fact:
+    """A question no older than the newest answer leaves it open; but what is there, whatever is asked, it does not take back."""
+    if there is not None and definition.vague and _adverse(definition, there) and not late:
+        return Fact(State.KNOWN, definition.vague, there.on, (there,), valid, note=ask.note, options=definition.precise)
+    return Fact(State.UNKNOWN, seen=(ask,), history=valid, why=ask.note)
 
 
 def _as_new_as_any(definition: FactDefinition, reading: Observed, window: int | None) -> bool:

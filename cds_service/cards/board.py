@@ -251,8 +251,7 @@ def _safety(board: Board) -> list[str]:
             if finding.facts:
                 bearing.setdefault(finding.criterion.id, (finding, []))[1].append(modality.modality.short.lower())
     stopped = [
-        f"{way.technique.says}{wording.ordered(way.order)}: stopped by "
-        + "; ".join(wording.finding_line(board.knowledge, finding) for finding in way.stops)
+        f"{way.technique.says}{wording.ordered(way.order)}: stopped by " + wording.finding_lines(board.knowledge, way.stops)
         for modality in board.assessed.values()
         for way in ways(board.facts, modality, board.picture.ordered)
         if way.order and way.stops

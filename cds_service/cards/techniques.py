@@ -17,9 +17,9 @@ def techniques(board: Board, modality: Assessed) -> dict[str, list[str]]:
         technique, stops, burdens = way.technique, way.stops, way.burdens
         parts = [f"{technique.says}{wording.ordered(way.order)} [{wording.cited(knowledge, technique.statements)}]"]
         if stops:
-            parts.append("stopped by " + "; ".join(wording.finding_line(knowledge, finding) for finding in stops))
+            parts.append("stopped by " + wording.finding_lines(knowledge, stops))
         if burdens:
-            parts.append("caution: " + "; ".join(wording.finding_line(knowledge, finding) for finding in burdens))
+            parts.append("caution: " + wording.finding_lines(knowledge, burdens))
         if names := open_facts(board, way.not_checked):
             parts.append("not checked: " + ", ".join(wording.open_fact(knowledge, name, board.facts[name]) for name in names))
         if technique.also:

@@ -81,7 +81,7 @@ def stopped_order(board: Board) -> Card | None:
             found = [judge(criterion, board.facts) for criterion in technique.stopped_by if criterion.id in technique.critical]
             if order is None or not (met := [finding for finding in found if finding.met]):
                 continue
-            against = "; ".join(wording.finding_line(board.knowledge, finding) for finding in met)
+            against = wording.finding_lines(board.knowledge, met)
             lines.append(f"{technique.says}{wording.ordered(order)}: {against}")
             why[technique.says.split(",")[0]] = wording.listing(finding.criterion.says.lower() for finding in met)
             modalities.append(modality.id)

@@ -112,6 +112,11 @@ def finding_line(knowledge: Knowledge, finding: Finding) -> str:
     return f"{criterion.says}{then}{f' ({where})' if where else ''}{f' ({notes})' if notes else ''} [{sources}]"
 
 
+def finding_lines(knowledge: Knowledge, findings: Iterable[Finding]) -> str:
+    """Several in one line."""
+    return "; ".join(finding_line(knowledge, finding) for finding in findings)
+
+
 def cited(knowledge: Knowledge, statements: Iterable[str], *more: str) -> str:
     """ "S030, M020 (partly from memory)": where a line rests on something doubtful, it says so (CLINICAL section 1)."""
     return ", ".join([*(f"{name}{_doubt(knowledge.statements[name])}" for name in statements), *more])
