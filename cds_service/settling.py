@@ -150,7 +150,7 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
 
 
 def _asked(definition: FactDefinition, valid: tuple[Observed, ...], there: Observed | None, ask: Observed, late: str) -> Fact:
-    """A question no older than the newest answer leaves it open; but what is there, whatever is asked, it does not take back."""
+    """A question no older than the newest answer leaves it open; what is there, whatever is asked, it does not take back."""
     if there is not None and definition.vague and _adverse(definition, there) and not late:
         return Fact(State.KNOWN, definition.vague, there.on, (there,), valid, note=ask.note, options=definition.precise)
     return Fact(State.UNKNOWN, seen=(ask,), history=valid, why=ask.note)
