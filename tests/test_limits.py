@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from cds_service import server
+from cds_service import knowledge, server
 from cds_service.app import create_app
 from cds_service.fhir import client as fhir_client
 from cds_service.fhir.values import LARGEST_EXPONENT
 from cds_service.hooks import prefetch, request
+from cds_service.knowledge.terminology import Coding
 from cds_service.pages import views
 from cds_service.places import AT_ONCE
 from cds_service.settings import Settings
@@ -241,3 +242,22 @@ def test_the_limits_that_security_md_tells_are_those_of_the_service() -> None:
     }.items():
         found = [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", told[row])]
         assert found[: len(numbers)] == numbers, row
+
+
+@pytest.mark.parametrize("system", ["icd-10-cm", "icd-10"])
+def test_the_time_for_a_code_grows_no_faster_than_its_length(system: str) -> None:
+    """A code of 400,000 letters took 142 s when each of its prefixes was looked up."""
+    terminology = knowledge.load().terminology
+
+    def seconds(length: int) -> float:
+        coding = Coding(system, "Z" * length)
+        times = []
+        for _ in range(5):
+            start = time.process_time()
+            terminology.meanings(coding)
+            terminology.value("primary_site", coding)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    assert seconds(400_000) < 0.1
+    assert seconds(16_000_000) < 2.2 * seconds(8_000_000) + 0.01

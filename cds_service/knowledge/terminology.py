@@ -71,6 +71,7 @@ class Terminology:
             for code in codes
         }
         self.local = LocalCodes()
+        self._longest = self._longest_prefix()
 
     def with_local(self, local: LocalCodes) -> Terminology:
         """The same terminology and a site's codes beside it; a local code never changes what a standard one says."""
@@ -80,7 +81,13 @@ class Terminology:
         for system, code, concept, use, display in local.rows:
             made._rows.setdefault((system, bare(system, code)), []).append(Meaning(concept, use, code, display))
         made._values = self._values | {(f, s, bare(s, code)): value for (f, s, code), value in local.values.items()}
+        made._longest = made._longest_prefix()
         return made
+
+    def _longest_prefix(self) -> int:
+        """Length of the longest code held of a system that matches by prefix."""
+        held = [*self._rows, *((system, code) for _, system, code in self._values)]
+        return max((len(code) for system, code in held if system in PREFIX_SYSTEMS), default=0)
 
     def local_questions(self, concepts: Iterable[str], own: Iterable[tuple[str, str]]) -> set[str]:
         """The site's codes that ask what these concepts, or these codes of ours, ask."""
@@ -112,17 +119,25 @@ class Terminology:
 
     def meanings(self, coding: Coding) -> tuple[Meaning, ...]:
         """Rows that match; for ICD-10 those of the longest matching prefix (C7B.1 is not merely a C7B)."""
-        for code in _prefixes(coding):
+        for code in self._candidates(coding):
             if rows := self._rows.get((coding.system, code)):
                 return tuple(rows)
         return ()
 
     def value(self, fact: str, coding: Coding) -> str | None:
         """The value that a code gives a coded fact: ("primary_site", C7A.012) -> small-bowel."""
-        for code in _prefixes(coding):
+        for code in self._candidates(coding):
             if found := self._values.get((fact, coding.system, code)):
                 return found
         return None
+
+    def _candidates(self, coding: Coding) -> Iterable[str]:
+        """The keys under which a coding may be held, the longest first. No prefix is longer than the longest key held, so
+        that the work does not grow with the square of the length of a code."""
+        code = bare(coding.system, coding.code)
+        if coding.system in PREFIX_SYSTEMS:
+            return (code[:length] for length in range(min(len(code), self._longest), 2, -1))
+        return (code,)
 
     def codes(self, concepts: Iterable[str], system: str) -> list[str]:
         wanted = set(concepts)
@@ -144,10 +159,3 @@ def bare(system: str, code: str) -> str:
     if system == TEXT:
         return " ".join(code.split()).casefold()
     return code.replace(".", "").upper() if system in PREFIX_SYSTEMS else code
-
-
-def _prefixes(coding: Coding) -> Iterable[str]:
-    code = bare(coding.system, coding.code)
-    if coding.system in PREFIX_SYSTEMS:
-        return (code[:length] for length in range(len(code), 2, -1))
-    return (code,)
