@@ -132,12 +132,15 @@ def summary_of(knowledge: Knowledge, group: str, options: list[str], stopped: in
     if options:
         many = f"{named}; {len(options)} of {count} treatments to discuss"
         return many if len(options) > 2 else fitting(f"{named}; to discuss: {wording.listing(options)}", many)
+    open_ = count - stopped - ruled_out
+    if stopped and open_:
+        return f"{named}: {stopped} of {count} treatments contraindicated, {open_} still open"
     if stopped:
         return f"{named}: {stopped} of {count} treatments contraindicated, none can be considered"
     if ruled_out == count:
         return f"{named}: no treatment meets its criteria on what is documented"
     if ruled_out:
-        return f"{named}: no treatment can be considered yet; what would decide is listed"
+        return f"{named}: {ruled_out} of {count} treatments not indicated, {open_} still open"
     return f"{named}: not enough is documented to decide; questions for the board"
 
 
