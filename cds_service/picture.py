@@ -184,6 +184,8 @@ class ClinicalPicture:
     gate: Gate = field(default_factory=lambda: Gate(Nlm.YES))
     unreadable: tuple[Unreadable, ...] = ()
     """Resources that could not be read at all."""
+    nameless_drugs: int = 0
+    """Entries of drugs with neither a code that is read nor a name: any drug may be one of them."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Why resources were left out -> how many (other patient, entered in error, ...)."""
     ordered: Mapping[str, Observed] = field(default_factory=dict)

@@ -16,8 +16,10 @@ from cds_service import knowledge
 from cds_service.cards.board import summary_of
 from cds_service.cards.card import EXTENSION, SUMMARY_BELOW, Card
 from cds_service.cards.wording import safe
+from cds_service.derived import CALCULATIONS
 from cds_service.files import Chart, read_file, story_date
-from cds_service.hooks.patient_view import cards_of_chart
+from cds_service.hooks.patient_view import cards_of_chart, reader
+from cds_service.settling import settle
 
 FIXTURES = Path(__file__).parent.parent / "fhir_fixtures"
 SNOMED = "http://snomed.info/sct"
@@ -288,6 +290,41 @@ def test_every_summary_of_an_overview_is_complete_and_short_enough() -> None:
         said = summary_of(known, group, options, stopped, ruled_out)
         assert 0 < len(said) < SUMMARY_BELOW, said
         assert "to discuss" in said or not options
+        undetermined = len(shorts) - len(options) - stopped - ruled_out
+        assert undetermined <= 0 or not re.search(r"\b(none|no treatment)\b", said), said
+
+
+def test_one_contraindication_beside_six_open_treatments_is_not_summarised_as_nothing_possible() -> None:
+    patient = {"resourceType": "Patient", "id": "p"}
+    tumours = [
+        {"resourceType": "Condition", "id": code.replace(".", "-"), "subject": {"reference": "Patient/p"},
+         "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code}]}}
+        for code in ("C7B.02", "C7B.03")
+    ]  # fmt: skip
+    shown = cards([patient, *tumours], date(2026, 11, 30))
+    assert "1 of 7 treatments contraindicated, 6 still open" in shown[0].summary
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_drug_entry_without_known_code_or_name_leaves_drugs_unknown_and_is_counted_on_a_card(active: bool) -> None:
+    found, day = resources("arterial-candidate")
+    drug = {
+        "resourceType": "MedicationRequest", "id": "product", "status": "active" if active else "stopped", "intent": "order",
+        "subject": {"reference": f"Patient/{patient_of(found)}"},
+        "medicationCodeableConcept": {
+            "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "855332"}]
+        },
+    }  # fmt: skip
+    told = "1 drug entry could not be read"
+    assert not any(told in card.detail for card in cards(found, day))
+    assert any(told in card.detail for card in cards([*found, drug], day))
+    chart = Chart(tuple((resource, None) for resource in [*found, drug])).chart()
+    known = knowledge.load()
+    picture = reader(known).read(chart, day)
+    facts = settle(picture, known, day, CALCULATIONS)
+    drugs = [name for name, d in known.facts.items() if d.kind == "presence" and d.source == "Medication"]
+    absent = [name for name in drugs if facts[name].silent]
+    assert absent == ([] if active else [name for name in drugs if known.facts[name].active])
 
 
 def test_every_reason_against_one_treatment_fits_its_summary_or_stands_in_the_detail_alone() -> None:

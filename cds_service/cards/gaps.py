@@ -86,6 +86,9 @@ def _quality_lines(board: Board) -> list[str]:
     unreadable = board.picture.unreadable
     lines += [f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in unreadable[:5]]
     lines += [f"{len(unreadable) - 5} more could not be read"] if len(unreadable) > 5 else []
+    if count := board.picture.nameless_drugs:
+        entries = "1 drug entry" if count == 1 else f"{count} drug entries"
+        lines.append(f"{entries} could not be read: neither a known code nor a name, so no drug counts as absent")
     lines += [f"not consulted: {name}" for name in board.picture.not_consulted]
     lines += [f"{wording.safe(item.seen_in)} decided and is {wording.safe(item.why)}" for item in board.invalid]
     return lines

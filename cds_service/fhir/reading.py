@@ -83,6 +83,7 @@ class Reader:
             sources=chart.sources,
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
             gate=judge_gate(tumours, sum(name == "Condition" for name, _ in chart.unreadable), chart),
+            nameless_drugs=self._nameless_drugs(chart),
             unreadable=(*(what for _, what in chart.unreadable), *chart.misdated.values()),
             left_out=dict(chart.left_out),
             not_consulted=chart.not_consulted,
@@ -109,16 +110,24 @@ class Reader:
         return frozenset({"Observation", "Condition"} if conditions else {"Observation"})
 
     def _unrecognised(self, definition: FactDefinition, chart: Chart) -> Iterable[Observed]:
-        if not definition.every_entry_recognised:
-            return
+        """A question where an entry of the fact's kind may be what the fact asks for: for prior treatment each entry without
+        a code we read, for every drug each entry with neither such a code nor a name."""
         concepts: Iterable[CodeableConcept | None]
-        if definition.source == "Procedure":
-            concepts = (procedure.code for _, procedure in chart.procedures)
+        if definition.source == "Medication" and definition.kind == "presence":
+            drugs = (drug for drug in read_medication(chart) if drug.active or not definition.active)
+            concepts = [d.concept for d in drugs if definition.every_entry_recognised or not named(d.concept)]
+        elif definition.source == "Procedure" and definition.every_entry_recognised:
+            concepts = [procedure.code for _, procedure in chart.procedures]
         else:
-            concepts = (drug.concept for drug in read_medication(chart))
+            return
         count = sum(not self._recognised(definition.source, concept) for concept in concepts)
         if count:
             yield Observed(True, None, definition.source, "", f"{count} entries could not be read")
+
+    def _nameless_drugs(self, chart: Chart) -> int:
+        """How many entries have neither a code we read nor a name."""
+        concepts = [drug.concept for drug in read_medication(chart)]
+        return sum(not named(concept) and not self._recognised("Medication", concept) for concept in concepts)
 
     def _recognised(self, source: str, concept: CodeableConcept | None) -> bool:
         """Whether a coding says which procedure or drug it is: an ATC group or an RxNorm code without a name does not."""
