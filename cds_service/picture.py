@@ -13,6 +13,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from cds_service.reasons import Explanation, Reason, reason_of
+
 
 @dataclass(frozen=True, slots=True)
 class Amount:
@@ -131,10 +133,15 @@ class Observed:
     on: When | None
     seen_in: str
     recorded: str
-    note: str = ""
+    note: Explanation | None = field(default=None, compare=False)
     ageless: bool = False
     fact: str = ""
     """The fact it is a reading of; filled in when the picture is settled."""
+
+    @property
+    def reason(self) -> Reason | None:
+        """The code of its note."""
+        return reason_of(self.note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +151,16 @@ class Unreadable:
 
     on: When | None
     seen_in: str
-    why: str
+    why: Explanation = field(compare=False)
     unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotConsulted:
+    """A prefetch key that was not answered completely, and why."""
+
+    key: str
+    why: Explanation = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +189,7 @@ class Nlm(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Gate:
     answer: Nlm
-    because: str = ""
+    because: Explanation | None = field(default=None, compare=False)
     seen: tuple[Observed, ...] = ()
 
 
@@ -195,8 +210,7 @@ class ClinicalPicture:
     patient_id: str = ""
     sources: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Reference → the resource as sent."""
-    not_consulted: tuple[str, ...] = ()
-    """Prefetch keys that were not answered completely, with the reason."""
+    not_consulted: tuple[NotConsulted, ...] = ()
 
     def of(self, fact: str) -> Readings:
         return self.readings.get(fact, NOTHING_ASKED)

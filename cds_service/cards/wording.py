@@ -4,14 +4,18 @@ and values in our own vocabulary; recorded text is stripped to letters, digits a
 from __future__ import annotations
 
 import re
+import tomllib
 import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import cache
+from importlib import resources
 
 from cds_service.facts import Fact
 from cds_service.judgement import Finding
 from cds_service.knowledge.model import FactDefinition, Knowledge, Statement, Verdict
 from cds_service.picture import Amount, Observed, Value, plain
+from cds_service.reasons import Explanation, Reason
 
 VERDICT = {
     Verdict.RECOMMENDED: "criteria met, recommended",
@@ -26,6 +30,35 @@ LINK = re.compile(r"(?<=/)(?=/)|(?<=\bwww\.)(?=\w)|(?<=\w\.)(?=[^\W\d]{2})", re.
 """Where a space takes an address apart that a renderer would make a link of: "//", "www.", "a.example"."""
 LONGEST, FAR_MORE = 80, 10_000
 TONE = "For discussion in a tumour board. Criteria and evidence, never an instruction."
+
+
+@cache
+def _words() -> dict[Reason, str]:
+    """The words of every reason. Raises KeyError where one has none."""
+    words = tomllib.loads((resources.files("cds_service.cards") / "reasons.toml").read_text("utf-8"))["why"]
+    return {reason: words[reason.value] for reason in Reason}
+
+
+def explain(explanation: Explanation | Reason, numbers: str = "") -> str:
+    """An explanation in words. Details that came from a chart are in it as they came: a card
+    takes it through `safe`. `numbers`: what a report that may name no count shows in place of each."""
+    match explanation:
+        case Reason():
+            return _words()[explanation]
+        case Explanation():
+            details = {name: _detail(detail, numbers) for name, detail in explanation.details.items()}
+            return _words()[explanation.reason].format_map(details)
+
+
+def _detail(detail: object, numbers: str) -> str:
+    if isinstance(detail, Reason | Explanation):
+        return explain(detail, numbers)
+    return re.sub(r"\d+", numbers, str(detail)) if numbers else str(detail)
+
+
+def safe_explanation(explanation: Explanation | None) -> str:
+    """For a card; an empty string where there is none."""
+    return safe(explain(explanation)) if explanation is not None else ""
 
 
 def safe(text: str) -> str:
