@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import Amount, Observed, Unreadable, Value, When
+from cds_service.reasons import Explanation, Reason, reason_of
 
 
 class State(StrEnum):
@@ -35,12 +36,22 @@ class Fact:
     on: When | None = None
     seen: tuple[Observed, ...] = ()
     history: tuple[Observed, ...] = ()
-    why: str = ""
-    note: str = ""
+    why: Explanation | None = field(default=None, compare=False)
+    note: Explanation | None = field(default=None, compare=False)
     unread: tuple[Unreadable, ...] = ()
     """Readings that could not be read, whatever the state."""
     options: tuple[str, ...] = ()
     """Where a recorded answer is imprecise ("present"): the precise answers still open."""
+
+    @property
+    def reason(self) -> Reason | None:
+        """The code of `why`."""
+        return reason_of(self.why)
+
+    @property
+    def note_reason(self) -> Reason | None:
+        """The code of `note`."""
+        return reason_of(self.note)
 
     @property
     def known(self) -> bool:
@@ -65,21 +76,30 @@ class Fact:
 SILENCE = Fact(State.SILENT)
 
 
-def known(value: Value, *parts: Fact, note: str = "") -> Fact:
+Why = Explanation | Reason
+"""An explanation, or the reason of one that names nothing."""
+
+
+def known(value: Value, *parts: Fact, note: Why | None = None) -> Fact:
     """A calculated fact that rests on others: its date is that of its newest part."""
     seen = tuple(dict.fromkeys(reading for part in parts for reading in part.seen))
     dates = [part.on for part in parts if part.on is not None]
-    return Fact(State.KNOWN, value, max(dates, key=lambda on: on.latest) if dates else None, seen, note=note)
+    newest = max(dates, key=lambda on: on.latest) if dates else None
+    return Fact(State.KNOWN, value, newest, seen, note=_explanation(note))
 
 
-def unknown(why: str, *parts: Fact) -> Fact:
+def unknown(why: Why, *parts: Fact) -> Fact:
     seen = tuple(dict.fromkeys(reading for part in parts for reading in part.seen))
-    return Fact(State.UNKNOWN, seen=seen, why=why)
+    return Fact(State.UNKNOWN, seen=seen, why=_explanation(why))
 
 
-def tri(answer: bool | None, why: str, *parts: Fact, note: str = "") -> Fact:
+def tri(answer: bool | None, why: Why, *parts: Fact, note: Why | None = None) -> Fact:
     """A calculated yes, no or unknown."""
     return unknown(why, *parts) if answer is None else known(answer, *parts, note=note)
+
+
+def _explanation(why: Why | None) -> Explanation | None:
+    return Explanation(why) if isinstance(why, Reason) else why
 
 
 Calculation = Callable[["Facts"], Fact]

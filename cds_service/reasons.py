@@ -29,6 +29,79 @@ class Reason(StrEnum):
     # How one of several readings was chosen
     CONFLICT_WORSE_COUNTS = "conflict-worse-counts"
     SEVERAL_HIGHEST_COUNTS = "several-highest-counts"
+    # Grade
+    SITE_UNKNOWN = "site-unknown"
+    SITE_NOT_GRADED_BY_INDEX = "site-not-graded-by-index"
+    NO_INDEX = "no-index"
+    INDEX_NOT_USABLE = "index-not-usable"
+    REPORTED_GRADE_OPEN = "reported-grade-open"
+    INDEX_ABOVE_REPORTED = "index-above-reported"
+    GRADES_DISAGREE = "grades-disagree"
+    GRADE_UNKNOWN = "grade-unknown"
+    FACT_OPEN = "fact-open"
+    G3_OR_NEC = "g3-or-nec"
+    G3_OR_NEC_BY_DIFFERENTIATION = "g3-or-nec-by-differentiation"
+    DIFFERENTIATION_UNKNOWN = "differentiation-unknown"
+    # Organs
+    ON_VITAMIN_K_ANTAGONIST = "on-vitamin-k-antagonist"
+    POINTS_AT_LEAST = "points-at-least"
+    POINTS = "points"
+    PARTS_UNKNOWN = "parts-unknown"
+    OLDER_ASSESSMENT_DENIES = "older-assessment-denies"
+    NEWER_ASSESSMENT_DENIES = "newer-assessment-denies"
+    NEWER_ASSESSMENT_DENIES_MEASURED = "newer-assessment-denies-measured"
+    ABNORMAL_SINCE_DENIAL = "abnormal-since-denial"
+    OBSTRUCTION_EXPLAINS_BILIRUBIN = "obstruction-explains-bilirubin"
+    BILIRUBIN_WITHIN_LIMIT = "bilirubin-within-limit"
+    NO_BILIRUBIN = "no-bilirubin"
+    BILIRUBIN_OPEN = "bilirubin-open"
+    FAILURE_OR_OBSTRUCTION = "failure-or-obstruction"
+    ANTAGONIST_EXPLAINS_INR = "antagonist-explains-inr"
+    CORRECTABLE = "correctable"
+    NO_INR_AND_PLATELETS = "no-inr-and-platelets"
+    NO_EGFR = "no-egfr"
+    NO_EGFR_NOT_ADULT = "no-egfr-not-adult"
+    EGFR_FROM_CREATININE = "egfr-from-creatinine"
+    COMPUTED = "computed"
+    ASCITES_OR_ENCEPHALOPATHY_CODED = "ascites-or-encephalopathy-coded"
+    DIAGNOSES_NOT_CONSULTED = "diagnoses-not-consulted"
+    EGFR_NOT_EXACT = "egfr-not-exact"
+    # Surgery and extent
+    REMNANT_DISAGREES = "remnant-disagrees"
+    REMNANT_UNKNOWN = "remnant-unknown"
+    OUTSIDE_RESECTABLE = "outside-resectable"
+    NOTHING_OUTSIDE_ON_PET = "nothing-outside-on-pet"
+    NO_PET_BACKING = "no-pet-backing"
+    SITE_NOT_PRECISE = "site-not-precise"
+    # Hormones
+    SYNDROME_NOT_NAMED = "syndrome-not-named"
+    CONTROL_OPEN = "control-open"
+    # Course
+    IN_DOUBT = "in-doubt"
+    NEW_METASTASIS = "new-metastasis"
+    RECURRENCE_OPEN = "recurrence-open"
+    DURATION_NOT_DOCUMENTED = "duration-not-documented"
+    DURATION_SINCE_PROGRESSION_OPEN = "duration-since-progression-open"
+    DURATION_NOT_EXACT = "duration-not-exact"
+    ANALOGUE_NOT_DATED = "analogue-not-dated"
+    PROGRESSION_NOT_DATED = "progression-not-dated"
+    DIAGNOSIS_NOT_DATED = "diagnosis-not-dated"
+    DIAGNOSIS_DATE_NOT_EXACT = "diagnosis-date-not-exact"
+    DATE_NOT_EXACT = "date-not-exact"
+    # Stage
+    AS_RECORDED = "as-recorded"
+    OUTSIDE_OPEN = "outside-open"
+    WIDESPREAD_BUT_LIVER_ONLY = "widespread-but-liver-only"
+    LIVER_ONLY = "liver-only"
+    LIVER_AND_ELSEWHERE = "liver-and-elsewhere"
+    NO_M_CATEGORY_FOR_TUMOUR = "no-m-category-for-tumour"
+    RECORDED_AGAINST_DOCUMENTED = "recorded-against-documented"
+    RECORDED_OTHERWISE = "recorded-otherwise"
+    LIVER_ONLY_NOT_CONFIRMED = "liver-only-not-confirmed"
+    SINGLE_LESION = "single-lesion"
+    NUMBER_NOT_EXACT = "number-not-exact"
+    BY_DATES = "by-dates"
+    NO_TREATMENT_GROUP = "no-treatment-group"
 
     # Reading a chart: how a reading came about
     CODED = "coded"
@@ -135,6 +208,14 @@ class Reason(StrEnum):
     PAGE_OF_BUNDLE = "page-of-bundle"
 
 
+UNDECIDED_CONFLICTS = frozenset({Reason.CONFLICT_OF_ONE_DATE, Reason.CONFLICT_NONE_NEWER})
+"""Readings contradict each other, and the fact is unknown for it."""
+STAGE_CONFLICTS = frozenset({Reason.WIDESPREAD_BUT_LIVER_ONLY, Reason.RECORDED_AGAINST_DOCUMENTED, Reason.RECORDED_OTHERWISE})
+"""What is recorded of the stage contradicts what the stage is worked out from."""
+DECIDED_CONFLICTS = frozenset({Reason.CONFLICT_WORSE_COUNTS, Reason.GRADES_DISAGREE})
+"""Readings contradict each other, and the worse one counts."""
+
+
 class Explanation:
     """A reason with what its sentence names, for people.
 
@@ -157,12 +238,15 @@ class Explanation:
     def __repr__(self) -> str:
         return f"Explanation({self.reason.name})"  # without details: they may hold a unit as it was sent
 
+    def __bool__(self) -> bool:
+        return True  # one that is there, beside None
+
     def _refuse(self, *_: object) -> NoReturn:
         raise TypeError("an explanation is for people: compare its reason; cards/wording.py renders it")
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse  # type: ignore[assignment]  # refuses on purpose
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
     __contains__ = __getitem__ = __iter__ = __len__ = __add__ = __str__ = __format__ = _refuse
-    __hash__ = None  # an explanation is no key of a dict either
+    __hash__ = None  # type: ignore[assignment]  # an explanation is no key of a dict either
 
 
 class ValueNotReadable(ValueError):

@@ -10,6 +10,7 @@ from functools import cmp_to_key
 from cds_service.facts import SILENCE, Calculation, Fact, Facts, State, unknown
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When, highest
+from cds_service.reasons import Explanation, Reason, reason_of
 
 
 def settle(
@@ -99,8 +100,12 @@ def same_time(first: When | None, second: When | None) -> bool:
     return first.earliest <= second.latest and second.earliest <= first.latest
 
 
+def _unread(bad: Unreadable) -> Explanation:
+    return Explanation(Reason.UNREADABLE, because=bad.why)
+
+
 def _nothing(readings: Readings) -> Fact:
-    return SILENCE if readings.complete else unknown("not consulted")
+    return SILENCE if readings.complete else unknown(Reason.NOT_CONSULTED)
 
 
 def _latest(definition: FactDefinition, readings: Readings, today: date, window: int | None) -> Fact:
@@ -113,12 +118,12 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
         if top is None or not _newer(top, bad):
             if _stands(definition, valid):
                 break
-            return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=f"unreadable: {bad.why}")
+            return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=_unread(bad))
     live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
     if live:
         there = _worst(definition, (r for r in valid if top is not None and same_time(r.on, top.on))) or top
         if there is None or not _worst_of_all(definition, there):
-            return _asked(definition, valid, there, live[0], _out_of_window(there, today, window) if there else "")
+            return _asked(definition, valid, there, live[0], _out_of_window(there, today, window) if there else None)
     assert top  # else there was a question, or something that could not be read
     ties = tuple(r for r in valid if same_time(r.on, top.on) or _as_new_as_any(definition, r, window))
     if definition.vague and any(r.value in definition.precise for r in ties):
@@ -129,27 +134,29 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
         worst = _worst(definition, ties)
         if worst is None:
             of_one_date = all(same_time(reading.on, top.on) for reading in ties)
-            why = "conflicting values of one date" if of_one_date else "conflicting values, of which none is certainly newer"
-            return Fact(State.UNKNOWN, seen=ties, history=valid, why=why)
-        top, note = worst, "conflicting values of one date: the worse counts"
+            why = Reason.CONFLICT_OF_ONE_DATE if of_one_date else Reason.CONFLICT_NONE_NEWER
+            return Fact(State.UNKNOWN, seen=ties, history=valid, why=Explanation(why))
+        top, note = worst, Explanation(Reason.CONFLICT_WORSE_COUNTS)
     if definition.vague and top.value == definition.vague:
         precise = [r for r in valid if r.value in definition.precise and not _out_of_window(r, today, window)]
         top = precise[0] if precise else top
     late = _out_of_window(top, today, window)
     if late:
         if definition.stale_denial_is_silent and not _adverse(definition, top) and readings.complete:
-            return Fact(State.SILENT, seen=(top,), history=valid, why=late)
-        return Fact(State.UNKNOWN, seen=(top,), history=valid, why=late)
+            return Fact(State.SILENT, seen=(top,), history=valid, why=Explanation(late))
+        return Fact(State.UNKNOWN, seen=(top,), history=valid, why=Explanation(late))
     undated = next((r for r in valid if r.on is None and not r.ageless and window is not None and r.value != top.value), None)
     if undated and definition.kind in {"boolean", "code"} and not _adverse(definition, top):
-        return Fact(State.UNKNOWN, seen=(top, undated), history=valid, why="another value beside it is undated")
-    seen = ties if note.startswith("conflicting") else (top,)
+        return Fact(State.UNKNOWN, seen=(top, undated), history=valid, why=Explanation(Reason.UNDATED_BESIDE_DATED))
+    seen = ties if reason_of(note) is Reason.CONFLICT_WORSE_COUNTS else (top,)
     unrefined = definition.vague and top.value == definition.vague and not definition.vague_answers
     options = definition.precise if unrefined else ()
     return Fact(State.KNOWN, top.value, top.on, seen, valid, note=note, options=options)
 
 
-def _asked(definition: FactDefinition, valid: tuple[Observed, ...], there: Observed | None, ask: Observed, late: str) -> Fact:
+def _asked(
+    definition: FactDefinition, valid: tuple[Observed, ...], there: Observed | None, ask: Observed, late: Reason | None
+) -> Fact:
     """A question no older than the newest answer leaves it open; what is there, whatever is asked, it does not take back."""
     if there is not None and definition.vague and _adverse(definition, there) and not late:
         return Fact(State.KNOWN, definition.vague, there.on, (there,), valid, note=ask.note, options=definition.precise)
@@ -205,23 +212,24 @@ def _worst(definition: FactDefinition, ties: Iterable[Observed]) -> Observed | N
     return None
 
 
-def _out_of_window(reading: Observed, today: date, window: int | None) -> str:
-    """Why a reading is out of its window, or an empty string. Windows are inclusive; a month counts from its first day."""
+def _out_of_window(reading: Observed, today: date, window: int | None) -> Reason | None:
+    """Why a reading is out of its window, or None. Windows are inclusive; a month counts from its first day."""
     if window is None or reading.ageless:
-        return ""
+        return None
     if reading.on is None:
-        return "undated"
-    return "" if reading.on.earliest >= today - timedelta(days=window) else "out of date"
+        return Reason.UNDATED
+    return None if reading.on.earliest >= today - timedelta(days=window) else Reason.OUT_OF_DATE
 
 
 def _highest(readings: Readings) -> Fact:
     if readings.unreadable:
-        return Fact(State.UNKNOWN, seen=readings.valid, history=readings.valid, why=f"unreadable: {readings.unreadable[0].why}")
+        return Fact(State.UNKNOWN, seen=readings.valid, history=readings.valid, why=_unread(readings.unreadable[0]))
     if not readings.valid:
         return _nothing(readings)
     amounts = [(reading, reading.value) for reading in readings.valid if isinstance(reading.value, Amount)]
     top, value = max(amounts, key=lambda pair: pair[1].low if pair[1].low is not None else -1)
-    note = "several values: the highest counts" if any(other != value for _, other in amounts) else ""
+    differ = any(other != value for _, other in amounts)
+    note = Explanation(Reason.SEVERAL_HIGHEST_COUNTS) if differ else None
     seen = readings.valid if note else (top,)
     return Fact(State.KNOWN, highest(amount for _, amount in amounts), top.on, seen, readings.valid, note=note)
 
@@ -233,14 +241,15 @@ def _presence(readings: Readings, today: date, window: int | None) -> Fact:
     if current:
         return Fact(State.KNOWN, True, current[0].on, tuple(current), readings.valid)
     if undated:
-        return Fact(State.UNKNOWN, seen=tuple(undated), history=readings.valid, why="undated")
+        return Fact(State.UNKNOWN, seen=tuple(undated), history=readings.valid, why=Explanation(Reason.UNDATED))
     if readings.unreadable:
-        return Fact(State.UNKNOWN, history=readings.valid, why=f"unreadable: {readings.unreadable[0].why}")
+        return Fact(State.UNKNOWN, history=readings.valid, why=_unread(readings.unreadable[0]))
     if readings.open_question:
         return Fact(State.UNKNOWN, seen=readings.open_question, history=readings.valid, why=readings.open_question[0].note)
     if not readings.complete:
-        return unknown("not consulted")
-    return Fact(State.SILENT, seen=readings.valid, history=readings.valid, why="out of date" if readings.valid else "")
+        return unknown(Reason.NOT_CONSULTED)
+    late = Explanation(Reason.OUT_OF_DATE) if readings.valid else None
+    return Fact(State.SILENT, seen=readings.valid, history=readings.valid, why=late)
 
 
 def _union(readings: Readings, today: date, window: int | None) -> Fact:
@@ -249,19 +258,19 @@ def _union(readings: Readings, today: date, window: int | None) -> Fact:
     newest = current[0] if current else None
     for bad in readings.unreadable:
         if newest is None or not _newer(newest, bad):
-            return Fact(State.UNKNOWN, seen=current, history=readings.valid, why=f"unreadable: {bad.why}")
+            return Fact(State.UNKNOWN, seen=current, history=readings.valid, why=_unread(bad))
     if newest is not None:
         answers = frozenset(str(reading.value) for reading in current)
         return Fact(State.KNOWN, answers, newest.on, current, readings.valid)
     if readings.valid:
-        return Fact(State.UNKNOWN, seen=readings.valid[:1], history=readings.valid, why="out of date")
+        return Fact(State.UNKNOWN, seen=readings.valid[:1], history=readings.valid, why=Explanation(Reason.OUT_OF_DATE))
     return _nothing(readings)
 
 
 def stale_or_conflicting(facts: Facts) -> Iterator[tuple[FactDefinition, Fact]]:
     """Facts whose value is there but cannot be used, for the data-quality part of the cards."""
     for name, fact in facts.leaves.items():
-        if fact.why and (fact.seen or fact.why.startswith("unreadable")):
+        if fact.why is not None and (fact.seen or fact.reason is Reason.UNREADABLE):
             yield facts.knowledge.facts[name], fact
 
 

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from cds_service.facts import Fact, Facts
 from cds_service.knowledge.model import StagePart
 from cds_service.picture import Amount, Observed
+from cds_service.reasons import Explanation, Reason
 
 UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the stage. `value` is its name on the machine; `because` says why it is unknown or what it rests on."""
+    """One part of the stage. `value` is its name on the machine; `because` explains why it is unknown or what it rests on."""
 
     id: str
     value: str
     seen: tuple[Observed, ...] = ()
-    because: str = ""
+    because: tuple[Explanation, ...] = ()
 
 
 def stage(facts: Facts) -> dict[str, Part]:
@@ -29,8 +30,8 @@ def stage(facts: Facts) -> dict[str, Part]:
 
 def _from(name: str, fact: Fact, value: str | None = None) -> Part:
     if not fact.known:
-        return Part(name, UNKNOWN, fact.seen, fact.why or "not documented")
-    return Part(name, value or str(fact.value), fact.seen, fact.note)
+        return Part(name, UNKNOWN, fact.seen, (fact.why or Explanation(Reason.NOT_DOCUMENTED),))
+    return Part(name, value or str(fact.value), fact.seen, (fact.note,) if fact.note is not None else ())
 
 
 def _grade(facts: Facts) -> Part:
@@ -41,35 +42,37 @@ def _m_category(facts: Facts) -> Part:
     """M1a liver only, M1c liver and elsewhere: for well-differentiated gastroenteropancreatic tumours (M004)."""
     outside, site, recorded = facts["extrahepatic_disease"], facts["primary_site"], facts["m_category"]
     sites = facts.knowledge.staging["m_category"].sites
-    words = {True: "liver only", False: "liver and elsewhere"}
-    widespread = "conflict: judged widespread, with nothing outside the liver recorded"
     if not outside.known and recorded.known and recorded.value in {"M1a", "M1c"}:
-        return Part("m_category", str(recorded.value), recorded.seen, "as recorded")
+        return Part("m_category", str(recorded.value), recorded.seen, (Explanation(Reason.AS_RECORDED),))
     if not outside.known:
-        return Part("m_category", UNKNOWN, outside.seen, f"disease outside the liver: {outside.why or 'not documented'}")
+        because = outside.why or Explanation(Reason.NOT_DOCUMENTED)
+        return Part("m_category", UNKNOWN, outside.seen, (Explanation(Reason.OUTSIDE_OPEN, because=because),))
     liver_only = outside.value == "none"
-    conflicts = [widespread] if liver_only and facts["extent"].is_("widespread") else []
-    seen = (*outside.seen, *facts["extent"].seen) if conflicts else outside.seen
+    reasons: list[Explanation] = []
+    if liver_only and facts["extent"].is_("widespread"):
+        reasons.append(Explanation(Reason.WIDESPREAD_BUT_LIVER_ONLY))
+    seen = (*outside.seen, *facts["extent"].seen) if reasons else outside.seen
     if not (site.known and site.value in sites) or facts["nec"].is_(True):
-        told = "; ".join([f"stage IV, {words[liver_only]}", *conflicts, "no M1a or M1c for this tumour"])
-        return Part("m_category", UNKNOWN, seen, told)
-    value, because = ("M1a" if liver_only else "M1c"), ""
+        extent = Explanation(Reason.LIVER_ONLY if liver_only else Reason.LIVER_AND_ELSEWHERE)
+        return Part("m_category", UNKNOWN, seen, (extent, *reasons, Explanation(Reason.NO_M_CATEGORY_FOR_TUMOUR)))
+    value = "M1a" if liver_only else "M1c"
     if recorded.known and recorded.value in {"M1a", "M1c"}:  # kept as recorded
         if recorded.value != value:
-            because = f"conflict: recorded as {recorded.value}, by what is documented {value}"
+            as_recorded = str(recorded.value)
+            reasons.append(Explanation(Reason.RECORDED_AGAINST_DOCUMENTED, recorded=as_recorded, derived=value))
         value = str(recorded.value)
     elif recorded.known and recorded.value in {"M1b", "M0"}:
-        because = f"conflict: recorded as {recorded.value}"
+        reasons.append(Explanation(Reason.RECORDED_OTHERWISE, recorded=str(recorded.value)))
     elif facts["liver_only_unconfirmed"].is_(True):
-        because = "liver only is not confirmed by a positive SSTR-PET in its window"
-    return Part("m_category", value, seen, "; ".join([*conflicts, *([because] if because else [])]))
+        reasons.append(Explanation(Reason.LIVER_ONLY_NOT_CONFIRMED))
+    return Part("m_category", value, seen, tuple(reasons))
 
 
 def _pattern(facts: Facts) -> Part:
     """As recorded; else type I where complete imaging counted a single lesion. II and III are never derived."""
     recorded, count = facts["frilling_type"], facts["lesion_count"]
     if not recorded.known and count.amount is not None and count.amount.exact == 1:
-        return Part("hepatic_pattern", "I", count.seen, "a single lesion")
+        return Part("hepatic_pattern", "I", count.seen, (Explanation(Reason.SINGLE_LESION),))
     return _from("hepatic_pattern", recorded)
 
 
@@ -79,7 +82,7 @@ def _banded(name: str) -> Callable[[Facts], Part]:
         fact = facts[part.fact]
         value = _band(part, fact.amount) if fact.amount else None
         if fact.known and value is None:
-            return Part(name, UNKNOWN, fact.seen, "not known exactly enough")
+            return Part(name, UNKNOWN, fact.seen, (Explanation(Reason.NUMBER_NOT_EXACT),))
         return _from(name, fact, value)
 
     return make
@@ -116,7 +119,7 @@ def _timing(facts: Facts) -> Part:
     within = facts.knowledge.scores.timing.synchronous_within_months
     together = months < within or (months == within and late.day <= early.day)
     seen = (*first.seen, *later.seen)
-    return Part("timing", "synchronous" if together else "metachronous", seen, "by the dates of diagnosis")
+    return Part("timing", "synchronous" if together else "metachronous", seen, (Explanation(Reason.BY_DATES),))
 
 
 def _hormonal(facts: Facts) -> Part:
@@ -156,8 +159,8 @@ def _treatment_group(facts: Facts) -> Part:
     for name, holds, fact in groups:
         if holds:
             return Part("treatment_group", name, fact.seen)
-    because = curative.why or "no curative resection, and as far as documented not for the liver's sake"
-    return Part("treatment_group", "undetermined", curative.seen, because)
+    because = curative.why or Explanation(Reason.NO_TREATMENT_GROUP)
+    return Part("treatment_group", "undetermined", curative.seen, (because,))
 
 
 PARTS: Mapping[str, Callable[[Facts], Part]] = {

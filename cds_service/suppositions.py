@@ -100,7 +100,7 @@ class Suppositions:
         return ("read", key, *map(context.get, beneath.plain), *calculated)
 
     def _kept(self, new: Fact) -> Fact:
-        same = (new.state, new.value, new.on, new.why, new.options)
+        same = (new.state, new.value, new.on, new.reason, new.options)
         return self._calculated.setdefault(same, Fact(new.state, new.value, new.on, why=new.why, options=new.options))
 
     def sways(self, name: str, criterion: Criterion, context: Context) -> bool:

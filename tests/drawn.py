@@ -18,7 +18,8 @@ from cds_service import knowledge
 from cds_service.facts import SILENCE, leaves_of
 from cds_service.open_facts import candidates, criteria_of
 from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
-from tests.pictures import picture
+from cds_service.reasons import Explanation, Reason
+from tests.pictures import UNIT, picture
 
 TODAY = date(2026, 11, 1)
 KNOWN = knowledge.load()
@@ -98,15 +99,15 @@ def variants(name: str) -> tuple[Readings, ...]:
         found.append(Readings(observed(name, value, days_ago(window + 1)), complete=True))
         found.append(Readings(observed(name, value, None), complete=place % 2 == 0))
         found.append(Readings((*today, *observed(name, other, days_ago(0), 1)), complete=True))
-        bad = Unreadable(days_ago(20), f"X/{name}-bad", "unit not known")
+        bad = Unreadable(days_ago(20), f"X/{name}-bad", UNIT)
         found.append(Readings(observed(name, value, days_ago(place % 2 * 40)), (bad,), complete=True))
         if isinstance(value, Amount) and value.exact is not None and value.exact > 0:
             vague = tuple(Amount.compared(sign, value.exact) for sign in ("<", ">="))
             found += [Readings(observed(name, amount, days_ago(0)), complete=True) for amount in vague]
     if definition.kind != "person":
-        found.append(Readings((), (Unreadable(days_ago(5), f"X/{name}-bad", "unit not known"),), complete=True))
+        found.append(Readings((), (Unreadable(days_ago(5), f"X/{name}-bad", UNIT),), complete=True))
     if definition.source != "Observation" or definition.id in {"portal_vein", "extrahepatic_disease"}:
-        asks = Observed(True, days_ago(30), f"X/{name}-asks", "", "which trunk? collaterals?")
+        asks = Observed(True, days_ago(30), f"X/{name}-asks", "", Explanation(Reason.EXTENT_NOT_STATED))
         found.append(Readings(complete=True, open_question=(asks,)))
     return tuple(found)
 

@@ -1,7 +1,7 @@
 """Patients as facts: what a vignette says in words, as a ClinicalPicture.
 
 A value is written as a clinician would: "1.2 on 2026-10-01", "< 5 on 2026-10-01", true, "debulkable",
-"unreadable on 2026-10-01", "asks: which trunk?" (a code that asks without answering), "active: true" (a coded
+"unreadable on 2026-10-01", "asks: extent-not-stated" (a code that asks, for a reason of reasons.py), "active: true" (a coded
 diagnosis that stands). Without a date it is of the day itself. Facts not given are silent; those listed under
 `unknown` were not consulted.
 """
@@ -13,12 +13,15 @@ from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 
+from cds_service.facts import Fact
 from cds_service.fhir.dates import parse
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
+from cds_service.reasons import Explanation, Reason
 
 VALUE = re.compile(r"(?P<what>.+?)(?: on (?P<on>\d{4}(-\d{2}(-\d{2}(T\S+)?)?)?|no date)| (?P<ago>\d+) days ago)?")
 DIAGNOSES = frozenset({"nen_diagnosis", "primary_diagnosis", "liver_metastases_diagnosis", "new_liver_metastasis"})
+UNIT = Explanation(Reason.UNIT_NOT_ACCEPTED)
 NUMBER = re.compile(r"(?P<comparator>[<>]=?)?\s*(?P<number>-?\d+(?:\.\d+)?)")
 
 
@@ -35,14 +38,27 @@ def picture(
             what, on = _parts(part, today)
             seen_in = f"Observation/{name.replace('_', '-')}-{place}"
             if what == "unreadable":
-                unreadable.append(Unreadable(on, seen_in, "unit not known"))
+                unreadable.append(Unreadable(on, seen_in, UNIT))
             elif str(what).startswith("asks: "):
-                asking.append(Observed(True, on, seen_in, "coded", str(what).removeprefix("asks: ")))
+                asking.append(Observed(True, on, seen_in, "coded", Explanation(Reason(str(what).removeprefix("asks: ")))))
             else:
                 told = what.removeprefix("active: ") if isinstance(what, str) else what
                 valid.append(Observed(_value(definition, told), on, seen_in, str(told), ageless=told != what))
         readings[name] = Readings(tuple(valid), tuple(unreadable), name not in missing, tuple(asking))
     return ClinicalPicture(readings)
+
+
+def outline(explanation: Explanation | None) -> object:
+    """An explanation as a test can compare it: its reason, and what it names."""
+    if explanation is None:
+        return None
+    named = {name: outline(part) if isinstance(part, Explanation) else part for name, part in explanation.details.items()}
+    return explanation.reason, named
+
+
+def with_reasons(fact: Fact) -> tuple[Fact, object, object]:
+    """A fact as a test can compare it: facts are equal whatever explains them."""
+    return fact, outline(fact.why), outline(fact.note)
 
 
 def _parts(part: object, today: date) -> tuple[object, When | None]:

@@ -25,13 +25,14 @@ from cds_service.picture import ClinicalPicture, Readings, Unreadable
 from cds_service.settling import settle
 from cds_service.suppositions import Suppositions, supposed
 from tests.drawn import BASES, KNOWN, REDRAWN, SITUATIONS, TODAY, days_ago, law, variants
+from tests.pictures import UNIT
 
 MOST_COMBINATIONS = 150
 ASKABLE = tuple(name for name, definition in KNOWN.facts.items() if definition.supposable)
 NOT_KNOWN = (
     Readings(complete=True),
     Readings(),
-    Readings((), (Unreadable(days_ago(5), "X/bad", "unit not known"),), complete=True),
+    Readings((), (Unreadable(days_ago(5), "X/bad", UNIT),), complete=True),
 )
 
 
@@ -145,7 +146,7 @@ def test_a_fact_on_supposed_answers_is_the_one_calculated_from_the_start(picture
 
 
 def of_use(fact: Fact) -> tuple[object, ...]:
-    return fact.state, fact.value, fact.on, fact.why, fact.options
+    return fact.state, fact.value, fact.on, fact.reason, fact.options
 
 
 def test_what_was_supposed_for_a_chart_is_let_go_with_it() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from cds_service import facts, knowledge
-from cds_service.facts import Fact, Facts, State
+from cds_service.facts import Fact, Facts, State, Why
 from cds_service.picture import Amount, Observed, Readings, Unreadable, Value, When
+from cds_service.reasons import Explanation, Reason
 from cds_service.settling import newest_first, settle_fact, stale_or_conflicting
+from tests.pictures import UNIT, with_reasons
 
 KNOWN = knowledge.load()
 TODAY = date(2026, 11, 1)
@@ -32,7 +35,16 @@ def seen(name: str, value: Value | int, on: When | None, ref: str = "a", **more:
 
 
 def unread(on: When | None, ref: str = "z") -> Unreadable:
-    return Unreadable(on, ref, "unit not known")
+    return Unreadable(on, ref, UNIT)
+
+
+UNREAD = Explanation(Reason.UNREADABLE, because=UNIT)
+
+
+def fact(state: State, *values: Any, why: Why | None = None, note: Why | None = None, **more: Any) -> tuple[object, ...]:
+    """What `with_reasons` makes of such a fact."""
+    words = [Explanation(part) if isinstance(part, Reason) else part for part in (why, note)]
+    return with_reasons(Fact(state, *values, why=words[0], note=words[1], **more))
 
 
 def settled(
@@ -70,19 +82,19 @@ def test_a_value_without_an_hour_that_agrees_with_the_latest_hour_is_no_conflict
 def test_two_undated_answers_that_disagree_are_a_conflict_where_no_window_applies() -> None:
     one, other = seen("differentiation", "well", None, "a"), seen("differentiation", "poor", None, "b")
     found = settled("differentiation", one, other)
-    assert found == Fact(State.UNKNOWN, seen=(one, other), history=(one, other), why="conflicting values of one date")
+    assert with_reasons(found) == fact(State.UNKNOWN, seen=(one, other), history=(one, other), why=Reason.CONFLICT_OF_ONE_DATE)
 
 
 def test_an_undated_answer_may_be_the_newest_where_no_window_applies() -> None:
     one, other = seen("differentiation", "well", None, "a"), seen("differentiation", "poor", ago(400), "b")
     found = settled("differentiation", one, other)
-    assert (found.state, found.why) == (State.UNKNOWN, "conflicting values, of which none is certainly newer")
+    assert (found.state, found.reason) == (State.UNKNOWN, Reason.CONFLICT_NONE_NEWER)
 
 
 def test_an_undated_value_beside_a_dated_one_is_a_question_unless_the_dated_one_is_adverse() -> None:
     undated, denial = seen("hepatic_failure", True, None, "a"), seen("hepatic_failure", False, ago(4), "b")
     found = settled("hepatic_failure", undated, denial)
-    assert (found.state, found.seen, found.why) == (State.UNKNOWN, (denial, undated), "another value beside it is undated")
+    assert (found.state, found.seen, found.reason) == (State.UNKNOWN, (denial, undated), Reason.UNDATED_BESIDE_DATED)
     assert settled("hepatic_failure", replace(undated, value=False), denial).is_(False)
     assert settled("hepatic_failure", replace(undated, value=False), replace(denial, value=True)).is_(True)
     # a number may be better or worse: the dated one stands
@@ -90,7 +102,7 @@ def test_an_undated_value_beside_a_dated_one_is_a_question_unless_the_dated_one_
 
 
 def test_of_a_day_the_worst_answer_stands_against_a_newer_question_however_it_was_sent() -> None:
-    which = seen("extrahepatic_disease", True, ago(1), "q", note="regional or distant?")
+    which = seen("extrahepatic_disease", True, ago(1), "q", note=Explanation(Reason.NODES_REGIONAL_OR_DISTANT))
     for first, second in (("a", "b"), ("b", "a")):
         pair = (
             seen("extrahepatic_disease", "none", ago(3), first),
@@ -110,10 +122,14 @@ def outside(value: str, days: int) -> Observed:
 
 
 def test_a_question_takes_nothing_back_that_is_there() -> None:
-    which = seen("extrahepatic_disease", True, ago(1), "q", note="regional or distant?")
+    which = seen("extrahepatic_disease", True, ago(1), "q", note=Explanation(Reason.NODES_REGIONAL_OR_DISTANT))
     for there in ("present", "resectable"):
         found = settled("extrahepatic_disease", outside(there, 1), asks=(which,))
-        assert (found.value, found.options, found.note) == ("present", ("resectable", "unresectable"), "regional or distant?")
+        assert (found.value, found.options, found.note_reason) == (
+            "present",
+            ("resectable", "unresectable"),
+            Reason.NODES_REGIONAL_OR_DISTANT,
+        )
     for other in (outside("none", 1), outside("resectable", 181)):
         assert settled("extrahepatic_disease", other, asks=(which,)).unknown
     assert settled("extrahepatic_disease", outside("unresectable", 1), asks=(which,)).is_("unresectable")
@@ -148,19 +164,21 @@ def test_an_older_diagnosis_that_still_stands_gives_way_to_a_newer_answer() -> N
 def test_two_numbers_of_one_day_that_disagree_are_unknown_and_both_are_named() -> None:
     one, other = seen("inr", 1, ago(1), "a"), seen("inr", 2, ago(1), "b")
     found = settled("inr", one, other)
-    assert found == Fact(State.UNKNOWN, seen=(one, other), history=(one, other), why="conflicting values of one date")
+    assert with_reasons(found) == fact(State.UNKNOWN, seen=(one, other), history=(one, other), why=Reason.CONFLICT_OF_ONE_DATE)
 
 
 def test_the_worse_of_two_answers_of_one_day_counts_and_the_conflict_is_shown() -> None:
     patent, occluded = seen("portal_vein", "patent", ago(1), "a"), seen("portal_vein", "occluded", ago(1), "b")
     found = settled("portal_vein", patent, occluded)
     assert (found.value, found.seen, found.history) == ("occluded", (patent, occluded), (patent, occluded))
-    assert found.note == "conflicting values of one date: the worse counts"
+    assert found.note_reason == Reason.CONFLICT_WORSE_COUNTS
 
 
 def test_an_answer_alone_rests_on_itself_and_keeps_how_it_came_about() -> None:
-    newer, older = seen("inr", 1, ago(1), "a", note="by name"), seen("inr", 2, ago(2), "b")
-    assert settled("inr", older, newer) == Fact(State.KNOWN, newer.value, newer.on, (newer,), (newer, older), note="by name")
+    newer, older = seen("inr", 1, ago(1), "a", note=Explanation(Reason.COMPUTED)), seen("inr", 2, ago(2), "b")
+    assert with_reasons(settled("inr", older, newer)) == fact(
+        State.KNOWN, newer.value, newer.on, (newer,), (newer, older), note=Reason.COMPUTED
+    )
 
 
 @pytest.mark.parametrize(("one", "other"), [(0, 1), (1, 0), (3, 1)])
@@ -173,12 +191,12 @@ def test_of_two_performance_states_of_one_day_the_worse_counts(one: int, other: 
 def test_a_newer_value_that_cannot_be_read_makes_the_fact_unknown_and_the_older_is_still_named() -> None:
     older, bad = seen("inr", 1, ago(9)), unread(ago(1))
     found = settled("inr", older, bad=(bad,))
-    assert found == Fact(State.UNKNOWN, seen=(older,), history=(older,), why="unreadable: unit not known", unread=(bad,))
+    assert with_reasons(found) == fact(State.UNKNOWN, seen=(older,), history=(older,), why=UNREAD, unread=(bad,))
 
 
 def test_a_value_that_cannot_be_read_is_alone_a_question_and_not_silence() -> None:
     bad = unread(ago(1))
-    assert settled("inr", bad=(bad,)) == Fact(State.UNKNOWN, why="unreadable: unit not known", unread=(bad,))
+    assert with_reasons(settled("inr", bad=(bad,))) == fact(State.UNKNOWN, why=UNREAD, unread=(bad,))
 
 
 def test_an_older_value_that_cannot_be_read_takes_nothing_from_a_newer_one() -> None:
@@ -188,9 +206,10 @@ def test_an_older_value_that_cannot_be_read_takes_nothing_from_a_newer_one() -> 
 # ── codes that ask without answering ──────────────────────────────────────────────────────────────────────────────
 def test_the_newest_of_several_questions_is_the_one_asked() -> None:
     patent = seen("portal_vein", "patent", ago(99), "a")
-    asks = tuple(seen("portal_vein", "", on, ref, note=f"asked by {ref}") for ref, on in (("b", ago(30)), ("c", ago(3))))
+    asking = {"b": Reason.BY_NAME, "c": Reason.EXTENT_NOT_STATED}
+    asks = tuple(seen("portal_vein", "", on, ref, note=Explanation(asking[ref])) for ref, on in (("b", ago(30)), ("c", ago(3))))
     found = settled("portal_vein", patent, asks=asks)
-    assert found == Fact(State.UNKNOWN, seen=(asks[1],), history=(patent,), why="asked by c")
+    assert with_reasons(found) == fact(State.UNKNOWN, seen=(asks[1],), history=(patent,), why=Reason.EXTENT_NOT_STATED)
 
 
 def test_a_question_older_than_the_answer_is_answered() -> None:
@@ -198,7 +217,7 @@ def test_a_question_older_than_the_answer_is_answered() -> None:
 
 
 def test_a_question_takes_nothing_from_the_worst_answer_but_from_every_better_one() -> None:
-    ask = seen("portal_vein", "", ago(1), "q", note="which trunk?")
+    ask = seen("portal_vein", "", ago(1), "q", note=Explanation(Reason.EXTENT_NOT_STATED))
     assert settled("portal_vein", seen("portal_vein", "occluded", ago(9)), asks=(ask,)).value == "occluded"
     assert settled("portal_vein", seen("portal_vein", "branch", ago(9)), asks=(ask,)).unknown
 
@@ -207,21 +226,21 @@ def test_a_question_takes_nothing_from_the_worst_answer_but_from_every_better_on
 def test_a_denial_out_of_its_window_is_silence_and_still_named() -> None:
     old, older = seen("hepatic_failure", False, ago(181), "a"), seen("hepatic_failure", False, ago(200), "b")
     found = settled("hepatic_failure", older, old)
-    assert found == Fact(State.SILENT, seen=(old,), history=(old, older), why="out of date")
+    assert with_reasons(found) == fact(State.SILENT, seen=(old,), history=(old, older), why=Reason.OUT_OF_DATE)
 
 
 def test_an_adverse_answer_out_of_its_window_stays_a_question_and_is_named() -> None:
     old, older = seen("hepatic_failure", True, ago(181), "a"), seen("hepatic_failure", False, ago(200), "b")
     found = settled("hepatic_failure", older, old)
-    assert found == Fact(State.UNKNOWN, seen=(old,), history=(old, older), why="out of date")
+    assert with_reasons(found) == fact(State.UNKNOWN, seen=(old,), history=(old, older), why=Reason.OUT_OF_DATE)
 
 
 def test_a_number_out_of_its_window_is_unknown_where_no_value_of_it_is_a_denial() -> None:
-    assert settled("inr", seen("inr", 1, ago(181))).why == "out of date"
+    assert settled("inr", seen("inr", 1, ago(181))).reason == Reason.OUT_OF_DATE
 
 
 def test_an_undated_answer_is_unknown_where_a_window_applies() -> None:
-    assert settled("inr", seen("inr", 1, None)).why == "undated"
+    assert settled("inr", seen("inr", 1, None)).reason == Reason.UNDATED
 
 
 @pytest.mark.parametrize(("days", "value"), [(180, "resectable"), (181, "present")])
@@ -240,37 +259,39 @@ ACUTE = "acute_hepatic_failure_coded"
 
 def test_a_coded_diagnosis_rests_on_all_its_entries_in_the_window_and_is_of_the_newest() -> None:
     old, new, stale = (seen(ACUTE, True, ago(days), ref) for days, ref in ((90, "a"), (1, "b"), (91, "c")))
-    assert settled(ACUTE, old, stale, new) == Fact(State.KNOWN, True, new.on, (new, old), (new, old, stale))
+    assert with_reasons(settled(ACUTE, old, stale, new)) == fact(State.KNOWN, True, new.on, (new, old), (new, old, stale))
 
 
 def test_an_undated_diagnosis_is_a_question_where_a_window_applies_and_an_answer_where_none_does() -> None:
     undated, stale = seen(ACUTE, True, None, "a"), seen(ACUTE, True, ago(91), "b")
     found = settled(ACUTE, undated, stale)
-    assert found == Fact(State.UNKNOWN, seen=(undated,), history=(stale, undated), why="undated")
+    assert with_reasons(found) == fact(State.UNKNOWN, seen=(undated,), history=(stale, undated), why=Reason.UNDATED)
     assert settled("ascites_coded", seen("ascites_coded", True, None)).is_(True)
 
 
 def test_a_diagnosis_out_of_its_window_is_silence_and_still_named() -> None:
     stale = seen(ACUTE, True, ago(91), "b")
-    assert settled(ACUTE, stale) == Fact(State.SILENT, seen=(stale,), history=(stale,), why="out of date")
-    assert settled(ACUTE) == Fact(State.SILENT)
+    assert with_reasons(settled(ACUTE, stale)) == fact(State.SILENT, seen=(stale,), history=(stale,), why=Reason.OUT_OF_DATE)
+    assert with_reasons(settled(ACUTE)) == fact(State.SILENT)
 
 
 def test_a_diagnosis_that_was_not_asked_for_is_unknown() -> None:
-    assert settled(ACUTE, complete=False) == Fact(State.UNKNOWN, why="not consulted")
+    assert with_reasons(settled(ACUTE, complete=False)) == fact(State.UNKNOWN, why=Reason.NOT_CONSULTED)
     assert settled(ACUTE, seen(ACUTE, True, ago(1)), complete=False).is_(True)
 
 
 def test_a_diagnosis_that_cannot_be_read_is_a_question_unless_another_says_yes() -> None:
     bad, stale = unread(ago(1)), seen(ACUTE, True, ago(91))
     found = settled(ACUTE, stale, bad=(bad,))
-    assert found == Fact(State.UNKNOWN, history=(stale,), why="unreadable: unit not known", unread=(bad,))
+    assert with_reasons(found) == fact(State.UNKNOWN, history=(stale,), why=UNREAD, unread=(bad,))
     assert settled(ACUTE, seen(ACUTE, True, ago(9)), bad=(bad,)).is_(True)
 
 
 def test_a_code_that_only_asks_leaves_a_diagnosis_unknown() -> None:
-    stale, ask = seen(ACUTE, True, ago(91)), seen(ACUTE, True, ago(2), "q", note="which?")
-    assert settled(ACUTE, stale, asks=(ask,)) == Fact(State.UNKNOWN, seen=(ask,), history=(stale,), why="which?")
+    stale, ask = seen(ACUTE, True, ago(91)), seen(ACUTE, True, ago(2), "q", note=Explanation(Reason.EXTENT_NOT_STATED))
+    assert with_reasons(settled(ACUTE, stale, asks=(ask,))) == fact(
+        State.UNKNOWN, seen=(ask,), history=(stale,), why=Reason.EXTENT_NOT_STATED
+    )
 
 
 # ── answers that add up ───────────────────────────────────────────────────────────────────────────────────────────
@@ -283,35 +304,40 @@ def test_what_symptoms_were_refractory_to_adds_up_in_the_window() -> None:
         for value, days, ref in (("hormonal-suppression", 180, "a"), ("arterial-therapy", 1, "b"), ("immunotherapy", 181, "c"))
     )
     both = frozenset({"hormonal-suppression", "arterial-therapy"})
-    assert settled(FAILED, one, stale, other) == Fact(State.KNOWN, both, other.on, (other, one), (other, one, stale))
+    assert with_reasons(settled(FAILED, one, stale, other)) == fact(
+        State.KNOWN, both, other.on, (other, one), (other, one, stale)
+    )
     older = seen(FAILED, "immunotherapy", ago(200), "d")
-    assert settled(FAILED, older, stale) == Fact(State.UNKNOWN, seen=(stale,), history=(stale, older), why="out of date")
+    assert with_reasons(settled(FAILED, older, stale)) == fact(
+        State.UNKNOWN, seen=(stale,), history=(stale, older), why=Reason.OUT_OF_DATE
+    )
 
 
 def test_an_answer_that_cannot_be_read_and_may_be_newer_leaves_the_union_unknown() -> None:
     one, bad = seen(FAILED, "hormonal-suppression", ago(9)), unread(ago(1))
     found = settled(FAILED, one, bad=(bad,))
-    assert found == Fact(State.UNKNOWN, seen=(one,), history=(one,), why="unreadable: unit not known", unread=(bad,))
+    assert with_reasons(found) == fact(State.UNKNOWN, seen=(one,), history=(one,), why=UNREAD, unread=(bad,))
     assert settled(FAILED, bad=(bad,)).unknown
     assert settled(FAILED, one, bad=(unread(ago(10)),)).known
 
 
 def test_nothing_tried_is_silence_only_if_everything_arrived() -> None:
-    assert settled(FAILED) == Fact(State.SILENT)
-    assert settled(FAILED, complete=False) == Fact(State.UNKNOWN, why="not consulted")
+    assert with_reasons(settled(FAILED)) == fact(State.SILENT)
+    assert with_reasons(settled(FAILED, complete=False)) == fact(State.UNKNOWN, why=Reason.NOT_CONSULTED)
 
 
 # ── the highest of all ────────────────────────────────────────────────────────────────────────────────────────────
 def test_the_highest_index_counts_whatever_its_date_and_all_are_named() -> None:
     old, new = seen("ki67_index", 12, ago(900), "a"), seen("ki67_index", 3, ago(1), "b")
     found = settled("ki67_index", old, new)
-    note = "several values: the highest counts"
-    assert found == Fact(State.KNOWN, old.value, old.on, (new, old), (new, old), note=note)
+    assert with_reasons(found) == fact(
+        State.KNOWN, old.value, old.on, (new, old), (new, old), note=Reason.SEVERAL_HIGHEST_COUNTS
+    )
 
 
 def test_an_index_found_twice_is_of_the_newer_and_no_conflict() -> None:
     old, new = seen("ki67_index", 3, ago(900), "a"), seen("ki67_index", 3, ago(1), "b")
-    assert settled("ki67_index", old, new) == Fact(State.KNOWN, new.value, new.on, (new,), (new, old))
+    assert with_reasons(settled("ki67_index", old, new)) == fact(State.KNOWN, new.value, new.on, (new,), (new, old))
 
 
 def test_of_indices_known_by_one_end_that_with_the_higher_lower_end_dates_the_fact() -> None:
@@ -323,9 +349,9 @@ def test_of_indices_known_by_one_end_that_with_the_higher_lower_end_dates_the_fa
 def test_an_index_that_cannot_be_read_may_be_the_highest() -> None:
     old, bad = seen("ki67_index", 3, ago(1)), unread(ago(900))
     found = settled("ki67_index", old, bad=(bad,))
-    assert found == Fact(State.UNKNOWN, seen=(old,), history=(old,), why="unreadable: unit not known", unread=(bad,))
-    assert settled("ki67_index") == Fact(State.SILENT)
-    assert settled("ki67_index", complete=False) == Fact(State.UNKNOWN, why="not consulted")
+    assert with_reasons(found) == fact(State.UNKNOWN, seen=(old,), history=(old,), why=UNREAD, unread=(bad,))
+    assert with_reasons(settled("ki67_index")) == fact(State.SILENT)
+    assert with_reasons(settled("ki67_index", complete=False)) == fact(State.UNKNOWN, why=Reason.NOT_CONSULTED)
 
 
 def test_every_reading_is_told_of_which_fact_it_is() -> None:
@@ -345,18 +371,26 @@ def test_an_hour_of_one_day_and_another_day_compare_by_their_days() -> None:
 def test_a_calculated_fact_rests_on_every_reading_once_and_is_of_the_newest_day() -> None:
     old, new = seen("inr", 1, ago(9), "a"), seen("platelets", 200, ago(1), "b")
     parts = [Fact(State.KNOWN, r.value, r.on, (r,)) for r in (new, old)]
-    assert facts.known(True, *parts, parts[0], note="so") == Fact(State.KNOWN, True, new.on, (new, old), note="so")
-    assert facts.known(True, parts[1], parts[0]) == Fact(State.KNOWN, True, new.on, (old, new))
-    assert facts.known(True, facts.SILENCE) == Fact(State.KNOWN, True)
+    assert with_reasons(facts.known(True, *parts, parts[0], note=Reason.COMPUTED)) == fact(
+        State.KNOWN, True, new.on, (new, old), note=Reason.COMPUTED
+    )
+    assert with_reasons(facts.known(True, parts[1], parts[0])) == fact(State.KNOWN, True, new.on, (old, new))
+    assert with_reasons(facts.known(True, facts.SILENCE)) == fact(State.KNOWN, True)
 
 
 def test_a_calculated_fact_that_is_unknown_says_why_and_on_what_it_would_rest() -> None:
     old, new = seen("inr", 1, ago(9), "a"), seen("platelets", 200, ago(1), "b")
     parts = [Fact(State.KNOWN, r.value, r.on, (r,)) for r in (new, old, new)]
-    assert facts.unknown("not known", *parts) == Fact(State.UNKNOWN, seen=(new, old), why="not known")
-    assert facts.tri(None, "not known", *parts) == facts.unknown("not known", *parts)
-    assert facts.tri(False, "not known", *parts) == facts.known(False, *parts)
-    assert facts.tri(True, "not known", parts[0], note="so") == facts.known(True, parts[0], note="so")
+    assert with_reasons(facts.unknown(Reason.GRADE_UNKNOWN, *parts)) == fact(
+        State.UNKNOWN, seen=(new, old), why=Reason.GRADE_UNKNOWN
+    )
+    assert with_reasons(facts.tri(None, Reason.GRADE_UNKNOWN, *parts)) == with_reasons(
+        facts.unknown(Reason.GRADE_UNKNOWN, *parts)
+    )
+    assert with_reasons(facts.tri(False, Reason.GRADE_UNKNOWN, *parts)) == with_reasons(facts.known(False, *parts))
+    assert with_reasons(facts.tri(True, Reason.GRADE_UNKNOWN, parts[0], note=Reason.COMPUTED)) == with_reasons(
+        facts.known(True, parts[0], note=Reason.COMPUTED)
+    )
 
 
 def test_a_calculation_sees_only_what_it_says_it_reads_and_is_done_once() -> None:
@@ -389,9 +423,9 @@ def test_the_leaves_of_a_fact_are_those_of_all_that_it_is_calculated_from() -> N
 def test_a_value_that_is_there_but_cannot_be_used_is_told_and_nothing_else() -> None:
     value = (seen("inr", 1, ago(200)),)
     leaves = {
-        "inr": Fact(State.UNKNOWN, seen=value, why="out of date"),
-        "platelets": Fact(State.UNKNOWN, why="unreadable: unit not known"),
-        "albumin": Fact(State.UNKNOWN, why="not consulted"),
+        "inr": Fact(State.UNKNOWN, seen=value, why=Explanation(Reason.OUT_OF_DATE)),
+        "platelets": Fact(State.UNKNOWN, why=Explanation(Reason.UNREADABLE, because=UNIT)),
+        "albumin": Fact(State.UNKNOWN, why=Explanation(Reason.NOT_CONSULTED)),
         "egfr": Fact(State.KNOWN, Amount.exactly(90), ago(1), value),
         "ecog": facts.SILENCE,
     }

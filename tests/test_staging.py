@@ -3,7 +3,7 @@ resources that a verdict rests on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -13,6 +13,7 @@ from cds_service import knowledge
 from cds_service.assessment import assess
 from cds_service.derived import CALCULATIONS
 from cds_service.picture import Observed, Readings, When
+from cds_service.reasons import Explanation
 from cds_service.settling import settle
 from cds_service.staging import stage
 from tests.pictures import picture
@@ -20,37 +21,45 @@ from tests.pictures import picture
 TODAY = date(2026, 11, 1)
 WELL = {"primary_site": "small-bowel", "who_grade": "G2", "differentiation": "well"}
 CARCINOMA = {"primary_site": "small-bowel", "who_grade": "NEC", "differentiation": "poor"}
-UNCONFIRMED = "liver only is not confirmed by a positive SSTR-PET in its window"
-WIDESPREAD = "conflict: judged widespread, with nothing outside the liver recorded"
-NO_M = "stage IV, {}; no M1a or M1c for this tumour"
-NO_RESECTION = "no curative resection, and as far as documented not for the liver's sake"
+UNCONFIRMED = "liver-only-not-confirmed"
+WIDESPREAD = "widespread-but-liver-only"
+NO_M = "{}; no-m-category-for-tumour"
+NO_RESECTION = "no-treatment-group"
 
 
 def part(name: str, given: Mapping[str, object]) -> tuple[str, list[str], str]:
+    """Its value, the resources it rests on, and the reasons beside it with what they name."""
     known = knowledge.load()
     found = stage(settle(picture(known, given, TODAY), known, TODAY, CALCULATIONS))[name]
     assert found.id == name
-    return found.value, [reading.seen_in.removeprefix("Observation/") for reading in found.seen], found.because
+    return found.value, [reading.seen_in.removeprefix("Observation/") for reading in found.seen], reasons(found.because)
+
+
+def reasons(because: Iterable[Explanation]) -> str:
+    return "; ".join(
+        ": ".join([part.reason, *(d.reason if isinstance(d, Explanation) else str(d) for d in part.details.values())])
+        for part in because
+    )
 
 
 def test_a_part_that_is_not_known_says_why_and_names_what_is_there() -> None:
-    assert part("lobes", {}) == ("unknown", [], "not documented")
-    assert part("lobes", {"lobes_involved": "bilobar 181 days ago"}) == ("unknown", ["lobes-involved-0"], "out of date")
+    assert part("lobes", {}) == ("unknown", [], "not-documented")
+    assert part("lobes", {"lobes_involved": "bilobar 181 days ago"}) == ("unknown", ["lobes-involved-0"], "out-of-date")
     assert part("lobes", {"lobes_involved": "bilobar"}) == ("bilobar", ["lobes-involved-0"], "")
     assert part("hormonal", {})[0] == "unknown"
     assert part("who_grade", {"who_grade": "G2"}) == ("G2", ["who-grade-0"], "")
-    assert part("who_grade", {**WELL, "ki67_index": 30})[::2] == ("G3", "conflict: the grades disagree, the worst counts")
+    assert part("who_grade", {**WELL, "ki67_index": 30})[::2] == ("G3", "grades-disagree")
 
 
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
-        ({}, ("unknown", [], "disease outside the liver: not documented")),
+        ({}, ("unknown", [], "outside-open: not-documented")),
         ({"extrahepatic_disease": "unresectable 181 days ago"},
-         ("unknown", ["extrahepatic-disease-0"], "disease outside the liver: out of date")),
-        ({"m_category": "M1a"}, ("M1a", ["m-category-0"], "as recorded")),
-        ({"m_category": "M1c"}, ("M1c", ["m-category-0"], "as recorded")),
-        ({"m_category": "M1b"}, ("unknown", [], "disease outside the liver: not documented")),
+         ("unknown", ["extrahepatic-disease-0"], "outside-open: out-of-date")),
+        ({"m_category": "M1a"}, ("M1a", ["m-category-0"], "as-recorded")),
+        ({"m_category": "M1c"}, ("M1c", ["m-category-0"], "as-recorded")),
+        ({"m_category": "M1b"}, ("unknown", [], "outside-open: not-documented")),
         ({"extrahepatic_disease": "none"}, ("M1a", ["extrahepatic-disease-0"], UNCONFIRMED)),
         ({"extrahepatic_disease": "none", "sstr_positive": True}, ("M1a", ["extrahepatic-disease-0"], "")),
         ({"extrahepatic_disease": "resectable"}, ("M1c", ["extrahepatic-disease-0"], "")),
@@ -63,19 +72,19 @@ def test_a_part_that_is_not_known_says_why_and_names_what_is_there() -> None:
         ({"extrahepatic_disease": "resectable", "disease_extent": "widespread"}, ("M1c", ["extrahepatic-disease-0"], "")),
         ({"extrahepatic_disease": "resectable", "m_category": "M1c"}, ("M1c", ["extrahepatic-disease-0"], "")),
         ({"extrahepatic_disease": "none", "m_category": "M1c"},
-         ("M1c", ["extrahepatic-disease-0"], "conflict: recorded as M1c, by what is documented M1a")),
+         ("M1c", ["extrahepatic-disease-0"], "recorded-against-documented: M1c: M1a")),
         ({"extrahepatic_disease": "resectable", "m_category": "M1a"},
-         ("M1a", ["extrahepatic-disease-0"], "conflict: recorded as M1a, by what is documented M1c")),
+         ("M1a", ["extrahepatic-disease-0"], "recorded-against-documented: M1a: M1c")),
         ({"extrahepatic_disease": "resectable", "m_category": "M0"},
-         ("M1c", ["extrahepatic-disease-0"], "conflict: recorded as M0")),
+         ("M1c", ["extrahepatic-disease-0"], "recorded-otherwise: M0")),
         ({"extrahepatic_disease": "resectable", "m_category": "M1"}, ("M1c", ["extrahepatic-disease-0"], "")),
         ({"extrahepatic_disease": "none", "m_category": "M1b"},
-         ("M1a", ["extrahepatic-disease-0"], "conflict: recorded as M1b")),
+         ("M1a", ["extrahepatic-disease-0"], "recorded-otherwise: M1b")),
         ({"extrahepatic_disease": "none", "primary_site": "lung"},
-         ("unknown", ["extrahepatic-disease-0"], NO_M.format("liver only"))),
-        ({"extrahepatic_disease": "none", **CARCINOMA}, ("unknown", ["extrahepatic-disease-0"], NO_M.format("liver only"))),
+         ("unknown", ["extrahepatic-disease-0"], NO_M.format("liver-only"))),
+        ({"extrahepatic_disease": "none", **CARCINOMA}, ("unknown", ["extrahepatic-disease-0"], NO_M.format("liver-only"))),
         ({"extrahepatic_disease": "present", "primary_site": "thymus"},
-         ("unknown", ["extrahepatic-disease-0"], NO_M.format("liver and elsewhere"))),
+         ("unknown", ["extrahepatic-disease-0"], NO_M.format("liver-and-elsewhere"))),
     ],
     ids=str,
 )  # fmt: skip
@@ -86,16 +95,16 @@ def test_the_m_category_is_kept_as_recorded_else_made_and_a_conflict_is_told(
 
 
 def test_a_single_lesion_is_pattern_one_and_a_recorded_pattern_is_kept() -> None:
-    assert part("hepatic_pattern", {"lesion_count": 1}) == ("I", ["lesion-count-0"], "a single lesion")
+    assert part("hepatic_pattern", {"lesion_count": 1}) == ("I", ["lesion-count-0"], "single-lesion")
     assert part("hepatic_pattern", {"lesion_count": 1, "frilling_type": "III"}) == ("III", ["frilling-type-0"], "")
-    assert part("hepatic_pattern", {"lesion_count": 2}) == ("unknown", [], "not documented")
-    assert part("hepatic_pattern", {"lesion_count": "<= 1"}) == ("unknown", [], "not documented")
+    assert part("hepatic_pattern", {"lesion_count": 2}) == ("unknown", [], "not-documented")
+    assert part("hepatic_pattern", {"lesion_count": "<= 1"}) == ("unknown", [], "not-documented")
 
 
 def test_a_number_that_lies_in_several_bands_is_in_none() -> None:
-    assert part("lesion_number", {"lesion_count": ">= 3"}) == ("unknown", ["lesion-count-0"], "not known exactly enough")
+    assert part("lesion_number", {"lesion_count": ">= 3"}) == ("unknown", ["lesion-count-0"], "number-not-exact")
     assert part("lesion_number", {"lesion_count": "> 5"}) == ("over-5", ["lesion-count-0"], "")
-    assert part("lesion_number", {}) == ("unknown", [], "not documented")
+    assert part("lesion_number", {}) == ("unknown", [], "not-documented")
     assert part("liver_involvement", {"liver_involvement": "< 50"}) == ("below-50", ["liver-involvement-0"], "")
     assert part("liver_involvement", {"liver_involvement": "<= 50"})[0] == "unknown"
 
@@ -117,27 +126,27 @@ def test_a_number_that_lies_in_several_bands_is_in_none() -> None:
 def test_metastases_within_six_months_of_the_primary_are_synchronous(primary: str, liver: str, value: str) -> None:
     given = {"primary_diagnosis": f"true on {primary}", "liver_metastases_diagnosis": f"true on {liver}"}
     seen = ["primary-diagnosis-0", "liver-metastases-diagnosis-0"]
-    assert part("timing", given) == (value, seen, "by the dates of diagnosis")
+    assert part("timing", given) == (value, seen, "by-dates")
     assert part("timing", given | {"timing": "synchronous"}) == ("synchronous", ["timing-0"], "")
 
 
 def test_without_both_dates_the_timing_is_not_known() -> None:
     liver = {"liver_metastases_diagnosis": "true on 2026-02-01"}
-    assert part("timing", liver) == ("unknown", [], "not documented")
-    assert part("timing", {"primary_diagnosis": "true on 2026-02-01"}) == ("unknown", [], "not documented")
-    assert part("timing", liver | {"primary_diagnosis": "true on no date"}) == ("unknown", [], "not documented")
+    assert part("timing", liver) == ("unknown", [], "not-documented")
+    assert part("timing", {"primary_diagnosis": "true on 2026-02-01"}) == ("unknown", [], "not-documented")
+    assert part("timing", liver | {"primary_diagnosis": "true on no date"}) == ("unknown", [], "not-documented")
 
 
 @pytest.mark.parametrize(("primary", "liver"), [("2026-01", "2026-02-01"), ("2026-02-01", "2026-03"), ("2026-01", "2026-03")])
 def test_a_date_that_names_no_day_gives_no_timing_and_an_assessed_one_is_kept(primary: str, liver: str) -> None:
     known = knowledge.load()
-    for given, wanted in (({}, ("unknown", "not documented")), ({"timing": "metachronous"}, ("metachronous", ""))):
+    for given, wanted in (({}, ("unknown", "not-documented")), ({"timing": "metachronous"}, ("metachronous", ""))):
         asked = picture(known, given, TODAY)
         diagnoses = {"primary_diagnosis": primary, "liver_metastases_diagnosis": liver}
         readings = {name: Readings((Observed(True, dated(on), f"Condition/{name}", on),)) for name, on in diagnoses.items()}
         asked = replace(asked, readings={**asked.readings, **readings})
         found = stage(settle(asked, known, TODAY, CALCULATIONS))["timing"]
-        assert (found.id, found.value, found.because) == ("timing", *wanted)
+        assert (found.id, found.value, reasons(found.because)) == ("timing", *wanted)
 
 
 def dated(text: str) -> When:

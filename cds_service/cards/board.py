@@ -14,6 +14,7 @@ from cds_service.facts import Facts, leaves_of
 from cds_service.judgement import Finding, compare
 from cds_service.knowledge.model import EDITIONS, RANK, Knowledge, Verdict
 from cds_service.picture import ClinicalPicture, Unreadable
+from cds_service.reasons import DECIDED_CONFLICTS, STAGE_CONFLICTS, Reason
 from cds_service.staging import Part
 
 
@@ -153,15 +154,19 @@ def _known(board: Board) -> list[str]:
     return lines
 
 
+TOLD_OF_STAGE = frozenset({*STAGE_CONFLICTS, *DECIDED_CONFLICTS, Reason.LIVER_ONLY_NOT_CONFIRMED})
+"""What a part of the stage rests on, where the overview says so."""
+
+
 def _stage(board: Board) -> str:
     words, said = board.knowledge.words, []
     for name, part in board.stage.items():
         title = board.knowledge.staging[name].title
         if part.value != "unknown":
-            conflict = f" ({_because(part)})" if "conflict" in part.because or "not confirmed" in part.because else ""
+            conflict = f" ({_because(part)})" if any(because.reason in TOLD_OF_STAGE for because in part.because) else ""
             said.append(f"{title}: {words.get(part.value, part.value)}{conflict}")
         elif name == "m_category":  # liver metastases are stage IV, whatever else is known
-            said.append(f"Stage IV ({_because(part).removeprefix('stage IV, ')})")
+            said.append(f"Stage IV ({_because(part)})")
     unknown = [
         wording.name(board.knowledge.staging[name].title)
         for name, part in board.stage.items()
@@ -174,7 +179,7 @@ def _stage(board: Board) -> str:
 
 def _because(part: Part) -> str:
     """Each reason for itself, so that none is cut off for the length of another."""
-    return "; ".join(wording.safe(reason) for reason in part.because.split("; "))
+    return "; ".join(wording.safe_explanation(because) for because in part.because)
 
 
 def reasons(knowledge: Knowledge, modality: Assessed) -> list[str]:

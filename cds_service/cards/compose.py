@@ -45,7 +45,7 @@ def possible_nlm(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
     why = {item.seen_in: item.why for item in picture.unreadable}
     lines = [
         f"{wording.opening(reading.recorded) or 'recorded'} ({reading.on or 'undated'}, {wording.safe(reading.seen_in)})"
-        + (f" could not be read: {wording.safe(why[reading.seen_in])}" if reading.seen_in in why else "")
+        + (f" could not be read: {wording.safe_explanation(why[reading.seen_in])}" if reading.seen_in in why else "")
         for reading in seen
     ]
     lines += [f"and {len(more)} more"] if more else []
@@ -53,13 +53,13 @@ def possible_nlm(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
     if unreadable:
         known = {reading.seen_in for reading in picture.gate.seen}
         broken = [item for item in picture.unreadable if item.seen_in not in known and item.seen_in.startswith("Condition")]
-        lines += [f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in broken[:MOST_NAMED]]
+        lines += [wording.unread_resource(item) for item in broken[:MOST_NAMED]]
     summary = (
         "Neuroendocrine liver metastases cannot be ruled in or out: some data could not be read or had"
         if unreadable
         else "Possible neuroendocrine liver metastases: please confirm before criteria are applied"
     )
-    said = f"{picture.gate.because[:1].upper()}{picture.gate.because[1:]}"
+    said = wording.sentence(picture.gate.because)
     detail = f"{said}\n\n{wording.bullets(lines)}\n\n{wording.TONE} By {knowledge.provenance}."
     kind = "data-quality" if unreadable else "possible-nlm"
     return Card(

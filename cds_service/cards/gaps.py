@@ -11,6 +11,7 @@ from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.modality_card import about
 from cds_service.cards.suggestions import draft_orders
 from cds_service.knowledge.model import Verdict
+from cds_service.reasons import Reason
 from cds_service.settling import denied_diagnoses, stale_or_conflicting
 
 ASKED = {"laboratory": "Laboratory", "imaging": "Imaging", "pathology": "Pathology", "board": "For the board to judge"}
@@ -76,7 +77,7 @@ def _quality_lines(board: Board) -> list[str]:
     lines += [
         wording.fact_line(board.knowledge, name, fact)
         for name, fact in board.facts.leaves.items()
-        if fact.known and fact.note.startswith("conflicting")
+        if fact.known and fact.note_reason is Reason.CONFLICT_WORSE_COUNTS
     ]
     lines += [
         f"{wording.fact_line(board.knowledge, definition.id, fact)}; an active diagnosis still says "
@@ -84,13 +85,13 @@ def _quality_lines(board: Board) -> list[str]:
         for definition, fact, older in denied_diagnoses(board.facts)
     ]
     unreadable = board.picture.unreadable
-    lines += [f"{wording.safe(item.seen_in)} could not be read: {wording.safe(item.why)}" for item in unreadable[:5]]
+    lines += [wording.unread_resource(item) for item in unreadable[:5]]
     lines += [f"{len(unreadable) - 5} more could not be read"] if len(unreadable) > 5 else []
     if count := board.picture.nameless_drugs:
         entries = "1 drug entry" if count == 1 else f"{count} drug entries"
         lines.append(f"{entries} could not be read: neither a known code nor a name, so no drug counts as absent")
-    lines += [f"not consulted: {name}" for name in board.picture.not_consulted]
-    lines += [f"{wording.safe(item.seen_in)} decided and is {wording.safe(item.why)}" for item in board.invalid]
+    lines += [f"not consulted: {wording.key_not_consulted(part)}" for part in board.picture.not_consulted]
+    lines += [f"{wording.safe(item.seen_in)} decided and is {wording.safe_explanation(item.why)}" for item in board.invalid]
     return lines
 
 
@@ -109,7 +110,9 @@ def _unread_lines(board: Board, missing: set[str]) -> list[str]:
         where = f"{wording.safe(item.seen_in)} ({item.on or 'undated'})"
         unit = f", sent in {wording.safe(item.unit)}" if item.unit else ""
         more = f"; {len(fact.unread) - 1} more" if len(fact.unread) > 1 else ""
-        lines.append(f"{board.knowledge.facts[name].says}: {where} could not be read: {wording.safe(item.why)}{unit}{more}")
+        lines.append(
+            f"{board.knowledge.facts[name].says}: {where} could not be read: {wording.safe_explanation(item.why)}{unit}{more}"
+        )
     return lines + ([f"{len(facts) - MOST} more facts with values that could not be read"] if len(facts) > MOST else [])
 
 

@@ -14,8 +14,8 @@ from importlib import resources
 from cds_service.facts import Fact
 from cds_service.judgement import Finding
 from cds_service.knowledge.model import FactDefinition, Knowledge, Statement, Verdict
-from cds_service.picture import Amount, Observed, Value, plain
-from cds_service.reasons import Explanation, Reason
+from cds_service.picture import Amount, NotConsulted, Observed, Unreadable, Value, plain
+from cds_service.reasons import UNDECIDED_CONFLICTS, Explanation, Reason
 
 VERDICT = {
     Verdict.RECOMMENDED: "criteria met, recommended",
@@ -61,6 +61,22 @@ def safe_explanation(explanation: Explanation | None) -> str:
     return safe(explain(explanation)) if explanation is not None else ""
 
 
+def unread_resource(item: Unreadable) -> str:
+    """ "Observation/7 could not be read: its date"."""
+    return f"{safe(item.seen_in)} could not be read: {safe_explanation(item.why)}"
+
+
+def sentence(explanation: Explanation | None) -> str:
+    """An explanation that begins a paragraph; an empty string where there is none."""
+    said = explain(explanation) if explanation is not None else ""
+    return said[:1].upper() + said[1:]
+
+
+def key_not_consulted(part: NotConsulted) -> str:
+    """ "procedures (missing)"."""
+    return f"{part.key} ({explain(part.why)})"
+
+
 def safe(text: str) -> str:
     """Recorded text without anything that Markdown or HTML could read as markup or as a link, and not longer than a line.
 
@@ -99,8 +115,8 @@ def reading(definition: FactDefinition, seen: Observed, bracket: bool = True) ->
     original = safe(seen.recorded)
     if isinstance(seen.value, Amount) and seen.recorded and _number(seen.recorded) != seen.value.exact:
         parts.append(f"recorded as {original}")
-    if seen.note:
-        parts.append(safe(seen.note))
+    if seen.note is not None:
+        parts.append(safe_explanation(seen.note))
     rest = ", ".join([*parts, safe(seen.seen_in)])
     return f"{said} ({rest})" if bracket else f"{said}, {rest}"
 
@@ -117,18 +133,27 @@ def fact_line(knowledge: Knowledge, name: str, fact: Fact) -> str:
         lines = "; ".join(reading(definition, seen) for seen in fact.seen[:3])
         if definition.trend and len(fact.history) > 1:
             lines += f"; before: {reading(definition, fact.history[1])}"
-        return f"{definition.says}: {lines}{f' ({fact.note})' if fact.note and fact.note != fact.seen[0].note else ''}"
+        return f"{definition.says}: {lines}{_note(fact)}"
     if fact.known:
         return f"{definition.says}: {value(definition, fact.value)}"
     beside = "; ".join(reading(definition, seen) for seen in fact.seen[:2])
-    return f"{definition.says}: {safe(fact.why) or 'not documented'}{f', {beside}' if beside else ''}"
+    return f"{definition.says}: {safe_explanation(fact.why) or explain(Reason.NOT_DOCUMENTED)}{f', {beside}' if beside else ''}"
+
+
+def _note(fact: Fact) -> str:
+    """How a value came about, in brackets, unless its reading says so already."""
+    return f" ({explain(fact.note)})" if fact.note is not None and fact.note_reason is not fact.seen[0].reason else ""
+
+
+UNUSABLE = frozenset({Reason.UNREADABLE, *UNDECIDED_CONFLICTS})
+"""Why a fact is unknown although there are values of it."""
 
 
 def open_fact(knowledge: Knowledge, name_: str, fact: Fact) -> str:
     """The name of a fact that is not known; in brackets why a value that is there was not used: out of date, conflicting,
     unreadable, or not exact enough."""
     named = name(knowledge.facts[name_].says)
-    if fact.seen or fact.why.startswith(("unreadable", "conflict")):
+    if fact.seen or fact.reason in UNUSABLE:
         return f"{named} ({fact_line(knowledge, name_, fact).split(': ', 1)[1]})"
     return named
 
@@ -139,8 +164,10 @@ def finding_line(knowledge: Knowledge, finding: Finding) -> str:
     seen = list(dict.fromkeys(seen for fact in finding.facts for seen in fact.seen))[:4]
     where = "; ".join(_named(knowledge, reading_) for reading_ in seen)
     sources = cited(knowledge, criterion.statements, *(["local convention"] if criterion.local else []))
-    told = {reading_.note for reading_ in seen}
-    notes = "; ".join(dict.fromkeys(safe(fact.note) for fact in finding.facts if fact.note and fact.note not in told))
+    told = {reading_.reason for reading_ in seen}
+    notes = "; ".join(
+        dict.fromkeys(safe_explanation(fact.note) for fact in finding.facts if fact.note_reason not in {None, *told})
+    )
     then = f": {criterion.then}" if criterion.then else ""
     return f"{criterion.says}{then}{f' ({where})' if where else ''}{f' ({notes})' if notes else ''} [{sources}]"
 

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from cds_service.derived.dates import newer
 from cds_service.facts import SILENCE, Fact, Facts, known, unknown
 from cds_service.picture import When
+from cds_service.reasons import Reason
 
 
 def transplanted(facts: Facts) -> Fact:
@@ -18,7 +19,7 @@ def transplanted(facts: Facts) -> Fact:
         return known(True, *found)
     doubtful = [part for part in parts if part.unknown]
     if doubtful:
-        return unknown(doubtful[0].why or "in doubt", *doubtful)
+        return unknown(doubtful[0].why or Reason.IN_DOUBT, *doubtful)
     return known(False, parts[0]) if parts[0].is_(False) else SILENCE
 
 
@@ -30,10 +31,10 @@ def recurrence(facts: Facts) -> Fact:
     if not assessed.silent:
         return assessed
     if resection.known and later.known and any(newer(later.on, reading.on) for reading in resection.seen):
-        return known(True, resection, later, note="a new liver metastasis after earlier ones were cleared")
+        return known(True, resection, later, note=Reason.NEW_METASTASIS)
     if resection.known:
-        return unknown("liver resected before: is this a recurrence?", resection)
-    return known(False) if resection.silent else unknown(resection.why, resection)
+        return unknown(Reason.RECURRENCE_OPEN, resection)
+    return known(False) if resection.silent else unknown(resection.why or Reason.NOT_DOCUMENTED, resection)
 
 
 def stable_six_months(facts: Facts) -> Fact:
@@ -41,13 +42,13 @@ def stable_six_months(facts: Facts) -> Fact:
     if status.is_("progression"):
         return known(False, status)
     if not status.known:
-        return unknown(status.why or "not documented", status)
+        return unknown(status.why or Reason.NOT_DOCUMENTED, status)
     if months.amount is None:
-        return unknown(months.why or "for how long is not documented", status)
+        return unknown(months.why or Reason.DURATION_NOT_DOCUMENTED, status)
     if any(not newer(months.on, reading.on) for reading in status.history if reading.value == "progression"):
-        return unknown("for how long since the last progression is not documented", status)
+        return unknown(Reason.DURATION_SINCE_PROGRESSION_OPEN, status)
     answer = months.amount.at_least(facts.knowledge.scores.stable_disease.months)
-    return unknown("for how long is not exact", status) if answer is None else known(answer, status, months)
+    return unknown(Reason.DURATION_NOT_EXACT, status) if answer is None else known(answer, status, months)
 
 
 def progression_on_analogue(facts: Facts) -> Fact:
@@ -57,28 +58,28 @@ def progression_on_analogue(facts: Facts) -> Fact:
     if status.known and status.value != "progression":
         return known(False, status)
     if not status.known:
-        return unknown(status.why or "not documented", status)
+        return unknown(status.why or Reason.NOT_DOCUMENTED, status)
     if analogue.unknown:
-        return unknown(analogue.why, analogue)
+        return unknown(analogue.why or Reason.NOT_DOCUMENTED, analogue)
     started = min((r.on for r in analogue.history if r.on), key=lambda on: on.latest, default=None)
     if started is None or status.on is None:
-        return unknown("start of the analogue not dated", analogue)
+        return unknown(Reason.ANALOGUE_NOT_DATED, analogue)
     if newer(status.on, started):
         return known(True, status, analogue)
     if started.earliest < status.on.latest:
-        return unknown("whether the progression came after the start of the analogue is not dated exactly", status, analogue)
+        return unknown(Reason.PROGRESSION_NOT_DATED, status, analogue)
     return known(False, status, analogue)
 
 
 def newly_diagnosed(facts: Facts) -> Fact:
     first = facts["nen_diagnosis"]
     if not first.known or first.on is None:
-        return unknown("date of diagnosis not recorded", first)
+        return unknown(Reason.DIAGNOSIS_NOT_DATED, first)
     limit = facts.today - timedelta(days=facts.knowledge.scores.new_diagnosis.within_days)
     if first.on.latest < limit:
         return known(False, first)
     if first.on.earliest < limit or any(reading.on is None for reading in first.history):
-        return unknown("date of diagnosis not known exactly enough", first)
+        return unknown(Reason.DIAGNOSIS_DATE_NOT_EXACT, first)
     return known(True, first)
 
 
@@ -89,7 +90,7 @@ def recent_liver_surgery(facts: Facts) -> Fact:
     if recent:
         return known(True, *recent)
     open_part = next((part for part in parts if part.unknown or any(_may_be_since(limit, r.on) for r in part.seen)), None)
-    return unknown(open_part.why or "not dated exactly enough", open_part) if open_part else known(False)
+    return unknown(open_part.why or Reason.DATE_NOT_EXACT, open_part) if open_part else known(False)
 
 
 def _may_be_since(limit: date, on: When | None) -> bool:

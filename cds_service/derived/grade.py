@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from cds_service.facts import Fact, Facts, known, tri, unknown
 from cds_service.knowledge.scores import Bands
+from cds_service.reasons import Explanation, Reason, reason_of
 
 SEVERITY = ("G1", "G2", "G3", "G3-or-NEC", "NEC")
 NOT_GRADED_BY_INDEX = frozenset({"lung", "thymus"})
 INDICES = ("ki67_index", "mitotic_count")
-SITE_UNKNOWN = "primary site not readable or not consulted: no derived grade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Graded:
     """One of SEVERITY, or an empty string when unknown."""
     parts: tuple[Fact, ...]
     one_index: bool = False
-    note: str = ""
-    why: str = ""
+    note: Explanation | None = None
+    why: Explanation | None = None
 
 
 def _index_grade(index: Fact, bands: Bands) -> int | None:
@@ -35,30 +35,33 @@ def _index_grade(index: Fact, bands: Bands) -> int | None:
     return 2 if amount.at_least(bands.g2_from) and amount.at_most(bands.g3_above) else None
 
 
-def _by_indices(facts: Facts) -> tuple[str, bool, tuple[Fact, ...], str]:
+def _by_indices(facts: Facts) -> tuple[str, bool, tuple[Fact, ...], Explanation | None]:
     """Grade from Ki-67 and mitoses, whether it rests on one of them, its parts, and why there is none."""
     site = facts["primary_site"]
     if site.unknown:
-        return "", False, (), SITE_UNKNOWN
+        return "", False, (), Explanation(Reason.SITE_UNKNOWN)
     if site.known and site.value in NOT_GRADED_BY_INDEX:
-        return "", False, (site,), f"no grade is derived for a {site.value} primary"
+        return "", False, (site,), Explanation(Reason.SITE_NOT_GRADED_BY_INDEX, site=str(site.value))
     bands = facts.knowledge.scores.grade
     found = {name: _index_grade(facts[name], getattr(bands, name)) for name in INDICES}
     grades = [value for value in found.values() if value is not None]
     parts = tuple(facts[name] for name in INDICES if found[name] is not None)
     if not grades:
-        return "", False, (), "neither Ki-67 index nor mitotic count"
+        return "", False, (), Explanation(Reason.NO_INDEX)
     open_ones = [name for name in INDICES if found[name] is None and not facts[name].silent]
     if max(grades) < 3 and open_ones:
-        return "", False, parts, f"{facts.knowledge.facts[open_ones[0]].says} not usable: {facts[open_ones[0]].why}"
+        index = facts[open_ones[0]]
+        because = index.why or Explanation(Reason.NUMBER_NOT_EXACT)
+        said = facts.knowledge.facts[open_ones[0]].says
+        return "", False, parts, Explanation(Reason.INDEX_NOT_USABLE, index=said, because=because)
     one_index = len(grades) == 1 and max(grades) < 3
     if max(grades) < 3:
-        return f"G{max(grades)}", one_index, parts, ""
+        return f"G{max(grades)}", one_index, parts, None
     differentiation = facts["differentiation"]
     parts = (*parts, differentiation) if differentiation.known else parts
     if differentiation.is_("well"):
-        return "G3", False, parts, ""
-    return ("NEC" if differentiation.is_("poor") else "G3-or-NEC"), False, parts, ""
+        return "G3", False, parts, None
+    return ("NEC" if differentiation.is_("poor") else "G3-or-NEC"), False, parts, None
 
 
 def _index_above_reported(facts: Facts) -> bool:
@@ -77,9 +80,9 @@ def _graded(facts: Facts) -> Graded:
     if differentiation.is_("poor"):
         answers["NEC"] = (differentiation,)
     if given.unknown and "NEC" not in answers:
-        return Graded("", (), why=f"reported grade: {given.why}")  # it might be a worse one
-    if why == SITE_UNKNOWN and "NEC" not in answers and _index_above_reported(facts):
-        return Graded("", (given,), why=f"an index says worse than the reported grade; {why}")
+        return Graded("", (), why=_of(Reason.REPORTED_GRADE_OPEN, given.why))  # it might be a worse one
+    if reason_of(why) is Reason.SITE_UNKNOWN and "NEC" not in answers and _index_above_reported(facts):
+        return Graded("", (given,), why=_of(Reason.INDEX_ABOVE_REPORTED, why))
     if not answers:
         return Graded("", (), why=why)
     if "G3-or-NEC" in answers and differentiation.is_("well"):
@@ -87,19 +90,28 @@ def _graded(facts: Facts) -> Graded:
     if "G3" in answers:
         answers.pop("G3-or-NEC", None)  # somebody said which of the two it is
     worst = max(answers, key=SEVERITY.index)
-    note = "conflict: the grades disagree, the worst counts" if len(answers) > 1 else ""
+    note = Explanation(Reason.GRADES_DISAGREE) if len(answers) > 1 else None
     all_parts = tuple(part for some in answers.values() for part in some)
     return Graded(worst, all_parts if note else answers[worst], one_index and not given.known, note)
 
 
+def _of(reason: Reason, because: Explanation | None, **names: str) -> Explanation:
+    """A reason that rests on another one."""
+    return Explanation(reason, because=because or Explanation(Reason.NOT_DOCUMENTED), **names)
+
+
 def grade(facts: Facts) -> Fact:
     found = _graded(facts)
-    return known(found.grade, *found.parts, note=found.note) if found.grade else unknown(found.why, *found.parts)
+    return (
+        known(found.grade, *found.parts, note=found.note)
+        if found.grade
+        else unknown(found.why or Reason.GRADE_UNKNOWN, *found.parts)
+    )
 
 
 def grade_by_one_index(facts: Facts) -> Fact:
     found = _graded(facts)
-    return tri(found.one_index if found.grade else None, "grade unknown", *found.parts)
+    return tri(found.one_index if found.grade else None, Reason.GRADE_UNKNOWN, *found.parts)
 
 
 def nec(facts: Facts) -> Fact:
@@ -110,9 +122,9 @@ def nec(facts: Facts) -> Fact:
     for name in ("differentiation", *INDICES, "who_grade"):
         fact = facts[name]
         if fact.unknown:
-            return unknown(f"{facts.knowledge.facts[name].says}: {fact.why}", fact)
+            return unknown(_of(Reason.FACT_OPEN, fact.why, fact=facts.knowledge.facts[name].says), fact)
     if found.grade == "G3-or-NEC":
-        return unknown("G3 or NEC: differentiation not known", *found.parts)
+        return unknown(Reason.G3_OR_NEC_BY_DIFFERENTIATION, *found.parts)
     if found.grade:
         return known(False, *found.parts)
     if facts["differentiation"].is_("well"):
@@ -123,7 +135,7 @@ def nec(facts: Facts) -> Fact:
     ]
     if within and all(answer for _, answer in within):  # the higher index decides: one above 20 leaves it open
         return known(False, *(index for index, _ in within))
-    return unknown(found.why or "grade unknown")
+    return unknown(found.why or Reason.GRADE_UNKNOWN)
 
 
 def nec_open(facts: Facts) -> Fact:
@@ -134,7 +146,7 @@ def nec_open(facts: Facts) -> Fact:
 def g3(facts: Facts) -> Fact:
     fact = facts["grade"]
     if fact.is_("G3-or-NEC") or fact.unknown:
-        return unknown(fact.why or "G3 or NEC", fact)
+        return unknown(fact.why or Reason.G3_OR_NEC, fact)
     return known(fact.value == "G3", fact)
 
 
@@ -147,4 +159,4 @@ def well_differentiated(facts: Facts) -> Fact:
         return known(True, differentiation)
     if grade_fact.known and grade_fact.value in {"G1", "G2", "G3"}:
         return known(True, grade_fact)
-    return unknown("differentiation not known", differentiation)
+    return unknown(Reason.DIFFERENTIATION_UNKNOWN, differentiation)

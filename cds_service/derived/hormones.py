@@ -5,6 +5,7 @@ from __future__ import annotations
 from cds_service.derived.dates import dates_of, newer, newest, stands_against
 from cds_service.facts import Fact, Facts, known, tri, unknown
 from cds_service.picture import When
+from cds_service.reasons import Reason
 
 MIDGUT = frozenset({"small-bowel", "appendix"})
 DENIALS = frozenset({"none", "controlled"})
@@ -13,14 +14,14 @@ DENIALS = frozenset({"none", "controlled"})
 def functioning(facts: Facts) -> Fact:
     syndrome = facts["hormonal_syndrome"]
     if not syndrome.known:
-        return unknown(syndrome.why or "not documented", syndrome)
+        return unknown(syndrome.why or Reason.NOT_DOCUMENTED, syndrome)
     return known(syndrome.value != "none", syndrome)
 
 
 def insulinoma(facts: Facts) -> Fact:
     syndrome = facts["hormonal_syndrome"]
     if not syndrome.known or syndrome.value == "unspecified":
-        return unknown(syndrome.why or "which syndrome is not documented", syndrome)
+        return unknown(syndrome.why or Reason.SYNDROME_NOT_NAMED, syndrome)
     return known(syndrome.value == "insulinoma", syndrome)
 
 
@@ -58,7 +59,7 @@ def _failures(facts: Facts) -> tuple[dict[str, When], bool | None]:
 def _may_deny(controlled: Fact, last: When | None) -> bool:
     """Whether an answer on control that nobody could read, or asked for, or that is in doubt, may be newer than the last
     failure."""
-    if controlled.unknown and controlled.why == "not consulted":
+    if controlled.unknown and controlled.reason is Reason.NOT_CONSULTED:
         return True
     dates = [item.on for item in controlled.unread]
     dates += [reading.on for reading in controlled.seen if controlled.unknown and reading.value is True]
@@ -68,8 +69,8 @@ def _may_deny(controlled: Fact, last: When | None) -> bool:
 def _refractory(facts: Facts, enough: bool, denied: bool | None) -> Fact:
     parts = (facts["symptoms_refractory_to"], facts["hormonal_symptoms_controlled"])
     if denied is None:
-        return unknown("control recorded on the date of the failure, or not readable", *parts)
-    return tri(False if denied else (True if enough else None), "not documented", *(p for p in parts if p.known))
+        return unknown(Reason.CONTROL_OPEN, *parts)
+    return tri(False if denied else (True if enough else None), Reason.NOT_DOCUMENTED, *(p for p in parts if p.known))
 
 
 def refractory_to_suppression(facts: Facts) -> Fact:
@@ -96,9 +97,9 @@ def carcinoid_heart_open(facts: Facts) -> Fact:
     cleared = assessed.known and (not coded.known or stands_against(assessed.on, dates_of(coded)))
     if coded.known:
         return known(not cleared, assessed if cleared else coded)
-    return known(False, assessed) if assessed.known else unknown(assessed.why or "not documented", assessed)
+    return known(False, assessed) if assessed.known else unknown(assessed.why or Reason.NOT_DOCUMENTED, assessed)
 
 
 def cardiac_assessment_current(facts: Facts) -> Fact:
     done = facts["cardiac_assessment"]
-    return unknown(done.why, done) if done.unknown else known(done.is_(True), done)
+    return unknown(done.why or Reason.NOT_DOCUMENTED, done) if done.unknown else known(done.is_(True), done)

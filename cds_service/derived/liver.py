@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cds_service.facts import SILENCE, Fact, Facts, known, unknown
+from cds_service.facts import SILENCE, Fact, Facts, Why, known, unknown
+from cds_service.reasons import Reason
 
 
 def remnant(facts: Facts) -> Fact:
@@ -10,15 +11,16 @@ def remnant(facts: Facts) -> Fact:
     documented, volume = facts["remnant_sufficient"], facts["future_liver_remnant"]
     by_volume = _sufficient_by_volume(facts)
     if documented.unknown:
-        return unknown(documented.why, documented)
+        return unknown(documented.why or Reason.NOT_DOCUMENTED, documented)
     if documented.known:
-        if volume.unknown and volume.why != "out of date":
-            return unknown(volume.why, documented, volume)  # it might disagree; one out of date is older than the judgement
+        if volume.unknown and volume.reason is not Reason.OUT_OF_DATE:
+            # it might disagree; one out of date is older than the judgement
+            return unknown(volume.why or Reason.NOT_DOCUMENTED, documented, volume)
         if by_volume is not None and by_volume != documented.value:
-            return unknown("the documented judgement and the volume disagree", documented, volume)
+            return unknown(Reason.REMNANT_DISAGREES, documented, volume)
         return known("sufficient" if documented.value else "insufficient", documented)
     if by_volume is None:
-        return unknown(volume.why or "remnant or background liver not known", volume)
+        return unknown(volume.why or Reason.REMNANT_UNKNOWN, volume)
     return known("sufficient" if by_volume else "insufficient", volume)
 
 
@@ -79,12 +81,12 @@ def curative_resection(facts: Facts) -> Fact:
     if all(fact.known for fact in needed) and not outside.options and not heart.unknown:
         return known("possible", *needed)
     if outside.options:
-        return unknown("disease outside the liver: resectable or not?", outside)
+        return unknown(Reason.OUTSIDE_RESECTABLE, outside)
     return unknown(_first_open(*needed, heart), *needed)
 
 
-def _first_open(*parts: Fact) -> str:
-    return next((part.why for part in parts if not part.known and part.why), "not documented")
+def _first_open(*parts: Fact) -> Why:
+    return next((part.why for part in parts if not part.known and part.why is not None), Reason.NOT_DOCUMENTED)
 
 
 def extent(facts: Facts) -> Fact:
@@ -94,18 +96,14 @@ def extent(facts: Facts) -> Fact:
     if not judged.silent:
         return judged
     confirmed = facts["liver_only_confirmed"]
-    return (
-        known("liver-only", confirmed, note="nothing outside the liver on a positive SSTR-PET")
-        if confirmed.is_(True)
-        else judged
-    )
+    return known("liver-only", confirmed, note=Reason.NOTHING_OUTSIDE_ON_PET) if confirmed.is_(True) else judged
 
 
 def removable(facts: Facts) -> Fact:
     """The recorded share; silent with unresectable disease it is settled (nothing to remove), else it stays open."""
     share = facts["removable_fraction"]
     if share.silent:
-        return SILENCE if facts["resectability"].is_("unresectable") else unknown("not documented", share)
+        return SILENCE if facts["resectability"].is_("unresectable") else unknown(Reason.NOT_DOCUMENTED, share)
     return share
 
 
@@ -116,7 +114,7 @@ def liver_only_confirmed(facts: Facts) -> Fact:
         return known(False, outside)
     if outside.is_("none") and pet.is_(True):
         return known(True, outside, pet)
-    return unknown("not backed by a positive SSTR-PET in its window" if outside.known else outside.why, outside, pet)
+    return unknown(Reason.NO_PET_BACKING if outside.known else outside.why or Reason.NOT_DOCUMENTED, outside, pet)
 
 
 def liver_only_unconfirmed(facts: Facts) -> Fact:
@@ -127,7 +125,7 @@ def liver_only_unconfirmed(facts: Facts) -> Fact:
 def portal_drained(facts: Facts) -> Fact:
     site = facts["primary_site"]
     answer = facts.knowledge.portal_drained.get(str(site.value)) if site.known else None
-    return unknown("primary site not known precisely enough", site) if answer is None else known(answer, site)
+    return unknown(Reason.SITE_NOT_PRECISE, site) if answer is None else known(answer, site)
 
 
 def biliary_access(facts: Facts) -> Fact:
@@ -137,4 +135,4 @@ def biliary_access(facts: Facts) -> Fact:
     found += [facts["biliary_procedure_coded"]] if facts["biliary_procedure_coded"].known else []
     if found:
         return known(True, *found)
-    return known(False, assessed) if assessed.is_(False) else unknown("not documented")
+    return known(False, assessed) if assessed.is_(False) else unknown(Reason.NOT_DOCUMENTED)

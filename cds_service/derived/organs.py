@@ -9,8 +9,8 @@ from cds_service.derived.dates import dates_of, newer_than_all, stands_against
 from cds_service.facts import Fact, Facts, State, known, unknown
 from cds_service.knowledge.scores import Falling, Rising
 from cds_service.picture import Amount, Observed, When
+from cds_service.reasons import Explanation, Reason
 
-NOT_CONSULTED = "not consulted"
 HEPATIC_PARTS = ("total_bilirubin", "albumin", "inr", "ascites", "encephalopathy")
 
 
@@ -54,24 +54,24 @@ def child_pugh_class(facts: Facts) -> Fact:
     if given.unknown:
         return given
     if not facts["vitamin_k_antagonist"].silent:
-        return unknown("not scored on a vitamin K antagonist", facts["vitamin_k_antagonist"])
+        return unknown(Reason.ON_VITAMIN_K_ANTAGONIST, facts["vitamin_k_antagonist"])
     limits, points = facts.knowledge.scores.hepatic_failure, _points(facts)
     parts = tuple(facts[name] for name in HEPATIC_PARTS if facts[name].known)
     parts += tuple(facts[f"{name}_coded"] for name in ("ascites", "encephalopathy") if facts[f"{name}_coded"].known)
     fewest = sum(found[0] if found else 1 for found in points.values())
     if fewest >= limits.child_pugh_c_from:
-        return known("C", *parts, note=f"computed: at least {fewest} points")
+        return known("C", *parts, note=Explanation(Reason.POINTS_AT_LEAST, points=fewest))
     ranges = [found for found in points.values() if found]
     if len(ranges) == len(HEPATIC_PARTS) and fewest == sum(found[1] for found in ranges):
         grade = "B" if fewest >= limits.child_pugh_b_from else "A"
-        return known(grade, *parts, note=f"computed: {fewest} points")
-    return unknown("not all five parts known", *parts)
+        return known(grade, *parts, note=Explanation(Reason.POINTS, points=fewest))
+    return unknown(Reason.PARTS_UNKNOWN, *parts)
 
 
 def _stands(denial: Fact, against: list[When | None], laboratory: tuple[Fact, ...]) -> bool:
     """Whether a denial by assessment holds: none of the abnormal values is newer, nor any that could not be read, and
     everything that could be abnormal was at least asked for."""
-    if any(fact.unknown and fact.why == NOT_CONSULTED for fact in laboratory):
+    if any(fact.unknown and fact.reason is Reason.NOT_CONSULTED for fact in laboratory):
         return False
     return stands_against(denial.on, [*against, *(item.on for fact in laboratory for item in fact.unread)])
 
@@ -106,16 +106,16 @@ def hepatic_failure_found(facts: Facts) -> Fact:
     denial = assessed if assessed.is_(False) else None
     dates = [on for fact in adverse for on in ([score.on] if fact is score else dates_of(fact))]
     if adverse and not (denial and newer_than_all(denial.on, dates)):
-        against = "an older or equally old assessment denies it" if denial else ""
+        against = Reason.OLDER_ASSESSMENT_DENIES if denial else None
         return known(True, *adverse, *([denial] if denial else []), note=against)
     if denial and not any(fact.unknown for fact in coded) and _stands(denial, _abnormal(facts), laboratory):
-        note = "a newer assessment denies what is coded or computed" if adverse else ""
+        note = Reason.NEWER_ASSESSMENT_DENIES if adverse else None
         return known(False, denial, *adverse, note=note)
     blocked = next((fact for fact in (assessed, *coded, facts["child_pugh"]) if fact.unknown), None)
     if blocked:
-        return unknown(blocked.why, blocked)
+        return unknown(blocked.why or Reason.NOT_DOCUMENTED, blocked)
     if adverse:
-        return unknown("denied, but values have turned abnormal since", *adverse)
+        return unknown(Reason.ABNORMAL_SINCE_DENIAL, *adverse)
     if score.is_("A") and _stands(score, _abnormal(facts), laboratory):
         return known(False, score)
     return _hepatic_failure_by_laboratory(facts)
@@ -125,9 +125,9 @@ def _hepatic_failure_by_laboratory(facts: Facts) -> Fact:
     limits, points = facts.knowledge.scores.hepatic_failure, _points(facts)
     bilirubin, inr = facts["total_bilirubin"], facts["inr"]
     if facts["ascites_coded"].known or facts["encephalopathy_coded"].known:
-        return unknown("ascites or encephalopathy coded", facts["ascites_coded"], facts["encephalopathy_coded"])
+        return unknown(Reason.ASCITES_OR_ENCEPHALOPATHY_CODED, facts["ascites_coded"], facts["encephalopathy_coded"])
     if facts["ascites_coded"].unknown or facts["encephalopathy_coded"].unknown:
-        return unknown("diagnoses not consulted")
+        return unknown(Reason.DIAGNOSES_NOT_CONSULTED)
     obstruction = facts["biliary_obstruction"]
     obstructed = obstruction.is_(True) and all(reading.value is True for reading in obstruction.seen)  # nobody denies it
     total = 0
@@ -143,12 +143,13 @@ def _hepatic_failure_by_laboratory(facts: Facts) -> Fact:
     if total <= limits.child_pugh_sum_at_most:
         within = inr.amount.below(facts.knowledge.scores.coagulation.inr_from) if inr.amount else None
         if obstructed and within is True:
-            return known(False, obstruction, *parts, note="biliary obstruction explains bilirubin")
+            return known(False, obstruction, *parts, note=Reason.OBSTRUCTION_EXPLAINS_BILIRUBIN)
         if bilirubin.amount and bilirubin.amount.at_most(limits.total_bilirubin_at_most):
-            return known(False, *parts, note=f"bilirubin within 2 mg/dL, Child-Pugh sum at most {total}")
+            return known(False, *parts, note=Explanation(Reason.BILIRUBIN_WITHIN_LIMIT, points=total))
     if not bilirubin.known:
-        return unknown("no bilirubin in its window" if not bilirubin.why else f"bilirubin {bilirubin.why}", bilirubin)
-    return unknown("failure or obstruction?", *parts)
+        late = Explanation(Reason.BILIRUBIN_OPEN, because=bilirubin.why) if bilirubin.why is not None else None
+        return unknown(late or Reason.NO_BILIRUBIN, bilirubin)
+    return unknown(Reason.FAILURE_OR_OBSTRUCTION, *parts)
 
 
 def coagulopathy_found(facts: Facts) -> Fact:
@@ -168,15 +169,15 @@ def coagulopathy_found(facts: Facts) -> Fact:
     if assessed.is_(False) and not coded.unknown and _stands(assessed, bad, (inr, platelets)):
         return known(False, assessed)
     if assessed.unknown:
-        return unknown(assessed.why, assessed)
+        return unknown(assessed.why or Reason.NOT_DOCUMENTED, assessed)
     on_antagonist = facts["vitamin_k_antagonist"].known
     inr_fine = inr.known and (on_antagonist or (inr.amount is not None and inr.amount.below(limits.inr_from) is True))
     platelets_fine = platelets.amount is not None and platelets.amount.at_least(limits.platelets_below) is True
     if inr_fine and platelets_fine and coded.silent:
-        note = "INR explained by a vitamin K antagonist" if on_antagonist else ""
+        note = Reason.ANTAGONIST_EXPLAINS_INR if on_antagonist else None
         return known(False, inr, platelets, note=note)
     parts = [fact for fact in (inr, platelets, coded) if fact.known]
-    return unknown("correctable?" if parts else "no INR and platelets in their windows", *parts)
+    return unknown(Reason.CORRECTABLE if parts else Reason.NO_INR_AND_PLATELETS, *parts)
 
 
 def egfr_used(facts: Facts) -> Fact:
@@ -189,9 +190,9 @@ def egfr_used(facts: Facts) -> Fact:
     value = creatinine.amount.exact if creatinine.amount else None
     years = age.amount.exact if age.amount else None
     if value is None or value <= 0 or years is None or not sex.known or sex.value not in equation.kappa:
-        return unknown("no eGFR, and creatinine, age or sex are missing", creatinine)
+        return unknown(Reason.NO_EGFR, creatinine)
     if years < equation.adults_from_years:
-        return unknown("no eGFR, and the equation is for adults", creatinine)
+        return unknown(Reason.NO_EGFR_NOT_ADULT, creatinine)
     person = str(sex.value)
     ratio = value / equation.kappa[person]
     result = equation.factor * min(ratio, Decimal(1)) ** equation.alpha[person]
@@ -200,8 +201,8 @@ def egfr_used(facts: Facts) -> Fact:
     rounded = result.quantize(Decimal(1), ROUND_HALF_UP)
     reading = creatinine.seen[0]
     text = f"{rounded} mL/min/1.73 m² (CKD-EPI 2021 from creatinine {reading.recorded})"
-    seen = Observed(Amount.exactly(rounded), reading.on, reading.seen_in, text, "computed")
-    return Fact(State.KNOWN, seen.value, reading.on, (seen,), (seen,), note="CKD-EPI 2021")
+    seen = Observed(Amount.exactly(rounded), reading.on, reading.seen_in, text, Explanation(Reason.COMPUTED))
+    return Fact(State.KNOWN, seen.value, reading.on, (seen,), (seen,), note=Explanation(Reason.EGFR_FROM_CREATININE))
 
 
 def renal_failure_found(facts: Facts) -> Fact:
@@ -222,20 +223,20 @@ def renal_failure_found(facts: Facts) -> Fact:
         return known(True, *adverse, *([denial] if denial else []))
     if denial and not any(fact.unknown for fact in sources):  # what nobody could read may be newer than the denial
         if adverse:
-            return known(False, denial, *adverse, note="a newer assessment denies what is coded or measured")
+            return known(False, denial, *adverse, note=Reason.NEWER_ASSESSMENT_DENIES_MEASURED)
         if _stands(denial, [], (facts["egfr"], facts["creatinine"])):
             return known(False, denial)
     blocked = next((fact for fact in sources if fact.unknown), None)
     if blocked:
-        return unknown(blocked.why, blocked)
+        return unknown(blocked.why or Reason.NOT_DOCUMENTED, blocked)
     if egfr.amount is not None and egfr.amount.at_least(limits.egfr_below):
         return known(False, egfr, note=egfr.note)
-    return unknown(egfr.why or "eGFR not exact enough", egfr)
+    return unknown(egfr.why or Reason.EGFR_NOT_EXACT, egfr)
 
 
 def portal_thrombosis_open(facts: Facts) -> Fact:
     fact = facts["portal_vein"]
-    return known(fact.unknown and "trunk" in fact.why, fact)
+    return known(fact.unknown and fact.reason is Reason.EXTENT_NOT_STATED, fact)
 
 
 def ecog_known(facts: Facts) -> Fact:
@@ -246,7 +247,7 @@ def ascites_found(facts: Facts) -> Fact:
     assessed, coded = facts["ascites"], facts["ascites_coded"]
     if assessed.known and (not coded.known or stands_against(assessed.on, dates_of(coded))):
         return known(assessed.value != "none", assessed)
-    return known(True, coded) if coded.known else unknown(assessed.why or "not documented", assessed)
+    return known(True, coded) if coded.known else unknown(assessed.why or Reason.NOT_DOCUMENTED, assessed)
 
 
 def obstruction_documented(facts: Facts) -> Fact:

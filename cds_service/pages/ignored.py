@@ -9,6 +9,7 @@ from cds_service.knowledge.model import FactDefinition
 from cds_service.pages.evaluate import Evaluation
 from cds_service.pages.given import Given
 from cds_service.picture import Observed
+from cds_service.reasons import DECIDED_CONFLICTS
 from cds_service.settling import stale_or_conflicting
 
 MOST = 4
@@ -33,12 +34,12 @@ def ignored(given: Given, evaluation: Evaluation) -> list[Ignored]:
         Ignored(
             "Could not be read",
             "The fact they speak of is unknown until a newer value is there.",
-            tuple(f"{wording.safe(item.seen_in)}: {wording.safe(item.why)}" for item in picture.unreadable),
+            tuple(f"{wording.safe(item.seen_in)}: {wording.safe_explanation(item.why)}" for item in picture.unreadable),
         ),
         Ignored(
             "Not answered completely",
             "Prefetch keys that did not arrive whole: what they would hold is unknown.",
-            tuple(wording.safe(name) for name in picture.not_consulted),
+            tuple(wording.safe(wording.key_not_consulted(part)) for part in picture.not_consulted),
         ),
     ]
     if board:
@@ -46,14 +47,14 @@ def ignored(given: Given, evaluation: Evaluation) -> list[Ignored]:
         decided = [
             wording.fact_line(board.knowledge, name, fact)
             for name, fact in board.facts.leaves.items()
-            if fact.known and "conflict" in fact.note
+            if fact.known and fact.note_reason in DECIDED_CONFLICTS
         ]
         older = [
             _superseded(board.knowledge.facts[name], rest)
             for name, fact in board.facts.leaves.items()
             if fact.known and (rest := [reading for reading in fact.history if reading not in fact.seen])
         ]
-        invalid = [f"{wording.safe(item.seen_in)}: {wording.safe(item.why)}" for item in board.invalid]
+        invalid = [f"{wording.safe(item.seen_in)}: {wording.safe_explanation(item.why)}" for item in board.invalid]
         groups += [
             Ignored(
                 "Used, though not valid FHIR R4",

@@ -34,7 +34,7 @@ def found_words(known: Knowledge, name: str, fact: Fact) -> str:
     if fact.silent:
         return "nothing recorded"
     if not fact.known:
-        return wording.safe(fact.why) or "not known"
+        return wording.safe_explanation(fact.why) or "not known"
     return wording.value(measured(known, name), fact.value)
 
 
@@ -59,7 +59,7 @@ def limit_words(known: Knowledge, test: Comparison) -> str:
 
 def reading_of(known: Knowledge, seen: Observed) -> Reading:
     definition = known.facts.get(seen.fact)
-    more = [wording.safe(seen.note)] if seen.note else []
+    more = [wording.safe_explanation(seen.note)] if seen.note is not None else []
     value = wording.value(definition, seen.value) if definition else wording.safe(seen.recorded)
     if seen.recorded and not _same(wording.safe(seen.recorded), value):
         more.insert(0, f"recorded as {wording.safe(seen.recorded)}")

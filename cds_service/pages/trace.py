@@ -184,7 +184,7 @@ def _row(known: Knowledge, finding: Finding, decided: bool = False, scope: str =
         joint="one of these is enough" if criterion.combine == "any" and len(tests) > 1 else "",
         tests=tests,
         readings=tuple(reading_of(known, reading) for reading in seen),
-        notes=tuple(dict.fromkeys(wording.safe(fact.note) for fact in finding.facts if fact.note)),
+        notes=tuple(dict.fromkeys(wording.safe_explanation(f.note) for f in finding.facts if f.note is not None)),
         statements=criterion.statements,
         local=criterion.local,
     )

@@ -193,7 +193,7 @@ def _context(shown: Shown, known: Knowledge) -> dict[str, Any]:
     board, before = shown.now.board, shown.chart.board
     context: dict[str, Any] = {
         "cards": shown.now.cards,
-        "gate": shown.now.picture.gate,
+        "gate_because": wording.sentence(shown.now.picture.gate.because),
         "gate_lines": gate_lines(shown.now),
         "ignored": ignored(shown.given, shown.now),
         "raw_request": _raw(shown.given.body),
@@ -222,7 +222,7 @@ def _stage_part(shown: Shown, name: str) -> dict[str, Any]:
     return {
         "title": known.staging[name].title,
         "value": said(known.words, part.value),
-        "because": part.because,
+        "because": "; ".join(map(wording.explain, part.because)),
         "readings": [reading_of(known, seen) for seen in part.seen],
     }
 
