@@ -111,11 +111,11 @@ class Reason(StrEnum):
     FROM_SEGMENTS = "from-segments"
     # Reading a chart: what asks without answering
     RESOURCE_UNREADABLE = "resource-unreadable"
-    PROVISIONAL = "provisional"
-    BY_NAME_ONLY = "by-name-only"
+    RECORDED_AS_PROVISIONAL = "recorded-as-provisional"
+    BY_NAME = "by-name"
     ENTRIES_UNREADABLE = "entries-unreadable"
     EXTENT_NOT_STATED = "extent-not-stated"
-    NODES_NOT_LOCATED = "nodes-not-located"
+    NODES_REGIONAL_OR_DISTANT = "nodes-regional-or-distant"
     METASTATIC_SITE_NOT_NAMED = "metastatic-site-not-named"
     METASTASES_IN_DOUBT = "metastases-in-doubt"
     # Reading a chart: why a resource is not believed

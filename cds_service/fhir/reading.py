@@ -23,7 +23,7 @@ from cds_service.knowledge.terminology import Coding
 from cds_service.picture import ClinicalPicture, Observed, Readings, When
 from cds_service.reasons import Explanation, Reason
 
-CODED, PROVISIONAL = Explanation(Reason.CODED), Explanation(Reason.PROVISIONAL)
+CODED, PROVISIONAL = Explanation(Reason.CODED), Explanation(Reason.RECORDED_AS_PROVISIONAL)
 RECOGNISED = {"Procedure": {"snomed-ct", "icd-10-pcs"}, "Medication": {"rxnorm", "atc"}}
 """Systems whose silence about a procedure or drug can be trusted, because we hold its codes there."""
 
@@ -211,7 +211,7 @@ class Reader:
         if reading.note:
             question = Explanation(Reason.METASTASES_IN_DOUBT, doubt=reading.note)
         elif use.startswith("nodal"):
-            question = Explanation(Reason.NODES_NOT_LOCATED)
+            question = Explanation(Reason.NODES_REGIONAL_OR_DISTANT)
         elif use == "question: site?" and sites and in_liver:
             return
         elif use.startswith(("question", "decides NEN; site")):
@@ -267,7 +267,7 @@ class Reader:
             if source == "Medication" and any(n in said for n in (concept.split(".")[1].replace("_", " "), *brands)):
                 for definition in definitions:
                     if active or not definition.active:
-                        found[definition.id].asking.append(Observed(True, on, where, text, Explanation(Reason.BY_NAME_ONLY)))
+                        found[definition.id].asking.append(Observed(True, on, where, text, Explanation(Reason.BY_NAME)))
 
 
 def _at_issue(part: Found) -> list[Observed]:
