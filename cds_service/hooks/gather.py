@@ -42,18 +42,18 @@ class Gatherer:
         if not lacking or not self.request.fhir_server:
             return sent
         if self._barred is not None:  # nobody failed: nobody was asked
-            return replace(sent, why=dict.fromkeys(lacking, self._barred))
+            return replace(sent, answered=dict.fromkeys(lacking, self._barred))
         queries = {key: filled(self.asked[key], self.request.patient_id) for key in lacking}
-        why: dict[str, Explanation] = {}
+        answered: dict[str, Explanation] = {}
         for key, found in fetch(self._server, queries, self.out).items():
             answer = read_pages(found.pages, whole=found.whole) if found.pages else None
             if answer is None or answer.state is State.ERROR:
-                why[key] = found.why or Explanation(Reason.ANSWER_NO_BUNDLE)
+                answered[key] = found.why or Explanation(Reason.ANSWER_NO_BUNDLE)
             else:
                 read[key] = _better(read.get(key), answer)
                 if read[key].state is State.PARTIAL:
-                    why[key] = found.why or Explanation(Reason.ANSWER_NOT_WHOLE)
-        return combine(read, self.asked, why)
+                    answered[key] = found.why or Explanation(Reason.ANSWER_NOT_WHOLE)
+        return combine(read, self.asked, answered)
 
     def _wanted(self, key: str, sent: Prefetched) -> bool:
         """Missing and partial keys, unless the same came under another name. A key in error was asked once already

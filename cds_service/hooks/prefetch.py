@@ -186,7 +186,7 @@ class Prefetched:
     """Resource types asked for and arrived whole."""
     failed: frozenset[str] = frozenset()
     """Those asked for in vain, or that came in part."""
-    why: Mapping[str, Explanation] = field(default_factory=dict)
+    answered: Mapping[str, Explanation] = field(default_factory=dict)
     """Advertised key that is not whole → what the EHR's FHIR server said to it, where it was asked."""
 
     def came_under_another_name(self, key: str) -> bool:
@@ -195,7 +195,7 @@ class Prefetched:
     def lacks(self, key: str) -> Explanation:
         """Why a key is not whole: its state, and what its FHIR server said where it was asked. For a card, and for a 412."""
         state = LACKING_STATES[self.states[key]]
-        return Explanation(Reason.KEY_AND_SERVER, state=state, because=self.why[key]) if key in self.why else state
+        return Explanation(Reason.KEY_AND_SERVER, state=state, because=self.answered[key]) if key in self.answered else state
 
 
 def read_prefetch(prefetch: Mapping[str, bytes]) -> dict[str, Read]:
@@ -224,9 +224,10 @@ def read_pages(pages: Iterable[bytes], whole: bool) -> Read:
 
 
 def combine(
-    read: Mapping[str, Read], advertised: Mapping[str, str], why: Mapping[str, Explanation] | None = None
+    read: Mapping[str, Read], advertised: Mapping[str, str], answered: Mapping[str, Explanation] | None = None
 ) -> Prefetched:
-    """`advertised`: key → query, as discovery lists them. `why`: keys that the FHIR server was asked for in vain.
+    """`advertised`: key → query, as discovery lists them. `answered`: what the FHIR server said to keys
+    that it was asked for in vain.
 
     A resource type is complete when the advertised key that asks for it is, or when it came whole under another name.
     """
@@ -244,12 +245,12 @@ def combine(
     others, failed = _under_other_names({key: found for key, found in read.items() if key not in advertised})
     complete |= others
     failed |= {type_asked(query) for key, query in advertised.items() if states[key] in {State.ERROR, State.PARTIAL}}
-    failed |= {type_asked(advertised[key]) for key in why or {}}
+    failed |= {type_asked(advertised[key]) for key in answered or {}}
     complete -= failed
     if "MedicationStatement" not in complete:
         complete.discard("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
     entries = tuple(entry for found in read.values() for entry in found.entries)
-    return Prefetched(entries, advertised, states, frozenset(complete), frozenset(failed), why or {})
+    return Prefetched(entries, advertised, states, frozenset(complete), frozenset(failed), answered or {})
 
 
 def _under_other_names(read: Mapping[str, Read]) -> tuple[set[str], set[str]]:
