@@ -16,7 +16,7 @@ import msgspec
 from cds_service import fhir_export, knowledge, server
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
-from cds_service.cards.wording import safe
+from cds_service.cards.wording import safe, safe_explanation
 from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
 from cds_service.fhir.queries import queries
@@ -130,7 +130,7 @@ def _cards(path: Path, as_of: date | None, as_json: bool, site: Site) -> int:
             told = ", ".join(f"{count} × {why}" for why, count in sorted(chart.left_out.items()))
             print(f"left out: {told}", file=sys.stderr)
         for _, broken in chart.unreadable:
-            print(f"could not be read: {safe(broken.seen_in)}: {safe(broken.why)}", file=sys.stderr)
+            print(f"could not be read: {safe(broken.seen_in)}: {safe_explanation(broken.why)}", file=sys.stderr)
     else:
         service = next(iter(SERVICES.values()))
         cards = service.answer(parse(content, service.hook), site, day).cards

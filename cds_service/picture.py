@@ -13,7 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from cds_service.reasons import Explanation, Reason, reason_of
+from cds_service.reasons import Explanation, Reason, ValueNotReadable, reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Amount:
 
     @classmethod
     def compared(cls, comparator: str | None, value: Decimal) -> Amount:
-        """From FHIR `Quantity.comparator`. Raises ValueError on a comparator FHIR does not have."""
+        """From FHIR `Quantity.comparator`. Raises ValueNotReadable on a comparator FHIR does not have."""
         match comparator:
             case None | "":
                 return cls(value, value)
@@ -47,7 +47,7 @@ class Amount:
                 return cls(value, None, low_included=False)
             case ">=":
                 return cls(value, None)
-        raise ValueError("comparator")
+        raise ValueNotReadable(Explanation(Reason.COMPARATOR_NOT_OF_FHIR))
 
     @property
     def exact(self) -> Decimal | None:

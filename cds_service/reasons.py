@@ -103,6 +103,110 @@ class Reason(StrEnum):
     BY_DATES = "by-dates"
     NO_TREATMENT_GROUP = "no-treatment-group"
 
+    # Reading a chart: how a reading came about
+    CODED = "coded"
+    ECHOCARDIOGRAPHY = "echocardiography"
+    LIVER_SPECIMEN = "liver-specimen"
+    COUNTED_FROM_SIZES = "counted-from-sizes"
+    FROM_SEGMENTS = "from-segments"
+    # Reading a chart: what asks without answering
+    RESOURCE_UNREADABLE = "resource-unreadable"
+    RECORDED_AS_PROVISIONAL = "recorded-as-provisional"
+    BY_NAME = "by-name"
+    ENTRIES_UNREADABLE = "entries-unreadable"
+    EXTENT_NOT_STATED = "extent-not-stated"
+    NODES_REGIONAL_OR_DISTANT = "nodes-regional-or-distant"
+    METASTATIC_SITE_NOT_NAMED = "metastatic-site-not-named"
+    METASTASES_IN_DOUBT = "metastases-in-doubt"
+    # Reading a chart: why a resource is not believed
+    NOT_DECODABLE = "not-decodable"
+    NESTED_TOO_DEEPLY = "nested-too-deeply"
+    NOT_VALID_R4 = "not-valid-r4"
+    PART_NOT_VALID_R4 = "part-not-valid-r4"
+    WHOLE_NOT_VALID_R4 = "whole-not-valid-r4"
+    MODIFIED = "modified"
+    STATUS_NOT_OF_FHIR = "status-not-of-fhir"
+    STATUS_UNKNOWN = "status-unknown"
+    VERIFICATION_STATUS_NOT_OF_FHIR = "verification-status-not-of-fhir"
+    CLINICAL_STATUS_NOT_OF_FHIR = "clinical-status-not-of-fhir"
+    DATE_NOT_VALID = "date-not-valid"
+    END_DATE_NOT_VALID = "end-date-not-valid"
+    NEWER_VERSION_UNDECIDED = "newer-version-undecided"
+    # Reading a chart: why a value could not be read
+    CODE_WITHOUT_SYSTEM = "code-without-system"
+    RESULTS_NOT_SENT = "results-not-sent"
+    DATED_IN_FUTURE = "dated-in-future"
+    NO_VALUE = "no-value"
+    VALUE_ABSENT = "value-absent"
+    VALUE_ABSENT_BECAUSE = "value-absent-because"
+    VALUE_BESIDE_ABSENCE = "value-beside-absence"
+    SEVERAL_VALUES = "several-values"
+    VALUE_OF_ANOTHER_KIND = "value-of-another-kind"
+    NOT_A_NUMBER = "not-a-number"
+    NOT_A_WHOLE_NUMBER = "not-a-whole-number"
+    NUMBER_NOT_POSSIBLE = "number-not-possible"
+    COMPARATOR_NOT_OF_FHIR = "comparator-not-of-fhir"
+    COMPARATOR_BESIDE_RANGE = "comparator-beside-range"
+    CODES_CONTRADICT = "codes-contradict"
+    RANGE_WITHOUT_ENDS = "range-without-ends"
+    RANGE_UPSIDE_DOWN = "range-upside-down"
+    RATIO_WITHOUT_NUMBERS = "ratio-without-numbers"
+    RATIO_OF_TWO_UNITS = "ratio-of-two-units"
+    UNIT_WITHOUT_NUMBER = "unit-without-number"
+    NO_UNIT = "no-unit"
+    UNIT_NOT_ACCEPTED = "unit-not-accepted"
+    UNIT_AMBIGUOUS = "unit-ambiguous"
+    UNIT_CONTRADICTS_CODE = "unit-contradicts-code"
+    # Reading a chart: why nobody can say whether it is neuroendocrine liver metastases
+    MIXED_TUMOUR = "mixed-tumour"
+    OTHER_MALIGNANCY = "other-malignancy"
+    UNREAD_MALIGNANCY = "unread-malignancy"
+    ONE_DIAGNOSIS_UNREADABLE = "one-diagnosis-unreadable"
+    DIAGNOSES_UNREADABLE = "diagnoses-unreadable"
+    CONFIRM_UNREADABLE = "confirm-unreadable"
+    CONFIRM_PROVISIONAL = "confirm-provisional"
+    BENIGN_OR_FORMER_TUMOUR = "benign-or-former-tumour"
+    DECIDING_RESULT_UNREADABLE = "deciding-result-unreadable"
+    HISTOLOGY_NOT_CONSULTED = "histology-not-consulted"
+
+    # Fetching: the state of a prefetch key that is not whole
+    KEY_PARTIAL = "key-partial"
+    KEY_ERROR = "key-error"
+    KEY_MISSING = "key-missing"
+    KEY_AND_SERVER = "key-and-server"
+    # Fetching: why the FHIR server was not asked
+    NO_SERVER_NAMED = "no-server-named"
+    SERVER_NOT_ALLOWED = "server-not-allowed"
+    NO_HTTP_ADDRESS = "no-http-address"
+    ADDRESS_NOT_PERMITTED = "address-not-permitted"
+    NO_TOKEN = "no-token"
+    TOKEN_EXPIRED = "token-expired"
+    TOKEN_OF_ANOTHER_PATIENT = "token-of-another-patient"
+    # Fetching: why a call or a search brought nothing, or not all
+    STATUS_NOT_OK = "status-not-ok"
+    REDIRECTED = "redirected"
+    NO_CONNECTION = "no-connection"
+    CERTIFICATE_NOT_ACCEPTED = "certificate-not-accepted"
+    OVERDUE = "overdue"
+    BROKEN_OFF = "broken-off"
+    TOO_LARGE = "too-large"
+    ANSWER_UNREADABLE = "answer-unreadable"
+    ANSWER_NO_BUNDLE = "answer-no-bundle"
+    ANSWER_NOT_WHOLE = "answer-not-whole"
+    BY_CATEGORY_ONLY = "by-category-only"
+    TOO_MANY_PAGES = "too-many-pages"
+    FURTHER_PAGE = "further-page"
+    PAGE_ON_ANOTHER_SERVER = "page-on-another-server"
+    # Reading exported files
+    FILE_NOT_OPENED = "file-not-opened"
+    NOT_GZIP = "not-gzip"
+    NOT_UTF8 = "not-utf8"
+    NOT_JSON = "not-json"
+    NO_DOCUMENT = "no-document"
+    HOOK_WITHOUT_PREFETCH = "hook-without-prefetch"
+    DOCUMENT_WITHOUT_DATA = "document-without-data"
+    PAGE_OF_BUNDLE = "page-of-bundle"
+
 
 UNDECIDED_CONFLICTS = frozenset({Reason.CONFLICT_OF_ONE_DATE, Reason.CONFLICT_NONE_NEWER})
 """Readings contradict each other, and the fact is unknown for it."""
@@ -134,12 +238,23 @@ class Explanation:
     def __repr__(self) -> str:
         return f"Explanation({self.reason.name})"  # without details: they may hold a unit as it was sent
 
+    def __bool__(self) -> bool:
+        return True  # one that is there, beside None
+
     def _refuse(self, *_: object) -> NoReturn:
         raise TypeError("an explanation is for people: compare its reason; cards/wording.py renders it")
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
     __contains__ = __getitem__ = __iter__ = __len__ = __add__ = __str__ = __format__ = _refuse
     __hash__ = None  # type: ignore[assignment]  # an explanation is no key of a dict either
+
+
+class ValueNotReadable(ValueError):
+    """A recorded value that cannot be read. `why` never holds the value."""
+
+    def __init__(self, why: Explanation) -> None:
+        super().__init__(why.reason.value)
+        self.why = why
 
 
 def reason_of(explanation: Explanation | None) -> Reason | None:

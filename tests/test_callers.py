@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from werkzeug.test import TestResponse
 
+from cds_service.reasons import Explanation, Reason
 from cds_service.trust import keys as trusted_keys
 from cds_service.trust.reach import CallFailed, Reach
 from tests.callers import (
@@ -544,7 +545,7 @@ def test_who_waits_for_the_first_keys_waits_no_longer_than_a_fetch_may_take() ->
     def stuck(jku: str, reach: Reach) -> bytes:
         going.set()
         done.wait(10)
-        raise CallFailed("at last")
+        raise CallFailed(Explanation(Reason.OVERDUE))
 
     keys = trusted_keys.FetchedKeys(JKU, Reach(seconds=0.2), stuck)
     first = Thread(target=keys.find, args=("a", "ES384", NOW), daemon=True)

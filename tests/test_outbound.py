@@ -17,9 +17,11 @@ import requests
 import responses
 
 from cds_service.fhir.client import Fetched, Server, fetch
+from cds_service.reasons import Explanation, Reason, reason_of
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.reach import CallFailed, Reach, Refused, allowed, origin_of, permitted
 from tests.fhir_server import FhirServer
+from tests.pictures import outline
 
 PUBLIC = Reach(origins=("https://fhir.hospital.example",))
 ON_PREMISE = Reach(origins=("https://fhir.hospital.example",), networks=(ip_network("10.20.0.0/16"), ip_network("fd12::/16")))
@@ -153,7 +155,7 @@ def test_a_name_with_one_address_that_may_not_be_called_is_not_called(
     resolving(monkeypatch, addresses)
     connected: list[Any] = []
     monkeypatch.setattr(socket, "create_connection", lambda *a, **k: connected.append(a))
-    with Outbound(PUBLIC) as out, pytest.raises(Refused, match="has an address that may not be called"):
+    with Outbound(PUBLIC) as out, pytest.raises(Refused, match=Reason.ADDRESS_NOT_PERMITTED):
         out.get("https://fhir.hospital.example/r4/Patient/1", {})
     assert connected == []
 
@@ -184,7 +186,7 @@ def test_a_proxy_a_netrc_file_and_a_cookie_of_the_machine_are_not_used(monkeypat
 
 def test_nothing_is_called_after_the_deadline() -> None:
     with FhirServer() as server, Outbound(Reach(loopback=True, seconds=0)) as out:
-        with pytest.raises(CallFailed, match="no answer in time"):
+        with pytest.raises(CallFailed, match=Reason.OVERDUE):
             out.get(f"{server.base}/Patient/1", {})
         assert server.asked == []
 
@@ -199,7 +201,7 @@ NEVER_WHOLE = {
 @pytest.mark.parametrize("case", NEVER_WHOLE)
 def test_no_call_outlasts_its_deadline_however_its_server_drips(case: str) -> None:
     start, again, pause = NEVER_WHOLE[case]
-    told: SimpleQueue[str] = SimpleQueue()
+    told: SimpleQueue[object] = SimpleQueue()
 
     def drip(listening: socket.socket) -> None:
         connection, _ = listening.accept()
@@ -215,12 +217,12 @@ def test_no_call_outlasts_its_deadline_however_its_server_drips(case: str) -> No
                 out.get(f"http://127.0.0.1:{port}/", {})
                 told.put("an answer")
             except CallFailed as error:
-                told.put(str(error))
+                told.put(error.why.reason)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         Thread(target=drip, args=(listening,), daemon=True).start()
         Thread(target=call, args=(listening.getsockname()[1],), daemon=True).start()
-        assert told.get(timeout=5) == "no answer in time"
+        assert told.get(timeout=5) is Reason.OVERDUE
 
 
 # ── what is hard to provoke with a server ────────────────────────────────────────────────────────────────────────
@@ -238,17 +240,17 @@ def asked_of(server: str = "https://fhir.hospital.example/r4") -> Fetched:
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (requests.exceptions.SSLError("x"), "its certificate was not accepted"),
-        (requests.ConnectTimeout("x"), "no answer in time"),
-        (requests.ReadTimeout("x"), "no answer in time"),
-        (requests.ConnectionError("x"), "no connection"),
-        (requests.exceptions.ChunkedEncodingError("x"), "an answer that broke off"),
-        (requests.exceptions.InvalidHeader("x"), "an answer that broke off"),
+        (requests.exceptions.SSLError("x"), Reason.CERTIFICATE_NOT_ACCEPTED),
+        (requests.ConnectTimeout("x"), Reason.OVERDUE),
+        (requests.ReadTimeout("x"), Reason.OVERDUE),
+        (requests.ConnectionError("x"), Reason.NO_CONNECTION),
+        (requests.exceptions.ChunkedEncodingError("x"), Reason.BROKEN_OFF),
+        (requests.exceptions.InvalidHeader("x"), Reason.BROKEN_OFF),
     ],
 )
-def test_whatever_goes_wrong_is_told_in_words_of_ours(error: Exception, told: str) -> None:
+def test_whatever_goes_wrong_is_told_by_a_reason_of_ours(error: Exception, told: Reason) -> None:
     responses.get(CONDITIONS, body=error)
-    assert asked_of() == Fetched(why=told)
+    assert (asked_of().pages, reason_of(asked_of().why)) == ((), told)
 
 
 @responses.activate
@@ -288,7 +290,7 @@ def test_a_next_page_of_another_scheme_port_or_host_is_not_called(next_url: str)
     link = f'{{"link": [{{"relation": "next", "url": {7 if next_url == "7" else f"{chr(34)}{next_url}{chr(34)}"}}}]}}'
     responses.get(CONDITIONS, body=link)
     found = asked_of()
-    assert found.why == "a further page: its address is on another server: not called"
+    assert outline(found.why) == outline(Explanation(Reason.FURTHER_PAGE, because=Explanation(Reason.PAGE_ON_ANOTHER_SERVER)))
     assert len(responses.calls) == 1
 
 

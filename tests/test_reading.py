@@ -14,12 +14,13 @@ from cds_service.derived import CALCULATIONS
 from cds_service.facts import Fact, Facts
 from cds_service.fhir import dates, units
 from cds_service.fhir.chart import Entry, read_chart
-from cds_service.fhir.faults import MODIFIED, NO_STATUS
 from cds_service.fhir.medication import referred_to
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.resources import READ
 from cds_service.picture import Amount, ClinicalPicture, Nlm
+from cds_service.reasons import Explanation, Reason
 from cds_service.settling import settle
+from tests.pictures import outline
 
 TODAY = date(2026, 11, 1)
 KNOWN = knowledge.load()
@@ -148,7 +149,7 @@ def test_a_value_that_cannot_be_read_leaves_its_fact_unknown(more: dict[str, Any
     old = observation("1975-2", LOINC, on="2026-09-01", **quantity(0.8, "mg/dL")) | {"id": "old"}
     found = fact("total_bilirubin", old, observation("1975-2", LOINC, **more))
     assert found.unknown
-    assert found.why.startswith("unreadable")
+    assert found.reason is Reason.UNREADABLE
 
 
 @pytest.mark.parametrize("status", ["preliminary", "registered", "entered-in-error", "cancelled", "unknown"])
@@ -233,10 +234,10 @@ def test_a_drug_or_procedure_in_doubt_is_asked_about_by_its_own_name() -> None:
     referred = {"medicationReference": {"reference": "Medication/m"}}
     given = entry("MedicationRequest", None, intent="order", authoredOn="2026-10-20", **referred)
     taken = entry("MedicationStatement", "completed", medicationCodeableConcept=capecitabine) | MODIFIERS[0]
-    for resources, why in (((drug, given), NO_STATUS), ((taken,), MODIFIED)):
+    for resources, why in (((drug, given), Reason.STATUS_NOT_OF_FHIR), ((taken,), Reason.MODIFIED)):
         for name in ("capecitabine", "capecitabine_recent"):  # completed, if the extension does not say otherwise
             found = fact(name, *resources)
-            assert (found.unknown, found.why, [seen.recorded for seen in found.seen]) == (True, why, ["Xeloda"])
+            assert (found.unknown, found.reason, [seen.recorded for seen in found.seen]) == (True, why, ["Xeloda"])
     done = fact("liver_resection", entry("Procedure", "unknown", **RESECTION))
     assert [(str(seen.on), seen.seen_in) for seen in done.seen] == [("2026-08-01", "Procedure/x")]
 
@@ -263,7 +264,8 @@ def test_a_date_that_is_none_makes_no_value_older_than_every_other(field: str, w
     odd = {field: {"end": when} if field == "effectivePeriod" else when}
     newer = observation("1975-2", LOINC, None, **quantity(9, "mg/dL"), **odd) | {"id": "newer"}
     assert fact("total_bilirubin", older, newer).unknown
-    assert [(what.seen_in, what.why) for what in picture(older, newer).unreadable] == [("Observation/newer", "its date")]
+    unread = picture(older, newer).unreadable
+    assert [(what.seen_in, what.why.reason) for what in unread] == [("Observation/newer", Reason.DATE_NOT_VALID)]
 
 
 def test_a_diagnosis_or_procedure_whose_date_is_none_counts_and_is_named() -> None:
@@ -301,7 +303,7 @@ def test_what_is_changed_by_something_not_understood_is_never_processed(modifier
     for name, resource in resources:
         assert fact(name, resource).known
         seen = picture(resource | modifier)
-        assert [what.why for what in seen.unreadable] == ["changed by an extension that is not understood"], name
+        assert [what.why.reason for what in seen.unreadable] == [Reason.MODIFIED], name
         assert fact(name, resource | modifier).unknown, name
     study = entry("ImagingStudy", "available", procedureCode=[{"text": "MRI"}]) | modifier
     report = entry("DiagnosticReport", "final") | modifier
@@ -363,7 +365,7 @@ def test_a_code_that_names_no_system_decides_nothing_and_asks() -> None:
     bare = observation("1975-2", "", **quantity(9, "mg/dL")) | {"id": "bare"}
     found = fact("total_bilirubin", older, bare)
     assert found.unknown
-    assert "names no system" in found.why
+    assert [bad.why.reason for bad in found.unread] == [Reason.CODE_WITHOUT_SYSTEM]
     both = bare | {"code": {"coding": [{"code": "1975-2"}, {"system": LOINC, "code": "1975-2"}]}}
     assert fact("total_bilirubin", older, both).known
 
@@ -383,16 +385,18 @@ STATUSES: list[dict[str, Any]] = [
 def test_a_diagnosis_whose_status_is_none_of_fhir_asks_and_never_decides(status: dict[str, Any]) -> None:
     failing = fact("hepatic_failure_coded", condition("K72.90", **status))
     assert failing.unknown
-    assert failing.why == "could not be read"
+    assert failing.reason is Reason.RESOURCE_UNREADABLE
     gate = picture(condition("C7B.02", **status)).gate
-    assert (gate.answer, gate.because) == (Nlm.POSSIBLE, "1 diagnosis could not be read: confirm")
+    one = Explanation(Reason.CONFIRM_UNREADABLE, unread=Explanation(Reason.ONE_DIAGNOSIS_UNREADABLE))
+    assert (gate.answer, outline(gate.because)) == (Nlm.POSSIBLE, outline(one))
     assert [reading.seen_in for reading in gate.seen] == ["Condition/c-C7B.02"]
 
 
 def test_no_halves_of_the_disease_are_called_provisional_because_they_could_not_be_read() -> None:
     odd = {"clinicalStatus": "active"}
     gate = picture(NEN | odd, LIVER | odd).gate
-    assert (gate.answer, gate.because) == (Nlm.POSSIBLE, "2 diagnoses could not be read: confirm")
+    two = Explanation(Reason.CONFIRM_UNREADABLE, unread=Explanation(Reason.DIAGNOSES_UNREADABLE, count=2))
+    assert (gate.answer, outline(gate.because)) == (Nlm.POSSIBLE, outline(two))
     assert [reading.seen_in for reading in gate.seen] == ["Condition/c-C7A.012", "Condition/c-C78.7"]
 
 
@@ -519,15 +523,14 @@ def test_a_missing_egfr_is_calculated_and_says_so() -> None:
     found = fact("egfr_used", observation("2160-0", LOINC, **quantity(1.0, "mg/dL")))
     assert found.amount is not None
     assert found.amount.exact == 66  # a woman of 56: 142 × (1/0.7)^-1.2 × 0.9938^56 × 1.012 = 66.1
-    assert "CKD-EPI 2021" in found.note
+    assert found.note_reason is Reason.EGFR_FROM_CREATININE
 
 
 def test_a_drug_known_by_its_name_only_asks_and_never_decides() -> None:
     by_name = {"resourceType": "MedicationRequest", "id": "m", "status": "active", "intent": "order", "subject": MINE,
                "authoredOn": "2026-01-01", "medicationCodeableConcept": {"text": "Octreotide LAR 30 mg"}}  # fmt: skip
     found = fact("somatostatin_analogue", by_name)
-    assert found.unknown
-    assert "by name" in found.why
+    assert (found.unknown, found.reason) == (True, Reason.BY_NAME)
 
 
 def test_lesions_are_counted_from_tumour_sizes_as_at_least_so_many() -> None:

@@ -44,7 +44,7 @@ UNREAD = Explanation(Reason.UNREADABLE, because=UNIT)
 def fact(state: State, *values: Any, why: Why | None = None, note: Why | None = None, **more: Any) -> tuple[object, ...]:
     """What `with_reasons` makes of such a fact."""
     words = [Explanation(part) if isinstance(part, Reason) else part for part in (why, note)]
-    return with_reasons(Fact(state, *values, why=words[0], note=words[1], **more))
+    return with_reasons(replace(Fact(state, *values, **more), why=words[0], note=words[1]))
 
 
 def settled(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cds_service.coverage.report import Reason, Report, UnmappedRow
+from cds_service.coverage.report import ReasonRow, Report, UnmappedRow
 
 Cell = str | int
 
@@ -90,5 +90,5 @@ def _unmapped(rows: Sequence[UnmappedRow]) -> list[tuple[Cell, ...]]:
     return [(r.code, r.charts, r.times, r.source, " or ".join(r.looks_like), r.display, r.system) for r in rows]
 
 
-def _reasons(rows: Sequence[Reason]) -> list[tuple[Cell, ...]]:
+def _reasons(rows: Sequence[ReasonRow]) -> list[tuple[Cell, ...]]:
     return [(row.what, row.count, row.why) for row in rows]

@@ -74,7 +74,7 @@ class WindowRow(msgspec.Struct, frozen=True):
     charts: int
 
 
-class Reason(msgspec.Struct, frozen=True):
+class ReasonRow(msgspec.Struct, frozen=True):
     """What, why, how many; `what` is a fact or a type of resource."""
 
     what: str
@@ -95,14 +95,14 @@ class Report(msgspec.Struct, frozen=True):
     never_found: list[str]
     unmapped: list[UnmappedRow]
     unmapped_not_listed: int
-    text_only: list[Reason]
+    text_only: list[ReasonRow]
     answers_not_read: list[AnswerRow]
     units_refused: list[UnitRow]
     out_of_window: list[WindowRow]
-    not_usable: list[Reason]
-    values_unreadable: list[Reason]
-    resources_unreadable: list[Reason]
-    files_unreadable: list[Reason]
+    not_usable: list[ReasonRow]
+    values_unreadable: list[ReasonRow]
+    resources_unreadable: list[ReasonRow]
+    files_unreadable: list[ReasonRow]
     """`what`: where the first is, by number and never by name."""
     left_out: dict[str, int]
     types_not_read: dict[str, int]

@@ -7,7 +7,17 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import date
 
-from cds_service.coverage.report import NO_SYSTEM, AnswerRow, CodeRow, FactRow, Reason, Report, UnitRow, UnmappedRow, WindowRow
+from cds_service.coverage.report import (
+    NO_SYSTEM,
+    AnswerRow,
+    CodeRow,
+    FactRow,
+    ReasonRow,
+    Report,
+    UnitRow,
+    UnmappedRow,
+    WindowRow,
+)
 from cds_service.coverage.sources import Read
 from cds_service.coverage.tally import MOST_DISPLAYS, Coded, FactTally, Seen, Tally
 from cds_service.knowledge.model import FactDefinition, Knowledge
@@ -41,7 +51,7 @@ def make_report(tally: Tally, read: Read, knowledge: Knowledge, today: date) -> 
             key=lambda row: (row.own_system, -row.charts, -row.times, row.system, row.code),
         ),
         unmapped_not_listed=tally.not_listed,
-        text_only=[Reason(source, words, seen.times) for (source, words), seen in sorted(tally.text_only.items())],
+        text_only=[ReasonRow(source, words, seen.times) for (source, words), seen in sorted(tally.text_only.items())],
         answers_not_read=[
             _answer(name, key, item, knowledge) for name, t in tally.facts.items() for key, item in sorted(t.answers.items())
         ],
@@ -51,27 +61,22 @@ def make_report(tally: Tally, read: Read, knowledge: Knowledge, today: date) -> 
             for unit, seen in sorted(t.refused.items())
         ],
         out_of_window=[
-            WindowRow(name, facts[name].says, facts[name].window_days or 0, t.not_usable["out of date"])
+            WindowRow(name, facts[name].says, facts[name].window_days or 0, t.out_of_window)
             for name, t in tally.facts.items()
-            if t.not_usable["out of date"]
+            if t.out_of_window
         ],
         not_usable=_reasons((facts[n].says, t.not_usable) for n, t in tally.facts.items()),
         values_unreadable=_reasons((facts[n].says, t.unreadable) for n, t in tally.facts.items()),
-        resources_unreadable=[Reason(kind, why, count) for (kind, why), count in read.unreadable.most_common()],
-        files_unreadable=[Reason(f"first: {first}", why, count) for why, (count, first) in read.faults.items()],
+        resources_unreadable=[ReasonRow(kind, why, count) for (kind, why), count in read.unreadable.most_common()],
+        files_unreadable=[ReasonRow(f"first: {first}", why, count) for why, (count, first) in read.faults.items()],
         left_out=dict(read.left_out.most_common()),
         types_not_read=dict(read.types_not_read.most_common()),
         files_not_opened=dict(read.not_opened.most_common()),
     )
 
 
-def _reasons(counted: Iterable[tuple[str, dict[str, int]]]) -> list[Reason]:
-    return [
-        Reason(says, why, count)
-        for says, reasons in counted
-        for why, count in sorted(reasons.items())
-        if why != "out of date" and not why.startswith("unreadable: ")
-    ]
+def _reasons(counted: Iterable[tuple[str, dict[str, int]]]) -> list[ReasonRow]:
+    return [ReasonRow(says, why, count) for says, reasons in counted for why, count in sorted(reasons.items())]
 
 
 def _codes(tally: FactTally, knowledge: Knowledge) -> list[CodeRow]:

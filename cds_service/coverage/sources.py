@@ -18,17 +18,19 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from cds_service.cards.wording import explain
 from cds_service.coverage.store import WHOSE, Store
 from cds_service.fhir.chart import KIND, Chart, Entry, read_chart
 from cds_service.fhir.references import patient_of
 from cds_service.fhir.resources import READ, Reference
 from cds_service.hooks.prefetch import State, read_value
+from cds_service.reasons import Explanation, Reason
 
 LINES, WHOLE = (".ndjson", ".jsonl"), (".json",)
 OTHER_KINDS = (".xml", ".csv", ".txt", ".md", ".html", ".pdf", ".zip", ".tar", ".tgz", ".parquet")
 """Endings that may be named; any other may be half a name."""
 BOM = b"\xef\xbb\xbf"
-NO_DOCUMENT = "neither a FHIR resource nor a hook request"
+NO_DOCUMENT = Explanation(Reason.NO_DOCUMENT)
 
 
 class Hook(msgspec.Struct):
@@ -58,11 +60,12 @@ class Read:
     def uncounted(self, chart: Chart) -> None:
         """Adds up what of a chart does not count, and why."""
         self.left_out.update(chart.left_out)
-        self.unreadable.update((kind, broken.why) for kind, broken in chart.unreadable)
+        self.unreadable.update((kind, explain(broken.why)) for kind, broken in chart.unreadable)
 
-    def fault(self, why: str, where: str) -> None:
-        count, first = self.faults.get(why, (0, where))
-        self.faults[why] = (count + 1, first)
+    def fault(self, why: Explanation, where: str) -> None:
+        said = explain(why)
+        count, first = self.faults.get(said, (0, where))
+        self.faults[said] = (count + 1, first)
 
 
 def files_of(path: Path, read: Read) -> list[Path]:
@@ -100,7 +103,7 @@ class Sorter:
                     self.take(source, where, stream.read().removeprefix(BOM))
                     yield plain.tell()
         except (OSError, EOFError, zlib.error) as error:
-            self.read.fault(error.strerror if isinstance(error, OSError) and error.strerror else "not a sound gzip file", where)
+            self.read.fault(_why(error), where)
 
     def _take_lines(self, source: int, where: str, stream: BinaryIO, plain: BinaryIO) -> Iterator[int]:
         before = 0
@@ -122,13 +125,13 @@ class Sorter:
             kind = KIND.decode(body)
             hook = HOOK.decode(body) if not kind.name else None
         except RecursionError:
-            self.read.fault("nested too deeply", where)
+            self.read.fault(Explanation(Reason.NESTED_TOO_DEEPLY), where)
         except UnicodeDecodeError:
-            self.read.fault("not UTF-8", where)
+            self.read.fault(Explanation(Reason.NOT_UTF8), where)
         except msgspec.ValidationError:
             self.read.fault(NO_DOCUMENT, where)
         except msgspec.MsgspecError:
-            self.read.fault("not JSON (more than one JSON text in a file: name it .ndjson)", where)
+            self.read.fault(Explanation(Reason.NOT_JSON), where)
         else:
             if hook is not None and hook.prefetch:
                 for raw in hook.prefetch.values():
@@ -136,14 +139,14 @@ class Sorter:
             elif kind.name:
                 self._take_resources(source, where, body)
             else:
-                self.read.fault("a hook request without prefetch" if hook and hook.hook else NO_DOCUMENT, where)
+                self.read.fault(Explanation(Reason.HOOK_WITHOUT_PREFETCH) if hook and hook.hook else NO_DOCUMENT, where)
 
     def _take_resources(self, source: int, where: str, body: bytes) -> None:
         answer = read_value(body)
         if answer.state is State.ERROR:
-            self.read.fault("an OperationOutcome instead of data, or a Bundle that cannot be read", where)
+            self.read.fault(Explanation(Reason.DOCUMENT_WITHOUT_DATA), where)
         elif answer.state is State.PARTIAL:
-            self.read.fault("a page of a Bundle whose next page may be missing, or with entries that are no resource", where)
+            self.read.fault(Explanation(Reason.PAGE_OF_BUNDLE), where)
         patients = {
             entry.full_url: ("Patient", _id_of_patient(entry))
             for entry in answer.entries
@@ -170,6 +173,13 @@ class Sorter:
                 self.read.uncounted(read_chart([entry], ""))
         else:
             self.read.types_not_read[kind.name if _is_type(kind.name) else "no type of R4"] += 1
+
+
+def _why(error: Exception) -> Explanation:
+    """Of a file that could not be read to its end; the system's words hold no name."""
+    if isinstance(error, OSError) and error.strerror:
+        return Explanation(Reason.FILE_NOT_OPENED, fault=error.strerror)
+    return Explanation(Reason.NOT_GZIP)
 
 
 def _whose(raw: bytes, patients: dict[str, tuple[str, str]]) -> tuple[str, str] | None:

@@ -3,13 +3,13 @@ no name, no id, no value and no text of a patient; what it holds does not grow w
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from cds_service.cards.wording import explain
 from cds_service.coverage.relevance import Relevance
 from cds_service.coverage.said import Named, codes_of_reading, is_known, named_concepts
 from cds_service.derived import CALCULATIONS
@@ -20,10 +20,13 @@ from cds_service.fhir.resources import Component, Observation, Quantity
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding
 from cds_service.picture import ClinicalPicture, Nlm, Observed, Readings, Unreadable
+from cds_service.reasons import Reason
 from cds_service.settling import settle
 
-REFUSED = ("unit not accepted", "no unit")
+REFUSED = frozenset({Reason.UNIT_NOT_ACCEPTED, Reason.UNIT_AMBIGUOUS, Reason.UNIT_CONTRADICTS_CODE, Reason.NO_UNIT})
 NO_UNIT = "none"
+SOME = "some"
+"""In place of each number in a reason: reasons are counted."""
 MOST_CODES = 20_000
 """Different codes that are kept; beyond, somebody sends text as codes, and the rest is only counted."""
 MOST_DISPLAYS = 3
@@ -57,8 +60,10 @@ class FactTally:
     found: Seen = field(default_factory=Seen)
     usable: int = 0
     """Charts in which it has a value on the day."""
+    out_of_window: int = 0
+    """Charts in which its value is out of date."""
     not_usable: Counter[str] = field(default_factory=Counter)
-    """Why a fact that the chart speaks of has no value on the day → charts."""
+    """Any other reason, but for an unreadable value, why a fact that the chart speaks of has none on the day → charts."""
     codes: dict[tuple[str, str], Seen] = field(default_factory=dict)
     """(system, code) that gave a reading; ("", type) where no code did: a birth date."""
     refused: dict[str, Seen] = field(default_factory=dict)
@@ -129,10 +134,10 @@ class Surveyor:
                 codes.update(keys)
                 continue
             parts = self._parts(observations.get(reading.seen_in), found)
-            if reading.why.startswith(REFUSED):
+            if reading.why.reason in REFUSED:
                 units.update({_unit(part.value_quantity) for part in parts if part.value_quantity} or {NO_UNIT})
                 continue
-            counted.unreadable[re.sub(r"\d+", "some", reading.why)] += 1
+            counted.unreadable[explain(reading.why, numbers=SOME)] += 1
             said = {coding for part in parts for coding in codings(self.knowledge, part.value_codeable_concept)}
             answers.update(c for c in said if c.code and self.knowledge.terminology.value(definition.id, c) is None)
         for code, times in codes.items():
@@ -170,8 +175,11 @@ class Surveyor:
             readings = picture.of(name)
             if fact.known:
                 self.tally.facts[name].usable += 1
-            elif fact.why and (readings.valid or readings.unreadable or readings.open_question):
-                self.tally.facts[name].not_usable[re.sub(r"^\d+ ", "", fact.why)] += 1
+            elif fact.why is not None and (readings.valid or readings.unreadable or readings.open_question):
+                if fact.reason is Reason.OUT_OF_DATE:
+                    self.tally.facts[name].out_of_window += 1
+                elif fact.reason is not Reason.UNREADABLE:
+                    self.tally.facts[name].not_usable[explain(fact.why, numbers=SOME)] += 1
 
     def _add_unmapped(self, named: list[Named], read: set[tuple[str, str]]) -> None:
         unknown: dict[tuple[str, str, str], list[str]] = {}

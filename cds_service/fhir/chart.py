@@ -20,6 +20,7 @@ from cds_service.fhir import faults, versions
 from cds_service.fhir.dates import date_of
 from cds_service.fhir.references import named
 from cds_service.fhir.resources import (
+    NOT_VALID,
     READ,
     CodeableConcept,
     Condition,
@@ -38,7 +39,8 @@ from cds_service.fhir.resources import (
     WithStatus,
     codes,
 )
-from cds_service.picture import Unreadable, When
+from cds_service.picture import NotConsulted, Unreadable, When
+from cds_service.reasons import Explanation, Reason
 
 FINAL_REPORT = faults.COUNTING[Observation]
 UNCONFIRMED = frozenset({"provisional", "differential", "unconfirmed"})
@@ -60,7 +62,6 @@ class Kind(msgspec.Struct):
         return f"{self.name or 'resource'}/{self.id if known else '?'}"
 
 
-NOT_READ = "not valid R4"
 KIND = msgspec.json.Decoder(Kind)
 DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ.items()}
 
@@ -78,7 +79,7 @@ class Chart:
     observations: list[tuple[str, Observation]] = field(default_factory=list)
     orders: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
     """Active orders and scheduled procedures, also those in doubt."""
-    doubted: list[tuple[str, Procedure | MedicationRequest | MedicationStatement | ServiceRequest, str]] = field(
+    doubted: list[tuple[str, Procedure | MedicationRequest | MedicationStatement | ServiceRequest, Explanation]] = field(
         default_factory=list
     )
     """What was done, given or ordered, if that is to be believed; and why it is not. It asks and never answers; but an
@@ -98,7 +99,7 @@ class Chart:
     """Resource types that were asked for and arrived complete."""
     failed: frozenset[str] = frozenset()
     """Those that were asked for in vain, or came in part."""
-    not_consulted: tuple[str, ...] = ()
+    not_consulted: tuple[NotConsulted, ...] = ()
     own: Counter[str] = field(default_factory=Counter)
     """Resource type → how many are of the patient, whether they count or not."""
     foreign: Counter[str] = field(default_factory=Counter)
@@ -135,6 +136,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     decoded: list[tuple[str, bytes, Resource]] = []
     chart = Chart(patient_id)
     names = chart.names
+    broken: list[tuple[str, bytes, Explanation]] = []
     seen: dict[bytes, set[str]] = {}
     for place, entry in enumerate(entries):
         raw = entry.raw
@@ -157,16 +159,17 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
                 continue
             decoded.append((where, raw, decoder.decode(raw)))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            broken = where.split("/")[0]
-            chart.unreadable.append((broken, Unreadable(None, where, _why(error))))
-            if (head := versions.head(raw, broken, NOT_READ)) is not None:
+            name = where.split("/")[0]
+            broken.append((where, raw, _why(error)))
+            if (head := versions.head(raw, name, NOT_VALID)) is not None:
                 decoded.append((where, raw, head))
             else:
-                chart.holed |= {broken} if broken in READ else set(READ)
+                chart.holed |= {name} if name in READ else set(READ)
     if chart.patient_id is None:
         chart.patient_id = _only_patient((where, resource) for where, _, resource in decoded)
     decoded.sort(key=itemgetter(0, 1))  # the order in which a chart was sent says nothing
-    chart.unreadable.sort(key=lambda part: (part[1].seen_in, part[1].why))
+    broken.sort(key=itemgetter(0, 1))
+    chart.unreadable = [(where.split("/")[0], Unreadable(None, where, why)) for where, _, why in broken]
     repeated = {first[0] for first, second in pairwise(decoded) if first[0] == second[0]}
     for where, raw, resource in decoded:
         if where not in repeated:
@@ -182,9 +185,11 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     return chart
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception) -> Explanation:
     """msgspec names the path and the types, never a value."""
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n")[0][:160]
+    if isinstance(error, RecursionError):
+        return Explanation(Reason.NESTED_TOO_DEEPLY)
+    return Explanation(Reason.NOT_DECODABLE, fault=str(error).split("\n")[0][:160])
 
 
 def _only_patient(decoded: Iterable[tuple[str, Resource]]) -> str | None:
@@ -237,7 +242,7 @@ def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
         _doubt(chart, where, raw, resource, why)
     else:
         if faults.misdated(resource):
-            chart.misdated[where] = Unreadable(None, where, "its date")
+            chart.misdated[where] = Unreadable(None, where, faults.MISDATED)
         _keep(chart, where, resource)
 
 
@@ -252,7 +257,7 @@ def _status(resource: Resource) -> str:
     return (resource.status or "") if isinstance(resource, WithStatus) else "refuted or entered in error"
 
 
-def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: str) -> None:
+def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: Explanation) -> None:
     """Not believed, and not passed over: an Observation, a Condition, a drug or a procedure leaves a question, an order stays
     an order; and but for the first two, the silence of its type says nothing any more. A date counts only where nothing
     but the status is in doubt: an older result takes nothing back."""
@@ -262,7 +267,7 @@ def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: str) -
         chart.holed.add(kind)
     else:
         _keep(chart, where, head)
-    if isinstance(head, UnreadObservation) and isinstance(resource, Observation) and why in faults.OF_STATUS:
+    if isinstance(head, UnreadObservation) and isinstance(resource, Observation) and why.reason in faults.OF_STATUS:
         head.effective_date_time, head.effective_instant = resource.effective_date_time, resource.effective_instant
         head.effective_period = resource.effective_period
     if isinstance(resource, Procedure | MedicationRequest | MedicationStatement | ServiceRequest):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +16,7 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
+from cds_service.reasons import Explanation, Reason
 from cds_service.trust.outbound import Outbound, Reply
 from cds_service.trust.reach import CallFailed, Refused, origin_of
 
@@ -45,10 +46,16 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The pages of one query as they came. `why`: why they are not all, in words of ours; empty when they are."""
+    """The pages of one query as they came. `why`: why they are not all; None when they are. `status`: what the server
+    answered in place of a page."""
 
     pages: tuple[bytes, ...] = ()
-    why: str = ""
+    why: Explanation | None = field(default=None, compare=False)
+    status: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.why is None
 
 
 class Link(msgspec.Struct):
@@ -88,9 +95,9 @@ def _at_once(calls: Mapping[str, Callable[[], Fetched]], out: Outbound) -> dict[
 
 def _result(run: Future[Fetched]) -> Fetched:
     if not run.done() or run.cancelled():
-        return Fetched(why="no answer in time")
+        return Fetched(why=Explanation(Reason.OVERDUE))
     if run.exception() is not None:  # one query never spoils the others
-        return Fetched(why="an answer that could not be read")
+        return Fetched(why=Explanation(Reason.ANSWER_UNREADABLE))
     return run.result()
 
 
@@ -98,38 +105,42 @@ def _read(server: Server, reference: str, out: Outbound) -> Fetched:
     try:
         return _page(_ask(server, reference, out))
     except CallFailed as error:
-        return Fetched(why=str(error))
+        return Fetched(why=error.why)
 
 
 def _search(server: Server, query: str, out: Outbound) -> Fetched:
     """Raises nothing: a call that fails ends the pages, and says so."""
     pages: list[bytes] = []
-    why = ""
+    why: Explanation | None = None
     try:
         found = _page(_ask(server, query, out))
-        if found.why == "answered 400" and query.startswith("Observation?") and "category=" not in query:
+        if found.status == 400 and query.startswith("Observation?") and "category=" not in query:
             found, why = _by_category(server, query, out)
-        while not found.why:
+        while found.why is None:
             (body,) = found.pages
             pages.append(body)
             following = _next(server, body)
             if following is None:
                 return Fetched(tuple(pages), why)
             if len(pages) == MOST_PAGES:
-                return Fetched(tuple(pages), f"more than {MOST_PAGES} pages")
+                return Fetched(tuple(pages), Explanation(Reason.TOO_MANY_PAGES, most=MOST_PAGES))
             found = _page(_call(server, following, out))
-        return Fetched(tuple(pages), found.why if not pages else f"a further page: {found.why}")
+        return Fetched(tuple(pages), _of_page(found.why, pages), found.status)
     except CallFailed as error:
-        return Fetched(tuple(pages), str(error) if not pages else f"a further page: {error}")
+        return Fetched(tuple(pages), _of_page(error.why, pages))
 
 
-def _by_category(server: Server, query: str, out: Outbound) -> tuple[Fetched, str]:
+def _of_page(why: Explanation, before: Sequence[bytes]) -> Explanation:
+    return Explanation(Reason.FURTHER_PAGE, because=why) if before else why
+
+
+def _by_category(server: Server, query: str, out: Outbound) -> tuple[Fetched, Explanation]:
     """The first list of categories that the server takes: never the whole answer, for an Observation need not have one."""
     for categories in CATEGORIES:
         found = _page(_ask(server, f"{query}&category={categories}", out))
-        if found.why != "answered 400":
+        if found.status != 400:
             break
-    return found, f"it searches by category only: {categories.replace(',', ', ')}"
+    return found, Explanation(Reason.BY_CATEGORY_ONLY, categories=categories.replace(",", ", "))
 
 
 def _ask(server: Server, query: str, out: Outbound) -> Reply:
@@ -173,11 +184,11 @@ def _retry_after(reply: Reply) -> float:
 def _page(reply: Reply) -> Fetched:
     if reply.status == 200:
         if reply.body.count(b",") > MOST_VALUES:
-            return Fetched(why="larger than is read")
+            return Fetched(why=Explanation(Reason.TOO_LARGE))
         return Fetched((reply.body,))
     if 300 <= reply.status < 400:
-        return Fetched(why="redirected elsewhere: not followed")
-    return Fetched(why=f"answered {reply.status}")
+        return Fetched(why=Explanation(Reason.REDIRECTED), status=reply.status)
+    return Fetched(why=Explanation(Reason.STATUS_NOT_OK, status=reply.status), status=reply.status)
 
 
 def _next(server: Server, body: bytes) -> str | None:
@@ -193,6 +204,6 @@ def _next(server: Server, body: bytes) -> str | None:
             except ValueError:
                 url = ""
             if not url or origin_of(url) != origin_of(server.base):
-                raise Refused("its address is on another server: not called")
+                raise Refused(Explanation(Reason.PAGE_ON_ANOTHER_SERVER))
             return url
     return None

@@ -25,6 +25,7 @@ from cds_service.fhir.resources import (
     WithStatus,
     codes,
 )
+from cds_service.reasons import Explanation, Reason
 
 COUNTING: dict[type[Struct], frozenset[str]] = {
     Observation: frozenset({"final", "amended", "corrected"}),
@@ -46,10 +47,9 @@ REFUTED = frozenset({"refuted", "entered-in-error"})
 VERIFICATION = REFUTED | {"unconfirmed", "provisional", "differential", "confirmed"}
 CLINICAL = frozenset({"active", "recurrence", "relapse", "inactive", "remission", "resolved"})
 
-MODIFIED = "changed by an extension that is not understood"
-NO_STATUS = "status missing or not one of FHIR"
-UNKNOWN_STATUS = "its status is unknown"
-OF_STATUS = frozenset({NO_STATUS, UNKNOWN_STATUS})
+MODIFIED = Explanation(Reason.MODIFIED)
+MISDATED = Explanation(Reason.DATE_NOT_VALID)
+OF_STATUS = frozenset({Reason.STATUS_NOT_OF_FHIR, Reason.STATUS_UNKNOWN})
 
 
 class Modified(msgspec.Struct, rename="camel"):
@@ -71,10 +71,10 @@ def not_counting(resource: Resource) -> bool:
     return isinstance(resource, WithStatus) and resource.status in NOT_COUNTING.get(kind, ())
 
 
-def fault(resource: Resource) -> str:
-    """Why it is not believed; empty where nothing stands against it."""
+def fault(resource: Resource) -> Explanation | None:
+    """Why it is not believed; None where nothing stands against it."""
     if isinstance(resource, UnreadObservation | UnreadCondition) or not_counting(resource):
-        return ""
+        return None
     if is_modified(resource):
         return MODIFIED
     if isinstance(resource, Condition):
@@ -83,13 +83,14 @@ def fault(resource: Resource) -> str:
         if resource.component and any(part.modifier_extension for part in resource.component):
             return MODIFIED
         if not _dated_well(*_dates_of_observation(resource)):
-            return "its date"
+            return MISDATED
     if isinstance(resource, MedicationRequest | MedicationStatement) and _changed_within(resource.contained):
         return MODIFIED
     counting = COUNTING.get(type(resource))
     if isinstance(resource, WithStatus) and counting is not None and resource.status not in counting:
-        return UNKNOWN_STATUS if resource.status == "unknown" else NO_STATUS
-    return ""
+        unknown = resource.status == "unknown"
+        return Explanation(Reason.STATUS_UNKNOWN) if unknown else Explanation(Reason.STATUS_NOT_OF_FHIR)
+    return None
 
 
 def misdated(resource: Resource) -> bool:
@@ -122,15 +123,15 @@ def _changed_within(contained: Iterable[msgspec.Raw] | None) -> bool:
     return False
 
 
-def _fault_of_condition(condition: Condition) -> str:
+def _fault_of_condition(condition: Condition) -> Explanation | None:
     if _unknown_word(condition.verification_status, VERIFICATION):
-        return "verification status not one of FHIR"
+        return Explanation(Reason.VERIFICATION_STATUS_NOT_OF_FHIR)
     if _unknown_word(condition.clinical_status, CLINICAL):
-        return "clinical status not one of FHIR"
+        return Explanation(Reason.CLINICAL_STATUS_NOT_OF_FHIR)
     abated = condition.abatement_period
     if not _dated_well(condition.abatement_date_time, abated.start if abated else None, abated.end if abated else None):
-        return "the date of its end"
-    return ""
+        return Explanation(Reason.END_DATE_NOT_VALID)
+    return None
 
 
 def _unknown_word(concept: CodeableConcept | None, words: frozenset[str]) -> bool:

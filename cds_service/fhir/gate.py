@@ -19,6 +19,7 @@ from cds_service.fhir.values import value_of
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning
 from cds_service.picture import Amount, Gate, Nlm, Observed, When
+from cds_service.reasons import Explanation, Reason
 
 NEN = frozenset(
     {
@@ -43,7 +44,7 @@ NOT_A_SOURCE = re.compile(r"C(44|7[789]|80|8[1-9]|9[0-7]|7A|7B)")
 """ICD-10: skin, secondary and unspecified neoplasms, blood; none is the source of a liver metastasis coded C78.7."""
 
 
-UNREAD = "could not be read"
+UNREAD = Explanation(Reason.RESOURCE_UNREADABLE)
 
 
 @dataclass
@@ -88,7 +89,7 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
         everything = _codings(condition, knowledge)
         on = date_of_condition(condition)
         unread = isinstance(condition, UnreadCondition)
-        seen = Observed(True, on, where, text_of(condition.code), UNREAD if unread else "")
+        seen = Observed(True, on, where, text_of(condition.code), UNREAD if unread else None)
         meanings = [m for coding in everything for m in knowledge.terminology.meanings(coding)]
         nen = (is_nen(meanings, lung=_is_lung(everything, knowledge)) or where in linked) and where not in mixed
         unconfirmed, history = is_unconfirmed(condition), is_history(condition, today)
@@ -280,41 +281,42 @@ def _add_histologies(
 
 def judge_gate(found: Neoplasms, unreadable_conditions: int, chart: Chart) -> Gate:
     if found.mixed and found.nen and (found.liver or found.both):
-        because = "a histology of a mixed tumour is on record: which tumour is it of?"
-        return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1]))
+        return Gate(Nlm.POSSIBLE, Explanation(Reason.MIXED_TUMOUR), (*found.nen[:1], *found.liver[:1]))
     if found.both:
         return Gate(Nlm.YES, seen=(*found.both[:1], *found.nen[:1]))
     if found.nen and found.liver:
         if found.others:
-            because = "another malignancy could be the source of the liver metastases: which primary?"
+            because = Explanation(Reason.OTHER_MALIGNANCY)
             return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1], *found.others))
         if found.others_unread:
-            because = f"{_counted(len(found.others_unread))}: another source of the liver metastases?"
+            because = Explanation(Reason.UNREAD_MALIGNANCY, unread=_counted(len(found.others_unread)))
             return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1], *found.others_unread))
         return Gate(Nlm.YES, seen=(*found.nen[:1], *found.liver[:1]))
     any_nen, any_liver = [*found.nen, *found.nen_unconfirmed], [*found.liver, *found.liver_unconfirmed]
     if any_nen and any_liver:
         open_halves = [*([] if found.nen else any_nen), *([] if found.liver else any_liver)]
-        unread = list(dict.fromkeys(reading for reading in open_halves if reading.note == UNREAD))
-        because = f"{_counted(len(unread))}: confirm" if unread else "recorded as provisional only: confirm"
+        unread = list(dict.fromkeys(reading for reading in open_halves if reading.reason is Reason.RESOURCE_UNREADABLE))
+        because = Explanation(Reason.CONFIRM_PROVISIONAL)
+        if unread:
+            because = Explanation(Reason.CONFIRM_UNREADABLE, unread=_counted(len(unread)))
         return Gate(Nlm.POSSIBLE, because, tuple(dict.fromkeys((*any_nen[:1], *any_liver[:1], *unread))))
     if found.weak and any_liver and not found.others:
-        because = "a benign or former neuroendocrine tumour beside liver metastases: the same disease?"
-        return Gate(Nlm.POSSIBLE, because, (*found.weak[:1], *any_liver[:1]))
+        return Gate(Nlm.POSSIBLE, Explanation(Reason.BENIGN_OR_FORMER_TUMOUR), (*found.weak[:1], *any_liver[:1]))
     if unreadable_conditions and (any_nen or any_liver or not chart.conditions):
         return Gate(Nlm.CANNOT_TELL, _counted(unreadable_conditions), (*any_nen, *any_liver))
     missed = [*(found.histologies_unread if any_liver else ()), *(found.lesions_unread if any_nen else ())]
     if missed:
-        because = "a result that could tell could not be read"
+        because = Explanation(Reason.DECIDING_RESULT_UNREADABLE)
         return Gate(Nlm.CANNOT_TELL, because, (*any_nen[:1], *any_liver[:1], *missed))
     if found.liver and _histology_open(found, chart):
-        because = "liver metastases are on record, and a histology that would name the tumour could not be consulted"
-        return Gate(Nlm.CANNOT_TELL, because, tuple(found.liver[:1]))
+        return Gate(Nlm.CANNOT_TELL, Explanation(Reason.HISTOLOGY_NOT_CONSULTED), tuple(found.liver[:1]))
     return Gate(Nlm.NO)
 
 
-def _counted(unread: int) -> str:
-    return "1 diagnosis could not be read" if unread == 1 else f"{unread} diagnoses could not be read"
+def _counted(unread: int) -> Explanation:
+    if unread == 1:
+        return Explanation(Reason.ONE_DIAGNOSIS_UNREADABLE)
+    return Explanation(Reason.DIAGNOSES_UNREADABLE, count=unread)
 
 
 def _histology_open(found: Neoplasms, chart: Chart) -> bool:

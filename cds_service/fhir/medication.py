@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -11,6 +11,7 @@ from cds_service.fhir.chart import Chart
 from cds_service.fhir.dates import date_of
 from cds_service.fhir.resources import CodeableConcept, Medication, MedicationRequest, MedicationStatement
 from cds_service.picture import When
+from cds_service.reasons import Explanation
 
 CONTAINED = msgspec.json.Decoder(Medication)
 
@@ -25,13 +26,13 @@ class Drug:
     since: When | None
     until: When | None
     active: bool
-    doubt: str = ""
+    doubt: Explanation | None = field(default=None, compare=False)
     """Why it is not believed: it asks."""
 
 
 def read_medication(chart: Chart) -> Iterable[Drug]:
     for where, drug, doubt in _prescriptions(chart):
-        active = bool(doubt) or drug.status == "active"
+        active = doubt is not None or drug.status == "active"
         if isinstance(drug, MedicationRequest):
             yield Drug(where, _medicine(chart, drug), date_of(drug.authored_on), None, active, doubt)
             continue
@@ -41,10 +42,10 @@ def read_medication(chart: Chart) -> Iterable[Drug]:
         yield Drug(where, _medicine(chart, drug), since, until, active, doubt)
 
 
-def _prescriptions(chart: Chart) -> Iterable[tuple[str, MedicationRequest | MedicationStatement, str]]:
+def _prescriptions(chart: Chart) -> Iterable[tuple[str, MedicationRequest | MedicationStatement, Explanation | None]]:
     """Those that count, then those in doubt, each with the reason."""
-    yield from ((where, request, "") for where, request in chart.medication_requests)
-    yield from ((where, statement, "") for where, statement in chart.medication_statements)
+    yield from ((where, request, None) for where, request in chart.medication_requests)
+    yield from ((where, statement, None) for where, statement in chart.medication_statements)
     for where, resource, why in chart.doubted:
         if isinstance(resource, MedicationRequest | MedicationStatement):
             yield where, resource, why

@@ -16,6 +16,7 @@ from cds_service.fhir.values import answer, has_value, value_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding
 from cds_service.picture import Observed, Unreadable, When
+from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
 
 class ObservationReader:
@@ -30,7 +31,7 @@ class ObservationReader:
         parts: list[Observation | Component] = [observation, *(observation.component or [])]
         for part in parts:
             for definition in self._without_system(part.code):
-                found[definition.id].unreadable.append(Unreadable(on, where, "its code names no system"))
+                found[definition.id].unreadable.append(Unreadable(on, where, Explanation(Reason.CODE_WITHOUT_SYSTEM)))
             for definition, stated in self._definitions(part.code):
                 if part is observation and not has_value(part) and not isinstance(observation, UnreadObservation):
                     if definition.id in answered:
@@ -50,7 +51,7 @@ class ObservationReader:
         members = [target(member, chart.names) for member in observation.has_member or ()]
         missed = [name for name in members if name is None or name not in chart.sources]
         if missed:
-            yield Unreadable(on, where, f"a panel, {len(missed)} of its results were not sent")
+            yield Unreadable(on, where, Explanation(Reason.RESULTS_NOT_SENT, count=len(missed)))
 
     def _part(
         self, where: str, part: Observation | Component, definition: FactDefinition, on: When | None, today: date,
@@ -60,15 +61,15 @@ class ObservationReader:
             if definition.id == "m_category" and has_value(part) and answer(self.knowledge, definition, part) is None:
                 return  # a T or N category
             if is_to_come(on, today):
-                found.unreadable.append(Unreadable(None, where, "dated in the future"))
+                found.unreadable.append(Unreadable(None, where, Explanation(Reason.DATED_IN_FUTURE)))
                 return
             value, text = value_of(self.knowledge, definition, part)
         except UnitError as error:
-            found.unreadable.append(Unreadable(on, where, str(error), error.unit))
-        except ValueError as error:
-            found.unreadable.append(Unreadable(on, where, str(error)))
+            found.unreadable.append(Unreadable(on, where, error.why, error.unit))
+        except ValueNotReadable as error:
+            found.unreadable.append(Unreadable(on, where, error.why))
         else:
-            note = "liver specimen" if liver and definition.id == "ki67_index" else ""
+            note = Explanation(Reason.LIVER_SPECIMEN) if liver and definition.id == "ki67_index" else None
             found.valid.append(Observed(value, on, where, text, note))
 
     def _definitions(self, concept: CodeableConcept | None) -> list[tuple[FactDefinition, bool]]:

@@ -21,7 +21,9 @@ from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding
 from cds_service.picture import ClinicalPicture, Observed, Readings, When
+from cds_service.reasons import Explanation, Reason
 
+CODED, PROVISIONAL = Explanation(Reason.CODED), Explanation(Reason.RECORDED_AS_PROVISIONAL)
 RECOGNISED = {"Procedure": {"snomed-ct", "icd-10-pcs"}, "Medication": {"rxnorm", "atc"}}
 """Systems whose silence about a procedure or drug can be trusted, because we hold its codes there."""
 
@@ -73,8 +75,8 @@ class Reader:
         self._doubted_procedures(chart, today, found)
         for where, concept, on in [*chart.studies, *((w, x.code, date_of(x.performed_date_time)) for w, x in chart.procedures)]:
             if any(self.knowledge.terminology.value("cardiac_assessment", c) for c in codings(self.knowledge, concept)):
-                done = Observed(True, None if is_to_come(on, today) else on, where, text_of(concept), "echocardiography")
-                found["cardiac_assessment"].valid.append(done)
+                when, note = None if is_to_come(on, today) else on, Explanation(Reason.ECHOCARDIOGRAPHY)
+                found["cardiac_assessment"].valid.append(Observed(True, when, where, text_of(concept), note))
         ordered, tests = orders(chart, self.knowledge)
         return ClinicalPicture(
             ordered=ordered,
@@ -122,7 +124,7 @@ class Reader:
             return
         count = sum(not self._recognised(definition.source, concept) for concept in concepts)
         if count:
-            yield Observed(True, None, definition.source, "", f"{count} entries could not be read")
+            yield Observed(True, None, definition.source, "", Explanation(Reason.ENTRIES_UNREADABLE, count=count))
 
     def _nameless_drugs(self, chart: Chart) -> int:
         """How many entries have neither a code we read nor a name."""
@@ -146,13 +148,13 @@ class Reader:
             text = coding.display or coding.code
             for fact in ("primary_site", "hormonal_syndrome"):
                 if value := terms.value(fact, coding):
-                    found[fact].valid.append(Observed(value, on, where, text, "coded", ageless=True))
+                    found[fact].valid.append(Observed(value, on, where, text, CODED, ageless=True))
             poor = any(
                 m.use == "decides NEN and NEC" or m.use == "decides if primary is not lung" for m in terms.meanings(coding)
             )
             if poor:
                 active = where.startswith("Condition/")
-                found["differentiation"].valid.append(Observed("poor", on, where, text, "coded", ageless=active))
+                found["differentiation"].valid.append(Observed("poor", on, where, text, CODED, ageless=active))
         new = [reading for reading in tumours.liver if reading.on and reading.seen_in.startswith("Condition/")]
         if tumours.liver_before and new:
             found["new_liver_metastasis"].valid.append(max(new, key=lambda r: r.on.latest if r.on else date.min))
@@ -176,7 +178,7 @@ class Reader:
         )
         history, unconfirmed = is_history(condition, today), is_unconfirmed(condition)
         text = text_of(condition.code)
-        doubt = UNREAD if isinstance(condition, UnreadCondition) else "recorded as provisional" if unconfirmed else ""
+        doubt = UNREAD if isinstance(condition, UnreadCondition) else PROVISIONAL if unconfirmed else None
         self._presence("Condition", where, condition.code, on, found, doubt=doubt, history=history, stated=stated)
         if history:
             return
@@ -186,13 +188,13 @@ class Reader:
                 if isinstance(condition, UnreadCondition):
                     found["hormonal_syndrome"].asking.append(Observed(syndrome, stated, where, text, doubt))
                 elif not unconfirmed:
-                    found["hormonal_syndrome"].valid.append(Observed(syndrome, stated, where, text, "coded", ageless=True))
+                    found["hormonal_syndrome"].valid.append(Observed(syndrome, stated, where, text, CODED, ageless=True))
             for meaning in terms.meanings(coding):
                 reading = Observed(True, stated, where, text, doubt, ageless=True)
                 if meaning.concept == "cond.ci.biliary_obstruction" and meaning.use == "decides":
                     (found["biliary_obstruction"].asking if unconfirmed else found["biliary_obstruction"].valid).append(reading)
                 if meaning.concept == "cond.ci.portal_vein_thrombosis" and meaning.use != "context":
-                    ask = Observed(True, stated, where, text, "thrombosis recorded: which trunk? collaterals?")
+                    ask = Observed(True, stated, where, text, Explanation(Reason.EXTENT_NOT_STATED))
                     found["portal_vein"].asking.append(ask)
                 if meaning.concept.startswith("cond.extrahepatic_mets") or meaning.use.startswith("decides NEN; liver or"):
                     self._outside(meaning.use, coding, condition, reading, found["extrahepatic_disease"])
@@ -205,19 +207,19 @@ class Reader:
         in_liver = all(is_liver(self.knowledge, [site]) for site in sites)  # of liver and bone, bone counts
         if use.startswith("decides NEN; liver or") and in_liver:
             return
-        question = ""
+        question: Explanation | None = None
         if reading.note:
-            question = f"{reading.note}: disease outside the liver?"
+            question = Explanation(Reason.METASTASES_IN_DOUBT, doubt=reading.note)
         elif use.startswith("nodal"):
-            question = "nodal metastases: regional or distant?"
+            question = Explanation(Reason.NODES_REGIONAL_OR_DISTANT)
         elif use == "question: site?" and sites and in_liver:
             return
         elif use.startswith(("question", "decides NEN; site")):
-            question = "metastases of an unnamed site: outside the liver?"
+            question = Explanation(Reason.METASTATIC_SITE_NOT_NAMED)
         if question:
             found.asking.append(Observed(True, reading.on, reading.seen_in, reading.recorded, question))
         else:
-            found.valid.append(Observed("present", reading.on, reading.seen_in, reading.recorded, "coded", ageless=True))
+            found.valid.append(Observed("present", reading.on, reading.seen_in, reading.recorded, CODED, ageless=True))
 
     def _doubted_procedures(self, chart: Chart, today: date, found: dict[str, Found]) -> None:
         """A procedure that is not believed asks whether it was done."""
@@ -235,7 +237,7 @@ class Reader:
         found: dict[str, Found],
         active: bool = True,
         *,
-        doubt: str = "",
+        doubt: Explanation | None = None,
         history: bool = False,
         stated: When | None = None,
         until: When | None = None,
@@ -265,7 +267,7 @@ class Reader:
             if source == "Medication" and any(n in said for n in (concept.split(".")[1].replace("_", " "), *brands)):
                 for definition in definitions:
                     if active or not definition.active:
-                        found[definition.id].asking.append(Observed(True, on, where, text, "by name, not by code"))
+                        found[definition.id].asking.append(Observed(True, on, where, text, Explanation(Reason.BY_NAME)))
 
 
 def _at_issue(part: Found) -> list[Observed]:

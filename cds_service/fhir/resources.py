@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from cds_service.reasons import Explanation, Reason
+
 
 class Struct(msgspec.Struct, rename="camel"):
     pass
@@ -177,16 +179,19 @@ class Observation(WithStatus):
     has_member: list[Reference] | None = None
 
 
+NOT_VALID = Explanation(Reason.NOT_VALID_R4)
+
+
 class UnreadObservation(Observation):
     """What is left of an Observation that could not be read: that it speaks of something, and why it says nothing."""
 
-    why: str = ""
+    why: Explanation = NOT_VALID
 
 
 class UnreadCondition(Condition):
     """What is left of a Condition that could not be read: it asks and never answers."""
 
-    why: str = ""
+    why: Explanation = NOT_VALID
 
 
 def codes(concept: CodeableConcept | None) -> set[str]:

@@ -10,6 +10,7 @@ from cds_service.fhir.dates import date_of_observation
 from cds_service.fhir.resources import Observation
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import Amount, Observed, When
+from cds_service.reasons import Explanation, Reason
 
 CAUDATE = "site.liver_segment_1"
 
@@ -29,13 +30,13 @@ def from_tumour_sizes(
         text = f"{len(measured)} measured liver lesions"
         if not assessed_count:
             value = Amount(Decimal(len(measured)), None)
-            counts.append(Observed(value, on, where, text, "counted from tumour sizes: at least"))
+            counts.append(Observed(value, on, where, text, Explanation(Reason.COUNTED_FROM_SIZES)))
         sides = {side for _, observation, _ in measured for side in _sides(observation, knowledge)}
         if sides and not assessed_lobes:
             side = "bilobar" if len(sides) > 1 else sides.pop()
-            lobes.append(Observed(side, on, where, text, "from the segments of measured lesions"))
+            lobes.append(Observed(side, on, where, text, Explanation(Reason.FROM_SEGMENTS)))
         if not assessed_caudate and any(_in_caudate(observation, knowledge) for _, observation, _ in measured):
-            caudate.append(Observed(True, on, where, text, "from the segments of measured lesions"))
+            caudate.append(Observed(True, on, where, text, Explanation(Reason.FROM_SEGMENTS)))
 
 
 def _is_size(observation: Observation, knowledge: Knowledge) -> bool:

@@ -11,15 +11,16 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 from cds_service.fhir.resources import Quantity
 from cds_service.knowledge.model import FactDefinition, Units
+from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
 UCUM = "http://unitsofmeasure.org"
 _EXACT = Context(prec=50)
 
 
-class UnitError(ValueError):
+class UnitError(ValueNotReadable):
     """The unit is none that the fact accepts. `unit`: as it was sent, for a card; no log holds it."""
 
-    def __init__(self, why: str, unit: str) -> None:
+    def __init__(self, why: Explanation, unit: str) -> None:
         super().__init__(why)
         self.unit = unit
 
@@ -68,11 +69,13 @@ class Scale:
             found = self.factor(printed)
         if found is None:
             sent = code or printed
-            why = self.units.refused.get(sent) or self.units.refused.get(printed)
-            raise UnitError(f"unit not accepted ({why})" if why else "unit not accepted", sent)
+            because = self.units.refused.get(sent) or self.units.refused.get(printed)
+            if because:
+                raise UnitError(Explanation(Reason.UNIT_AMBIGUOUS, because=because), sent)
+            raise UnitError(Explanation(Reason.UNIT_NOT_ACCEPTED), sent)
         shown = self.factor(printed)
         if shown != found if shown is not None else self._names_another(printed, code):
-            raise UnitError("unit not accepted (its code and its text contradict each other)", f"{code}, {printed}")
+            raise UnitError(Explanation(Reason.UNIT_CONTRADICTS_CODE), f"{code}, {printed}")
         return found
 
     def _names_another(self, printed: str, code: str) -> bool:
@@ -87,7 +90,7 @@ class Scale:
             return self.factors[stated]
         if self.pure:
             return Decimal(1)
-        raise UnitError("no unit", "")
+        raise UnitError(Explanation(Reason.NO_UNIT), "")
 
 
 def spelt_as(unit: str | None) -> str:

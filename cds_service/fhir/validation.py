@@ -9,6 +9,7 @@ from importlib import import_module
 from pydantic import ValidationError
 
 from cds_service.picture import Unreadable
+from cds_service.reasons import Explanation, Reason
 
 TYPES = (
     "Patient",
@@ -36,6 +37,11 @@ def faults(references: Iterable[str], sources: Mapping[str, bytes]) -> list[Unre
             model.model_validate_json(raw)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-            path = ".".join(str(step) for step in first["loc"])
-            found.append(Unreadable(None, reference, f"not valid R4 at {path or 'the resource'} ({first['type']})"))
+            found.append(Unreadable(None, reference, _why(".".join(map(str, first["loc"])), first["type"])))
     return found
+
+
+def _why(path: str, fault: str) -> Explanation:
+    if not path:
+        return Explanation(Reason.WHOLE_NOT_VALID_R4, fault=fault)
+    return Explanation(Reason.PART_NOT_VALID_R4, path=path, fault=fault)

@@ -12,6 +12,7 @@ from cds_service.fhir.units import Scale, convert
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import TEXT, Coding
 from cds_service.picture import Amount, Observed, Value
+from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
 Part = Observation | Component
 READ_AS = (
@@ -35,12 +36,13 @@ _EXACT = Context(prec=30)
 
 
 def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tuple[Value, str]:
-    """The value in the fact's terms, and as recorded. Raises ValueError with the reason, never with the value."""
+    """The value in the fact's terms, and as recorded. Raises ValueNotReadable with the reason, never with the value."""
     given = [name for name in READ_AS if getattr(part, name) is not None]
     if not given:
-        raise ValueError("no value" if part.data_absent_reason is None else f"the value is absent{_reason(part)}")
+        raise ValueNotReadable(_absence(part))
     if part.data_absent_reason is not None or len(given) > 1:
-        raise ValueError("a value and a reason for its absence" if len(given) == 1 else "more than one value")
+        one = len(given) == 1
+        raise ValueNotReadable(Explanation(Reason.VALUE_BESIDE_ABSENCE) if one else Explanation(Reason.SEVERAL_VALUES))
     if definition.kind in {"quantity", "integer"}:
         return _number(knowledge, definition, part)
     boolean = part.value_boolean
@@ -50,7 +52,7 @@ def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tu
         return ("unspecified", "yes") if boolean else ("none", "no")
     said = answer(knowledge, definition, part)
     if said is None:
-        raise ValueError(f"no value that can be read as {definition.kind}")
+        raise ValueNotReadable(Explanation(Reason.VALUE_OF_ANOTHER_KIND, kind=definition.kind))
     text = text_of(part.value_codeable_concept) or (part.value_string or "").strip() or said
     return (said == "true", text) if definition.kind == "boolean" else (said, text)
 
@@ -58,7 +60,7 @@ def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tu
 def answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str | None:
     """A coded answer, or a text that is exactly one. Answers of our own CodeSystem come before those of others.
 
-    Raises ValueError when the codings of one answer contradict each other.
+    Raises ValueNotReadable when the codings of one answer contradict each other.
     """
     concept, text = part.value_codeable_concept, part.value_string
     spoken = codings(knowledge, concept)
@@ -74,7 +76,7 @@ def answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str 
     own = {c.code for c in spoken if c.system == knowledge.assessment_system and c.code in definition.options}
     found = own or {value for c in spoken if (value := _meant(knowledge, definition, c)) is not None}
     if len(found) > 1:
-        raise ValueError("codes that contradict each other")
+        raise ValueNotReadable(Explanation(Reason.CODES_CONTRADICT))
     return next(iter(found), None)
 
 
@@ -92,7 +94,7 @@ def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tup
     elif (between := part.value_range) is not None:
         ends = [quantity for quantity in (between.low, between.high) if quantity is not None]
         if not ends or any(quantity.comparator for quantity in ends):
-            raise ValueError("a range without ends")
+            raise ValueNotReadable(Explanation(Reason.RANGE_WITHOUT_ENDS))
         low, high = (_converted(scale, quantity) if quantity else None for quantity in (between.low, between.high))
         amount, text = Amount(low, high), " to ".join(_written(quantity) for quantity in ends)
     elif (ratio := part.value_ratio) is not None:
@@ -104,7 +106,7 @@ def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tup
     elif (said := answer(knowledge, definition, part)) is not None:
         amount, text = Amount.exactly(said), text_of(part.value_codeable_concept) or (part.value_string or said).strip()
     else:
-        raise ValueError("no value that can be read as a number")
+        raise ValueNotReadable(Explanation(Reason.NOT_A_NUMBER))
     _possible(definition, amount)
     return amount, text
 
@@ -115,7 +117,7 @@ def _written(quantity: Quantity) -> str:
 
 def _converted(scale: Scale, quantity: Quantity) -> Decimal:
     if quantity.value is None:
-        raise ValueError("a unit without a number")
+        raise ValueNotReadable(Explanation(Reason.UNIT_WITHOUT_NUMBER))
     return convert(_plausible(quantity.value), scale.resolve(quantity))
 
 
@@ -130,7 +132,7 @@ def _from_text(scale: Scale, found: re.Match[str]) -> Amount:
     if found["high"] is None:
         return _compared(scale, quantity(found["low"]), found["comparator"] or "")
     if found["comparator"]:
-        raise ValueError("a comparator and a range")
+        raise ValueNotReadable(Explanation(Reason.COMPARATOR_BESIDE_RANGE))
     return Amount(_converted(scale, quantity(found["low"])), _converted(scale, quantity(found["high"])))
 
 
@@ -138,32 +140,32 @@ def _share(scale: Scale, ratio: Ratio) -> tuple[Amount, str]:
     """One number of another of the same unit: 150 of 1,000 cells. Any other ratio (5 mg in a day) is not read."""
     of, whole = ratio.numerator, ratio.denominator
     if of is None or whole is None or of.value is None or whole.value is None or of.comparator or whole.comparator:
-        raise ValueError("a ratio without two numbers")
+        raise ValueNotReadable(Explanation(Reason.RATIO_WITHOUT_NUMBERS))
     same = (of.code or of.unit or "", of.system) == (whole.code or whole.unit or "", whole.system)
     if not same or _plausible(of.value) < 0 or _plausible(whole.value) <= 0 or "1" not in scale.factors:
-        raise ValueError("a ratio that is not of one unit")
+        raise ValueNotReadable(Explanation(Reason.RATIO_OF_TWO_UNITS))
     share = _EXACT.divide(of.value, whole.value)
     return Amount.exactly(_EXACT.divide(share, scale.factors["1"])), f"{_written(of)} of {_written(whole)}"
 
 
 def _possible(definition: FactDefinition, amount: Amount) -> None:
-    """Raises ValueError on what the fact cannot be: out of its range, upside down, or a part of a whole number."""
+    """Raises ValueNotReadable on what the fact cannot be: out of its range, upside down, or a part of a whole number."""
     ends = [end for end in (amount.low, amount.high) if end is not None]
     if len(ends) == 2 and ends[0] > ends[1]:
-        raise ValueError("a range upside down")
+        raise ValueNotReadable(Explanation(Reason.RANGE_UPSIDE_DOWN))
     if definition.range:
         smallest, largest = definition.range
         beyond = (amount.high == smallest and not amount.high_included) or (amount.low == largest and not amount.low_included)
         if beyond or not all(smallest <= end <= largest for end in ends):
-            raise ValueError("number outside what the fact can be")
+            raise ValueNotReadable(Explanation(Reason.NUMBER_NOT_POSSIBLE))
     if definition.kind == "integer" and any(end != end.to_integral_value() for end in ends):
-        raise ValueError("not a whole number")
+        raise ValueNotReadable(Explanation(Reason.NOT_A_WHOLE_NUMBER))
 
 
 def _plausible(value: Decimal) -> Decimal:
-    """Raises ValueError on a number no laboratory sends: its exponent alone could keep a worker busy for minutes."""
+    """Raises ValueNotReadable on a number no laboratory sends: its exponent alone could keep a worker busy for minutes."""
     if not value.is_finite() or abs(value.adjusted()) > LARGEST_EXPONENT or len(value.as_tuple().digits) > 2 * LARGEST_EXPONENT:
-        raise ValueError("number outside what the fact can be")
+        raise ValueNotReadable(Explanation(Reason.NUMBER_NOT_POSSIBLE))
     return value
 
 
@@ -178,9 +180,11 @@ ABSENT = frozenset(
 """The codes of FHIR's data-absent-reason; any other is not repeated."""
 
 
-def _reason(part: Part) -> str:
-    said = {(c.code or "").strip() for c in (part.data_absent_reason.coding or ())} if part.data_absent_reason else set()
-    return f": {', '.join(sorted(said & ABSENT))}" if said & ABSENT else ", with a reason"
+def _absence(part: Part) -> Explanation:
+    if part.data_absent_reason is None:
+        return Explanation(Reason.NO_VALUE)
+    said = {(c.code or "").strip() for c in (part.data_absent_reason.coding or ())} & ABSENT
+    return Explanation(Reason.VALUE_ABSENT_BECAUSE, codes=", ".join(sorted(said))) if said else Explanation(Reason.VALUE_ABSENT)
 
 
 def largest_of_each_day(readings: Iterable[Observed]) -> list[Observed]:

@@ -25,6 +25,7 @@ from cds_service.fhir.resources import (
     codes,
 )
 from cds_service.picture import Unreadable
+from cds_service.reasons import Explanation, Reason
 
 
 class Meta(Struct):
@@ -59,7 +60,7 @@ class ConditionHead(Struct):
 VERSIONED = msgspec.json.Decoder(Versioned)
 OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
 CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
-UNDECIDED = "two versions, and none says when it was updated"
+UNDECIDED = Explanation(Reason.NEWER_VERSION_UNDECIDED)
 Sent = tuple[bytes, Resource]
 TYPE = re.compile(r"[A-Z][A-Za-z]+")
 LONGEST_FULL_URL = 2000
@@ -137,6 +138,8 @@ def _content(found: Any) -> Any:
     each would take minutes for the tens of thousands that one body can hold."""
     if isinstance(found, Struct):
         return (type(found), *(_content(getattr(found, name)) for name in found.__struct_fields__))
+    if isinstance(found, Explanation):
+        return found.reason  # two that cannot be read for one reason, and tell the same beside it, are the same
     if isinstance(found, list) and found and isinstance(found[0], Struct):
         return tuple(map(_content, found))
     if isinstance(found, list | dict):  # what is not looked into, kept as it came: as bytes, for it may be nested deeply
@@ -147,7 +150,7 @@ def _content(found: Any) -> Any:
     return str(found) if isinstance(found, Decimal) and found.is_nan() else found  # equal to itself, and with a hash
 
 
-def head(raw: bytes, name: str, why: str) -> UnreadObservation | UnreadCondition | None:
+def head(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadCondition | None:
     """What of an unreadable Observation or Condition still tells that it speaks of something: its codes, its sites, its
     patient, its status. It leaves a question. None where not even that is told, and for all other types."""
     try:

@@ -15,6 +15,7 @@ from cds_service.fhir.resources import Medication
 from cds_service.hooks.prefetch import Prefetched, Read, State, combine, read_pages, read_prefetch, read_value
 from cds_service.hooks.request import HookRequest
 from cds_service.picture import Unreadable
+from cds_service.reasons import Explanation, Reason
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.reach import Refused, allowed, origin_of
 
@@ -40,18 +41,18 @@ class Gatherer:
         lacking = [key for key in self.asked if self._wanted(key, sent)]
         if not lacking or not self.request.fhir_server:
             return sent
-        if self._barred:  # nobody failed: nobody was asked
+        if self._barred is not None:  # nobody failed: nobody was asked
             return replace(sent, why=dict.fromkeys(lacking, self._barred))
         queries = {key: filled(self.asked[key], self.request.patient_id) for key in lacking}
-        why: dict[str, str] = {}
+        why: dict[str, Explanation] = {}
         for key, found in fetch(self._server, queries, self.out).items():
-            answer = read_pages(found.pages, whole=not found.why) if found.pages else None
+            answer = read_pages(found.pages, whole=found.whole) if found.pages else None
             if answer is None or answer.state is State.ERROR:
-                why[key] = found.why or "an error, or an answer that is no FHIR Bundle"
+                why[key] = found.why or Explanation(Reason.ANSWER_NO_BUNDLE)
             else:
                 read[key] = _better(read.get(key), answer)
                 if read[key].state is State.PARTIAL:
-                    why[key] = found.why or "an answer that is not whole"
+                    why[key] = found.why or Explanation(Reason.ANSWER_NOT_WHOLE)
         return combine(read, self.asked, why)
 
     def _wanted(self, key: str, sent: Prefetched) -> bool:
@@ -64,7 +65,7 @@ class Gatherer:
 
     def add_medications(self, chart: Chart) -> bool:
         """Reads the Medications that prescriptions only refer to. False where there is nothing to read, or no way."""
-        if self._barred:
+        if self._barred is not None:
             return False
         texts = (text.removeprefix(self._server.url("")).split("/_history/")[0] for text in referred_to(chart))
         wanted = sorted(text for text in texts if MEDICATION.fullmatch(text))[:MOST_MEDICATIONS]
@@ -94,19 +95,19 @@ def _better(sent: Read | None, fetched: Read) -> Read:
     return Read(State.PARTIAL, (*sent.entries, *fetched.entries), sent.types | fetched.types)
 
 
-def _barred(request: HookRequest, out: Outbound) -> str:
-    """Why the server is not called, in words of ours, or an empty string."""
+def _barred(request: HookRequest, out: Outbound) -> Explanation | None:
+    """Why the server is not called, or None."""
     if not request.fhir_server:
-        return "none named"
+        return Explanation(Reason.NO_SERVER_NAMED)
     try:
         if not allowed(origin_of(request.fhir_server), out.reach) or set(request.fhir_server) & set("?#"):
-            return "not among those that this site allows"
+            return Explanation(Reason.SERVER_NOT_ALLOWED)
     except Refused as error:
-        return str(error)
+        return error.why
     if request.access is None:
-        return "" if out.reach.open else "no access token was sent"
+        return None if out.reach.open else Explanation(Reason.NO_TOKEN)
     if request.access.expired:
-        return "the access token has expired"
+        return Explanation(Reason.TOKEN_EXPIRED)
     if request.access.patient_id not in {"", request.patient_id}:
-        return "the access token is of another patient"
-    return ""
+        return Explanation(Reason.TOKEN_OF_ANOTHER_PATIENT)
+    return None

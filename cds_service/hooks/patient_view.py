@@ -13,6 +13,7 @@ from cds_service.assessment import assess
 from cds_service.cards.board import Board
 from cds_service.cards.card import EXTENSION, Card, check, identify, under_banner
 from cds_service.cards.compose import compose, possible_nlm
+from cds_service.cards.wording import explain
 from cds_service.derived import CALCULATIONS
 from cds_service.errors import Fault, PreconditionFailed
 from cds_service.fhir.chart import Chart, read_chart
@@ -23,7 +24,7 @@ from cds_service.hooks.gather import REQUIRED, Gatherer
 from cds_service.hooks.prefetch import Prefetched
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
-from cds_service.picture import ClinicalPicture, Nlm
+from cds_service.picture import ClinicalPicture, Nlm, NotConsulted
 from cds_service.settling import settle
 from cds_service.sites import Site
 from cds_service.staging import stage
@@ -74,7 +75,7 @@ def picture_of(request: HookRequest, site: Site, today: date) -> ClinicalPicture
             picture = read(chart, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
         lacking = [key for key in REQUIRED if not sent.states[key].complete]
-        not_had = [Fault(f"prefetch.{key}", sent.lacks(key), f"the answer to {asked[key]}") for key in lacking]
+        not_had = [Fault(f"prefetch.{key}", explain(sent.lacks(key)), f"the answer to {asked[key]}") for key in lacking]
         raise PreconditionFailed("required data could not be had", not_had)
     return picture
 
@@ -83,7 +84,7 @@ def _chart(request: HookRequest, sent: Prefetched) -> Chart:
     """Raises PreconditionFailed where all that came is of other patients."""
     chart = read_chart(sent.entries, request.patient_id)
     chart.complete, chart.failed = sent.complete, sent.failed
-    chart.not_consulted = tuple(f"{key} ({sent.lacks(key)})" for key in sent.states if _told(key, sent))
+    chart.not_consulted = tuple(NotConsulted(key, sent.lacks(key)) for key in sent.states if _told(key, sent))
     if chart.only_of_others:
         what = f"{chart.foreign.total()} resources, none of this patient"
         raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])

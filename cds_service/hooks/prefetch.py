@@ -13,6 +13,7 @@ import msgspec
 from cds_service.errors import Fault, TooLarge
 from cds_service.fhir.chart import KIND, Entry
 from cds_service.fhir.resources import READ, type_asked
+from cds_service.reasons import Explanation, Reason
 
 MOST_RESOURCES = 50_000
 """A chart of 20 MB holds about 30,000. Of a longer Bundle no more is read, and it is not whole."""
@@ -30,6 +31,13 @@ class State(StrEnum):
     def complete(self) -> bool:
         """Asked and answered whole: what is not in it is not in the record."""
         return self in {State.PRESENT, State.NULL, State.EMPTY}
+
+
+LACKING_STATES = {
+    State.PARTIAL: Explanation(Reason.KEY_PARTIAL),
+    State.ERROR: Explanation(Reason.KEY_ERROR),
+    State.MISSING: Explanation(Reason.KEY_MISSING),
+}
 
 
 class Search(msgspec.Struct):
@@ -178,15 +186,16 @@ class Prefetched:
     """Resource types asked for and arrived whole."""
     failed: frozenset[str] = frozenset()
     """Those asked for in vain, or that came in part."""
-    why: Mapping[str, str] = field(default_factory=dict)
+    why: Mapping[str, Explanation] = field(default_factory=dict)
     """Advertised key that is not whole → what the EHR's FHIR server said to it, where it was asked."""
 
     def came_under_another_name(self, key: str) -> bool:
         return self.states[key] is State.MISSING and type_asked(self.advertised[key]) in self.complete
 
-    def lacks(self, key: str) -> str:
-        """ "missing; its FHIR server: answered 500": for a card, and for a 412."""
-        return f"{self.states[key].value}; FHIR server: {self.why[key]}" if key in self.why else self.states[key].value
+    def lacks(self, key: str) -> Explanation:
+        """Why a key is not whole: its state, and what its FHIR server said where it was asked. For a card, and for a 412."""
+        state = LACKING_STATES[self.states[key]]
+        return Explanation(Reason.KEY_AND_SERVER, state=state, because=self.why[key]) if key in self.why else state
 
 
 def read_prefetch(prefetch: Mapping[str, bytes]) -> dict[str, Read]:
@@ -214,7 +223,9 @@ def read_pages(pages: Iterable[bytes], whole: bool) -> Read:
     return Read(State.PRESENT if types else State.EMPTY, entries, types)
 
 
-def combine(read: Mapping[str, Read], advertised: Mapping[str, str], why: Mapping[str, str] | None = None) -> Prefetched:
+def combine(
+    read: Mapping[str, Read], advertised: Mapping[str, str], why: Mapping[str, Explanation] | None = None
+) -> Prefetched:
     """`advertised`: key → query, as discovery lists them. `why`: keys that the FHIR server was asked for in vain.
 
     A resource type is complete when the advertised key that asks for it is, or when it came whole under another name.

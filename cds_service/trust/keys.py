@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
+from cds_service.reasons import Explanation, Reason
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.reach import CallFailed, Reach, origin_of
 
@@ -71,7 +72,8 @@ class FetchedKeys:
             self._tried = now
             self._keys, self._fetched = read_keys(self._fetch(self.jku, self._reach)), now
         except (CallFailed, ValueError) as error:
-            LOG.warning(json.dumps({"keys": self.jku, "not read": type(error).__name__}))
+            why = error.why.reason if isinstance(error, CallFailed) else type(error).__name__
+            LOG.warning(json.dumps({"keys": self.jku, "not read": why}))
         finally:
             self._fetching.release()
 
@@ -81,7 +83,9 @@ def fetch_keys(jku: str, reach: Reach) -> bytes:
     with Outbound(replace(reach, origins=(origin_of(jku),))) as out:
         reply = out.get(jku, {"Accept": "application/json"})
     if reply.status != 200:
-        raise CallFailed("another status than 200")  # a redirect too: it would lead away from the pinned address
+        raise CallFailed(
+            Explanation(Reason.STATUS_NOT_OK, status=reply.status)
+        )  # a redirect too: it would lead away from the pinned address
     return reply.body
 
 

@@ -17,6 +17,7 @@ from types import TracebackType
 import requests
 from urllib3.exceptions import HTTPError
 
+from cds_service.reasons import Explanation, Reason
 from cds_service.trust.connections import Lookup, cut, is_open, session
 from cds_service.trust.reach import CallFailed, Reach, Refused, allowed, origin_of, permitted
 
@@ -30,6 +31,9 @@ is searched for, about half a second of a core."""
 
 class Overdue(CallFailed):
     """The deadline of the whole hook call passed."""
+
+    def __init__(self) -> None:
+        super().__init__(Explanation(Reason.OVERDUE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,9 @@ class Outbound:
 
     def _call(self, method: str, url: str, headers: Mapping[str, str], form: str | None) -> Reply:
         if not allowed(origin_of(url), self.reach):
-            raise Refused("its server is not among those allowed")
+            raise Refused(Explanation(Reason.SERVER_NOT_ALLOWED))
         if not self.left:
-            raise Overdue("no answer in time")
+            raise Overdue
         sent = {"Accept-Encoding": "gzip", "User-Agent": "cds-service", **headers}
         try:
             with self._opened().request(
@@ -112,7 +116,7 @@ class Outbound:
                 names = {name.lower(): value for name, value in answer.headers.items()}
                 reply = Reply(answer.status_code, names, self._body(answer))
             if self._closed:  # what was cut looks whole where no length was told
-                raise Overdue("no answer in time")
+                raise Overdue
             return reply
         except CallFailed:
             raise
@@ -120,7 +124,7 @@ class Outbound:
             if refused := _refusal(error):
                 raise refused from None
             if not self.left or self._closed:
-                raise Overdue("no answer in time") from None
+                raise Overdue from None
             raise CallFailed(_why(error)) from None
 
     def _body(self, answer: requests.Response) -> bytes:
@@ -132,9 +136,9 @@ class Outbound:
                 self._room -= len(piece)
                 full = self._room < 0
             if full:
-                raise CallFailed("larger than is read")
+                raise CallFailed(Explanation(Reason.TOO_LARGE))
             if not self.left:
-                raise Overdue("no answer in time")
+                raise Overdue
         return b"".join(pieces)
 
     def _addresses(self, host: str, port: int) -> list[str]:
@@ -143,7 +147,7 @@ class Outbound:
             lookup = self._lookups.get((host, port)) or Lookup(host, port)
             self._lookups[host, port] = lookup
         if not lookup.done.wait(self.left):
-            raise Overdue("no answer in time")
+            raise Overdue
         if lookup.error:
             raise lookup.error
         return lookup.addresses
@@ -152,7 +156,7 @@ class Outbound:
         """A connection to a checked address of the name. Raises Refused; OSError as the system does."""
         addresses = self._addresses(host.strip("[]"), port)
         if not addresses or not all(permitted(address, self.reach) for address in addresses):
-            raise Refused("its server has an address that may not be called")
+            raise Refused(Explanation(Reason.ADDRESS_NOT_PERMITTED))
         failure: OSError | None = None
         for address in addresses:
             try:
@@ -185,12 +189,12 @@ def _refusal(error: BaseException | None) -> Refused | None:
     return None
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception) -> Explanation:
     match error:
         case requests.Timeout():
-            return "no answer in time"
+            return Explanation(Reason.OVERDUE)
         case requests.exceptions.SSLError():
-            return "its certificate was not accepted"
+            return Explanation(Reason.CERTIFICATE_NOT_ACCEPTED)
         case requests.ConnectionError():
-            return "no connection"
-    return "an answer that broke off"
+            return Explanation(Reason.NO_CONNECTION)
+    return Explanation(Reason.BROKEN_OFF)

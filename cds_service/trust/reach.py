@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
+from cds_service.reasons import Explanation, Reason
+
 Network = IPv4Network | IPv6Network
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "[::1]", "localhost"})
 METADATA = frozenset(ip_address(text) for text in ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254"))
@@ -17,7 +19,11 @@ NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class CallFailed(Exception):
-    """A call that gave no answer. Its text is one of ours: no address, no header, nothing of a patient."""
+    """A call that gave no answer. `why` is one of ours: no address, no header, nothing of a patient."""
+
+    def __init__(self, why: Explanation) -> None:
+        super().__init__(why.reason.value)
+        self.why = why
 
 
 class Refused(CallFailed):
@@ -50,9 +56,9 @@ def origin_of(url: str) -> str:
     except LocationParseError:
         parts = None
     if parts is None or parts.scheme not in {"http", "https"} or not parts.host or parts.auth is not None or parts.port == 0:
-        raise Refused("not an http address that can be called")
+        raise Refused(Explanation(Reason.NO_HTTP_ADDRESS))
     if not all(0 < len(label) < 64 for label in parts.host.removesuffix(".").split(".")):  # RFC 1035 section 2.3.4
-        raise Refused("not an http address that can be called")
+        raise Refused(Explanation(Reason.NO_HTTP_ADDRESS))
     port = "" if parts.port in {None, {"http": 80, "https": 443}[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{parts.host.lower()}{port}"
 
