@@ -16,7 +16,7 @@ from typing import Any
 from cds_service.errors import ChartError
 from cds_service.fhir.gate import LIVER_METASTASES, METASTASIS, NEN
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import PREFIX_SYSTEMS, TEXT
+from cds_service.knowledge.terminology import PREFIX_SYSTEMS, TEXT, Use
 
 Resource = dict[str, Any]
 Code = tuple[str, str]
@@ -168,7 +168,7 @@ def _gate_and_orders(knowledge: Knowledge) -> set[str]:
 
 def _of_concept(knowledge: Knowledge, concept: str) -> Resource:
     about = f"Codes that decide, alone or with a body site, what the service's terminology.toml calls {concept}."
-    uses = {m.use for _, m in knowledge.terminology.all_rows() if m.concept == concept and m.use.startswith("decides")}
+    uses = {m.use for _, m in knowledge.terminology.all_rows() if m.concept == concept and m.use.decides}
     return _value_set(knowledge, f"concept-{concept}", concept, about, {}, (concept,), uses)
 
 
@@ -179,7 +179,7 @@ def _value_set(
     about: str,
     own: Mapping[str, str],
     concepts: Iterable[str] = (),
-    uses: Collection[str] = (),
+    uses: Collection[Use] = (),
 ) -> Resource:
     include: list[Resource] = []
     exclude: list[Resource] = []

@@ -41,7 +41,7 @@ class Relevance:
         self._words: dict[str, dict[str, frozenset[str]]] = {}
         displays: dict[str, list[str]] = {}
         for system, meaning in knowledge.terminology.all_rows():
-            if meaning.use.startswith(("decides", "question", "possible")):
+            if meaning.use.may_state_a_fact:
                 name = LOINC_AXES.split(meaning.display)[0] if system == "loinc" else meaning.display
                 displays.setdefault(meaning.concept, [_spoken(meaning.concept)]).append(name)
         organs = set().union(*(words_in(site) for site in knowledge.facts["primary_site"].options))

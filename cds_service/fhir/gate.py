@@ -17,7 +17,7 @@ from cds_service.fhir.dates import date_of, date_of_observation
 from cds_service.fhir.resources import Component, Condition, Observation, UnreadCondition, UnreadObservation
 from cds_service.fhir.values import value_of
 from cds_service.knowledge.model import Knowledge
-from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning
+from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning, Use
 from cds_service.picture import Amount, Gate, Nlm, Observed, When
 
 NEN = frozenset(
@@ -30,7 +30,6 @@ METASTASIS = frozenset({"cond.net_metastatic", "morph.net_metastatic", "cond.liv
 LIVER_METASTASES = frozenset({"cond.liver_mets", "cond.liver_mets.net"})
 PLAIN_METASTASIS = frozenset({"8000/6", "14799000", "128462008"})
 """Metastasis and no more, as morphology or disorder: neither a neuroendocrine tumour nor a mixed one."""
-IF_NOT_LUNG = "decides if primary is not lung"
 HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
 OTHER_MALIGNANCY = re.compile(r"malignant|cancer|carcinoma|sarcoma|melanoma|karzinom|krebs|b(?:ö|oe)sartig", re.IGNORECASE)
 NO_OTHER_MALIGNANCY = re.compile(
@@ -98,7 +97,7 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
                 found.primary.append(seen)
             if not unconfirmed:
                 found.nen_codings += [(coding, where, on) for coding in everything]
-        elif any(m.use == "benign" or (m.use == "history" and m.concept == "cond.net.history") for m in meanings):
+        elif any(m.use is Use.BENIGN or (m.use is Use.HISTORY and m.concept == "cond.net.history") for m in meanings):
             found.weak.append(seen)
         elif unread and _other_malignancy(everything, meanings, condition):
             found.others_unread.append(seen)
@@ -141,10 +140,10 @@ def _codings(condition: Condition, knowledge: Knowledge) -> list[Coding]:
 
 def is_nen(meanings: list[Meaning], lung: bool) -> bool:
     """Whether the codes of one tumour say neuroendocrine neoplasm; a mixed tumour's code denies it."""
-    relevant = [m for m in meanings if m.concept in NEN or m.use == "exclude"]
-    if any(m.use == "exclude" and m.code not in PLAIN_METASTASIS for m in relevant):
+    relevant = [m for m in meanings if m.concept in NEN or m.use is Use.EXCLUDE]
+    if any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in relevant):
         return False
-    return any(m.use.startswith("decides") and (m.use != IF_NOT_LUNG or not lung) for m in relevant)
+    return any(m.use.decides_nen(of_lung=lung) for m in relevant)
 
 
 LUNG = re.compile(r"\b(lung|bronch|pulmon)", re.IGNORECASE)
@@ -154,7 +153,7 @@ SECONDARY = re.compile(r"secondary|metasta", re.IGNORECASE)
 
 def _is_lung(everything: list[Coding], knowledge: Knowledge) -> bool:
     """A primary of the lung, by code, or by name where the code is not of ICD-10: small cell carcinoma of the lung must
-    not pass for a NEN (use: if not lung). Neither pneumonia nor a metastasis in the lung makes one."""
+    not pass for a NEN (`Use.DECIDES_IF_NOT_LUNG`). Neither pneumonia nor a metastasis in the lung makes one."""
     return any(
         knowledge.terminology.value("primary_site", coding) == "lung"
         or (coding.system not in PREFIX_SYSTEMS and _names_lung_tumour(coding.display))
@@ -167,10 +166,10 @@ def _names_lung_tumour(display: str) -> bool:
 
 
 def _liver_metastasis(meanings: list[Meaning], condition: Condition, knowledge: Knowledge) -> bool:
-    if any(m.concept in LIVER_METASTASES and m.use == "decides" for m in meanings):
+    if any(m.concept in LIVER_METASTASES and m.use is Use.DECIDES for m in meanings):
         return True
     metastasis = any(
-        (m.concept in METASTASIS and m.use.startswith("decides")) or m.use == "question: site?" or m.code in PLAIN_METASTASIS
+        (m.concept in METASTASIS and m.use.decides) or m.use is Use.QUESTION_SITE or m.code in PLAIN_METASTASIS
         for m in meanings
     )
     return metastasis and is_liver(knowledge, condition.body_site or [])
@@ -259,7 +258,7 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date) -> tuple[list[
         if is_nen(meanings, lung):
             on = date_of_observation(observation)
             found.append((Observed(True, on, where, text_of(observation.value_codeable_concept)), names, values))
-        elif any(m.use == "exclude" and m.code not in PLAIN_METASTASIS for m in meanings):
+        elif any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in meanings):
             mixed |= names or {""}
     return found, mixed
 

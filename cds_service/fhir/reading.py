@@ -19,7 +19,7 @@ from cds_service.fhir.resources import CodeableConcept, Condition, Observation, 
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
 from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import Coding
+from cds_service.knowledge.terminology import Coding, Use
 from cds_service.picture import ClinicalPicture, Observed, Readings, When
 
 RECOGNISED = {"Procedure": {"snomed-ct", "icd-10-pcs"}, "Medication": {"rxnorm", "atc"}}
@@ -138,10 +138,7 @@ class Reader:
             for fact in ("primary_site", "hormonal_syndrome"):
                 if value := terms.value(fact, coding):
                     found[fact].valid.append(Observed(value, on, where, text, "coded", ageless=True))
-            poor = any(
-                m.use == "decides NEN and NEC" or m.use == "decides if primary is not lung" for m in terms.meanings(coding)
-            )
-            if poor:
+            if any(m.use.poorly_differentiated for m in terms.meanings(coding)):
                 active = where.startswith("Condition/")
                 found["differentiation"].valid.append(Observed("poor", on, where, text, "coded", ageless=active))
         new = [reading for reading in tumours.liver if reading.on and reading.seen_in.startswith("Condition/")]
@@ -180,30 +177,31 @@ class Reader:
                     found["hormonal_syndrome"].valid.append(Observed(syndrome, stated, where, text, "coded", ageless=True))
             for meaning in terms.meanings(coding):
                 reading = Observed(True, stated, where, text, doubt, ageless=True)
-                if meaning.concept == "cond.ci.biliary_obstruction" and meaning.use == "decides":
+                if meaning.concept == "cond.ci.biliary_obstruction" and meaning.use is Use.DECIDES:
                     (found["biliary_obstruction"].asking if unconfirmed else found["biliary_obstruction"].valid).append(reading)
-                if meaning.concept == "cond.ci.portal_vein_thrombosis" and meaning.use != "context":
+                if meaning.concept == "cond.ci.portal_vein_thrombosis" and meaning.use is not Use.CONTEXT:
                     ask = Observed(True, stated, where, text, "thrombosis recorded: which trunk? collaterals?")
                     found["portal_vein"].asking.append(ask)
-                if meaning.concept.startswith("cond.extrahepatic_mets") or meaning.use.startswith("decides NEN; liver or"):
+                anywhere = meaning.use is Use.DECIDES_NEN_SITE_FROM_BODY_SITE
+                if meaning.concept.startswith("cond.extrahepatic_mets") or anywhere:
                     self._outside(meaning.use, coding, condition, reading, found["extrahepatic_disease"])
 
-    def _outside(self, use: str, coding: Coding, condition: Condition, reading: Observed, found: Found) -> None:
+    def _outside(self, use: Use, coding: Coding, condition: Condition, reading: Observed, found: Found) -> None:
         """Metastases beyond the liver, by code: present, or a question (nodes, site not named, in doubt)."""
         sites = condition.body_site or []
-        if not use.startswith(("decides", "nodal", "question")):
+        if not (use.decides or use.asks or use is Use.NODAL):
             return  # context never decides
         in_liver = all(is_liver(self.knowledge, [site]) for site in sites)  # of liver and bone, bone counts
-        if use.startswith("decides NEN; liver or") and in_liver:
+        if use is Use.DECIDES_NEN_SITE_FROM_BODY_SITE and in_liver:
             return
         question = ""
         if reading.note:
             question = f"{reading.note}: disease outside the liver?"
-        elif use.startswith("nodal"):
+        elif use is Use.NODAL:
             question = "nodal metastases: regional or distant?"
-        elif use == "question: site?" and sites and in_liver:
+        elif use is Use.QUESTION_SITE and sites and in_liver:
             return
-        elif use.startswith(("question", "decides NEN; site")):
+        elif use.asks or use is Use.DECIDES_NEN_SITE_UNKNOWN:
             question = "metastases of an unnamed site: outside the liver?"
         if question:
             found.asking.append(Observed(True, reading.on, reading.seen_in, reading.recorded, question))

@@ -39,7 +39,7 @@ from cds_service.knowledge.model import (
 from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
-from cds_service.knowledge.terminology import Terminology
+from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember
 from cds_service.picture import Amount
 
 MODALITIES = (
@@ -131,7 +131,7 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         terminology=Terminology(
             terms["systems"],
             [
-                (v["system"], code, v["concept"], v["use"], display)
+                ValueSetMember(v["system"], code, v["concept"], Use(v["use"]), display)
                 for v in terms["value_set"]
                 for code, display in v["codes"].items()
             ],
@@ -168,7 +168,7 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         ask=table["ask"],
         assessment=tuple(table.get("assessment", ())),
         concepts=tuple(table.get("concepts", ())),
-        uses=tuple(table.get("uses", ("decides",))),
+        uses=tuple(map(Use, table.get("uses", (Use.DECIDES,)))),
         source=table.get("from", "Observation"),
         active=table.get("active", False),
         every_entry_recognised=table.get("every_entry_recognised", False),

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from cds_service.errors import Fault
+from cds_service.knowledge.terminology import Use
 
-STATES_A_FACT = ("decides", "question", "possible")
-"""How the `use` of a code begins that may state a fact, or ask for it; context, history and the like never do."""
 DECIDING_ROLES = ("gate", "contraindication", "exclusion", "requirement")
 
 Tables = Mapping[str, Any]
@@ -38,7 +37,7 @@ def _uses(files: Mapping[str, Tables]) -> Iterator[Fault]:
     for name, fact in facts.items():
         offered = {row["use"] for row in rows if row["concept"] in fact.get("concepts", [])}
         for use in fact.get("uses", []):
-            if not use.startswith(STATES_A_FACT):
+            if not Use(use).may_state_a_fact:
                 yield Fault(
                     f"facts.toml: fact.{name}.uses", repr(use), "a use that decides or asks: these codes may not decide"
                 )
@@ -47,8 +46,8 @@ def _uses(files: Mapping[str, Tables]) -> Iterator[Fault]:
     for role in DECIDING_ROLES:
         for name, criterion in files["criteria.toml"].get(role, {}).items():
             for part in criterion.get("all_of") or criterion.get("any_of") or [criterion]:
-                uses = facts.get(part.get("fact"), {}).get("uses", ["decides"])
-                if not any(use.startswith("decides") for use in uses):
+                uses = facts.get(part.get("fact"), {}).get("uses", [Use.DECIDES])
+                if not any(Use(use).decides for use in uses):
                     told = f"{part['fact']!r}, whose codes say {', '.join(uses)!r}"
                     yield Fault(f"criteria.toml: {role}.{name}.fact", told, "a fact whose codes may decide")
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from cds_service.knowledge.evidence import Conflict, Outcome, ReviewPlan
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
-from cds_service.knowledge.terminology import Terminology
+from cds_service.knowledge.terminology import Terminology, Use
 from cds_service.picture import Value
 
 
@@ -52,7 +52,7 @@ class FactDefinition:
     ask: str
     assessment: tuple[str, ...] = ()
     concepts: tuple[str, ...] = ()
-    uses: tuple[str, ...] = ("decides",)
+    uses: tuple[Use, ...] = (Use.DECIDES,)
     source: str = "Observation"
     active: bool = False
     every_entry_recognised: bool = False

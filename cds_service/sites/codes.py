@@ -8,7 +8,7 @@ from typing import Any
 
 from cds_service.fhir.values import STRING as NUMBER
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import TEXT, Coding, LocalCodes, bare
+from cds_service.knowledge.terminology import TEXT, Coding, LocalCodes, Use, ValueSetMember, bare
 
 Tables = Mapping[str, Any]
 Told = tuple[str, str, str]
@@ -27,7 +27,7 @@ class Codes:
     means: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     facts: dict[tuple[str, str], str] = field(default_factory=dict)
     values: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    rows: list[tuple[str, str, str, str, str]] = field(default_factory=list)
+    rows: list[ValueSetMember] = field(default_factory=list)
     _said: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def local(self) -> LocalCodes:
@@ -71,10 +71,14 @@ class Codes:
             if target is None or not (self._held(target) or entry.get("unheld")):
                 yield f"{where}.means", repr(entry["means"]), "a code that the knowledge holds, or `unheld = true` beside it"
                 return
+        use: Use | None = None
         if kind == "concept":
-            use = entry.get("use", "decides")
-            if (entry["concept"], use) not in {(m.concept, m.use) for _, m in self.knowledge.terminology.all_rows()}:
-                yield f"{where}.concept", f"{entry['concept']!r}, use {use!r}", "a concept of terminology.toml and a use it has"
+            uses = {m.use.value: m.use for _, m in self.knowledge.terminology.all_rows() if m.concept == entry["concept"]}
+            asked = entry.get("use", Use.DECIDES.value)
+            use = uses.get(asked)
+            if use is None:
+                allowed = "a concept of terminology.toml and a use it has" + (f": {', '.join(sorted(uses))}" if uses else "")
+                yield f"{where}.concept", f"{entry['concept']!r}, use {asked!r}", allowed
                 return
         codes = [entry["code"]] if isinstance(entry["code"], str) else entry["code"]
         for code in codes:
@@ -93,9 +97,8 @@ class Codes:
                 self.facts[key] = entry["fact"]
             elif target is not None:
                 self.means[key] = target
-            else:
-                display = entry.get("display", code)
-                self.rows.append((*key, entry["concept"], entry.get("use", "decides"), display))
+            elif use is not None:
+                self.rows.append(ValueSetMember(*key, entry["concept"], use, entry.get("display", code)))
 
     def _text(self, where: str, entry: Tables) -> Iterator[Told]:
         """A text that a chart sends for an answer, whole and nothing else: no free text is read."""
