@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,34 @@ class Unreadable:
     unit: str = ""
 
 
+class Omission(StrEnum):
+    """Why a resource of a chart does not count. The words for it are in cards/wording.py."""
+
+    SENT_TWICE = "sent-twice"
+    OLDER_VERSION = "older-version"
+    VERSION_IN_ERROR = "version-in-error"
+    TYPE_NOT_READ = "type-not-read"
+    NO_RESOURCE_TYPE = "no-resource-type"
+    NO_SUBJECT = "no-subject"
+    OTHER_PATIENT = "other-patient"
+    NOT_WANTED = "not-wanted"
+    """A request that is a proposal or a plan, or asks not to do it."""
+    NOT_COUNTING = "not-counting"
+    """FHIR defines its status as one that does not count."""
+    REFUTED = "refuted"
+    """A diagnosis that was refuted, or entered in error."""
+    NOT_FINAL = "not-final"
+    NOT_AVAILABLE = "not-available"
+
+
+class LeftOut(NamedTuple):
+    """A kind of resource that does not count. `resource_type` and `status` only where the reason is one of theirs."""
+
+    reason: Omission
+    resource_type: str = ""
+    status: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Readings:
     """All that the chart holds about one fact. `complete`: everything that could hold it was asked and arrived."""
@@ -184,8 +213,8 @@ class ClinicalPicture:
     gate: Gate = field(default_factory=lambda: Gate(Nlm.YES))
     unreadable: tuple[Unreadable, ...] = ()
     """Resources that could not be read at all."""
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    """Why resources were left out -> how many (other patient, entered in error, ...)."""
+    left_out: Mapping[LeftOut, int] = field(default_factory=dict)
+    """Which resources were left out, and why → how many."""
     ordered: Mapping[str, Observed] = field(default_factory=dict)
     """Modality, or the concept by which a technique is ordered → the active order or scheduled procedure."""
     ordered_tests: frozenset[str] = frozenset()

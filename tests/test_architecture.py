@@ -43,7 +43,7 @@ BELOW: dict[str, set[str]] = {
     "install_sheet": {"fhir", "hooks", "knowledge"},
     "files": {"errors", "fhir"},
     "fhir_export": {"errors", "fhir", "knowledge"},
-    "coverage": {"derived", "errors", "fhir", "hooks", "knowledge", "picture", "settling"},
+    "coverage": {"cards", "derived", "errors", "fhir", "hooks", "knowledge", "picture", "settling"},
     "hooks": {
         "knowledge",
         "picture",

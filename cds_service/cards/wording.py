@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from cds_service.facts import Fact
 from cds_service.judgement import Finding
 from cds_service.knowledge.model import FactDefinition, Knowledge, Statement, Verdict
-from cds_service.picture import Amount, Observed, Value, plain
+from cds_service.picture import Amount, LeftOut, Observed, Omission, Value, plain
 
 VERDICT = {
     Verdict.RECOMMENDED: "criteria met, recommended",
@@ -19,6 +19,20 @@ VERDICT = {
     Verdict.CONTRAINDICATED: "contraindicated",
     Verdict.NOT_INDICATED: "not indicated",
     Verdict.UNDETERMINED: "cannot be said",
+}
+OMISSION = {
+    Omission.SENT_TWICE: "sent twice",
+    Omission.OLDER_VERSION: "older version",
+    Omission.VERSION_IN_ERROR: "version entered in error",
+    Omission.TYPE_NOT_READ: "type not read",
+    Omission.NO_RESOURCE_TYPE: "no resourceType",
+    Omission.NO_SUBJECT: "no subject",
+    Omission.OTHER_PATIENT: "other patient",
+    Omission.NOT_WANTED: "{0.resource_type} not wanted",
+    Omission.NOT_COUNTING: "{0.resource_type} {0.status}",
+    Omission.REFUTED: "{0.resource_type} refuted or entered in error",
+    Omission.NOT_FINAL: "{0.resource_type} not final",
+    Omission.NOT_AVAILABLE: "{0.resource_type} not available",
 }
 UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|[_\u115f\u1160\u3164\uffa0]")
 """The last four fill the place of a letter of Hangul, and count as letters: nobody sees them."""
@@ -152,6 +166,11 @@ def listing(words: Iterable[str], last: str = "and") -> str:
 def ordered(order: Observed | None) -> str:
     """Behind the name of a treatment: its order, with date and reference; nothing where there is none."""
     return f", ordered ({order.on or 'undated'}, {safe(order.seen_in)})" if order else ""
+
+
+def left_out(counted: Mapping[LeftOut, int]) -> dict[str, int]:
+    """What does not count, in words → how many, in the order given: "other patient", "Procedure not-done"."""
+    return {OMISSION[what.reason].format(what): count for what, count in counted.items()}
 
 
 def bullets(lines: Iterable[str]) -> str:

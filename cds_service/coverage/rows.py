@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import date
 
+from cds_service.cards import wording
 from cds_service.coverage.report import NO_SYSTEM, AnswerRow, CodeRow, FactRow, Reason, Report, UnitRow, UnmappedRow, WindowRow
 from cds_service.coverage.sources import Read
 from cds_service.coverage.tally import MOST_DISPLAYS, Coded, FactTally, Seen, Tally
@@ -59,7 +60,7 @@ def make_report(tally: Tally, read: Read, knowledge: Knowledge, today: date) -> 
         values_unreadable=_reasons((facts[n].says, t.unreadable) for n, t in tally.facts.items()),
         resources_unreadable=[Reason(kind, why, count) for (kind, why), count in read.unreadable.most_common()],
         files_unreadable=[Reason(f"first: {first}", why, count) for why, (count, first) in read.faults.items()],
-        left_out=dict(read.left_out.most_common()),
+        left_out=wording.left_out(dict(read.left_out.most_common())),
         types_not_read=dict(read.types_not_read.most_common()),
         files_not_opened=dict(read.not_opened.most_common()),
     )

@@ -23,6 +23,7 @@ from cds_service.fhir.chart import KIND, Chart, Entry, read_chart
 from cds_service.fhir.references import patient_of
 from cds_service.fhir.resources import READ, Reference
 from cds_service.hooks.prefetch import State, read_value
+from cds_service.picture import LeftOut
 
 LINES, WHOLE = (".ndjson", ".jsonl"), (".json",)
 OTHER_KINDS = (".xml", ".csv", ".txt", ".md", ".html", ".pdf", ".zip", ".tar", ".tgz", ".parquet")
@@ -51,7 +52,7 @@ class Read:
     faults: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Why a file, a line or a document could not be read → how many, and where the first is."""
     types_not_read: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[LeftOut] = field(default_factory=Counter)
     unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(resource type, why) → how many, of resources of no patient as of all others."""
 

@@ -38,7 +38,7 @@ from cds_service.fhir.resources import (
     WithStatus,
     codes,
 )
-from cds_service.picture import Unreadable, When
+from cds_service.picture import LeftOut, Omission, Unreadable, When
 
 FINAL_REPORT = faults.COUNTING[Observation]
 UNCONFIRMED = frozenset({"provisional", "differential", "unconfirmed"})
@@ -93,7 +93,7 @@ class Chart:
     """(resource type, what and why)"""
     misdated: dict[str, Unreadable] = field(default_factory=dict)
     """Diagnoses and procedures that count, with a date that is none."""
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[LeftOut] = field(default_factory=Counter)
     complete: frozenset[str] = frozenset()
     """Resource types that were asked for and arrived complete."""
     failed: frozenset[str] = frozenset()
@@ -117,7 +117,7 @@ class Chart:
         """Resources, or diagnoses, came, and none of them of the patient: the question and the data do not fit together."""
         if self.foreign["Condition"] and not self.own["Condition"]:
             return not any(name == "Condition" for name, _ in self.unreadable)
-        return not self.own and not self.unreadable and self.left_out["other patient"] > 0
+        return not self.own and not self.unreadable and self.left_out[LeftOut(Omission.OTHER_PATIENT)] > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
         server = versions.server_of(entry.full_url)
         if raw in seen:
             seen[raw].add(server)
-            chart.left_out["sent twice"] += 1
+            chart.left_out[versions.SENT_TWICE] += 1
             continue
         seen[raw] = {server}
         where = f"entry {place + 1}"
@@ -153,7 +153,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
             if entry.full_url:
                 names[entry.full_url] = where
             if decoder is None:
-                chart.left_out["type not read" if kind.name else "no resourceType"] += 1
+                chart.left_out[LeftOut(Omission.TYPE_NOT_READ if kind.name else Omission.NO_RESOURCE_TYPE)] += 1
                 continue
             decoded.append((where, raw, decoder.decode(raw)))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -206,7 +206,7 @@ def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
         return
     if isinstance(resource, Patient):
         if where.split("/")[1] != chart.patient_id:
-            chart.left_out["other patient"] += 1
+            chart.left_out[LeftOut(Omission.OTHER_PATIENT)] += 1
             chart.foreign["Patient"] += 1
             return
         chart.own["Patient"] += 1
@@ -218,21 +218,21 @@ def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
     kind = where.split("/")[0]
     whose = named(getattr(resource, "subject", None), chart.names)
     if whose is None:
-        chart.left_out["no subject"] += 1
+        chart.left_out[LeftOut(Omission.NO_SUBJECT)] += 1
         chart.foreign[kind] += 1
         chart.holed.add(kind)
         return
     if whose[1] != chart.patient_id or whose[0] not in {"Patient", ""}:
-        chart.left_out["other patient"] += 1
+        chart.left_out[LeftOut(Omission.OTHER_PATIENT)] += 1
         chart.foreign[kind] += 1
         return
     chart.own[kind] += 1
     if isinstance(resource, WithStatus):
         resource.status = (resource.status or "").strip()
     if _is_no_wish(resource):
-        chart.left_out[f"{kind} not wanted"] += 1
+        chart.left_out[LeftOut(Omission.NOT_WANTED, kind)] += 1
     elif faults.not_counting(resource):
-        chart.left_out[f"{kind} {_status(resource)}"] += 1
+        chart.left_out[_not_counting(kind, resource)] += 1
     elif why := faults.fault(resource):
         _doubt(chart, where, raw, resource, why)
     else:
@@ -248,8 +248,10 @@ def _is_no_wish(resource: Resource) -> bool:
     return resource.intent in {"proposal", "plan", "option"} or bool(resource.do_not_perform)
 
 
-def _status(resource: Resource) -> str:
-    return (resource.status or "") if isinstance(resource, WithStatus) else "refuted or entered in error"
+def _not_counting(kind: str, resource: Resource) -> LeftOut:
+    if isinstance(resource, WithStatus):
+        return LeftOut(Omission.NOT_COUNTING, kind, resource.status or "")
+    return LeftOut(Omission.REFUTED, kind)
 
 
 def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: str) -> None:
@@ -286,13 +288,13 @@ def _keep(chart: Chart, where: str, resource: Resource) -> None:
                 on = date_of(resource.effective_date_time, period.start if period else None, resource.issued)
                 chart.studies.append((where, resource.code, on))
             else:
-                chart.left_out["DiagnosticReport not final"] += 1
+                chart.left_out[LeftOut(Omission.NOT_FINAL, "DiagnosticReport")] += 1
         case ImagingStudy():
             if resource.status == "available":
                 on = date_of(resource.started)
                 chart.studies += [(where, concept, on) for concept in resource.procedure_code or []]
             else:
-                chart.left_out["ImagingStudy not available"] += 1
+                chart.left_out[LeftOut(Omission.NOT_AVAILABLE, "ImagingStudy")] += 1
         case Procedure():
             if resource.status == "preparation":
                 chart.orders.append((where, resource.code, date_of(resource.performed_date_time)))
