@@ -59,7 +59,7 @@ class Read:
     def uncounted(self, chart: Chart) -> None:
         """Adds up what of a chart does not count, and why."""
         self.left_out.update(chart.left_out)
-        self.unreadable.update((kind, broken.why) for kind, broken in chart.unreadable)
+        self.unreadable.update((broken.resource_type, broken.what.why) for broken in chart.unreadable)
 
     def fault(self, why: str, where: str) -> None:
         count, first = self.faults.get(why, (0, where))

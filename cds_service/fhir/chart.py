@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 
 from cds_service.fhir import faults, versions
+from cds_service.fhir.chart_lists import Doubted, Order, Study, UnreadableResource
 from cds_service.fhir.dates import date_of
 from cds_service.fhir.references import named
 from cds_service.fhir.resources import (
     READ,
-    CodeableConcept,
     Condition,
     DiagnosticReport,
     ImagingStudy,
@@ -38,7 +38,7 @@ from cds_service.fhir.resources import (
     WithStatus,
     codes,
 )
-from cds_service.picture import LeftOut, Omission, Unreadable, When
+from cds_service.picture import LeftOut, Omission, Unreadable
 
 FINAL_REPORT = faults.COUNTING[Observation]
 UNCONFIRMED = frozenset({"provisional", "differential", "unconfirmed"})
@@ -76,21 +76,17 @@ class Chart:
     medication_requests: list[tuple[str, MedicationRequest]] = field(default_factory=list)
     medication_statements: list[tuple[str, MedicationStatement]] = field(default_factory=list)
     observations: list[tuple[str, Observation]] = field(default_factory=list)
-    orders: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
     """Active orders and scheduled procedures, also those in doubt."""
-    doubted: list[tuple[str, Procedure | MedicationRequest | MedicationStatement | ServiceRequest, str]] = field(
-        default_factory=list
-    )
-    """What was done, given or ordered, if that is to be believed; and why it is not. It asks and never answers; but an
+    doubted: list[Doubted] = field(default_factory=list)
+    """It asks and never answers; but an
     order stays one, as a warning too many is better than a missing one."""
-    studies: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
-    """Reports and imaging studies: that they exist, and when. Their text is not read."""
+    studies: list[Study] = field(default_factory=list)
     medications: dict[str, Medication] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     """fullUrl of a Bundle entry → the reference of its resource."""
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
-    unreadable: list[tuple[str, Unreadable]] = field(default_factory=list)
-    """(resource type, what and why)"""
+    unreadable: list[UnreadableResource] = field(default_factory=list)
     misdated: dict[str, Unreadable] = field(default_factory=dict)
     """Diagnoses and procedures that count, with a date that is none."""
     left_out: Counter[LeftOut] = field(default_factory=Counter)
@@ -116,7 +112,7 @@ class Chart:
     def only_of_others(self) -> bool:
         """Resources, or diagnoses, came, and none of them of the patient: the question and the data do not fit together."""
         if self.foreign["Condition"] and not self.own["Condition"]:
-            return not any(name == "Condition" for name, _ in self.unreadable)
+            return not any(broken.resource_type == "Condition" for broken in self.unreadable)
         return not self.own and not self.unreadable and self.left_out[LeftOut(Omission.OTHER_PATIENT)] > 0
 
 
@@ -158,7 +154,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
             decoded.append((where, raw, decoder.decode(raw)))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             broken = where.split("/")[0]
-            chart.unreadable.append((broken, Unreadable(None, where, _why(error))))
+            chart.unreadable.append(UnreadableResource(broken, Unreadable(None, where, _why(error))))
             if (head := versions.head(raw, broken, NOT_READ)) is not None:
                 decoded.append((where, raw, head))
             else:
@@ -166,7 +162,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     if chart.patient_id is None:
         chart.patient_id = _only_patient((where, resource) for where, _, resource in decoded)
     decoded.sort(key=itemgetter(0, 1))  # the order in which a chart was sent says nothing
-    chart.unreadable.sort(key=lambda part: (part[1].seen_in, part[1].why))
+    chart.unreadable.sort(key=lambda broken: (broken.what.seen_in, broken.what.why))
     repeated = {first[0] for first, second in pairwise(decoded) if first[0] == second[0]}
     for where, raw, resource in decoded:
         if where not in repeated:
@@ -175,7 +171,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     for where, group in groupby((part for part in decoded if part[0] in repeated), key=itemgetter(0)):
         one = versions.of_each_server(where, [(raw, resource) for _, raw, resource in group], seen)
         chart.left_out.update(one.left_out)
-        chart.unreadable += [(where.split("/")[0], what) for what in one.unreadable]
+        chart.unreadable += [UnreadableResource(where.split("/")[0], what) for what in one.unreadable]
         for raw, resource in one.counting:
             chart.sources[where] = raw
             _sort_in(chart, where, raw, resource)
@@ -200,7 +196,7 @@ def _only_patient(decoded: Iterable[tuple[str, Resource]]) -> str | None:
 def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
     if isinstance(resource, Medication):
         if faults.is_modified(resource):
-            chart.unreadable.append(("Medication", Unreadable(None, where, faults.MODIFIED)))
+            chart.unreadable.append(UnreadableResource("Medication", Unreadable(None, where, faults.MODIFIED)))
             resource = Medication()  # what it is called stays in the display of the reference to it
         chart.medications[where] = resource
         return
@@ -211,7 +207,7 @@ def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
             return
         chart.own["Patient"] += 1
         if faults.is_modified(resource):
-            chart.unreadable.append(("Patient", Unreadable(None, where, faults.MODIFIED)))
+            chart.unreadable.append(UnreadableResource("Patient", Unreadable(None, where, faults.MODIFIED)))
         else:
             chart.patient = resource
         return
@@ -268,10 +264,10 @@ def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: str) -
         head.effective_date_time, head.effective_instant = resource.effective_date_time, resource.effective_instant
         head.effective_period = resource.effective_period
     if isinstance(resource, Procedure | MedicationRequest | MedicationStatement | ServiceRequest):
-        chart.doubted.append((where, resource, why))
+        chart.doubted.append(Doubted(where, resource, why))
     if isinstance(resource, ServiceRequest) or (isinstance(resource, Procedure) and resource.status == "preparation"):
         _keep(chart, where, resource)
-    chart.unreadable.append((kind, Unreadable(None, where, why)))
+    chart.unreadable.append(UnreadableResource(kind, Unreadable(None, where, why)))
 
 
 def _keep(chart: Chart, where: str, resource: Resource) -> None:
@@ -281,23 +277,23 @@ def _keep(chart: Chart, where: str, resource: Resource) -> None:
         case Condition():
             chart.conditions.append((where, resource))
         case ServiceRequest():
-            chart.orders.append((where, resource.code, date_of(resource.authored_on)))
+            chart.orders.append(Order(where, resource.code, date_of(resource.authored_on)))
         case DiagnosticReport():
             if resource.status in FINAL_REPORT:
                 period = resource.effective_period
                 on = date_of(resource.effective_date_time, period.start if period else None, resource.issued)
-                chart.studies.append((where, resource.code, on))
+                chart.studies.append(Study(where, resource.code, on))
             else:
                 chart.left_out[LeftOut(Omission.NOT_FINAL, "DiagnosticReport")] += 1
         case ImagingStudy():
             if resource.status == "available":
                 on = date_of(resource.started)
-                chart.studies += [(where, concept, on) for concept in resource.procedure_code or []]
+                chart.studies += [Study(where, concept, on) for concept in resource.procedure_code or []]
             else:
                 chart.left_out[LeftOut(Omission.NOT_AVAILABLE, "ImagingStudy")] += 1
         case Procedure():
             if resource.status == "preparation":
-                chart.orders.append((where, resource.code, date_of(resource.performed_date_time)))
+                chart.orders.append(Order(where, resource.code, date_of(resource.performed_date_time)))
             else:
                 chart.procedures.append((where, resource))
         case MedicationRequest():

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, text_of
@@ -45,6 +46,29 @@ NOT_A_SOURCE = re.compile(r"C(44|7[789]|80|8[1-9]|9[0-7]|7A|7B)")
 UNREAD = "could not be read"
 
 
+class TumourCoding(NamedTuple):
+    """A coding of a tumour, with the reference and date of its resource."""
+
+    coding: Coding
+    reference: str
+    on: When | None
+
+
+class OtherMalignancy(NamedTuple):
+    """A malignancy that could be the source of liver metastases, as long as no histology says that it is the NEN."""
+
+    reading: Observed
+    codings: list[Coding]
+
+
+class Histology(NamedTuple):
+    """A histology that says NEN; `conditions`: the diagnoses that it names as its tumour."""
+
+    reading: Observed
+    conditions: frozenset[str]
+    codings: list[Coding]
+
+
 @dataclass
 class Neoplasms:
     """What the chart says of neoplasms, sorted by the two halves of the gate."""
@@ -55,8 +79,8 @@ class Neoplasms:
     mixed: bool = False
     """A mixed tumour's histology that names no tumour of the chart."""
     nen_unconfirmed: list[Observed] = field(default_factory=list)
-    nen_codings: list[tuple[Coding, str, When | None]] = field(default_factory=list)
-    """Every coding of a tumour that is neuroendocrine, with the reference and date of its resource."""
+    nen_codings: list[TumourCoding] = field(default_factory=list)
+    """Every coding of a tumour that is neuroendocrine."""
     liver: list[Observed] = field(default_factory=list)
     liver_unconfirmed: list[Observed] = field(default_factory=list)
     liver_before: list[Observed] = field(default_factory=list)
@@ -81,8 +105,8 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
     found = Neoplasms()
     histologies, mixed = _histologies(chart, knowledge, today)
     found.mixed = "" in mixed
-    linked = {reference for _, references, _ in histologies for reference in references}
-    waiting: list[tuple[Observed, Condition, list[Coding]]] = []
+    linked = {reference for histology in histologies for reference in histology.conditions}
+    others: list[OtherMalignancy] = []
     for where, condition in chart.conditions:
         everything = _codings(condition, knowledge)
         on = date_of_condition(condition)
@@ -96,21 +120,21 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
             if not unconfirmed and not any(m.concept in METASTASIS or "mets" in m.concept for m in meanings):
                 found.primary.append(seen)
             if not unconfirmed:
-                found.nen_codings += [(coding, where, on) for coding in everything]
+                found.nen_codings += [TumourCoding(coding, where, on) for coding in everything]
         elif any(m.use is Use.BENIGN or (m.use is Use.HISTORY and m.concept == "cond.net.history") for m in meanings):
             found.weak.append(seen)
         elif unread and _other_malignancy(everything, meanings, condition):
             found.others_unread.append(seen)
         elif not history and not unconfirmed and _other_malignancy(everything, meanings, condition):
-            waiting.append((seen, condition, everything))
+            others.append(OtherMalignancy(seen, everything))
         if history and not unconfirmed and _liver_metastasis(meanings, condition, knowledge):
             found.liver_before.append(seen)
         if not history and _liver_metastasis(meanings, condition, knowledge):
             (found.liver_unconfirmed if unconfirmed else found.liver).append(seen)
             if nen and not unconfirmed and any(m.concept in METASTASIS - {"cond.liver_mets"} for m in meanings):
                 found.both.append(seen)
-    _add_histologies(found, histologies, waiting)
-    found.others = [seen for seen, _, _ in waiting]
+    _add_histologies(found, histologies, others)
+    found.others = [other.reading for other in others]
     for where, observation in chart.observations:
         seen = Observed(True, date_of_observation(observation), where, text_of(observation.code))
         if isinstance(observation, UnreadObservation):
@@ -232,12 +256,8 @@ def _other_malignancy(everything: list[Coding], meanings: list[Meaning], conditi
     return bool(OTHER_MALIGNANCY.search(names)) and not NO_OTHER_MALIGNANCY.search(names)
 
 
-Histology = tuple[Observed, frozenset[str], list[Coding]]
-
-
 def _histologies(chart: Chart, knowledge: Knowledge, today: date) -> tuple[list[Histology], set[str]]:
-    """Histology Observations that say NEN: the reading, the Conditions they are about, their codings. And the
-    Conditions whose histology is a mixed tumour ("" where none is named)."""
+    """Histology Observations that say NEN; and the Conditions whose histology is a mixed tumour ("" where none is named)."""
     found: list[Histology] = []
     mixed: set[str] = set()
     of_lung: set[str] | None = None  # once for all: a chart may hold thousands of both
@@ -257,23 +277,22 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date) -> tuple[list[
         meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
         if is_nen(meanings, lung):
             on = date_of_observation(observation)
-            found.append((Observed(True, on, where, text_of(observation.value_codeable_concept)), names, values))
+            said = Observed(True, on, where, text_of(observation.value_codeable_concept))
+            found.append(Histology(said, names, values))
         elif any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in meanings):
             mixed |= names or {""}
     return found, mixed
 
 
-def _add_histologies(
-    found: Neoplasms, histologies: list[Histology], waiting: list[tuple[Observed, Condition, list[Coding]]]
-) -> None:
+def _add_histologies(found: Neoplasms, histologies: list[Histology], others: list[OtherMalignancy]) -> None:
     """A neuroendocrine histology is a NEN. Without a focus it belongs to the one site-coded malignancy of the chart,
     if no other tumour is known to be neuroendocrine: that site code *is* the NEN, not another malignancy."""
     for seen, focus, values in histologies:
-        found.nen_codings += [(coding, seen.seen_in, seen.on) for coding in values]
-        if not focus and not found.nen and len(waiting) == 1:
-            tumour, _, everything = waiting.pop()
+        found.nen_codings += [TumourCoding(coding, seen.seen_in, seen.on) for coding in values]
+        if not focus and not found.nen and len(others) == 1:
+            tumour, everything = others.pop()
             found.nen.append(tumour)
-            found.nen_codings += [(coding, tumour.seen_in, tumour.on) for coding in everything]
+            found.nen_codings += [TumourCoding(coding, tumour.seen_in, tumour.on) for coding in everything]
         found.nen.append(seen)
 
 

@@ -82,8 +82,8 @@ class Reader:
             patient_id=chart.patient_id or "",
             sources=chart.sources,
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
-            gate=judge_gate(tumours, sum(name == "Condition" for name, _ in chart.unreadable), chart),
-            unreadable=(*(what for _, what in chart.unreadable), *chart.misdated.values()),
+            gate=judge_gate(tumours, sum(broken.resource_type == "Condition" for broken in chart.unreadable), chart),
+            unreadable=(*(broken.what for broken in chart.unreadable), *chart.misdated.values()),
             left_out=dict(chart.left_out),
             not_consulted=chart.not_consulted,
         )

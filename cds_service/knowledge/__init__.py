@@ -19,17 +19,18 @@ import msgspec
 
 from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.check import cross_references
-from cds_service.knowledge.evidence import conflicts, outcomes, review_plan
+from cds_service.knowledge.evidence import Publication, conflicts, outcomes, review_plan
 from cds_service.knowledge.model import (
     Band,
+    BoardQuestion,
     Comparison,
     Criterion,
     DerivedDefinition,
+    Exclusion,
     FactDefinition,
     Indication,
     Knowledge,
     Modality,
-    Publication,
     StagePart,
     Statement,
     Technique,
@@ -146,7 +147,7 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         staging={name: _stage_part(name, table) for name, table in staging.items()},
         words=words,
         board_facts=tuple(files["board.toml"]["known"]),
-        board_questions=tuple((q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
+        board_questions=tuple(BoardQuestion(q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
         outcomes=outcomes(files["outcomes.toml"]),
         conflicts=conflicts(files["conflicts.toml"]),
         review=review_plan(files["review.toml"]),
@@ -243,7 +244,7 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
         downgraded_by=tuple(table.get("downgraded_by", ())),
         contraindications=named("contraindication", table["contraindicated_by"]),
         contraindications_say=table.get("contraindications_say", ""),
-        exclusions=tuple((criteria[f"exclusion.{name}"], frozenset(only)) for name, only in exclusions),
+        exclusions=tuple(Exclusion(criteria[f"exclusion.{name}"], frozenset(only)) for name, only in exclusions),
         excluded_say=table.get("excluded_say", ""),
         cautions=named("caution", table["cautions"]),
         indications=tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
 from cds_service.knowledge.terminology import Use
@@ -13,15 +13,27 @@ DECIDING_ROLES = ("gate", "contraindication", "exclusion", "requirement")
 Tables = Mapping[str, Any]
 
 
+class HeldCode(NamedTuple):
+    """A code of the files, and where it stands."""
+
+    where: str
+    system: str
+    code: str
+
+
 def _refused(files: Mapping[str, Tables]) -> Iterator[Fault]:
     """Codes that circulate and are wrong."""
     terms = files["terminology.toml"]
     refused = {(system, code): why for system, codes in terms["refused"].items() for code, why in codes.items()}
-    held = [(f"terminology.toml: {r['concept']}.codes", r["system"], code) for r in terms["value_set"] for code in r["codes"]]
+    held = [
+        HeldCode(f"terminology.toml: {r['concept']}.codes", r["system"], code)
+        for r in terms["value_set"]
+        for code in r["codes"]
+    ]
     for fact, values in files["coded_values.toml"].items():
         if fact != "portal_drained":
             held += [
-                (f"coded_values.toml: {fact}.{value}", system, code)
+                HeldCode(f"coded_values.toml: {fact}.{value}", system, code)
                 for value, systems in values.items()
                 for system, codes in systems.items()
                 for code in codes

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
-from cds_service.knowledge.evidence import Conflict, Outcome, ReviewPlan
+from cds_service.knowledge.evidence import Conflict, Outcome, Publication, ReviewPlan
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology, Use
@@ -171,6 +172,13 @@ class Technique:
     """Those of `stopped_by` that are hard facts against it once it is ordered (CLINICAL section 7.3)."""
 
 
+class Exclusion(NamedTuple):
+    """`only`: the indications that it excludes; an empty set: the whole modality."""
+
+    criterion: Criterion
+    only: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Modality:
     id: str
@@ -183,8 +191,7 @@ class Modality:
     downgraded_by: tuple[str, ...]
     contraindications: tuple[Criterion, ...]
     contraindications_say: str
-    exclusions: tuple[tuple[Criterion, frozenset[str]], ...]
-    """Each with the indications it belongs to; an empty set: the whole modality."""
+    exclusions: tuple[Exclusion, ...]
     excluded_say: str
     cautions: tuple[Criterion, ...]
     indications: tuple[Indication, ...]
@@ -221,30 +228,6 @@ class StagePart:
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
-    id: str
-    citation: str
-    doi: str = ""
-    pmid: str = ""
-    search: str = ""
-    unlinked: str = ""
-    note: str = ""
-    from_memory: tuple[str, ...] = ()
-    reference: int | None = None
-    """Its number among the 39 references of the review."""
-    verified: str = ""
-
-    @property
-    def url(self) -> str:
-        """DOI, else PMID, else the PubMed citation search; empty where it is cited in words only."""
-        if self.doi:
-            return f"https://doi.org/{self.doi}"
-        if self.pmid:
-            return f"https://pubmed.ncbi.nlm.nih.gov/{self.pmid}/"
-        return self.search
-
-
-@dataclass(frozen=True, slots=True)
 class Statement:
     id: str
     edition: str
@@ -277,6 +260,13 @@ class Units:
     refused: Mapping[str, str]
 
 
+class BoardQuestion(NamedTuple):
+    """What a tumour board asks first on a chart that says little, and the facts that would answer it."""
+
+    says: str
+    facts: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Knowledge:
     """Everything the service knows. `digest` names the exact text of all files, and of a site's overlay; it stands on
@@ -300,7 +290,7 @@ class Knowledge:
     staging: Mapping[str, StagePart]
     words: Mapping[str, str]
     board_facts: tuple[str, ...]
-    board_questions: tuple[tuple[str, tuple[str, ...]], ...]
+    board_questions: tuple[BoardQuestion, ...]
     outcomes: tuple[Outcome, ...]
     conflicts: tuple[Conflict, ...]
     review: ReviewPlan
