@@ -11,6 +11,7 @@ from decimal import Decimal
 from cds_service.facts import Fact
 from cds_service.judgement import Finding
 from cds_service.knowledge.model import FactDefinition, Knowledge, Statement, Verdict
+from cds_service.knowledge.vocabulary import FactKind
 from cds_service.picture import Amount, LeftOut, Observed, Omission, Value, plain
 
 VERDICT = {
@@ -144,7 +145,7 @@ def _doubt(statement: Statement) -> str:
 
 def _named(knowledge: Knowledge, seen: Observed) -> str:
     definition = knowledge.facts.get(seen.fact)
-    if definition is None or definition.kind in {"presence", "person"}:
+    if definition is None or definition.kind in {FactKind.PRESENCE, FactKind.PERSON}:
         return f"{safe(seen.recorded) or 'recorded'}, {seen.on or 'undated'}, {safe(seen.seen_in)}"
     return f"{name(definition.says)}: {reading(definition, seen, bracket=False)}"
 

@@ -12,6 +12,7 @@ from importlib import resources
 from itertools import pairwise
 
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.vocabulary import FactKind
 
 GENERAL = frozenset((resources.files("cds_service.coverage") / "general_words.txt").read_text("utf-8").split())
 """Words that half of a terminology carries, and organs that are no finding; alone they point to nothing of ours."""
@@ -47,7 +48,7 @@ class Relevance:
         organs = set().union(*(words_in(site) for site in knowledge.facts["primary_site"].options))
         brands: dict[str, list[str]] = {}
         for definition in knowledge.facts.values():
-            if definition.source == "Observation" and definition.kind != "person":
+            if definition.source == "Observation" and definition.kind is not FactKind.PERSON:
                 texts = [definition.says, *definition.assessment]
                 texts += [text for concept in definition.concepts for text in displays.get(concept, ())]
                 self._add("Observation", definition.id, texts, organs)

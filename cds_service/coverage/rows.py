@@ -12,6 +12,7 @@ from cds_service.coverage.report import NO_SYSTEM, AnswerRow, CodeRow, FactRow, 
 from cds_service.coverage.sources import Read
 from cds_service.coverage.tally import MOST_DISPLAYS, Coded, FactTally, Seen, Tally
 from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.vocabulary import FactKind
 from cds_service.picture import Nlm
 
 LONGEST_DISPLAY, LONGEST_CODE, LONGEST_UNIT = 60, 60, 25
@@ -117,7 +118,7 @@ def _answer(name: str, key: tuple[str, str], item: Coded, knowledge: Knowledge) 
     system, code = key
     shown_code, display, show = _code(code, item)
     definition = knowledge.facts[name]
-    allowed = list(definition.options) or (["true", "false"] if definition.kind == "boolean" else ["a whole number"])
+    allowed = list(definition.options) or (["true", "false"] if definition.kind is FactKind.BOOLEAN else ["a whole number"])
     uri = _system(system, knowledge)
     seen = item.found
     return AnswerRow(name, definition.says, uri, shown_code, display, seen.charts, seen.times, allowed, show)

@@ -20,6 +20,7 @@ from cds_service.fhir.tumour_sizes import from_tumour_sizes
 from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding, Use
+from cds_service.knowledge.vocabulary import FactKind
 from cds_service.picture import ClinicalPicture, Observed, Readings, When
 
 RECOGNISED = {"Procedure": {"snomed-ct", "icd-10-pcs"}, "Medication": {"rxnorm", "atc"}}
@@ -100,9 +101,9 @@ class Reader:
 
     def _sources(self, definition: FactDefinition) -> frozenset[str]:
         """Resource types that have to be asked completely before a fact's silence says anything."""
-        if definition.kind == "person":
+        if definition.kind is FactKind.PERSON:
             return frozenset()
-        if definition.kind == "presence":
+        if definition.kind is FactKind.PRESENCE:
             return frozenset({"MedicationRequest" if definition.source == "Medication" else definition.source})
         coded = {"hormonal_syndrome", "primary_site", "extrahepatic_disease", "differentiation"}
         conditions = definition.id in coded or any(concept.startswith("cond.") for concept in definition.concepts)
@@ -233,7 +234,7 @@ class Reader:
         for coding in codings(self.knowledge, concept):
             for meaning in self.knowledge.terminology.meanings(coding):
                 for definition in self._concepts.get((source, meaning.concept), []):
-                    if definition.kind != "presence" or meaning.use not in definition.uses:
+                    if definition.kind is not FactKind.PRESENCE or meaning.use not in definition.uses:
                         continue
                     matched = True
                     if (definition.active and not active) or (history and definition.id != "liver_transplant_status_coded"):

@@ -41,6 +41,7 @@ from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
 from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember
+from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
 from cds_service.picture import Amount
 
 MODALITIES = (
@@ -116,7 +117,7 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         modalities=tuple(_modality(files[f"modalities/{name}.toml"], criteria) for name in MODALITIES),
         statements={
             name: Statement(
-                name, t["edition"], t["kind"], t["says"], tuple(t["publications"]), t["confidence"],
+                name, Edition(t["edition"]), t["kind"], t["says"], tuple(t["publications"]), t["confidence"],
                 t.get("numbers", ""), t.get("caution", ""), t.get("unsourced", ""), tuple(t.get("from_memory", ())),
                 t.get("display", True), t.get("not_used", ""), t.get("checked", ""), t["verified"],
             )
@@ -165,8 +166,8 @@ def _fact(name: str, table: Tables) -> FactDefinition:
     return FactDefinition(
         id=name,
         says=table["says"],
-        kind=table["kind"],
-        ask=table["ask"],
+        kind=FactKind(table["kind"]),
+        ask=Supplier(table["ask"]),
         assessment=tuple(table.get("assessment", ())),
         concepts=tuple(table.get("concepts", ())),
         uses=tuple(map(Use, table.get("uses", (Use.DECIDES,)))),
@@ -182,8 +183,8 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         imaging=table.get("imaging", False),
         adverse=tuple(table["adverse"]) if "adverse" in table else None,
         adverse_above=Decimal(table["adverse_above"]) if "adverse_above" in table else None,
-        choose=table.get("choose", "latest"),
-        conflict=table.get("conflict", ""),
+        choose=Choice(table.get("choose", Choice.LATEST)),
+        conflict=Choice(table["conflict"]) if "conflict" in table else None,
         diagnosis_stands=table.get("diagnosis_stands", False),
         vague=table.get("vague", ""),
         vague_answers=table.get("vague_answers", False),
@@ -239,8 +240,8 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
         title=table["title"],
         short=table["short"],
         liver_directed=table["liver_directed"],
-        nec=table["nec"],
-        g3=table["g3"],
+        nec=GradeLimit(table["nec"]),
+        g3=GradeLimit(table["g3"]),
         downgraded_by=tuple(table.get("downgraded_by", ())),
         contraindications=named("contraindication", table["contraindicated_by"]),
         contraindications_say=table.get("contraindications_say", ""),
@@ -250,7 +251,7 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
         indications=tuple(
             Indication(
                 id=i["id"],
-                edition=i["edition"],
+                edition=Edition(i["edition"]),
                 strength=Verdict(i["strength"]),
                 says=i["says"],
                 requires=named("requirement", i.get("requires", [])),

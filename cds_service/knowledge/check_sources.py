@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
 from cds_service.knowledge import numbers
+from cds_service.knowledge.vocabulary import Edition
 
 Tables = Mapping[str, Any]
 
@@ -146,8 +147,10 @@ def _named(files: Mapping[str, Tables]) -> Iterator[Fault]:
     named: list[Named] = []
     for part in conflicts["between"]:
         named += [Named(f"conflicts.toml: {part['topic']}.{key}", part[key], edition)
-                  for key, edition in (("review", "2010"), ("later", "update"))]  # fmt: skip
-    named += [Named(f"conflicts.toml: {part['topic']}.statements", part["statements"], "2010") for part in conflicts["within"]]
+                  for key, edition in (("review", Edition.REVIEW), ("later", Edition.UPDATE))]  # fmt: skip
+    named += [
+        Named(f"conflicts.toml: {part['topic']}.statements", part["statements"], Edition.REVIEW) for part in conflicts["within"]
+    ]
     named += [Named(f"review.toml: {part['says'][:40]}", part["statements"], "") for part in review["open"]]
     for where, statements, edition in named:
         for statement in statements:

@@ -13,6 +13,7 @@ from cds_service.knowledge.evidence import Conflict, Outcome, Publication, Revie
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology, Use
+from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
 from cds_service.picture import Value
 
 
@@ -33,8 +34,6 @@ RANK = {
 }
 """Order of strength; contraindicated and not-indicated rank equal (CLINICAL section 5, laws)."""
 
-EDITIONS = ("2010", "update")
-
 UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
 """Units that nobody writes as UCUM does."""
 
@@ -49,8 +48,8 @@ class FactDefinition:
 
     id: str
     says: str
-    kind: str
-    ask: str
+    kind: FactKind
+    ask: Supplier
     assessment: tuple[str, ...] = ()
     concepts: tuple[str, ...] = ()
     uses: tuple[Use, ...] = (Use.DECIDES,)
@@ -66,8 +65,9 @@ class FactDefinition:
     imaging: bool = False
     adverse: tuple[str | bool, ...] | None = None
     adverse_above: Decimal | None = None
-    choose: str = "latest"
-    conflict: str = ""
+    choose: Choice = Choice.LATEST
+    conflict: Choice | None = None
+    """Which of two numbers of one date counts; None: the fact is unknown."""
     diagnosis_stands: bool = False
     vague: str = ""
     vague_answers: bool = False
@@ -90,7 +90,7 @@ class FactDefinition:
     @property
     def supposable(self) -> bool:
         """Whether the search for missing facts may suppose an answer: also age and fitness, which it never asks for."""
-        return self.ask != "never" or self.id in {"age", "ecog"}
+        return self.ask is not Supplier.NEVER or self.id in {"age", "ecog"}
 
     @property
     def precise(self) -> tuple[str, ...]:
@@ -145,7 +145,7 @@ class Criterion:
 @dataclass(frozen=True, slots=True)
 class Indication:
     id: str
-    edition: str
+    edition: Edition
     strength: Verdict
     says: str
     requires: tuple[Criterion, ...]
@@ -185,9 +185,8 @@ class Modality:
     title: str
     short: str
     liver_directed: bool
-    nec: str
-    """not-indicated (and undetermined while a carcinoma is not excluded) | at-most-consider | open"""
-    g3: str
+    nec: GradeLimit
+    g3: GradeLimit
     downgraded_by: tuple[str, ...]
     contraindications: tuple[Criterion, ...]
     contraindications_say: str
@@ -230,7 +229,7 @@ class StagePart:
 @dataclass(frozen=True, slots=True)
 class Statement:
     id: str
-    edition: str
+    edition: Edition
     kind: str
     says: str
     publications: tuple[str, ...]
