@@ -41,11 +41,11 @@ SENTENCES = {
     "outcomes.toml": {
         "title", "design", "series", "groups", "treated", "survival", "course", "patients", "symptoms", "note", "defect",
     },
-    "publications.toml": {"citation", "note", "unlinked"},
+    "publications.toml": {"citation", "note", "unlinked", "from_memory"},
     "review.toml": {"says"},
     "scores.toml": {"citation"},
     "staging.toml": {"title"},
-    "statements.toml": {"topic", "says", "numbers", "not_used", "caution", "unsourced"},
+    "statements.toml": {"topic", "says", "numbers", "not_used", "caution", "unsourced", "from_memory"},
 }  # fmt: skip
 TABLES_OF_SENTENCES = {"staging.toml": {"words"}, "units.toml": {"refused"}, "terminology.toml": {"refused"}}
 """Tables all of whose texts are sentences."""
