@@ -49,8 +49,8 @@ SENTENCES = {
 }  # fmt: skip
 TABLES_OF_SENTENCES = {"staging.toml": {"words"}, "units.toml": {"refused"}, "terminology.toml": {"refused"}}
 """Tables all of whose texts are sentences."""
-NOT_SENTENCES = {"codes", "verified", "names"}
-"""Displays of codes, a status, and brand names, which are compared with a chart."""
+NOT_SENTENCES = {"codes", "verified", "names", "alias"}
+"""Displays of codes, a status; brand names and spellings of units, which are compared with a chart."""
 PLACE = re.compile(r"\{[^{}]*\}")
 
 
