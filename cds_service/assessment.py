@@ -8,7 +8,8 @@ from functools import cached_property, partial
 
 from cds_service.facts import Facts
 from cds_service.judgement import Finding, Opinion, closed, judge, opine
-from cds_service.knowledge.model import EDITIONS, Criterion, Modality, Verdict
+from cds_service.knowledge.model import Criterion, Modality, Verdict
+from cds_service.knowledge.vocabulary import Edition
 from cds_service.missing import what_would_decide
 from cds_service.suppositions import Suppositions
 
@@ -80,24 +81,24 @@ def assess(facts: Facts) -> dict[str, Assessed]:
 
     suppositions = Suppositions(facts)
     results: dict[str, Assessed] = {}
-    verdicts: dict[str, dict[str, Verdict]] = {edition: {} for edition in EDITIONS}
+    verdicts: dict[Edition, dict[str, Verdict]] = {edition: {} for edition in Edition}
     for modality in knowledge.modalities:
         depends = tuple(dict.fromkeys(name for i in modality.indications for name in i.when_closed))
-        shut = {edition: closed(verdicts[edition], depends) if depends else False for edition in EDITIONS}
-        opinions = {edition: opine(modality, knowledge.criteria, judged, edition, shut[edition]) for edition in EDITIONS}
+        shut = {edition: closed(verdicts[edition], depends) if depends else False for edition in Edition}
+        opinions = {edition: opine(modality, knowledge.criteria, judged, edition, shut[edition]) for edition in Edition}
         for edition, opinion in opinions.items():
             verdicts[edition][modality.id] = opinion.verdict
-        now = opinions["update"]
+        now = opinions[Edition.UPDATE]
         undetermined = now.verdict is Verdict.UNDETERMINED
         findings = [judged(criterion) for criterion in modality.cautions]
         looked_for = [*findings, *([judged(knowledge.criteria["gate.transplanted-liver"])] if modality.liver_directed else [])]
         results[modality.id] = Assessed(
             modality=modality,
             opinion=now,
-            by_2010=opinions["2010"],
+            by_2010=opinions[Edition.REVIEW],
             cautions=tuple(finding for finding in findings if finding.met),
             not_checked=tuple(finding for finding in looked_for if not finding.met and not finding.checked),
-            search=partial(what_would_decide, modality, suppositions, shut["update"]),
-            depends_on=depends if undetermined and shut["update"] is None else (),
+            search=partial(what_would_decide, modality, suppositions, shut[Edition.UPDATE]),
+            depends_on=depends if undetermined and shut[Edition.UPDATE] is None else (),
         )
     return results

@@ -16,7 +16,7 @@ import msgspec
 from cds_service import fhir_export, knowledge, server
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
-from cds_service.cards.wording import safe, safe_explanation
+from cds_service.cards.wording import left_out, safe, safe_explanation
 from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
 from cds_service.fhir.queries import queries
@@ -127,7 +127,7 @@ def _cards(path: Path, as_of: date | None, as_json: bool, site: Site) -> int:
         chart = content.chart()
         cards = patient_view.cards_of_chart(chart, site.knowledge, day, "command-line")
         if not (chart.conditions or chart.observations) and any(chart.left_out.values()):
-            told = ", ".join(f"{count} × {why}" for why, count in sorted(chart.left_out.items()))
+            told = ", ".join(f"{count} × {why}" for why, count in sorted(left_out(chart.left_out).items()))
             print(f"left out: {told}", file=sys.stderr)
         for _, broken in chart.unreadable:
             print(f"could not be read: {safe(broken.seen_in)}: {safe_explanation(broken.why)}", file=sys.stderr)

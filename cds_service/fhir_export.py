@@ -16,7 +16,8 @@ from typing import Any
 from cds_service.errors import ChartError
 from cds_service.fhir.gate import LIVER_METASTASES, METASTASIS, NEN
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import PREFIX_SYSTEMS, TEXT
+from cds_service.knowledge.terminology import PREFIX_SYSTEMS, TEXT, Use
+from cds_service.knowledge.vocabulary import FactKind
 
 Resource = dict[str, Any]
 Code = tuple[str, str]
@@ -39,11 +40,11 @@ NAMED = frozenset({"loinc", "icd-10-cm", "icd-10-pcs", "rxnorm"})
 """Systems whose names NOTICE lets go out with their codes; of all others the codes alone."""
 ASSESSED = " (assessment)"
 KINDS = {
-    "quantity": "a number",
-    "integer": "a whole number",
-    "boolean": "yes or no",
-    "code": "one code",
-    "codes": "one code in each Observation; all of them count",
+    FactKind.QUANTITY: "a number",
+    FactKind.INTEGER: "a whole number",
+    FactKind.BOOLEAN: "yes or no",
+    FactKind.CODE: "one code",
+    FactKind.CODES: "one code in each Observation; all of them count",
 }
 EXAMPLE = {
     ("https://hospital.example/fhir/CodeSystem/board", "FLR"): "future_liver_remnant",
@@ -130,7 +131,7 @@ def _question(definition: FactDefinition, code: str) -> Resource:
     late = f" Out of date after {definition.window_days} days." if definition.window_days else ""
     known: list[Resource] = [
         {"code": "role", "valueString": "question"},
-        {"code": "value", "valueString": definition.kind},
+        {"code": "value", "valueString": definition.kind.value},
         *([{"code": "unit", "valueString": definition.unit}] if definition.unit else []),
         *([{"code": "days", "valueInteger": definition.window_days}] if definition.window_days else []),
     ]
@@ -168,7 +169,7 @@ def _gate_and_orders(knowledge: Knowledge) -> set[str]:
 
 def _of_concept(knowledge: Knowledge, concept: str) -> Resource:
     about = f"Codes that decide, alone or with a body site, what the service's terminology.toml calls {concept}."
-    uses = {m.use for _, m in knowledge.terminology.all_rows() if m.concept == concept and m.use.startswith("decides")}
+    uses = {m.use for _, m in knowledge.terminology.all_rows() if m.concept == concept and m.use.decides}
     return _value_set(knowledge, f"concept-{concept}", concept, about, {}, (concept,), uses)
 
 
@@ -179,7 +180,7 @@ def _value_set(
     about: str,
     own: Mapping[str, str],
     concepts: Iterable[str] = (),
-    uses: Collection[str] = (),
+    uses: Collection[Use] = (),
 ) -> Resource:
     include: list[Resource] = []
     exclude: list[Resource] = []

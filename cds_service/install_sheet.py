@@ -9,6 +9,7 @@ from cds_service.fhir.queries import queries
 from cds_service.fhir.resources import type_asked
 from cds_service.hooks.gather import REQUIRED
 from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.vocabulary import FactKind
 
 EHRS = ("generic", "epic", "oracle")
 BY_CATEGORY = "observationsByCategory"
@@ -89,7 +90,7 @@ def _supplies(knowledge: Knowledge, asked: Mapping[str, str]) -> dict[str, list[
 def _keys(definition: FactDefinition) -> list[str]:
     if definition.id in {"age", "sex"}:
         return ["patient"]
-    if definition.kind == "person":
+    if definition.kind is FactKind.PERSON:
         return ["conditions"]
     if definition.source == "Medication":
         return ["medicationRequests", "medicationStatements"]

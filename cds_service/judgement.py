@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 
 from cds_service.facts import Fact, Facts
 from cds_service.knowledge.model import RANK, Comparison, Criterion, Indication, Modality, Verdict
+from cds_service.knowledge.vocabulary import Edition, GradeLimit
 from cds_service.picture import Amount
 
 
@@ -36,6 +38,13 @@ class IndicationFinding:
     excluded_by: tuple[Finding, ...] = ()
 
 
+class OpenPart(StrEnum):
+    """What of an undetermined verdict is open: whether the modality is indicated; or, where it is, whether it is safe."""
+
+    INDICATION = "indication"
+    SAFETY = "safety"
+
+
 @dataclass(frozen=True, slots=True)
 class Opinion:
     """The verdict of one edition, and the ids and findings that decided it."""
@@ -44,7 +53,8 @@ class Opinion:
     decided_by: tuple[str, ...]
     findings: tuple[Finding, ...]
     indications: tuple[IndicationFinding, ...]
-    open: str = ""
+    open: OpenPart | None = None
+    """Of an undetermined verdict alone."""
 
 
 def compare(test: Comparison, fact: Fact) -> bool | None:
@@ -91,10 +101,10 @@ Judge = Callable[[Criterion], Finding]
 
 
 def judge_indication(
-    indication: Indication, modality: Modality, judged: Judge, edition: str, shut: bool | None
+    indication: Indication, modality: Modality, judged: Judge, edition: Edition, shut: bool | None
 ) -> IndicationFinding:
     """`shut`: whether every modality the indication depends on is closed (systemic therapy's Y3)."""
-    needed = indication.requires + (indication.update_requires if edition == "update" else ())
+    needed = indication.requires + (indication.update_requires if edition is Edition.UPDATE else ())
     requirements = tuple(judged(criterion) for criterion in needed)
     own = [judged(criterion) for criterion, only in modality.exclusions if indication.id in only]
     against = tuple(finding for finding in own if finding.met is not False)
@@ -110,30 +120,32 @@ def _not(answer: bool | None) -> bool | None:
 
 
 def opine(
-    modality: Modality, criteria: Mapping[str, Criterion], judged: Judge, edition: str, shut: bool | None = False
+    modality: Modality, criteria: Mapping[str, Criterion], judged: Judge, edition: Edition, shut: bool | None = False
 ) -> Opinion:
     """The verdict of one edition: the 2010 review alone, or with what came after it."""
     indications = tuple(
         judge_indication(indication, modality, judged, edition, shut)
         for indication in modality.indications
-        if edition == "update" or indication.edition == "2010"
+        if edition is Edition.UPDATE or indication.edition is Edition.REVIEW
     )
 
-    def opinion(verdict: Verdict, findings: Iterable[Finding], ids: Iterable[str] = (), open_: str = "") -> Opinion:
+    def opinion(
+        verdict: Verdict, findings: Iterable[Finding], ids: Iterable[str] = (), open_: OpenPart | None = None
+    ) -> Opinion:
         found = tuple(findings)
         named = dict.fromkeys([*(finding.criterion.id for finding in found), *ids])
         return Opinion(verdict, tuple(named), found, indications, open_)
 
     graft = judged(criteria["gate.transplanted-liver"])
     if modality.liver_directed and graft.met:
-        return opinion(Verdict.UNDETERMINED, [graft], open_="indication")
+        return opinion(Verdict.UNDETERMINED, [graft], open_=OpenPart.INDICATION)
     contraindications = [judged(criterion) for criterion in modality.contraindications]
     if met := [finding for finding in contraindications if finding.met]:
         return opinion(Verdict.CONTRAINDICATED, met)
 
     nec, g3 = judged(criteria["gate.nec"]), judged(criteria["gate.g3"])
-    gates = [nec] if modality.nec == "not-indicated" and nec.met is not False else []
-    gates += [g3] if modality.g3 == "not-indicated" and g3.met is not False else []
+    gates = [nec] if modality.nec is GradeLimit.NOT_INDICATED and nec.met is not False else []
+    gates += [g3] if modality.g3 is GradeLimit.NOT_INDICATED and g3.met is not False else []
     exclusions = [judged(criterion) for criterion, only in modality.exclusions if not only]
     if met := [finding for finding in (*gates, *exclusions) if finding.met]:
         return opinion(Verdict.NOT_INDICATED, met)
@@ -149,7 +161,7 @@ def opine(
         if not fulfilled:
             ids += [found.indication.id for found in indications if found.met is None]
         safety = fulfilled and not any(finding.met is None for finding in exclusions)
-        return opinion(Verdict.UNDETERMINED, unknown, ids, "safety" if safety else "indication")
+        return opinion(Verdict.UNDETERMINED, unknown, ids, OpenPart.SAFETY if safety else OpenPart.INDICATION)
 
     strongest = max((found.indication.strength for found in fulfilled), key=RANK.__getitem__)
     if _held_down(modality, judged, nec, g3):
@@ -159,9 +171,9 @@ def opine(
 
 def _held_down(modality: Modality, judged: Judge, nec: Finding, g3: Finding) -> bool:
     """Whether the grade, or an open caution of the modality, allows no more than consider."""
-    if modality.g3 == "at-most-consider" and g3.met is not False:
+    if modality.g3 is GradeLimit.AT_MOST_CONSIDER and g3.met is not False:
         return True
-    if modality.nec == "at-most-consider" and nec.met is not False:
+    if modality.nec is GradeLimit.AT_MOST_CONSIDER and nec.met is not False:
         return True
     return any(judged(criterion).met for criterion in modality.cautions if criterion.id in modality.downgraded_by)
 

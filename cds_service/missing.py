@@ -13,6 +13,7 @@ from itertools import product
 
 from cds_service.judgement import Finding, Opinion, opine
 from cds_service.knowledge.model import RANK, Criterion, Indication, Modality, Verdict
+from cds_service.knowledge.vocabulary import Edition, FactKind, Supplier
 from cds_service.open_facts import criteria_of, open_leaves
 from cds_service.suppositions import Context, Suppositions
 
@@ -35,7 +36,7 @@ def what_would_decide(modality: Modality, suppositions: Suppositions, shut: bool
     several = len(modality.indications) > 1
     edges = [search.closing(), *(search.lone(i) for i in modality.indications if several and not i.when_closed)]
     contexts += [edge for edge in edges if edge is not None and edge not in contexts]
-    asked = [name for name in search.asked if suppositions.knowledge.facts[name].ask != "never"]
+    asked = [name for name in search.asked if suppositions.knowledge.facts[name].ask is not Supplier.NEVER]
     found = {name for name in asked if search.matters(name, contexts)}
     joint = search.joint(contexts)
     found |= {name for name in asked if name in joint and name not in found and search.matters(name, joint[name])}
@@ -69,7 +70,7 @@ class Search:
         if (known := self._opinions.get(key)) is None:
             judged = {finding.criterion.key: finding for finding in findings}
             criteria = self.suppositions.knowledge.criteria
-            known = opine(self.modality, criteria, lambda criterion: judged[criterion.key], "update", self.shut)
+            known = opine(self.modality, criteria, lambda criterion: judged[criterion.key], Edition.UPDATE, self.shut)
             self._opinions[key] = known
         return known
 
@@ -202,7 +203,10 @@ class Search:
     def _needed(self, context: Context, reached: Callable[[Opinion], bool]) -> Context:
         """The context without what it can do without; judgements go first, so that the laboratory is seen to decide."""
         definitions = self.suppositions.knowledge.facts
-        first = {name: (definitions[name].kind != "boolean", definitions[name].ask != "board") for name in context}
+        first = {
+            name: (definitions[name].kind is not FactKind.BOOLEAN, definitions[name].ask is not Supplier.BOARD)
+            for name in context
+        }
         for name in sorted(context, key=first.__getitem__):
             without = {other: place for other, place in context.items() if other != name}
             if reached(self.opinion(self.findings(without))):
@@ -213,7 +217,7 @@ class Search:
         """Whether two values of the fact give two verdicts: in a context as it is, with one of the fact's neighbours
         (facts that meet it in a criterion) left open, or with one of them answered otherwise."""
         fed = self._fed[name]
-        asked = (n for n in self.asked if self.suppositions.knowledge.facts[n].ask != "never")
+        asked = (n for n in self.asked if self.suppositions.knowledge.facts[n].ask is not Supplier.NEVER)
         near = [other for other in asked if other != name and not fed.isdisjoint(self._fed[other])]
         for context in contexts:
             base = self.findings(context)

@@ -9,6 +9,7 @@ from itertools import combinations, pairwise
 from cds_service.facts import Fact, Facts
 from cds_service.judgement import Finding, judge, judge_indication
 from cds_service.knowledge.model import Criterion, Knowledge, Modality
+from cds_service.knowledge.vocabulary import Edition, FactKind, GradeLimit
 from cds_service.picture import Amount, Value
 
 
@@ -18,14 +19,14 @@ def candidates(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]
         return fact.options
     definition = knowledge.facts[name]
     match definition.kind:
-        case "boolean":
+        case FactKind.BOOLEAN:
             return (True, False)
-        case "code":
+        case FactKind.CODE:
             return tuple(option for option in definition.options if option != definition.vague)
-        case "codes":
+        case FactKind.CODES:
             pairs = [frozenset(pair) for pair in combinations(definition.options[:3], 2)]
             return (*pairs, *(frozenset({option}) for option in definition.options))
-        case "quantity" | "integer" | "person":
+        case FactKind.QUANTITY | FactKind.INTEGER | FactKind.PERSON:
             regions = [Amount.exactly(number) for number in _regions(knowledge, name)]
             usual = definition.usual
             if not regions and usual is not None and definition.range:
@@ -71,23 +72,23 @@ def open_leaves(modality: Modality, facts: Facts, shut: bool | None) -> tuple[st
 def _undecided(modality: Modality, facts: Facts, shut: bool | None) -> Iterator[Finding]:
     criteria = facts.knowledge.criteria
     standing = [*modality.contraindications, *(criterion for criterion, only in modality.exclusions if not only)]
-    standing += [criteria["gate.nec"]] if modality.nec == "not-indicated" else []
+    standing += [criteria["gate.nec"]] if modality.nec is GradeLimit.NOT_INDICATED else []
     for criterion in standing:
         finding = judge(criterion, facts)
         if finding.met is None:
             yield finding
     for indication in modality.indications:
-        found = judge_indication(indication, modality, lambda criterion: judge(criterion, facts), "update", shut)
+        found = judge_indication(indication, modality, lambda criterion: judge(criterion, facts), Edition.UPDATE, shut)
         if found.met is None:
             yield from (finding for finding in (*found.requirements, *found.excluded_by) if finding.met is None)
-    if modality.g3 != "open" and facts["g3"].unknown:
+    if modality.g3 is not GradeLimit.OPEN and facts["g3"].unknown:
         yield judge(criteria["gate.g3"], facts)
 
 
 def _collect(facts: Facts, name: str, names: dict[str, None], silence_settles: bool) -> None:
     fact = facts[name]
     definition = facts.knowledge.derived.get(name)
-    several = definition is None and facts.knowledge.facts[name].kind == "codes"  # a union can always grow
+    several = definition is None and facts.knowledge.facts[name].kind is FactKind.CODES  # a union can always grow
     if (fact.known and not fact.options and not several) or (fact.silent and silence_settles):
         return
     if definition is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from cds_service.reasons import Explanation, Reason, ValueNotReadable, reason_of
 
@@ -155,6 +156,34 @@ class Unreadable:
     unit: str = ""
 
 
+class Omission(StrEnum):
+    """Why a resource of a chart does not count. The words for it are in cards/wording.py."""
+
+    SENT_TWICE = "sent-twice"
+    OLDER_VERSION = "older-version"
+    VERSION_IN_ERROR = "version-in-error"
+    TYPE_NOT_READ = "type-not-read"
+    NO_RESOURCE_TYPE = "no-resource-type"
+    NO_SUBJECT = "no-subject"
+    OTHER_PATIENT = "other-patient"
+    NOT_WANTED = "not-wanted"
+    """A request that is a proposal or a plan, or asks not to do it."""
+    NOT_COUNTING = "not-counting"
+    """FHIR defines its status as one that does not count."""
+    REFUTED = "refuted"
+    """A diagnosis that was refuted, or entered in error."""
+    NOT_FINAL = "not-final"
+    NOT_AVAILABLE = "not-available"
+
+
+class LeftOut(NamedTuple):
+    """A kind of resource that does not count. `resource_type` and `status` only where the reason is one of theirs."""
+
+    reason: Omission
+    resource_type: str = ""
+    status: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class NotConsulted:
     """A prefetch key that was not answered completely, and why."""
@@ -201,8 +230,8 @@ class ClinicalPicture:
     """Resources that could not be read at all."""
     nameless_drugs: int = 0
     """Entries of drugs with neither a code that is read nor a name: any drug may be one of them."""
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    """Why resources were left out -> how many (other patient, entered in error, ...)."""
+    left_out: Mapping[LeftOut, int] = field(default_factory=dict)
+    """Which resources were left out, and why → how many."""
     ordered: Mapping[str, Observed] = field(default_factory=dict)
     """Modality, or the concept by which a technique is ordered → the active order or scheduled procedure."""
     ordered_tests: frozenset[str] = frozenset()

@@ -9,6 +9,7 @@ from functools import cmp_to_key
 
 from cds_service.facts import SILENCE, Calculation, Fact, Facts, State, unknown
 from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.vocabulary import Choice, FactKind
 from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When, highest
 from cds_service.reasons import Explanation, Reason, reason_of
 
@@ -57,11 +58,11 @@ def settle_fact(definition: FactDefinition, readings: Readings, today: date, win
     named = (replace(reading, fact=definition.id) for reading in readings.valid)
     asked = tuple(replace(reading, fact=definition.id) for reading in readings.open_question)
     readings = replace(readings, valid=newest_first(named), open_question=asked)
-    if definition.kind == "codes":
+    if definition.kind is FactKind.CODES:
         fact = _union(readings, today, window)
-    elif definition.choose == "highest":
+    elif definition.choose is Choice.HIGHEST:
         fact = _highest(readings)
-    elif definition.kind == "presence":
+    elif definition.kind is FactKind.PRESENCE:
         fact = _presence(readings, today, window)
     else:
         fact = _latest(definition, readings, today, window)
@@ -146,7 +147,7 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
             return Fact(State.SILENT, seen=(top,), history=valid, why=Explanation(late))
         return Fact(State.UNKNOWN, seen=(top,), history=valid, why=Explanation(late))
     undated = next((r for r in valid if r.on is None and not r.ageless and window is not None and r.value != top.value), None)
-    if undated and definition.kind in {"boolean", "code"} and not _adverse(definition, top):
+    if undated and definition.kind in {FactKind.BOOLEAN, FactKind.CODE} and not _adverse(definition, top):
         return Fact(State.UNKNOWN, seen=(top, undated), history=valid, why=Explanation(Reason.UNDATED_BESIDE_DATED))
     seen = ties if reason_of(note) is Reason.CONFLICT_WORSE_COUNTS else (top,)
     unrefined = definition.vague and top.value == definition.vague and not definition.vague_answers
@@ -174,7 +175,7 @@ def _stands(definition: FactDefinition, valid: tuple[Observed, ...]) -> bool:
     """Whether the worst of the newest numbers stands beside one that cannot be read: an adverse one does, where the
     highest counts. Any other becomes a question, as the one not read may be worse."""
     newest = [reading for reading in valid if same_time(reading.on, valid[0].on)]
-    return definition.conflict == "highest" and any(_adverse(definition, reading) for reading in newest)
+    return definition.conflict is Choice.HIGHEST and any(_adverse(definition, reading) for reading in newest)
 
 
 def _worst_of_all(definition: FactDefinition, reading: Observed) -> bool:
@@ -203,7 +204,7 @@ def _adverse(definition: FactDefinition, reading: Observed) -> bool:
 def _worst(definition: FactDefinition, ties: Iterable[Observed]) -> Observed | None:
     """Of one date's contradicting answers the adverse one, where facts.toml tells which that is (worst first)."""
     readings = tuple(ties)
-    if definition.conflict == "highest" and readings:
+    if definition.conflict is Choice.HIGHEST and readings:
         return max(readings, key=lambda r: r.value.low or 0 if isinstance(r.value, Amount) else 0)
     for value in definition.adverse or ():
         for reading in readings:

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from cds_service.app import create_app
 from cds_service.fhir.chart import Entry, read_chart
 from cds_service.fhir.resources import READ
-from cds_service.fhir.versions import server_of
+from cds_service.fhir.versions import SENT_TWICE, server_of
 from cds_service.settings import Settings
 from tests.conftest import SERVICE, Clock, bare_request, bundle
 from tests.fuzz.__main__ import Seen, fuzz
@@ -162,7 +162,7 @@ def test_one_resource_on_two_servers_counts_once_whatever_its_number(value: str)
     inr = VERSIONS["observations"] | {"id": "same", "subject": SUBJECT, "valueQuantity": {"value": value}}
     sent = zip((inr, inr | {"note": [{"text": "again"}]}), ("one", "two"), strict=True)
     chart = read_chart([entry(part, f"https://{host}.example/Observation/same") for part, host in sent], "example")
-    assert (len(chart.observations), chart.left_out["sent twice"]) == (1, 1)
+    assert (len(chart.observations), chart.left_out[SENT_TWICE]) == (1, 1)
 
 
 def test_one_id_under_thousands_of_hosts_is_read_in_time() -> None:
@@ -209,9 +209,9 @@ def test_a_resource_sent_twice_is_one_whatever_it_holds_that_is_not_looked_into(
     name, more = NOT_LOOKED_INTO[case]
     made = {"resourceType": name, "id": "same", "subject": SUBJECT} | more
     chart = read_chart([entry(made), entry(made | {"note": [{"text": "again"}]})], "example")
-    assert chart.left_out["sent twice"] == 1
+    assert chart.left_out[SENT_TWICE] == 1
     other = json.loads(json.dumps(made).replace("true", "false").replace("50", "49"))
-    assert read_chart([entry(made), entry(other)], "example").left_out["sent twice"] == 0
+    assert read_chart([entry(made), entry(other)], "example").left_out[SENT_TWICE] == 0
 
 
 def test_drugs_and_ages_are_among_what_is_not_looked_into() -> None:

@@ -20,6 +20,7 @@ from cds_service.derived import CALCULATIONS
 from cds_service.facts import Fact, Facts
 from cds_service.judgement import closed, judge, opine
 from cds_service.knowledge.model import RANK, Modality, Verdict
+from cds_service.knowledge.vocabulary import Edition
 from cds_service.missing import Search
 from cds_service.picture import ClinicalPicture, Readings, Unreadable
 from cds_service.settling import settle
@@ -51,7 +52,7 @@ NEARLY_KNOWN = st.builds(
 
 
 def judged(modality: Modality, facts: Facts, shut: bool | None) -> Verdict:
-    return opine(modality, KNOWN.criteria, lambda criterion: judge(criterion, facts), "update", shut).verdict
+    return opine(modality, KNOWN.criteria, lambda criterion: judge(criterion, facts), Edition.UPDATE, shut).verdict
 
 
 def search_of(result: Assessed, facts: Facts, results: dict[str, Assessed]) -> Search:

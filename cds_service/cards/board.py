@@ -11,8 +11,9 @@ from cds_service.cards import evidence, wording
 from cds_service.cards.card import EXTENSION, Card, fitting
 from cds_service.cards.ways import ways
 from cds_service.facts import Facts, leaves_of
-from cds_service.judgement import Finding, compare
-from cds_service.knowledge.model import EDITIONS, RANK, Knowledge, Verdict
+from cds_service.judgement import Finding, OpenPart, compare
+from cds_service.knowledge.model import RANK, Knowledge, Verdict
+from cds_service.knowledge.vocabulary import Edition, GradeLimit, Supplier
 from cds_service.picture import ClinicalPicture, Unreadable
 from cds_service.reasons import DECIDED_CONFLICTS, STAGE_CONFLICTS, Reason
 from cds_service.staging import Part
@@ -44,7 +45,7 @@ class Board:
 
     def place(self, modality: Assessed) -> tuple[int, bool]:
         """Strongest first; arterial therapy of a carcinoma after systemic therapy (CLINICAL section 5)."""
-        after = modality.modality.nec == "at-most-consider" and self.facts["nec"].is_(True)
+        after = modality.modality.nec is GradeLimit.AT_MOST_CONSIDER and self.facts["nec"].is_(True)
         return -RANK[modality.verdict], after
 
 
@@ -54,18 +55,21 @@ def assessment_of(modality: Assessed) -> dict[str, Any]:
     found: dict[str, Any] = {
         "verdict": modality.verdict.value,
         "indications": [
-            {"id": f.indication.id, "edition": f.indication.edition, "finding": words[f.met]}
+            {"id": f.indication.id, "edition": f.indication.edition.value, "finding": words[f.met]}
             for f in modality.opinion.indications
         ],
-        "editions": dict(zip(EDITIONS, (modality.by_2010.verdict.value, modality.verdict.value), strict=True)),
+        "editions": {
+            Edition.REVIEW.value: modality.by_2010.verdict.value,
+            Edition.UPDATE.value: modality.verdict.value,
+        },
         "decided_by": list(modality.opinion.decided_by),
         "cautions": caution_ids([modality]),
         "statements": list(modality.statements()),
         "missing": list(modality.missing),
         "depends_on": list(modality.depends_on),
     }
-    if modality.verdict is Verdict.UNDETERMINED:
-        found |= {"open": modality.opinion.open, "best_possible": (modality.best_possible or modality.verdict).value}
+    if modality.opinion.open is not None:
+        found |= {"open": modality.opinion.open.value, "best_possible": (modality.best_possible or modality.verdict).value}
     return {key: value for key, value in found.items() if value != []}
 
 
@@ -229,7 +233,7 @@ def _undetermined(board: Board) -> list[str]:
     found, lines = board.with_verdict(Verdict.UNDETERMINED), []
     for modality in found:
         stopped = [finding for finding in modality.opinion.findings if finding.met]
-        if modality.opinion.open == "safety":
+        if modality.opinion.open is OpenPart.SAFETY:
             names = [wording.name(board.knowledge.facts[name].says) for name in modality.missing[:6]] or ["grade"]
             told = f"indication met, safety checks open: {', '.join(names)}"
         elif stopped:
@@ -252,7 +256,7 @@ def _safety(board: Board) -> list[str]:
     """What stops an ordered technique; cautions that are met, and the modalities that may come about on which each bears."""
     bearing: dict[str, tuple[Finding, list[str]]] = {}
     for modality in board.assessed.values():
-        likely = RANK[modality.verdict] > RANK[Verdict.UNDETERMINED] or modality.opinion.open == "safety"
+        likely = RANK[modality.verdict] > RANK[Verdict.UNDETERMINED] or modality.opinion.open is OpenPart.SAFETY
         for finding in modality.cautions:
             if RANK[modality.verdict] == 0 or (not likely and finding.criterion.id in ONLY_IF_LIKELY):
                 continue
@@ -277,7 +281,7 @@ def _not_checked(board: Board) -> str:
         modality
         for name, modality in board.assessed.items()
         if RANK[modality.verdict] > RANK[Verdict.UNDETERMINED]
-        or modality.opinion.open == "safety"
+        or modality.opinion.open is OpenPart.SAFETY
         or name in board.picture.ordered
     ]
     names = unchecked(board, open_ones)
@@ -309,6 +313,6 @@ def open_facts(board: Board, findings: Iterable[Finding]) -> list[str]:
             missing = {leaf for leaf in rests_on if not board.facts[leaf].known}
             inexact = not fact.known or compare(test, fact) is None
             wanting |= missing or (rests_on if inexact else set())
-        asked = {leaf for leaf in wanting if knowledge.facts[leaf].ask != "never"}
+        asked = {leaf for leaf in wanting if knowledge.facts[leaf].ask is not Supplier.NEVER}
         leaves |= asked or {leaf for leaf in wanting if board.facts[leaf].unknown}
     return [name for name in knowledge.facts if name in leaves]

@@ -12,6 +12,7 @@ from cds_service.cards.outcomes import line, nearest
 from cds_service.cards.techniques import techniques
 from cds_service.cards.urgent import contraindications, safety, stopped_order
 from cds_service.knowledge.model import Knowledge, Verdict
+from cds_service.knowledge.vocabulary import Edition
 from cds_service.picture import ClinicalPicture, Nlm
 
 AT_MOST, WITH_ORDER = 3, 5
@@ -87,8 +88,9 @@ def _option(board: Board, modalities: list[Assessed]) -> Card:
 
 
 def _option_detail(board: Board, modality: Assessed, folded: bool) -> str:
-    met = {"" if f.indication.local else f.indication.edition for f in modality.opinion.indications if f.met}
-    whose = "the review of 2010" if "2010" in met else "later evidence" if "update" in met else "a local convention"
+    met = {f.indication.edition for f in modality.opinion.indications if f.met and not f.indication.local}
+    later = "later evidence" if Edition.UPDATE in met else "a local convention"
+    whose = "the review of 2010" if Edition.REVIEW in met else later
     said = "recommended" if modality.verdict is Verdict.RECOMMENDED else "to be considered"
     parts = [f"**{modality.modality.title}**: criteria of {whose} are met, {said}{editions(modality)}."]
     parts.append(wording.bullets([*reasons(board.knowledge, modality), *_requirements(board, modality)]))
@@ -126,7 +128,7 @@ def _requirements(board: Board, modality: Assessed) -> list[str]:
 
 def _statement(knowledge: Knowledge, name: str) -> str:
     statement = knowledge.statements[name]
-    dated = "2010" if statement.edition == "2010" else "later"
+    dated = "2010" if statement.edition is Edition.REVIEW else "later"
     tags = [name, dated]
     if statement.confidence != "high":
         tags.append(f"{statement.confidence} confidence")

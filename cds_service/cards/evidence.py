@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 
 from cds_service.cards.card import Link, Source, Topic
-from cds_service.knowledge.model import Knowledge, Publication
+from cds_service.knowledge.evidence import Publication
+from cds_service.knowledge.model import Knowledge
 
 REVIEW = "reddy-clary-2010"
 LONGEST_LABEL = 100

@@ -11,10 +11,16 @@ from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.modality_card import about
 from cds_service.cards.suggestions import draft_orders
 from cds_service.knowledge.model import Verdict
+from cds_service.knowledge.vocabulary import Supplier
 from cds_service.reasons import Reason
 from cds_service.settling import denied_diagnoses, stale_or_conflicting
 
-ASKED = {"laboratory": "Laboratory", "imaging": "Imaging", "pathology": "Pathology", "board": "For the board to judge"}
+ASKED = {
+    Supplier.LABORATORY: "Laboratory",
+    Supplier.IMAGING: "Imaging",
+    Supplier.PATHOLOGY: "Pathology",
+    Supplier.BOARD: "For the board to judge",
+}
 
 
 def missing_facts(board: Board) -> list[str]:
@@ -28,7 +34,7 @@ def _missing_lines(board: Board) -> list[str]:
     missing, knowledge = missing_facts(board), board.knowledge
     lines = []
     for ask, title in ASKED.items():
-        names = [name for name in missing if knowledge.facts[name].ask == ask]
+        names = [name for name in missing if knowledge.facts[name].ask is ask]
         if names:
             said = [wording.open_fact(knowledge, name, board.facts[name]) for name in names]
             lines.append(f"{title}: {'; '.join(said)}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
@@ -14,7 +14,8 @@ from importlib import resources
 from cds_service.facts import Fact
 from cds_service.judgement import Finding
 from cds_service.knowledge.model import FactDefinition, Knowledge, Statement, Verdict
-from cds_service.picture import Amount, NotConsulted, Observed, Unreadable, Value, plain
+from cds_service.knowledge.vocabulary import FactKind
+from cds_service.picture import Amount, LeftOut, NotConsulted, Observed, Omission, Unreadable, Value, plain
 from cds_service.reasons import UNDECIDED_CONFLICTS, Explanation, Reason
 
 VERDICT = {
@@ -23,6 +24,20 @@ VERDICT = {
     Verdict.CONTRAINDICATED: "contraindicated",
     Verdict.NOT_INDICATED: "not indicated",
     Verdict.UNDETERMINED: "cannot be said",
+}
+OMISSION = {
+    Omission.SENT_TWICE: "sent twice",
+    Omission.OLDER_VERSION: "older version",
+    Omission.VERSION_IN_ERROR: "version entered in error",
+    Omission.TYPE_NOT_READ: "type not read",
+    Omission.NO_RESOURCE_TYPE: "no resourceType",
+    Omission.NO_SUBJECT: "no subject",
+    Omission.OTHER_PATIENT: "other patient",
+    Omission.NOT_WANTED: "{0.resource_type} not wanted",
+    Omission.NOT_COUNTING: "{0.resource_type} {0.status}",
+    Omission.REFUTED: "{0.resource_type} refuted or entered in error",
+    Omission.NOT_FINAL: "{0.resource_type} not final",
+    Omission.NOT_AVAILABLE: "{0.resource_type} not available",
 }
 UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|[_\u115f\u1160\u3164\uffa0]")
 """The last four fill the place of a letter of Hangul, and count as letters: nobody sees them."""
@@ -190,7 +205,7 @@ def _doubt(statement: Statement) -> str:
 
 def _named(knowledge: Knowledge, seen: Observed) -> str:
     definition = knowledge.facts.get(seen.fact)
-    if definition is None or definition.kind in {"presence", "person"}:
+    if definition is None or definition.kind in {FactKind.PRESENCE, FactKind.PERSON}:
         return f"{safe(seen.recorded) or 'recorded'}, {seen.on or 'undated'}, {safe(seen.seen_in)}"
     return f"{name(definition.says)}: {reading(definition, seen, bracket=False)}"
 
@@ -212,6 +227,11 @@ def listing(words: Iterable[str], last: str = "and") -> str:
 def ordered(order: Observed | None) -> str:
     """Behind the name of a treatment: its order, with date and reference; nothing where there is none."""
     return f", ordered ({order.on or 'undated'}, {safe(order.seen_in)})" if order else ""
+
+
+def left_out(counted: Mapping[LeftOut, int]) -> dict[str, int]:
+    """What does not count, in words → how many, in the order given: "other patient", "Procedure not-done"."""
+    return {OMISSION[what.reason].format(what): count for what, count in counted.items()}
 
 
 def bullets(lines: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from importlib import resources
 from itertools import pairwise
 
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.vocabulary import FactKind
 
 GENERAL = frozenset((resources.files("cds_service.coverage") / "general_words.txt").read_text("utf-8").split())
 """Words that half of a terminology carries, and organs that are no finding; alone they point to nothing of ours."""
@@ -41,13 +42,13 @@ class Relevance:
         self._words: dict[str, dict[str, frozenset[str]]] = {}
         displays: dict[str, list[str]] = {}
         for system, meaning in knowledge.terminology.all_rows():
-            if meaning.use.startswith(("decides", "question", "possible")):
+            if meaning.use.may_state_a_fact:
                 name = LOINC_AXES.split(meaning.display)[0] if system == "loinc" else meaning.display
                 displays.setdefault(meaning.concept, [_spoken(meaning.concept)]).append(name)
         organs = set().union(*(words_in(site) for site in knowledge.facts["primary_site"].options))
         brands: dict[str, list[str]] = {}
         for definition in knowledge.facts.values():
-            if definition.source == "Observation" and definition.kind != "person":
+            if definition.source == "Observation" and definition.kind is not FactKind.PERSON:
                 texts = [definition.says, *definition.assessment]
                 texts += [text for concept in definition.concepts for text in displays.get(concept, ())]
                 self._add("Observation", definition.id, texts, organs)

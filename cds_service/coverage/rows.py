@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import date
 
+from cds_service.cards import wording
 from cds_service.coverage.report import (
     NO_SYSTEM,
     AnswerRow,
@@ -21,6 +22,7 @@ from cds_service.coverage.report import (
 from cds_service.coverage.sources import Read
 from cds_service.coverage.tally import MOST_DISPLAYS, Coded, FactTally, Seen, Tally
 from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.vocabulary import FactKind
 from cds_service.picture import Nlm
 
 LONGEST_DISPLAY, LONGEST_CODE, LONGEST_UNIT = 60, 60, 25
@@ -69,7 +71,7 @@ def make_report(tally: Tally, read: Read, knowledge: Knowledge, today: date) -> 
         values_unreadable=_reasons((facts[n].says, t.unreadable) for n, t in tally.facts.items()),
         resources_unreadable=[ReasonRow(kind, why, count) for (kind, why), count in read.unreadable.most_common()],
         files_unreadable=[ReasonRow(f"first: {first}", why, count) for why, (count, first) in read.faults.items()],
-        left_out=dict(read.left_out.most_common()),
+        left_out=wording.left_out(dict(read.left_out.most_common())),
         types_not_read=dict(read.types_not_read.most_common()),
         files_not_opened=dict(read.not_opened.most_common()),
     )
@@ -121,7 +123,7 @@ def _answer(name: str, key: tuple[str, str], item: Coded, knowledge: Knowledge) 
     system, code = key
     shown_code, display, show = _code(code, item)
     definition = knowledge.facts[name]
-    allowed = list(definition.options) or (["true", "false"] if definition.kind == "boolean" else ["a whole number"])
+    allowed = list(definition.options) or (["true", "false"] if definition.kind is FactKind.BOOLEAN else ["a whole number"])
     uri = _system(system, knowledge)
     seen = item.found
     return AnswerRow(name, definition.says, uri, shown_code, display, seen.charts, seen.times, allowed, show)

@@ -24,6 +24,7 @@ from cds_service.fhir.chart import KIND, Chart, Entry, read_chart
 from cds_service.fhir.references import patient_of
 from cds_service.fhir.resources import READ, Reference
 from cds_service.hooks.prefetch import State, read_value
+from cds_service.picture import LeftOut
 from cds_service.reasons import Explanation, Reason
 
 LINES, WHOLE = (".ndjson", ".jsonl"), (".json",)
@@ -53,14 +54,14 @@ class Read:
     faults: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Why a file, a line or a document could not be read → how many, and where the first is."""
     types_not_read: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[LeftOut] = field(default_factory=Counter)
     unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(resource type, why) → how many, of resources of no patient as of all others."""
 
     def uncounted(self, chart: Chart) -> None:
         """Adds up what of a chart does not count, and why."""
         self.left_out.update(chart.left_out)
-        self.unreadable.update((kind, explain(broken.why)) for kind, broken in chart.unreadable)
+        self.unreadable.update((broken.resource_type, explain(broken.what.why)) for broken in chart.unreadable)
 
     def fault(self, why: Explanation, where: str) -> None:
         said = explain(why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cds_service.facts import Fact, Facts, known, tri, unknown
 from cds_service.knowledge.scores import Bands
@@ -35,33 +36,43 @@ def _index_grade(index: Fact, bands: Bands) -> int | None:
     return 2 if amount.at_least(bands.g2_from) and amount.at_most(bands.g3_above) else None
 
 
-def _by_indices(facts: Facts) -> tuple[str, bool, tuple[Fact, ...], Explanation | None]:
-    """Grade from Ki-67 and mitoses, whether it rests on one of them, its parts, and why there is none."""
+class IndexGrade(NamedTuple):
+    """The grade that Ki-67 and mitoses make."""
+
+    grade: str
+    """One of SEVERITY, or an empty string where there is none."""
+    one_index: bool
+    """True where it rests on one of the two alone."""
+    parts: tuple[Fact, ...]
+    why: Explanation | None = None
+    """Why there is none."""
+
+
+def _by_indices(facts: Facts) -> IndexGrade:
     site = facts["primary_site"]
     if site.unknown:
-        return "", False, (), Explanation(Reason.SITE_UNKNOWN)
+        return IndexGrade("", False, (), Explanation(Reason.SITE_UNKNOWN))
     if site.known and site.value in NOT_GRADED_BY_INDEX:
-        return "", False, (site,), Explanation(Reason.SITE_NOT_GRADED_BY_INDEX, site=str(site.value))
+        return IndexGrade("", False, (site,), Explanation(Reason.SITE_NOT_GRADED_BY_INDEX, site=str(site.value)))
     bands = facts.knowledge.scores.grade
     found = {name: _index_grade(facts[name], getattr(bands, name)) for name in INDICES}
     grades = [value for value in found.values() if value is not None]
     parts = tuple(facts[name] for name in INDICES if found[name] is not None)
     if not grades:
-        return "", False, (), Explanation(Reason.NO_INDEX)
+        return IndexGrade("", False, (), Explanation(Reason.NO_INDEX))
     open_ones = [name for name in INDICES if found[name] is None and not facts[name].silent]
     if max(grades) < 3 and open_ones:
-        index = facts[open_ones[0]]
-        because = index.why or Explanation(Reason.NUMBER_NOT_EXACT)
-        said = facts.knowledge.facts[open_ones[0]].says
-        return "", False, parts, Explanation(Reason.INDEX_NOT_USABLE, index=said, because=because)
+        index = facts.knowledge.facts[open_ones[0]].says
+        because = facts[open_ones[0]].why or Explanation(Reason.NUMBER_NOT_EXACT)
+        return IndexGrade("", False, parts, Explanation(Reason.INDEX_NOT_USABLE, index=index, because=because))
     one_index = len(grades) == 1 and max(grades) < 3
     if max(grades) < 3:
-        return f"G{max(grades)}", one_index, parts, None
+        return IndexGrade(f"G{max(grades)}", one_index, parts)
     differentiation = facts["differentiation"]
     parts = (*parts, differentiation) if differentiation.known else parts
     if differentiation.is_("well"):
-        return "G3", False, parts, None
-    return ("NEC" if differentiation.is_("poor") else "G3-or-NEC"), False, parts, None
+        return IndexGrade("G3", False, parts)
+    return IndexGrade("NEC" if differentiation.is_("poor") else "G3-or-NEC", False, parts)
 
 
 def _index_above_reported(facts: Facts) -> bool:

@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 
 from cds_service.fhir import faults, versions
+from cds_service.fhir.chart_lists import Doubted, Order, Study, UnreadableResource
 from cds_service.fhir.dates import date_of
 from cds_service.fhir.references import named
 from cds_service.fhir.resources import (
     NOT_VALID,
     READ,
-    CodeableConcept,
     Condition,
     DiagnosticReport,
     ImagingStudy,
@@ -39,7 +39,7 @@ from cds_service.fhir.resources import (
     WithStatus,
     codes,
 )
-from cds_service.picture import NotConsulted, Unreadable, When
+from cds_service.picture import LeftOut, NotConsulted, Omission, Unreadable
 from cds_service.reasons import Explanation, Reason
 
 FINAL_REPORT = faults.COUNTING[Observation]
@@ -77,24 +77,20 @@ class Chart:
     medication_requests: list[tuple[str, MedicationRequest]] = field(default_factory=list)
     medication_statements: list[tuple[str, MedicationStatement]] = field(default_factory=list)
     observations: list[tuple[str, Observation]] = field(default_factory=list)
-    orders: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
     """Active orders and scheduled procedures, also those in doubt."""
-    doubted: list[tuple[str, Procedure | MedicationRequest | MedicationStatement | ServiceRequest, Explanation]] = field(
-        default_factory=list
-    )
-    """What was done, given or ordered, if that is to be believed; and why it is not. It asks and never answers; but an
+    doubted: list[Doubted] = field(default_factory=list)
+    """It asks and never answers; but an
     order stays one, as a warning too many is better than a missing one."""
-    studies: list[tuple[str, CodeableConcept | None, When | None]] = field(default_factory=list)
-    """Reports and imaging studies: that they exist, and when. Their text is not read."""
+    studies: list[Study] = field(default_factory=list)
     medications: dict[str, Medication] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     """fullUrl of a Bundle entry → the reference of its resource."""
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
-    unreadable: list[tuple[str, Unreadable]] = field(default_factory=list)
-    """(resource type, what and why)"""
+    unreadable: list[UnreadableResource] = field(default_factory=list)
     misdated: dict[str, Unreadable] = field(default_factory=dict)
     """Diagnoses and procedures that count, with a date that is none."""
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[LeftOut] = field(default_factory=Counter)
     complete: frozenset[str] = frozenset()
     """Resource types that were asked for and arrived complete."""
     failed: frozenset[str] = frozenset()
@@ -117,8 +113,8 @@ class Chart:
     def only_of_others(self) -> bool:
         """Resources, or diagnoses, came, and none of them of the patient: the question and the data do not fit together."""
         if self.foreign["Condition"] and not self.own["Condition"]:
-            return not any(name == "Condition" for name, _ in self.unreadable)
-        return not self.own and not self.unreadable and self.left_out["other patient"] > 0
+            return not any(broken.resource_type == "Condition" for broken in self.unreadable)
+        return not self.own and not self.unreadable and self.left_out[LeftOut(Omission.OTHER_PATIENT)] > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +139,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
         server = versions.server_of(entry.full_url)
         if raw in seen:
             seen[raw].add(server)
-            chart.left_out["sent twice"] += 1
+            chart.left_out[versions.SENT_TWICE] += 1
             continue
         seen[raw] = {server}
         where = f"entry {place + 1}"
@@ -155,7 +151,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
             if entry.full_url:
                 names[entry.full_url] = where
             if decoder is None:
-                chart.left_out["type not read" if kind.name else "no resourceType"] += 1
+                chart.left_out[LeftOut(Omission.TYPE_NOT_READ if kind.name else Omission.NO_RESOURCE_TYPE)] += 1
                 continue
             decoded.append((where, raw, decoder.decode(raw)))
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -169,7 +165,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
         chart.patient_id = _only_patient((where, resource) for where, _, resource in decoded)
     decoded.sort(key=itemgetter(0, 1))  # the order in which a chart was sent says nothing
     broken.sort(key=itemgetter(0, 1))
-    chart.unreadable = [(where.split("/")[0], Unreadable(None, where, why)) for where, _, why in broken]
+    chart.unreadable = [UnreadableResource(where.split("/")[0], Unreadable(None, where, why)) for where, _, why in broken]
     repeated = {first[0] for first, second in pairwise(decoded) if first[0] == second[0]}
     for where, raw, resource in decoded:
         if where not in repeated:
@@ -178,7 +174,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
     for where, group in groupby((part for part in decoded if part[0] in repeated), key=itemgetter(0)):
         one = versions.of_each_server(where, [(raw, resource) for _, raw, resource in group], seen)
         chart.left_out.update(one.left_out)
-        chart.unreadable += [(where.split("/")[0], what) for what in one.unreadable]
+        chart.unreadable += [UnreadableResource(where.split("/")[0], what) for what in one.unreadable]
         for raw, resource in one.counting:
             chart.sources[where] = raw
             _sort_in(chart, where, raw, resource)
@@ -205,39 +201,39 @@ def _only_patient(decoded: Iterable[tuple[str, Resource]]) -> str | None:
 def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
     if isinstance(resource, Medication):
         if faults.is_modified(resource):
-            chart.unreadable.append(("Medication", Unreadable(None, where, faults.MODIFIED)))
+            chart.unreadable.append(UnreadableResource("Medication", Unreadable(None, where, faults.MODIFIED)))
             resource = Medication()  # what it is called stays in the display of the reference to it
         chart.medications[where] = resource
         return
     if isinstance(resource, Patient):
         if where.split("/")[1] != chart.patient_id:
-            chart.left_out["other patient"] += 1
+            chart.left_out[LeftOut(Omission.OTHER_PATIENT)] += 1
             chart.foreign["Patient"] += 1
             return
         chart.own["Patient"] += 1
         if faults.is_modified(resource):
-            chart.unreadable.append(("Patient", Unreadable(None, where, faults.MODIFIED)))
+            chart.unreadable.append(UnreadableResource("Patient", Unreadable(None, where, faults.MODIFIED)))
         else:
             chart.patient = resource
         return
     kind = where.split("/")[0]
     whose = named(getattr(resource, "subject", None), chart.names)
     if whose is None:
-        chart.left_out["no subject"] += 1
+        chart.left_out[LeftOut(Omission.NO_SUBJECT)] += 1
         chart.foreign[kind] += 1
         chart.holed.add(kind)
         return
     if whose[1] != chart.patient_id or whose[0] not in {"Patient", ""}:
-        chart.left_out["other patient"] += 1
+        chart.left_out[LeftOut(Omission.OTHER_PATIENT)] += 1
         chart.foreign[kind] += 1
         return
     chart.own[kind] += 1
     if isinstance(resource, WithStatus):
         resource.status = (resource.status or "").strip()
     if _is_no_wish(resource):
-        chart.left_out[f"{kind} not wanted"] += 1
+        chart.left_out[LeftOut(Omission.NOT_WANTED, kind)] += 1
     elif faults.not_counting(resource):
-        chart.left_out[f"{kind} {_status(resource)}"] += 1
+        chart.left_out[_not_counting(kind, resource)] += 1
     elif why := faults.fault(resource):
         _doubt(chart, where, raw, resource, why)
     else:
@@ -253,8 +249,10 @@ def _is_no_wish(resource: Resource) -> bool:
     return resource.intent in {"proposal", "plan", "option"} or bool(resource.do_not_perform)
 
 
-def _status(resource: Resource) -> str:
-    return (resource.status or "") if isinstance(resource, WithStatus) else "refuted or entered in error"
+def _not_counting(kind: str, resource: Resource) -> LeftOut:
+    if isinstance(resource, WithStatus):
+        return LeftOut(Omission.NOT_COUNTING, kind, resource.status or "")
+    return LeftOut(Omission.REFUTED, kind)
 
 
 def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: Explanation) -> None:
@@ -271,10 +269,10 @@ def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: Explan
         head.effective_date_time, head.effective_instant = resource.effective_date_time, resource.effective_instant
         head.effective_period = resource.effective_period
     if isinstance(resource, Procedure | MedicationRequest | MedicationStatement | ServiceRequest):
-        chart.doubted.append((where, resource, why))
+        chart.doubted.append(Doubted(where, resource, why))
     if isinstance(resource, ServiceRequest) or (isinstance(resource, Procedure) and resource.status == "preparation"):
         _keep(chart, where, resource)
-    chart.unreadable.append((kind, Unreadable(None, where, why)))
+    chart.unreadable.append(UnreadableResource(kind, Unreadable(None, where, why)))
 
 
 def _keep(chart: Chart, where: str, resource: Resource) -> None:
@@ -284,23 +282,23 @@ def _keep(chart: Chart, where: str, resource: Resource) -> None:
         case Condition():
             chart.conditions.append((where, resource))
         case ServiceRequest():
-            chart.orders.append((where, resource.code, date_of(resource.authored_on)))
+            chart.orders.append(Order(where, resource.code, date_of(resource.authored_on)))
         case DiagnosticReport():
             if resource.status in FINAL_REPORT:
                 period = resource.effective_period
                 on = date_of(resource.effective_date_time, period.start if period else None, resource.issued)
-                chart.studies.append((where, resource.code, on))
+                chart.studies.append(Study(where, resource.code, on))
             else:
-                chart.left_out["DiagnosticReport not final"] += 1
+                chart.left_out[LeftOut(Omission.NOT_FINAL, "DiagnosticReport")] += 1
         case ImagingStudy():
             if resource.status == "available":
                 on = date_of(resource.started)
-                chart.studies += [(where, concept, on) for concept in resource.procedure_code or []]
+                chart.studies += [Study(where, concept, on) for concept in resource.procedure_code or []]
             else:
-                chart.left_out["ImagingStudy not available"] += 1
+                chart.left_out[LeftOut(Omission.NOT_AVAILABLE, "ImagingStudy")] += 1
         case Procedure():
             if resource.status == "preparation":
-                chart.orders.append((where, resource.code, date_of(resource.performed_date_time)))
+                chart.orders.append(Order(where, resource.code, date_of(resource.performed_date_time)))
             else:
                 chart.procedures.append((where, resource))
         case MedicationRequest():

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, text_of
@@ -17,7 +18,7 @@ from cds_service.fhir.dates import date_of, date_of_observation
 from cds_service.fhir.resources import Component, Condition, Observation, UnreadCondition, UnreadObservation
 from cds_service.fhir.values import value_of
 from cds_service.knowledge.model import Knowledge
-from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning
+from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning, Use
 from cds_service.picture import Amount, Gate, Nlm, Observed, When
 from cds_service.reasons import Explanation, Reason
 
@@ -31,7 +32,6 @@ METASTASIS = frozenset({"cond.net_metastatic", "morph.net_metastatic", "cond.liv
 LIVER_METASTASES = frozenset({"cond.liver_mets", "cond.liver_mets.net"})
 PLAIN_METASTASIS = frozenset({"8000/6", "14799000", "128462008"})
 """Metastasis and no more, as morphology or disorder: neither a neuroendocrine tumour nor a mixed one."""
-IF_NOT_LUNG = "decides if primary is not lung"
 HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
 OTHER_MALIGNANCY = re.compile(r"malignant|cancer|carcinoma|sarcoma|melanoma|karzinom|krebs|b(?:ö|oe)sartig", re.IGNORECASE)
 NO_OTHER_MALIGNANCY = re.compile(
@@ -47,6 +47,29 @@ NOT_A_SOURCE = re.compile(r"C(44|7[789]|80|8[1-9]|9[0-7]|7A|7B)")
 UNREAD = Explanation(Reason.RESOURCE_UNREADABLE)
 
 
+class TumourCoding(NamedTuple):
+    """A coding of a tumour, with the reference and date of its resource."""
+
+    coding: Coding
+    reference: str
+    on: When | None
+
+
+class OtherMalignancy(NamedTuple):
+    """A malignancy that could be the source of liver metastases, as long as no histology says that it is the NEN."""
+
+    reading: Observed
+    codings: list[Coding]
+
+
+class Histology(NamedTuple):
+    """A histology that says NEN; `conditions`: the diagnoses that it names as its tumour."""
+
+    reading: Observed
+    conditions: frozenset[str]
+    codings: list[Coding]
+
+
 @dataclass
 class Neoplasms:
     """What the chart says of neoplasms, sorted by the two halves of the gate."""
@@ -57,8 +80,8 @@ class Neoplasms:
     mixed: bool = False
     """A mixed tumour's histology that names no tumour of the chart."""
     nen_unconfirmed: list[Observed] = field(default_factory=list)
-    nen_codings: list[tuple[Coding, str, When | None]] = field(default_factory=list)
-    """Every coding of a tumour that is neuroendocrine, with the reference and date of its resource."""
+    nen_codings: list[TumourCoding] = field(default_factory=list)
+    """Every coding of a tumour that is neuroendocrine."""
     liver: list[Observed] = field(default_factory=list)
     liver_unconfirmed: list[Observed] = field(default_factory=list)
     liver_before: list[Observed] = field(default_factory=list)
@@ -83,8 +106,8 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
     found = Neoplasms()
     histologies, mixed = _histologies(chart, knowledge, today)
     found.mixed = "" in mixed
-    linked = {reference for _, references, _ in histologies for reference in references}
-    waiting: list[tuple[Observed, Condition, list[Coding]]] = []
+    linked = {reference for histology in histologies for reference in histology.conditions}
+    others: list[OtherMalignancy] = []
     for where, condition in chart.conditions:
         everything = _codings(condition, knowledge)
         on = date_of_condition(condition)
@@ -98,21 +121,21 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
             if not unconfirmed and not any(m.concept in METASTASIS or "mets" in m.concept for m in meanings):
                 found.primary.append(seen)
             if not unconfirmed:
-                found.nen_codings += [(coding, where, on) for coding in everything]
-        elif any(m.use == "benign" or (m.use == "history" and m.concept == "cond.net.history") for m in meanings):
+                found.nen_codings += [TumourCoding(coding, where, on) for coding in everything]
+        elif any(m.use is Use.BENIGN or (m.use is Use.HISTORY and m.concept == "cond.net.history") for m in meanings):
             found.weak.append(seen)
         elif unread and _other_malignancy(everything, meanings, condition):
             found.others_unread.append(seen)
         elif not history and not unconfirmed and _other_malignancy(everything, meanings, condition):
-            waiting.append((seen, condition, everything))
+            others.append(OtherMalignancy(seen, everything))
         if history and not unconfirmed and _liver_metastasis(meanings, condition, knowledge):
             found.liver_before.append(seen)
         if not history and _liver_metastasis(meanings, condition, knowledge):
             (found.liver_unconfirmed if unconfirmed else found.liver).append(seen)
             if nen and not unconfirmed and any(m.concept in METASTASIS - {"cond.liver_mets"} for m in meanings):
                 found.both.append(seen)
-    _add_histologies(found, histologies, waiting)
-    found.others = [seen for seen, _, _ in waiting]
+    _add_histologies(found, histologies, others)
+    found.others = [other.reading for other in others]
     for where, observation in chart.observations:
         seen = Observed(True, date_of_observation(observation), where, text_of(observation.code))
         if isinstance(observation, UnreadObservation):
@@ -142,10 +165,10 @@ def _codings(condition: Condition, knowledge: Knowledge) -> list[Coding]:
 
 def is_nen(meanings: list[Meaning], lung: bool) -> bool:
     """Whether the codes of one tumour say neuroendocrine neoplasm; a mixed tumour's code denies it."""
-    relevant = [m for m in meanings if m.concept in NEN or m.use == "exclude"]
-    if any(m.use == "exclude" and m.code not in PLAIN_METASTASIS for m in relevant):
+    relevant = [m for m in meanings if m.concept in NEN or m.use is Use.EXCLUDE]
+    if any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in relevant):
         return False
-    return any(m.use.startswith("decides") and (m.use != IF_NOT_LUNG or not lung) for m in relevant)
+    return any(m.use.decides_nen(of_lung=lung) for m in relevant)
 
 
 LUNG = re.compile(r"\b(lung|bronch|pulmon)", re.IGNORECASE)
@@ -155,7 +178,7 @@ SECONDARY = re.compile(r"secondary|metasta", re.IGNORECASE)
 
 def _is_lung(everything: list[Coding], knowledge: Knowledge) -> bool:
     """A primary of the lung, by code, or by name where the code is not of ICD-10: small cell carcinoma of the lung must
-    not pass for a NEN (use: if not lung). Neither pneumonia nor a metastasis in the lung makes one."""
+    not pass for a NEN (`Use.DECIDES_IF_NOT_LUNG`). Neither pneumonia nor a metastasis in the lung makes one."""
     return any(
         knowledge.terminology.value("primary_site", coding) == "lung"
         or (coding.system not in PREFIX_SYSTEMS and _names_lung_tumour(coding.display))
@@ -168,10 +191,10 @@ def _names_lung_tumour(display: str) -> bool:
 
 
 def _liver_metastasis(meanings: list[Meaning], condition: Condition, knowledge: Knowledge) -> bool:
-    if any(m.concept in LIVER_METASTASES and m.use == "decides" for m in meanings):
+    if any(m.concept in LIVER_METASTASES and m.use is Use.DECIDES for m in meanings):
         return True
     metastasis = any(
-        (m.concept in METASTASIS and m.use.startswith("decides")) or m.use == "question: site?" or m.code in PLAIN_METASTASIS
+        (m.concept in METASTASIS and m.use.decides) or m.use is Use.QUESTION_SITE or m.code in PLAIN_METASTASIS
         for m in meanings
     )
     return metastasis and is_liver(knowledge, condition.body_site or [])
@@ -234,12 +257,8 @@ def _other_malignancy(everything: list[Coding], meanings: list[Meaning], conditi
     return bool(OTHER_MALIGNANCY.search(names)) and not NO_OTHER_MALIGNANCY.search(names)
 
 
-Histology = tuple[Observed, frozenset[str], list[Coding]]
-
-
 def _histologies(chart: Chart, knowledge: Knowledge, today: date) -> tuple[list[Histology], set[str]]:
-    """Histology Observations that say NEN: the reading, the Conditions they are about, their codings. And the
-    Conditions whose histology is a mixed tumour ("" where none is named)."""
+    """Histology Observations that say NEN; and the Conditions whose histology is a mixed tumour ("" where none is named)."""
     found: list[Histology] = []
     mixed: set[str] = set()
     of_lung: set[str] | None = None  # once for all: a chart may hold thousands of both
@@ -259,23 +278,22 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date) -> tuple[list[
         meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
         if is_nen(meanings, lung):
             on = date_of_observation(observation)
-            found.append((Observed(True, on, where, text_of(observation.value_codeable_concept)), names, values))
-        elif any(m.use == "exclude" and m.code not in PLAIN_METASTASIS for m in meanings):
+            said = Observed(True, on, where, text_of(observation.value_codeable_concept))
+            found.append(Histology(said, names, values))
+        elif any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in meanings):
             mixed |= names or {""}
     return found, mixed
 
 
-def _add_histologies(
-    found: Neoplasms, histologies: list[Histology], waiting: list[tuple[Observed, Condition, list[Coding]]]
-) -> None:
+def _add_histologies(found: Neoplasms, histologies: list[Histology], others: list[OtherMalignancy]) -> None:
     """A neuroendocrine histology is a NEN. Without a focus it belongs to the one site-coded malignancy of the chart,
     if no other tumour is known to be neuroendocrine: that site code *is* the NEN, not another malignancy."""
     for seen, focus, values in histologies:
-        found.nen_codings += [(coding, seen.seen_in, seen.on) for coding in values]
-        if not focus and not found.nen and len(waiting) == 1:
-            tumour, _, everything = waiting.pop()
+        found.nen_codings += [TumourCoding(coding, seen.seen_in, seen.on) for coding in values]
+        if not focus and not found.nen and len(others) == 1:
+            tumour, everything = others.pop()
             found.nen.append(tumour)
-            found.nen_codings += [(coding, tumour.seen_in, tumour.on) for coding in everything]
+            found.nen_codings += [TumourCoding(coding, tumour.seen_in, tumour.on) for coding in everything]
         found.nen.append(seen)
 
 

@@ -14,7 +14,7 @@ from cds_service.fhir.resources import CodeableConcept, Component, Observation, 
 from cds_service.fhir.units import UnitError
 from cds_service.fhir.values import answer, has_value, value_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import Coding
+from cds_service.knowledge.terminology import Coding, Use
 from cds_service.picture import Observed, Unreadable, When
 from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
@@ -97,7 +97,7 @@ class ObservationReader:
                 matched[name] = self.knowledge.facts[name], True
                 continue
             for meaning in self.knowledge.terminology.meanings(coding):
-                if meaning.use == "decides" and not meaning.concept.startswith("cond."):
+                if meaning.use is Use.DECIDES and not meaning.concept.startswith("cond."):
                     for definition in self._concepts.get(("Observation", meaning.concept), []):
                         matched.setdefault(definition.id, (definition, False))
         return list(matched.values())

@@ -38,8 +38,8 @@ def orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], fro
     ordered: dict[str, Observed] = {}
     tests: set[str] = set()
     techniques = {name for modality in knowledge.modalities for t in modality.techniques for name in t.ordered_by}
-    doubted = {where for where, _, _ in chart.doubted}
-    for where, concept, on in sorted(chart.orders, key=lambda order: order[0] in doubted):
+    doubted = {part.reference for part in chart.doubted}
+    for where, concept, on in sorted(chart.orders, key=lambda order: order.reference in doubted):
         for coding in codings(knowledge, concept):
             tests |= {coding.code} if coding.system == "loinc" and where not in doubted else set()
             concepts = {meaning.concept for meaning in knowledge.terminology.meanings(coding)}

@@ -19,7 +19,8 @@ from cds_service.fhir.resources import CodeableConcept, Condition, Observation, 
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
 from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import Coding
+from cds_service.knowledge.terminology import Coding, Use
+from cds_service.knowledge.vocabulary import FactKind
 from cds_service.picture import ClinicalPicture, Observed, Readings, When
 from cds_service.reasons import Explanation, Reason
 
@@ -84,9 +85,9 @@ class Reader:
             patient_id=chart.patient_id or "",
             sources=chart.sources,
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
-            gate=judge_gate(tumours, sum(name == "Condition" for name, _ in chart.unreadable), chart),
+            gate=judge_gate(tumours, sum(broken.resource_type == "Condition" for broken in chart.unreadable), chart),
             nameless_drugs=self._nameless_drugs(chart),
-            unreadable=(*(what for _, what in chart.unreadable), *chart.misdated.values()),
+            unreadable=(*(broken.what for broken in chart.unreadable), *chart.misdated.values()),
             left_out=dict(chart.left_out),
             not_consulted=chart.not_consulted,
         )
@@ -103,9 +104,9 @@ class Reader:
 
     def _sources(self, definition: FactDefinition) -> frozenset[str]:
         """Resource types that have to be asked completely before a fact's silence says anything."""
-        if definition.kind == "person":
+        if definition.kind is FactKind.PERSON:
             return frozenset()
-        if definition.kind == "presence":
+        if definition.kind is FactKind.PRESENCE:
             return frozenset({"MedicationRequest" if definition.source == "Medication" else definition.source})
         coded = {"hormonal_syndrome", "primary_site", "extrahepatic_disease", "differentiation"}
         conditions = definition.id in coded or any(concept.startswith("cond.") for concept in definition.concepts)
@@ -149,10 +150,7 @@ class Reader:
             for fact in ("primary_site", "hormonal_syndrome"):
                 if value := terms.value(fact, coding):
                     found[fact].valid.append(Observed(value, on, where, text, CODED, ageless=True))
-            poor = any(
-                m.use == "decides NEN and NEC" or m.use == "decides if primary is not lung" for m in terms.meanings(coding)
-            )
-            if poor:
+            if any(m.use.poorly_differentiated for m in terms.meanings(coding)):
                 active = where.startswith("Condition/")
                 found["differentiation"].valid.append(Observed("poor", on, where, text, CODED, ageless=active))
         new = [reading for reading in tumours.liver if reading.on and reading.seen_in.startswith("Condition/")]
@@ -191,30 +189,31 @@ class Reader:
                     found["hormonal_syndrome"].valid.append(Observed(syndrome, stated, where, text, CODED, ageless=True))
             for meaning in terms.meanings(coding):
                 reading = Observed(True, stated, where, text, doubt, ageless=True)
-                if meaning.concept == "cond.ci.biliary_obstruction" and meaning.use == "decides":
+                if meaning.concept == "cond.ci.biliary_obstruction" and meaning.use is Use.DECIDES:
                     (found["biliary_obstruction"].asking if unconfirmed else found["biliary_obstruction"].valid).append(reading)
-                if meaning.concept == "cond.ci.portal_vein_thrombosis" and meaning.use != "context":
+                if meaning.concept == "cond.ci.portal_vein_thrombosis" and meaning.use is not Use.CONTEXT:
                     ask = Observed(True, stated, where, text, Explanation(Reason.EXTENT_NOT_STATED))
                     found["portal_vein"].asking.append(ask)
-                if meaning.concept.startswith("cond.extrahepatic_mets") or meaning.use.startswith("decides NEN; liver or"):
+                anywhere = meaning.use is Use.DECIDES_NEN_SITE_FROM_BODY_SITE
+                if meaning.concept.startswith("cond.extrahepatic_mets") or anywhere:
                     self._outside(meaning.use, coding, condition, reading, found["extrahepatic_disease"])
 
-    def _outside(self, use: str, coding: Coding, condition: Condition, reading: Observed, found: Found) -> None:
+    def _outside(self, use: Use, coding: Coding, condition: Condition, reading: Observed, found: Found) -> None:
         """Metastases beyond the liver, by code: present, or a question (nodes, site not named, in doubt)."""
         sites = condition.body_site or []
-        if not use.startswith(("decides", "nodal", "question")):
+        if not (use.decides or use.asks or use is Use.NODAL):
             return  # context never decides
         in_liver = all(is_liver(self.knowledge, [site]) for site in sites)  # of liver and bone, bone counts
-        if use.startswith("decides NEN; liver or") and in_liver:
+        if use is Use.DECIDES_NEN_SITE_FROM_BODY_SITE and in_liver:
             return
         question: Explanation | None = None
         if reading.note:
             question = Explanation(Reason.METASTASES_IN_DOUBT, doubt=reading.note)
-        elif use.startswith("nodal"):
+        elif use is Use.NODAL:
             question = Explanation(Reason.NODES_REGIONAL_OR_DISTANT)
-        elif use == "question: site?" and sites and in_liver:
+        elif use is Use.QUESTION_SITE and sites and in_liver:
             return
-        elif use.startswith(("question", "decides NEN; site")):
+        elif use.asks or use is Use.DECIDES_NEN_SITE_UNKNOWN:
             question = Explanation(Reason.METASTATIC_SITE_NOT_NAMED)
         if question:
             found.asking.append(Observed(True, reading.on, reading.seen_in, reading.recorded, question))
@@ -246,7 +245,7 @@ class Reader:
         for coding in codings(self.knowledge, concept):
             for meaning in self.knowledge.terminology.meanings(coding):
                 for definition in self._concepts.get((source, meaning.concept), []):
-                    if definition.kind != "presence" or meaning.use not in definition.uses:
+                    if definition.kind is not FactKind.PRESENCE or meaning.use not in definition.uses:
                         continue
                     matched = True
                     if (definition.active and not active) or (history and definition.id != "liver_transplant_status_coded"):

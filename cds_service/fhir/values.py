@@ -11,6 +11,7 @@ from cds_service.fhir.resources import Component, Observation, Quantity, Ratio
 from cds_service.fhir.units import Scale, convert
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import TEXT, Coding
+from cds_service.knowledge.vocabulary import FactKind
 from cds_service.picture import Amount, Observed, Value
 from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
@@ -43,10 +44,10 @@ def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tu
     if part.data_absent_reason is not None or len(given) > 1:
         one = len(given) == 1
         raise ValueNotReadable(Explanation(Reason.VALUE_BESIDE_ABSENCE) if one else Explanation(Reason.SEVERAL_VALUES))
-    if definition.kind in {"quantity", "integer"}:
+    if definition.kind.numeric:
         return _number(knowledge, definition, part)
     boolean = part.value_boolean
-    if boolean is not None and definition.kind == "boolean":
+    if boolean is not None and definition.kind is FactKind.BOOLEAN:
         return boolean, "yes" if boolean else "no"
     if boolean is not None and definition.id == "hormonal_syndrome":
         return ("unspecified", "yes") if boolean else ("none", "no")
@@ -54,7 +55,7 @@ def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tu
     if said is None:
         raise ValueNotReadable(Explanation(Reason.VALUE_OF_ANOTHER_KIND, kind=definition.kind))
     text = text_of(part.value_codeable_concept) or (part.value_string or "").strip() or said
-    return (said == "true", text) if definition.kind == "boolean" else (said, text)
+    return (said == "true", text) if definition.kind is FactKind.BOOLEAN else (said, text)
 
 
 def answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str | None:
@@ -82,7 +83,7 @@ def answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str 
 
 def _meant(knowledge: Knowledge, definition: FactDefinition, coding: Coding) -> str | None:
     said = knowledge.terminology.value(definition.id, coding)
-    if definition.kind != "boolean":
+    if definition.kind is not FactKind.BOOLEAN:
         return said
     return said if said in {"true", "false"} else knowledge.terminology.value("yes_no", coding)
 
@@ -158,7 +159,7 @@ def _possible(definition: FactDefinition, amount: Amount) -> None:
         beyond = (amount.high == smallest and not amount.high_included) or (amount.low == largest and not amount.low_included)
         if beyond or not all(smallest <= end <= largest for end in ends):
             raise ValueNotReadable(Explanation(Reason.NUMBER_NOT_POSSIBLE))
-    if definition.kind == "integer" and any(end != end.to_integral_value() for end in ends):
+    if definition.kind is FactKind.INTEGER and any(end != end.to_integral_value() for end in ends):
         raise ValueNotReadable(Explanation(Reason.NOT_A_WHOLE_NUMBER))
 
 

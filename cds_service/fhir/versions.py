@@ -24,7 +24,7 @@ from cds_service.fhir.resources import (
     UnreadObservation,
     codes,
 )
-from cds_service.picture import Unreadable
+from cds_service.picture import LeftOut, Omission, Unreadable
 from cds_service.reasons import Explanation, Reason
 
 
@@ -60,6 +60,7 @@ class ConditionHead(Struct):
 VERSIONED = msgspec.json.Decoder(Versioned)
 OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
 CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
+SENT_TWICE = LeftOut(Omission.SENT_TWICE)
 UNDECIDED = Explanation(Reason.NEWER_VERSION_UNDECIDED)
 Sent = tuple[bytes, Resource]
 TYPE = re.compile(r"[A-Z][A-Za-z]+")
@@ -74,7 +75,7 @@ class One:
     """What counts of the resources of one reference, and what does not."""
 
     counting: Sequence[Sent]
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[LeftOut] = field(default_factory=Counter)
     unreadable: tuple[Unreadable, ...] = ()
 
 
@@ -104,8 +105,8 @@ def of_each_server(where: str, sent: Sequence[Sent], servers: Mapping[bytes, set
     for part in (part for one in found for part in one.counting):
         by_content.setdefault(_content(part[1]), part)  # two that are equal: one server by two names
     counting = list(by_content.values())
-    left_out = sum((one.left_out for one in found), Counter[str]())
-    left_out.update({"sent twice": sum(len(one.counting) for one in found) - len(counting)})
+    left_out = sum((one.left_out for one in found), Counter[LeftOut]())
+    left_out[SENT_TWICE] += sum(len(one.counting) for one in found) - len(counting)
     return One(counting, +left_out, tuple(what for one in found for what in one.unreadable))
 
 
@@ -117,16 +118,16 @@ def of_one(where: str, sent: Sequence[Sent]) -> One:
     for part in sent:
         by_content.setdefault(_content(part[1]), part)
     different = list(by_content.values())
-    left_out = Counter({"sent twice": len(sent) - len(different)} if len(sent) > len(different) else {})
+    left_out = Counter({SENT_TWICE: len(sent) - len(different)} if len(sent) > len(different) else {})
     if len(different) == 1:
         return One(different, left_out)
     place = _newest([raw for raw, _ in different])
     if place is not None:
-        left_out["older version"] = len(different) - 1
+        left_out[LeftOut(Omission.OLDER_VERSION)] = len(different) - 1
         return One([different[place]], left_out)
     standing = [part for part in different if not _in_error(part[1])]
     if len(standing) <= 1:
-        left_out["version entered in error"] = len(different) - 1
+        left_out[LeftOut(Omission.VERSION_IN_ERROR)] = len(different) - 1
         return One(standing or different[:1], left_out)
     kind = where.split("/")[0]
     heads: list[Sent] = [(raw, found) for raw, _ in different if (found := head(raw, kind, UNDECIDED)) is not None]

@@ -9,6 +9,7 @@ import msgspec
 
 from cds_service.fhir import faults
 from cds_service.fhir.chart import Chart
+from cds_service.fhir.chart_lists import UnreadableResource
 from cds_service.fhir.client import Fetched, Server, fetch, filled, read_each
 from cds_service.fhir.medication import referred_to
 from cds_service.fhir.resources import Medication
@@ -81,7 +82,7 @@ def _take_in(chart: Chart, found: dict[str, Fetched]) -> bool:
                 except (msgspec.MsgspecError, RecursionError):
                     continue  # its name stays what the prescription displays
                 if faults.is_modified(medication):
-                    chart.unreadable.append(("Medication", Unreadable(None, reference, faults.MODIFIED)))
+                    chart.unreadable.append(UnreadableResource("Medication", Unreadable(None, reference, faults.MODIFIED)))
                     medication = Medication()  # the same
                 chart.medications[reference] = medication
     return any(answer.pages for answer in found.values())

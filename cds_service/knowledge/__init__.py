@@ -19,17 +19,18 @@ import msgspec
 
 from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.check import cross_references
-from cds_service.knowledge.evidence import conflicts, outcomes, review_plan
+from cds_service.knowledge.evidence import Publication, conflicts, outcomes, review_plan
 from cds_service.knowledge.model import (
     Band,
+    BoardQuestion,
     Comparison,
     Criterion,
     DerivedDefinition,
+    Exclusion,
     FactDefinition,
     Indication,
     Knowledge,
     Modality,
-    Publication,
     StagePart,
     Statement,
     Technique,
@@ -39,7 +40,8 @@ from cds_service.knowledge.model import (
 from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
-from cds_service.knowledge.terminology import Terminology
+from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember
+from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
 from cds_service.picture import Amount
 
 MODALITIES = (
@@ -115,7 +117,7 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         modalities=tuple(_modality(files[f"modalities/{name}.toml"], criteria) for name in MODALITIES),
         statements={
             name: Statement(
-                name, t["edition"], t["kind"], t["says"], tuple(t["publications"]), t["confidence"],
+                name, Edition(t["edition"]), t["kind"], t["says"], tuple(t["publications"]), t["confidence"],
                 t.get("numbers", ""), t.get("caution", ""), t.get("unsourced", ""), tuple(t.get("from_memory", ())),
                 t.get("display", True), t.get("not_used", ""), t.get("checked", ""), t["verified"],
             )
@@ -131,7 +133,7 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         terminology=Terminology(
             terms["systems"],
             [
-                (v["system"], code, v["concept"], v["use"], display)
+                ValueSetMember(v["system"], code, v["concept"], Use(v["use"]), display)
                 for v in terms["value_set"]
                 for code, display in v["codes"].items()
             ],
@@ -146,7 +148,7 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         staging={name: _stage_part(name, table) for name, table in staging.items()},
         words=words,
         board_facts=tuple(files["board.toml"]["known"]),
-        board_questions=tuple((q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
+        board_questions=tuple(BoardQuestion(q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
         outcomes=outcomes(files["outcomes.toml"]),
         conflicts=conflicts(files["conflicts.toml"]),
         review=review_plan(files["review.toml"]),
@@ -164,11 +166,11 @@ def _fact(name: str, table: Tables) -> FactDefinition:
     return FactDefinition(
         id=name,
         says=table["says"],
-        kind=table["kind"],
-        ask=table["ask"],
+        kind=FactKind(table["kind"]),
+        ask=Supplier(table["ask"]),
         assessment=tuple(table.get("assessment", ())),
         concepts=tuple(table.get("concepts", ())),
-        uses=tuple(table.get("uses", ("decides",))),
+        uses=tuple(map(Use, table.get("uses", (Use.DECIDES,)))),
         source=table.get("from", "Observation"),
         active=table.get("active", False),
         every_entry_recognised=table.get("every_entry_recognised", False),
@@ -181,8 +183,8 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         imaging=table.get("imaging", False),
         adverse=tuple(table["adverse"]) if "adverse" in table else None,
         adverse_above=Decimal(table["adverse_above"]) if "adverse_above" in table else None,
-        choose=table.get("choose", "latest"),
-        conflict=table.get("conflict", ""),
+        choose=Choice(table.get("choose", Choice.LATEST)),
+        conflict=Choice(table["conflict"]) if "conflict" in table else None,
         diagnosis_stands=table.get("diagnosis_stands", False),
         vague=table.get("vague", ""),
         vague_answers=table.get("vague_answers", False),
@@ -238,18 +240,18 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
         title=table["title"],
         short=table["short"],
         liver_directed=table["liver_directed"],
-        nec=table["nec"],
-        g3=table["g3"],
+        nec=GradeLimit(table["nec"]),
+        g3=GradeLimit(table["g3"]),
         downgraded_by=tuple(table.get("downgraded_by", ())),
         contraindications=named("contraindication", table["contraindicated_by"]),
         contraindications_say=table.get("contraindications_say", ""),
-        exclusions=tuple((criteria[f"exclusion.{name}"], frozenset(only)) for name, only in exclusions),
+        exclusions=tuple(Exclusion(criteria[f"exclusion.{name}"], frozenset(only)) for name, only in exclusions),
         excluded_say=table.get("excluded_say", ""),
         cautions=named("caution", table["cautions"]),
         indications=tuple(
             Indication(
                 id=i["id"],
-                edition=i["edition"],
+                edition=Edition(i["edition"]),
                 strength=Verdict(i["strength"]),
                 says=i["says"],
                 requires=named("requirement", i.get("requires", [])),

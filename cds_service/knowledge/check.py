@@ -9,8 +9,9 @@ from typing import Any
 from cds_service.errors import Fault
 from cds_service.knowledge import check_sources, check_terminology
 from cds_service.knowledge.model import DECIDING_KINDS, RULES_OUT
+from cds_service.knowledge.vocabulary import Edition
 
-INDICATES = {"2010": "RULE", "update": "LATER"}
+INDICATES = {Edition.REVIEW: "RULE", Edition.UPDATE: "LATER"}
 """The kind of statement that carries an indication of each edition (CLINICAL rule 4)."""
 
 NUMBERS = frozenset({"quantity", "integer"})

@@ -4,31 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
 from cds_service.knowledge import numbers
+from cds_service.knowledge.vocabulary import Edition
 
 Tables = Mapping[str, Any]
 
 
-def _cited(files: Mapping[str, Tables]) -> list[tuple[str, str]]:
-    """Every place that cites a statement, with the statement."""
-    cited: list[tuple[str, str]] = []
+class Citation(NamedTuple):
+    """A place of the files that cites a statement."""
+
+    where: str
+    statement: str
+
+
+def _cited(files: Mapping[str, Tables]) -> list[Citation]:
+    """Every place that cites a statement."""
+    cited: list[Citation] = []
     for role, tables in files["criteria.toml"].items():
         cited += [
-            (f"criteria.toml: {role}.{name}.statements", s) for name, table in tables.items() for s in table["statements"]
+            Citation(f"criteria.toml: {role}.{name}.statements", s)
+            for name, table in tables.items()
+            for s in table["statements"]
         ]
     for name, table in files.items():
         if name.startswith("modalities/"):
-            cited += [(f"{name}: {key}", s) for key in ("beside", "support", "about") for s in table[key]]
-            cited += [(f"{name}: indication {i['id']}.statements", s) for i in table["indication"] for s in i["statements"]]
-            cited += [(f"{name}: technique", s) for t in table.get("technique", []) for s in t["statements"]]
+            cited += [Citation(f"{name}: {key}", s) for key in ("beside", "support", "about") for s in table[key]]
+            cited += [
+                Citation(f"{name}: indication {i['id']}.statements", s) for i in table["indication"] for s in i["statements"]
+            ]
+            cited += [Citation(f"{name}: technique", s) for t in table.get("technique", []) for s in t["statements"]]
         if name in {"scores.toml", "staging.toml"}:
-            cited += [(f"{name}: {key}.statements", s) for key, part in table.items() for s in part.get("statements", [])]
+            cited += [
+                Citation(f"{name}: {key}.statements", s) for key, part in table.items() for s in part.get("statements", [])
+            ]
         if name == "outcomes.toml":
             parts = [(f"{kind}.{key}", part) for kind in ("table", "row") for key, part in table[kind].items()]
-            cited += [(f"{name}: {key}.statements", s) for key, part in parts for s in part["statements"]]
+            cited += [Citation(f"{name}: {key}.statements", s) for key, part in parts for s in part["statements"]]
     return cited
 
 
@@ -119,15 +133,25 @@ def _answers(files: Mapping[str, Tables], name: str) -> set[str]:
     return set(files["facts.toml"]["fact"].get(name, {}).get("options", ()))
 
 
+class Named(NamedTuple):
+    """Statements that a place of the files names, and the edition that they have to be of ("": any)."""
+
+    where: str
+    statements: Iterable[str]
+    edition: str
+
+
 def _named(files: Mapping[str, Tables]) -> Iterator[Fault]:
     """Statements that the conflicts and the open checks name, dates that are no dates."""
     conflicts, review = files["conflicts.toml"], files["review.toml"]
-    named: list[tuple[str, Iterable[str], str]] = []
+    named: list[Named] = []
     for part in conflicts["between"]:
-        named += [(f"conflicts.toml: {part['topic']}.{key}", part[key], edition)
-                  for key, edition in (("review", "2010"), ("later", "update"))]  # fmt: skip
-    named += [(f"conflicts.toml: {part['topic']}.statements", part["statements"], "2010") for part in conflicts["within"]]
-    named += [(f"review.toml: {part['says'][:40]}", part["statements"], "") for part in review["open"]]
+        named += [Named(f"conflicts.toml: {part['topic']}.{key}", part[key], edition)
+                  for key, edition in (("review", Edition.REVIEW), ("later", Edition.UPDATE))]  # fmt: skip
+    named += [
+        Named(f"conflicts.toml: {part['topic']}.statements", part["statements"], Edition.REVIEW) for part in conflicts["within"]
+    ]
+    named += [Named(f"review.toml: {part['says'][:40]}", part["statements"], "") for part in review["open"]]
     for where, statements, edition in named:
         for statement in statements:
             found = files["statements.toml"].get(statement)

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
+from cds_service.knowledge.terminology import Use
 
-STATES_A_FACT = ("decides", "question", "possible")
-"""How the `use` of a code begins that may state a fact, or ask for it; context, history and the like never do."""
 DECIDING_ROLES = ("gate", "contraindication", "exclusion", "requirement")
 
 Tables = Mapping[str, Any]
+
+
+class HeldCode(NamedTuple):
+    """A code of the files, and where it stands."""
+
+    where: str
+    system: str
+    code: str
 
 
 def _refused(files: Mapping[str, Tables]) -> Iterator[Fault]:
     """Codes that circulate and are wrong."""
     terms = files["terminology.toml"]
     refused = {(system, code): why for system, codes in terms["refused"].items() for code, why in codes.items()}
-    held = [(f"terminology.toml: {r['concept']}.codes", r["system"], code) for r in terms["value_set"] for code in r["codes"]]
+    held = [
+        HeldCode(f"terminology.toml: {r['concept']}.codes", r["system"], code)
+        for r in terms["value_set"]
+        for code in r["codes"]
+    ]
     for fact, values in files["coded_values.toml"].items():
         if fact != "portal_drained":
             held += [
-                (f"coded_values.toml: {fact}.{value}", system, code)
+                HeldCode(f"coded_values.toml: {fact}.{value}", system, code)
                 for value, systems in values.items()
                 for system, codes in systems.items()
                 for code in codes
@@ -38,7 +49,7 @@ def _uses(files: Mapping[str, Tables]) -> Iterator[Fault]:
     for name, fact in facts.items():
         offered = {row["use"] for row in rows if row["concept"] in fact.get("concepts", [])}
         for use in fact.get("uses", []):
-            if not use.startswith(STATES_A_FACT):
+            if not Use(use).may_state_a_fact:
                 yield Fault(
                     f"facts.toml: fact.{name}.uses", repr(use), "a use that decides or asks: these codes may not decide"
                 )
@@ -47,8 +58,8 @@ def _uses(files: Mapping[str, Tables]) -> Iterator[Fault]:
     for role in DECIDING_ROLES:
         for name, criterion in files["criteria.toml"].get(role, {}).items():
             for part in criterion.get("all_of") or criterion.get("any_of") or [criterion]:
-                uses = facts.get(part.get("fact"), {}).get("uses", ["decides"])
-                if not any(use.startswith("decides") for use in uses):
+                uses = facts.get(part.get("fact"), {}).get("uses", [Use.DECIDES])
+                if not any(Use(use).decides for use in uses):
                     told = f"{part['fact']!r}, whose codes say {', '.join(uses)!r}"
                     yield Fault(f"criteria.toml: {role}.{name}.fact", told, "a fact whose codes may decide")
 

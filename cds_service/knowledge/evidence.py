@@ -1,4 +1,4 @@
-"""What stands around the criteria: outcomes of Tables 1 to 3, conflicts of the editions, review dates, as types."""
+"""What stands around the criteria, as types: publications, outcomes of Tables 1 to 3, conflicts, review dates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,30 @@ from datetime import date
 from typing import Any
 
 Tables = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    id: str
+    citation: str
+    doi: str = ""
+    pmid: str = ""
+    search: str = ""
+    unlinked: str = ""
+    note: str = ""
+    from_memory: tuple[str, ...] = ()
+    reference: int | None = None
+    """Its number among the 39 references of the review."""
+    verified: str = ""
+
+    @property
+    def url(self) -> str:
+        """DOI, else PMID, else the PubMed citation search; empty where it is cited in words only."""
+        if self.doi:
+            return f"https://doi.org/{self.doi}"
+        if self.pmid:
+            return f"https://pubmed.ncbi.nlm.nih.gov/{self.pmid}/"
+        return self.search
 
 
 @dataclass(frozen=True, slots=True)

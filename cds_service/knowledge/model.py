@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
-from cds_service.knowledge.evidence import Conflict, Outcome, ReviewPlan
+from cds_service.knowledge.evidence import Conflict, Outcome, Publication, ReviewPlan
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
-from cds_service.knowledge.terminology import Terminology
+from cds_service.knowledge.terminology import Terminology, Use
+from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
 from cds_service.picture import Value
 
 
@@ -32,8 +34,6 @@ RANK = {
 }
 """Order of strength; contraindicated and not-indicated rank equal (CLINICAL section 5, laws)."""
 
-EDITIONS = ("2010", "update")
-
 UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
 """Units that nobody writes as UCUM does."""
 
@@ -48,11 +48,11 @@ class FactDefinition:
 
     id: str
     says: str
-    kind: str
-    ask: str
+    kind: FactKind
+    ask: Supplier
     assessment: tuple[str, ...] = ()
     concepts: tuple[str, ...] = ()
-    uses: tuple[str, ...] = ("decides",)
+    uses: tuple[Use, ...] = (Use.DECIDES,)
     source: str = "Observation"
     active: bool = False
     every_entry_recognised: bool = False
@@ -65,8 +65,9 @@ class FactDefinition:
     imaging: bool = False
     adverse: tuple[str | bool, ...] | None = None
     adverse_above: Decimal | None = None
-    choose: str = "latest"
-    conflict: str = ""
+    choose: Choice = Choice.LATEST
+    conflict: Choice | None = None
+    """Which of two numbers of one date counts; None: the fact is unknown."""
     diagnosis_stands: bool = False
     vague: str = ""
     vague_answers: bool = False
@@ -89,7 +90,7 @@ class FactDefinition:
     @property
     def supposable(self) -> bool:
         """Whether the search for missing facts may suppose an answer: also age and fitness, which it never asks for."""
-        return self.ask != "never" or self.id in {"age", "ecog"}
+        return self.ask is not Supplier.NEVER or self.id in {"age", "ecog"}
 
     @property
     def precise(self) -> tuple[str, ...]:
@@ -144,7 +145,7 @@ class Criterion:
 @dataclass(frozen=True, slots=True)
 class Indication:
     id: str
-    edition: str
+    edition: Edition
     strength: Verdict
     says: str
     requires: tuple[Criterion, ...]
@@ -171,20 +172,25 @@ class Technique:
     """Those of `stopped_by` that are hard facts against it once it is ordered (CLINICAL section 7.3)."""
 
 
+class Exclusion(NamedTuple):
+    """`only`: the indications that it excludes; an empty set: the whole modality."""
+
+    criterion: Criterion
+    only: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Modality:
     id: str
     title: str
     short: str
     liver_directed: bool
-    nec: str
-    """not-indicated (and undetermined while a carcinoma is not excluded) | at-most-consider | open"""
-    g3: str
+    nec: GradeLimit
+    g3: GradeLimit
     downgraded_by: tuple[str, ...]
     contraindications: tuple[Criterion, ...]
     contraindications_say: str
-    exclusions: tuple[tuple[Criterion, frozenset[str]], ...]
-    """Each with the indications it belongs to; an empty set: the whole modality."""
+    exclusions: tuple[Exclusion, ...]
     excluded_say: str
     cautions: tuple[Criterion, ...]
     indications: tuple[Indication, ...]
@@ -221,33 +227,9 @@ class StagePart:
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
-    id: str
-    citation: str
-    doi: str = ""
-    pmid: str = ""
-    search: str = ""
-    unlinked: str = ""
-    note: str = ""
-    from_memory: tuple[str, ...] = ()
-    reference: int | None = None
-    """Its number among the 39 references of the review."""
-    verified: str = ""
-
-    @property
-    def url(self) -> str:
-        """DOI, else PMID, else the PubMed citation search; empty where it is cited in words only."""
-        if self.doi:
-            return f"https://doi.org/{self.doi}"
-        if self.pmid:
-            return f"https://pubmed.ncbi.nlm.nih.gov/{self.pmid}/"
-        return self.search
-
-
-@dataclass(frozen=True, slots=True)
 class Statement:
     id: str
-    edition: str
+    edition: Edition
     kind: str
     says: str
     publications: tuple[str, ...]
@@ -277,6 +259,13 @@ class Units:
     refused: Mapping[str, str]
 
 
+class BoardQuestion(NamedTuple):
+    """What a tumour board asks first on a chart that says little, and the facts that would answer it."""
+
+    says: str
+    facts: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Knowledge:
     """Everything the service knows. `digest` names the exact text of all files, and of a site's overlay; it stands on
@@ -300,7 +289,7 @@ class Knowledge:
     staging: Mapping[str, StagePart]
     words: Mapping[str, str]
     board_facts: tuple[str, ...]
-    board_questions: tuple[tuple[str, tuple[str, ...]], ...]
+    board_questions: tuple[BoardQuestion, ...]
     outcomes: tuple[Outcome, ...]
     conflicts: tuple[Conflict, ...]
     review: ReviewPlan

@@ -6,6 +6,8 @@ import copy
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
 
 TEXT = "text"
 """In place of a system: a code is then a text, matched whole, without regard to case."""
@@ -13,6 +15,61 @@ PREFIX_SYSTEMS = frozenset({"icd-10-cm", "icd-10"})
 """ICD-10 is a tree of prefixes: C7A.010 is a C7A. Every other system matches whole codes only."""
 SNOMED_EDITION = re.compile(r"(http://snomed\.info/sct)/\d+(/version/\d+)?")
 """SNOMED CT's URI standard: an edition, and a version of it. Which one it is changes no code that we hold."""
+
+
+class Use(StrEnum):
+    """What a code may decide; the head of terminology.toml explains each. The program asks the properties below, or
+    compares members: never the text of a use."""
+
+    DECIDES = "decides"
+    DECIDES_NEN = "decides-nen"
+    DECIDES_NEN_AND_NEC = "decides-nen-and-nec"
+    DECIDES_NEN_SITE_FROM_BODY_SITE = "decides-nen-site-from-body-site"
+    DECIDES_NEN_SITE_UNKNOWN = "decides-nen-site-unknown"
+    DECIDES_IF_NOT_LUNG = "decides-if-not-lung"
+    DECIDES_IF_RECENT = "decides-if-recent"
+    DECIDES_LASTING = "decides-lasting"
+    QUESTION = "question"
+    QUESTION_SITE = "question-site"
+    NODAL = "nodal"
+    POSSIBLE = "possible"
+    EXCLUDE = "exclude"
+    HISTORY = "history"
+    BENIGN = "benign"
+    CONTEXT = "context"
+
+    @property
+    def decides(self) -> bool:
+        """True where the code states what its concept says, alone or under the condition that the use names."""
+        return self in _DECIDING
+
+    @property
+    def asks(self) -> bool:
+        """True where the code leaves a question and states nothing."""
+        return self in _ASKING
+
+    @property
+    def may_state_a_fact(self) -> bool:
+        """True where a fact may listen to the code, if only to ask; context, history and the like never state one."""
+        return self.decides or self.asks or self is Use.POSSIBLE
+
+    @property
+    def poorly_differentiated(self) -> bool:
+        """True where the tumour of the code is, or may be, a carcinoma (NEC)."""
+        return self is Use.DECIDES_NEN_AND_NEC or self is Use.DECIDES_IF_NOT_LUNG
+
+    def decides_nen(self, of_lung: bool) -> bool:
+        """Return whether the code says neuroendocrine neoplasm. `of_lung`: the primary is one of the lung."""
+        return self.decides and not (of_lung and self is Use.DECIDES_IF_NOT_LUNG)
+
+
+_DECIDING = frozenset(
+    {
+        Use.DECIDES, Use.DECIDES_NEN, Use.DECIDES_NEN_AND_NEC, Use.DECIDES_NEN_SITE_FROM_BODY_SITE,
+        Use.DECIDES_NEN_SITE_UNKNOWN, Use.DECIDES_IF_NOT_LUNG, Use.DECIDES_IF_RECENT, Use.DECIDES_LASTING,
+    }
+)  # fmt: skip
+_ASKING = frozenset({Use.QUESTION, Use.QUESTION_SITE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +86,18 @@ class Meaning:
     """One row of the terminology that a coding matches: e.g. cond.liver_mets, decides."""
 
     concept: str
-    use: str
+    use: Use
     code: str
+    display: str
+
+
+class ValueSetMember(NamedTuple):
+    """A code of a value set, and what it may decide there."""
+
+    system: str
+    code: str
+    concept: str
+    use: Use
     display: str
 
 
@@ -44,8 +111,8 @@ class LocalCodes:
     """The fact that an Observation of that code states."""
     values: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     """(fact, system or "text", code or text) → the answer it is."""
-    rows: tuple[tuple[str, str, str, str, str], ...] = ()
-    """(system, code, concept, use, display): members of a value set (CPT codes of a licensed site)."""
+    rows: tuple[ValueSetMember, ...] = ()
+    """Codes that belong to a value set of ours (CPT codes of a licensed site)."""
 
 
 class Terminology:
@@ -54,15 +121,15 @@ class Terminology:
     def __init__(
         self,
         systems: Mapping[str, Iterable[str]],
-        rows: Iterable[tuple[str, str, str, str, str]],
+        rows: Iterable[ValueSetMember],
         values: Mapping[str, Mapping[str, Mapping[str, Iterable[str]]]],
     ) -> None:
-        """`rows`: (system, code, concept, use, display); `values`: fact -> value -> system -> codes."""
+        """`values`: fact -> value -> system -> codes."""
         self.system_names = {uri: name for name, uris in systems.items() for uri in uris}
         self.uris = {name: next(iter(uris)) for name, uris in systems.items()}
         self._rows: dict[tuple[str, str], list[Meaning]] = {}
-        for system, code, concept, use, display in rows:
-            self._rows.setdefault((system, bare(system, code)), []).append(Meaning(concept, use, code, display))
+        for member in rows:
+            self._add(member)
         self._values = {
             (fact, system, bare(system, code)): value
             for fact, by_value in values.items()
@@ -73,13 +140,17 @@ class Terminology:
         self.local = LocalCodes()
         self._longest = self._longest_prefix()
 
+    def _add(self, member: ValueSetMember) -> None:
+        meaning = Meaning(member.concept, member.use, member.code, member.display)
+        self._rows.setdefault((member.system, bare(member.system, member.code)), []).append(meaning)
+
     def with_local(self, local: LocalCodes) -> Terminology:
         """The same terminology and a site's codes beside it; a local code never changes what a standard one says."""
         made = copy.copy(self)
         made.local = local
         made._rows = {key: list(meanings) for key, meanings in self._rows.items()}
-        for system, code, concept, use, display in local.rows:
-            made._rows.setdefault((system, bare(system, code)), []).append(Meaning(concept, use, code, display))
+        for member in local.rows:
+            made._add(member)
         made._values = self._values | {(f, s, bare(s, code)): value for (f, s, code), value in local.values.items()}
         made._longest = made._longest_prefix()
         return made

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from cds_service.cards import wording
 from cds_service.cards.board import Board
@@ -93,23 +94,32 @@ def _says(facts: Facts, name: str) -> str:
     return said
 
 
-def supposed_values(
-    form: Mapping[str, str], facts: Facts, today: date
-) -> tuple[dict[str, str], dict[str, Observed], dict[str, Fault]]:
-    """What stands in the controls; of it what differs from the chart, as readings of today; and what cannot be read."""
-    texts, values, faults = {}, {}, {}
+class Supposed(NamedTuple):
+    """What somebody supposed, by the fact that it is about."""
+
+    texts: dict[str, str]
+    """What stands in the controls."""
+    readings: dict[str, Observed]
+    """Of it what differs from the chart, as readings of today."""
+    faults: dict[str, Fault]
+    """Of it what cannot be read."""
+
+
+def supposed_values(form: Mapping[str, str], facts: Facts, today: date) -> Supposed:
+    """Return what a form supposes that the chart does not say."""
+    supposed = Supposed({}, {}, {})
     for name in CHANGEABLE:
         text = form.get(name, "").strip()
         if not text or text == chart_value(facts, name):
             continue
         definition = facts.knowledge.facts[name]
-        texts[name] = text[:20]
+        supposed.texts[name] = text[:20]
         value = _value(definition, text)
         if value is None:
-            faults[name] = Fault(CHANGEABLE[name], "another value", allowed(definition))
+            supposed.faults[name] = Fault(CHANGEABLE[name], "another value", allowed(definition))
         elif value != facts[name].value:
-            values[name] = Observed(value, When.day(today), SEEN_IN, text)
-    return texts, values, faults
+            supposed.readings[name] = Observed(value, When.day(today), SEEN_IN, text)
+    return supposed
 
 
 def _value(definition: FactDefinition, text: str) -> Value | None:

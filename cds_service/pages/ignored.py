@@ -29,7 +29,7 @@ def ignored(given: Given, evaluation: Evaluation) -> list[Ignored]:
         Ignored(
             "Left out",
             "Resources that do not count: another patient's, cancelled, not final, refuted.",
-            tuple(f"{wording.safe(why)}: {count}" for why, count in sorted(picture.left_out.items())),
+            tuple(f"{wording.safe(why)}: {count}" for why, count in sorted(wording.left_out(picture.left_out).items())),
         ),
         Ignored(
             "Could not be read",

@@ -9,10 +9,11 @@ from decimal import Decimal
 from cds_service.cards import wording
 from cds_service.facts import Fact
 from cds_service.knowledge.model import Comparison, FactDefinition, Knowledge
+from cds_service.knowledge.vocabulary import FactKind, Supplier
 from cds_service.picture import Amount, Observed
 
 HOW = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
-NO_UNIT = FactDefinition("", "", "quantity", "never")
+NO_UNIT = FactDefinition("", "", FactKind.QUANTITY, Supplier.NEVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def measured(known: Knowledge, name: str) -> FactDefinition:
     if name in known.facts:
         return known.facts[name]
     reads = [known.facts[read] for read in known.derived[name].reads if read in known.facts]
-    return next((definition for definition in reads if definition.kind == "quantity"), NO_UNIT)
+    return next((definition for definition in reads if definition.kind is FactKind.QUANTITY), NO_UNIT)
 
 
 def limit_words(known: Knowledge, test: Comparison) -> str:

@@ -10,13 +10,14 @@ from cds_service.cards import wording
 from cds_service.cards.board import Board
 from cds_service.judgement import Finding, IndicationFinding, judge
 from cds_service.knowledge.model import Criterion, Knowledge
+from cds_service.knowledge.vocabulary import Edition, GradeLimit
 from cds_service.pages.said import Reading, fact_name, found_words, limit_words, reading_of
 
 MET = {True: "met", False: "not met", None: "unknown"}
 GATE = {
-    "not-indicated": "if met: not indicated",
-    "at-most-consider": "if met: at most consider",
-    "open": "no effect on this verdict",
+    GradeLimit.NOT_INDICATED: "if met: not indicated",
+    GradeLimit.AT_MOST_CONSIDER: "if met: at most consider",
+    GradeLimit.OPEN: "no effect on this verdict",
 }
 
 
@@ -98,13 +99,13 @@ def _modality(board: Board, assessed: Assessed) -> ModalityTrace:
         return _row(known, judge(criterion, board.facts), criterion.id in decided, scope)
 
     gates = [row(known.criteria["gate.transplanted-liver"], "if met: no verdict")] if modality.liver_directed else []
-    while_open = "; if unknown: no verdict" if modality.nec == "not-indicated" else ""
-    gates.append(row(known.criteria["gate.nec"], GATE.get(modality.nec, modality.nec) + while_open))
-    gates.append(row(known.criteria["gate.g3"], GATE.get(modality.g3, modality.g3)))
+    while_open = "; if unknown: no verdict" if modality.nec is GradeLimit.NOT_INDICATED else ""
+    gates.append(row(known.criteria["gate.nec"], GATE[modality.nec] + while_open))
+    gates.append(row(known.criteria["gate.g3"], GATE[modality.g3]))
     exclusions = tuple(
         row(criterion, f"only for {wording.listing(sorted(only))}" if only else "") for criterion, only in modality.exclusions
     )
-    held = GATE["at-most-consider"]
+    held = GATE[GradeLimit.AT_MOST_CONSIDER]
     cautions = tuple(row(c, held if c.id in modality.downgraded_by else "") for c in modality.cautions)
     groups = (
         ("Contraindications", tuple(row(criterion) for criterion in modality.contraindications)),
@@ -156,7 +157,7 @@ def _indication(board: Board, assessed: Assessed, number: int) -> IndicationTrac
     return IndicationTrace(
         id=indication.id,
         says=indication.says,
-        edition="review of 2010" if indication.edition == "2010" else "later evidence",
+        edition="review of 2010" if indication.edition is Edition.REVIEW else "later evidence",
         strength=wording.VERDICT[indication.strength],
         by_2010=met(assessed.by_2010.indications),
         now=met(assessed.opinion.indications),

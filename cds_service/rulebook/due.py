@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from cds_service.knowledge.model import Knowledge, Statement
+from cds_service.knowledge.vocabulary import Edition
 
 
 def due(knowledge: Knowledge, statement: Statement) -> date:
@@ -17,7 +18,7 @@ def due(knowledge: Knowledge, statement: Statement) -> date:
 def _interval(statement: Statement) -> str:
     if statement.from_memory or statement.confidence == "low":
         return "from_memory"
-    return "review" if statement.edition == "2010" else statement.confidence
+    return "review" if statement.edition is Edition.REVIEW else statement.confidence
 
 
 def _months_later(day: date, months: int) -> date:

@@ -11,6 +11,7 @@ import msgspec
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.numbers import explained
 from cds_service.knowledge.overlay import Bounds
+from cds_service.knowledge.vocabulary import FactKind
 from cds_service.rulebook.blocks import Section, Text, bullets, table
 from cds_service.rulebook.prose import chapter, prose, said
 from cds_service.rulebook.words import capital, compared, sentence, sources
@@ -82,7 +83,7 @@ def _told(key: str, value: object) -> str:
 def windows(knowledge: Knowledge) -> Section:
     by_days: dict[int | None, list[str]] = {}
     for fact in knowledge.facts.values():
-        if fact.kind != "person":
+        if fact.kind is not FactKind.PERSON:
             mark = "*" if fact.imaging else ""
             by_days.setdefault(fact.window_days, []).append(f"{fact.says}{mark}")
     ordered = sorted(by_days.items(), key=lambda item: item[0] or 100_000)

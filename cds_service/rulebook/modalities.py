@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from cds_service.knowledge.model import Criterion, Indication, Knowledge, Modality, Technique
+from cds_service.knowledge.vocabulary import GradeLimit
 from cds_service.rulebook.blocks import Block, Section, Text, bullets, table
 from cds_service.rulebook.prose import chapter, prose
 from cds_service.rulebook.words import CALCULATED, EDITION, met_when, not_recorded, sentence, sources
@@ -44,7 +45,7 @@ def _treatment(knowledge: Knowledge, modality: Modality) -> Section:
         parts.append(Section(f"{name}-exclusions", "Exclusions: not indicated", (*_deciding(knowledge, told), *say)))
     told_gates = prose()["gates"]
     cautioned = any(caution.id == "grade-unknown" for caution in modality.cautions)
-    not_excluded = modality.nec if modality.nec == "not-indicated" else "caution" if cautioned else ""
+    not_excluded = modality.nec if modality.nec is GradeLimit.NOT_INDICATED else "caution" if cautioned else ""
     gates = [told_gates["nec"][modality.nec]]
     gates += [told_gates["nec_not_excluded"][not_excluded]] if not_excluded else []
     gates += [words] if (words := told_gates["g3"][modality.g3]) else []

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from cds_service.knowledge.model import Comparison, Criterion, Knowledge
+from cds_service.knowledge.vocabulary import Edition
 from cds_service.picture import plain
 
 COMPARISONS = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
-EDITION = {"2010": "2010", "update": "later"}
+EDITION = {Edition.REVIEW: "2010", Edition.UPDATE: "later"}
 CALCULATED = "†"
 
 

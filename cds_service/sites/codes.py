@@ -8,15 +8,16 @@ from typing import Any
 
 from cds_service.fhir.values import STRING as NUMBER
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import TEXT, Coding, LocalCodes, bare
+from cds_service.knowledge.terminology import TEXT, Coding, LocalCodes, Use, ValueSetMember, bare
+from cds_service.knowledge.vocabulary import FactKind
 
 Tables = Mapping[str, Any]
 Told = tuple[str, str, str]
 """Where, what was found, what is allowed."""
 OWN = "nlm-assessment"
 """How `means` names the project's own CodeSystem."""
-NOT_ASKED = {"presence": "a fact that codes of diagnoses, procedures or drugs state: `means` or `concept` instead",
-             "person": "a fact that a site can map"}  # fmt: skip
+NOT_ASKED = {FactKind.PRESENCE: "a fact that codes of diagnoses, procedures or drugs state: `means` or `concept` instead",
+             FactKind.PERSON: "a fact that a site can map"}  # fmt: skip
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Codes:
     means: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     facts: dict[tuple[str, str], str] = field(default_factory=dict)
     values: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    rows: list[tuple[str, str, str, str, str]] = field(default_factory=list)
+    rows: list[ValueSetMember] = field(default_factory=list)
     _said: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def local(self) -> LocalCodes:
@@ -71,10 +72,14 @@ class Codes:
             if target is None or not (self._held(target) or entry.get("unheld")):
                 yield f"{where}.means", repr(entry["means"]), "a code that the knowledge holds, or `unheld = true` beside it"
                 return
+        use: Use | None = None
         if kind == "concept":
-            use = entry.get("use", "decides")
-            if (entry["concept"], use) not in {(m.concept, m.use) for _, m in self.knowledge.terminology.all_rows()}:
-                yield f"{where}.concept", f"{entry['concept']!r}, use {use!r}", "a concept of terminology.toml and a use it has"
+            uses = {m.use.value: m.use for _, m in self.knowledge.terminology.all_rows() if m.concept == entry["concept"]}
+            asked = entry.get("use", Use.DECIDES.value)
+            use = uses.get(asked)
+            if use is None:
+                allowed = "a concept of terminology.toml and a use it has" + (f": {', '.join(sorted(uses))}" if uses else "")
+                yield f"{where}.concept", f"{entry['concept']!r}, use {asked!r}", allowed
                 return
         codes = [entry["code"]] if isinstance(entry["code"], str) else entry["code"]
         for code in codes:
@@ -93,9 +98,8 @@ class Codes:
                 self.facts[key] = entry["fact"]
             elif target is not None:
                 self.means[key] = target
-            else:
-                display = entry.get("display", code)
-                self.rows.append((*key, entry["concept"], entry.get("use", "decides"), display))
+            elif use is not None:
+                self.rows.append(ValueSetMember(*key, entry["concept"], use, entry.get("display", code)))
 
     def _text(self, where: str, entry: Tables) -> Iterator[Told]:
         """A text that a chart sends for an answer, whole and nothing else: no free text is read."""
@@ -108,10 +112,10 @@ class Codes:
             yield f"{where}.value", repr(entry["value"]), _allowed(definition)
             return
         said = bare(TEXT, entry["text"])
-        asked = [definition.id, *(["yes_no"] if definition.kind == "boolean" else [])]
+        asked = [definition.id, *(["yes_no"] if definition.kind is FactKind.BOOLEAN else [])]
         answers = {self.knowledge.terminology.value(name, Coding(TEXT, said)) for name in asked}
         answers |= {option for option in definition.options if bare(TEXT, option) == said}
-        if answers - {None, value} or (definition.kind in {"quantity", "integer"} and NUMBER.fullmatch(said)):
+        if answers - {None, value} or (definition.kind.numeric and NUMBER.fullmatch(said)):
             yield f"{where}.text", repr(entry["text"]), "a text that is no answer already, and not read as a number"
         elif self._said.setdefault((TEXT, said, definition.id), where) != where:
             yield f"{where}.text", repr(entry["text"]), "a text that no other entry explains, case and blanks aside"
@@ -138,9 +142,9 @@ class Codes:
 
 def _value(definition: FactDefinition, value: object) -> str | None:
     """A site's answer as the terminology keeps answers; None where the fact cannot be that."""
-    if definition.kind == "boolean":
+    if definition.kind is FactKind.BOOLEAN:
         return str(value).lower() if isinstance(value, bool) else None
-    if definition.kind in {"quantity", "integer"}:
+    if definition.kind.numeric:
         if not isinstance(value, int) or isinstance(value, bool) or not definition.range:
             return None
         return str(value) if definition.range[0] <= value <= definition.range[1] else None
@@ -148,6 +152,6 @@ def _value(definition: FactDefinition, value: object) -> str | None:
 
 
 def _allowed(definition: FactDefinition) -> str:
-    if definition.kind == "boolean":
+    if definition.kind is FactKind.BOOLEAN:
         return "true or false"
     return ", ".join(definition.options) or f"a whole number in the range of {definition.id}"

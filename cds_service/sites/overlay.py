@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from cds_service.fhir.units import spelt_as
-from cds_service.knowledge.model import Criterion, FactDefinition, Knowledge, Modality
+from cds_service.knowledge.model import Criterion, Exclusion, FactDefinition, Knowledge, Modality
 from cds_service.knowledge.overlay import Overlay, SignOff
 from cds_service.sites.codes import Codes, Told
 
@@ -184,7 +184,7 @@ def _with_limits(modality: Modality, changed: Mapping[str, Criterion]) -> Modali
     return replace(
         modality,
         contraindications=new(modality.contraindications),
-        exclusions=tuple((changed.get(part.key, part), only) for part, only in modality.exclusions),
+        exclusions=tuple(Exclusion(changed.get(part.key, part), only) for part, only in modality.exclusions),
         cautions=new(modality.cautions),
         indications=tuple(
             replace(i, requires=new(i.requires), update_requires=new(i.update_requires)) for i in modality.indications
