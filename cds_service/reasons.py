@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 
 class Reason(StrEnum):
@@ -244,8 +244,9 @@ class Explanation:
     def _refuse(self, *_: object) -> NoReturn:
         raise TypeError("an explanation is for people: compare its reason; cards/wording.py renders it")
 
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
-    __contains__ = __getitem__ = __iter__ = __len__ = __add__ = __str__ = __format__ = _refuse
+    if not TYPE_CHECKING:  # mypy, which does not see them, refuses what needs them
+        __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+        __contains__ = __getitem__ = __iter__ = __len__ = __add__ = __str__ = __format__ = _refuse
     __hash__ = None  # type: ignore[assignment]  # an explanation is no key of a dict either
 
 
