@@ -18,8 +18,10 @@ import pytest
 from cds_service.__main__ import main
 from cds_service.places import AT_ONCE
 from cds_service.server import OPTIONS, address
-from tests.conftest import SERVICE, as_of, bare_request, request_of, validator
-from tests.servers import Running, running
+from tests.callers import BASE, Ehr, bearer, ec_key
+from tests.callers import site_file as callers_file
+from tests.conftest import EXTENSION, SERVICE, as_of, bare_request, request_of, validator
+from tests.servers import Running, free_port, running, serving
 
 TODAY = as_of("resectable")
 SOUND = json.dumps(request_of("resectable")).encode()
@@ -185,6 +187,79 @@ def test_a_service_told_to_stop_finishes_what_it_began(tmp_path: Path) -> None:
         service.process.send_signal(signal.SIGTERM)
         assert [future.result()[0] for future in begun] == [200, 200, 200]
         assert service.process.wait(10) == 0
+
+
+# ── files are read once, by the master ───────────────────────────────────────────────────────────────────────────
+
+SITE = '[site]\nid = "north"\ntitle = "North Hospital"\nauthenticated_by_proxy = true\n'
+LOCAL_CODE = '[[code]]\nsystem = "urn:north"\ncode = "{}"\nmeans = "loinc|1975-2"\n'
+"""A site's own code for bilirubin; with another code the knowledge has another digest."""
+
+
+@pytest.fixture
+def site_file(tmp_path: Path) -> Path:
+    file = tmp_path / "north.toml"
+    file.write_text(SITE + LOCAL_CODE.format("A"), "utf-8")
+    return file
+
+
+def digests(service: Running, answers: int) -> set[str]:
+    """Return the digests of the knowledge on the cards of so many answers. Asserts that each answer is 200 with cards, and
+    that every worker has answered in the end."""
+    found: set[str] = set()
+    until, count = time.monotonic() + 60, 0
+    with ThreadPoolExecutor(4) as pool:
+        while count < answers or not service.all_have_answered():
+            assert time.monotonic() < until, "a worker answers nothing"
+            for status_code, body in pool.map(lambda _: service.post(SOUND), range(20)):
+                assert status_code == 200
+                cards = json.loads(body)["cards"]
+                assert cards
+                found |= {card["extension"][EXTENSION]["knowledge"] for card in cards}
+            count += 20
+    return found
+
+
+def kill_a_worker(service: Running) -> None:
+    """End one worker by its process id and wait until another stands in its place."""
+    before = service.workers()
+    os.kill(before[0], signal.SIGKILL)
+    service.wait_for_workers(other_than=before[:1], count=len(before))
+
+
+def test_an_edited_or_broken_site_file_changes_nothing_until_a_restart(tmp_path: Path, site_file: Path) -> None:
+    port = free_port()
+    with serving(tmp_path, "--site", str(site_file), port=port) as service:
+        first = digests(service, 20)
+        assert len(first) == 1
+        site_file.write_text(SITE + LOCAL_CODE.format("B"), "utf-8")
+        kill_a_worker(service)
+        assert digests(service, 200) == first
+        site_file.write_text("[site\n", "utf-8")
+        kill_a_worker(service)
+        assert digests(service, 20) == first
+        before = service.workers()
+        service.process.send_signal(signal.SIGHUP)
+        service.wait_for_workers(other_than=before, count=len(before))
+        assert digests(service, 20) == first
+    site_file.write_text(SITE + LOCAL_CODE.format("B"), "utf-8")
+    with serving(tmp_path, "--site", str(site_file), port=port) as service:
+        assert not digests(service, 20) & first, "a restart reads the files again"
+
+
+def test_nothing_is_shared_by_a_fork_that_a_fork_breaks(tmp_path: Path) -> None:
+    """The master has one thread and no connection of the ledger; each worker opens a connection of its own."""
+    ehr, file = Ehr(now=time.time()), tmp_path / "callers.toml"
+    file.write_text(callers_file(keys=[ec_key().jwk]), "utf-8")
+    start = {"CDS_DATABASE": f"sqlite:///{tmp_path}/ledger.db", "CDS_PUBLIC_URL": BASE}
+    with serving(tmp_path, "--site", str(file), port=free_port(), **start) as service:
+        until = time.monotonic() + 60
+        while not service.all_have_answered():
+            assert time.monotonic() < until, "a worker answers nothing"
+            assert service.post(EMPTY, **bearer(ehr.token()))[0] == 200
+        master = service.process.pid
+        assert service.threads(master) == 1
+        assert not [name for name in service.open_files(master) if "ledger.db" in name]
 
 
 # ── malformed HTTP, and HTTP that is too large ───────────────────────────────────────────────────────────────────
