@@ -35,6 +35,7 @@ OPTIONS: dict[str, Any] = {
     "keepalive": 5,
     "max_requests": 20_000,
     "max_requests_jitter": 2_000,  # so that the workers are not renewed at once
+    "http_parser": "python",  # "auto" takes gunicorn_h1c wherever it is installed; its refusals are not those tested here
     "limit_request_line": LONGEST_LINE,
     "limit_request_fields": MOST_HEADERS,
     "limit_request_field_size": LONGEST_HEADER,
