@@ -15,6 +15,10 @@ check: $(VENV)/.test       ## style, types, known faults of the packages
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python .ci/audit.py
 
+lowest: $(VENV)/.test      ## starts the service with every direct dependency at its lowest allowed version
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[lowest]'
+	$(VENV)/bin/python .ci/lowest.py
+
 bench: $(VENV)/.test       ## milliseconds by stage and fixture, against decoding the same body as JSON
 	$(VENV)/bin/python -m bench
 
@@ -39,4 +43,4 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.run
 
-.PHONY: run test check bench fuzz mutants
+.PHONY: run test check lowest bench fuzz mutants

@@ -48,13 +48,15 @@ def create_app(
     today: Callable[[], date] = today_here,
     site: Site | None = None,
     now: Callable[[], float] = time.time,
+    served: Served | None = None,
 ) -> Flask:
     """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound.
 
-    `site`: served instead of what the settings name, to this machine alone.
+    `site`: served instead of what the settings name, to this machine alone. `served`: what the settings name, opened already.
     """
     settings = settings or Settings.from_environment()
-    served = Served((site,), local=True) if site else open_sites(settings, today())
+    if served is None:
+        served = Served((site,), local=True) if site else open_sites(settings, today())
     anyone = served.for_anyone or development()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes

@@ -111,12 +111,12 @@ def _site(file: Path | None) -> Site:
 def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     settings = Settings.from_environment()
     settings = settle_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
-    served = open_sites(settings, today_here())  # any fault is told here, before a worker starts
+    served = open_sites(settings, today_here())  # once, before a worker starts: any fault of a file is told here
     at = server.address(host, port)
     print(told_at_start(served, settings), file=sys.stderr)
     page = f", page: http://{at}/" if settings.shows_pages() else ""
     print(f"CDS Hooks discovery: http://{at}/cds-services{page}", file=sys.stderr, flush=True)
-    server.serve(lambda: create_app(settings), at)
+    server.serve(create_app(settings, served=served), at)
     return 0
 
 

@@ -35,6 +35,7 @@ OPTIONS: dict[str, Any] = {
     "keepalive": 5,
     "max_requests": 20_000,
     "max_requests_jitter": 2_000,  # so that the workers are not renewed at once
+    "http_parser": "python",  # "auto" takes gunicorn_h1c wherever it is installed; its refusals are not those tested here
     "limit_request_line": LONGEST_LINE,
     "limit_request_fields": MOST_HEADERS,
     "limit_request_field_size": LONGEST_HEADER,
@@ -137,10 +138,11 @@ class Body:
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
-    """`make`: builds the application, in each worker."""
+    """`app`: built in the master, inherited by every worker at its fork; also by one that is renewed, or on SIGHUP. So all
+    workers answer by the same files, and a file that is edited or broken meanwhile is not read before a restart."""
 
-    def __init__(self, make: Callable[[], Wsgi], bind: str, options: dict[str, Any]) -> None:
-        self._make = make
+    def __init__(self, app: Wsgi, bind: str, options: dict[str, Any]) -> None:
+        self._app = app
         self._options = {**OPTIONS, **options, "bind": bind, "worker_class": Worker}
         super().__init__()
 
@@ -149,7 +151,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
             self.cfg.set(name, option)
 
     def load(self) -> Wsgi:
-        app = self._make()
+        app = self._app
 
         def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             environ["wsgi.input"] = Body(environ["wsgi.input"])
@@ -193,9 +195,12 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
 
 
-def serve(make: Callable[[], Wsgi], at: str, **options: Any) -> None:
+def serve(app: Wsgi, at: str, **options: Any) -> None:
     """Runs until it is told to stop. `at`: an `address`. Logs to standard error: our lines, and gunicorn's warnings; no
-    other library's."""
+    other library's.
+
+    `app`: holds no connection and has started no thread, as neither survives the fork of a worker.
+    """
     return_memory()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would keep the charts in memory on a disk
     logging.getLogger().addHandler(logging.NullHandler())  # libraries warn with addresses, and an address names a patient
@@ -204,4 +209,4 @@ def serve(make: Callable[[], Wsgi], at: str, **options: Any) -> None:
     LOG.addHandler(stream)
     LOG.setLevel(logging.INFO)
     logging.getLogger("gunicorn.error").addFilter(WithoutTraceback())
-    Server(make, at, options).run()
+    Server(app, at, options).run()

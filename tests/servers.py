@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -56,6 +56,26 @@ class Running:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(child) for child in children.split()]
 
+    def wait_for_workers(self, *, other_than: Collection[int], count: int) -> None:
+        """Return when `count` workers run and none of `other_than` does. Raises AssertionError after 60 s, or if the
+        service has ended."""
+        until = time.monotonic() + 60
+        while len(now := self.workers()) != count or set(now) & set(other_than):
+            assert self.process.poll() is None, self.said()[-2000:]
+            assert time.monotonic() < until, self.said()[-2000:]
+            time.sleep(0.05)
+
+    def threads(self, pid: int) -> int:
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+    def all_have_answered(self) -> bool:
+        """Return whether each worker has taken a request: gunicorn starts a thread only when it needs one."""
+        return all(self.threads(pid) > 1 for pid in self.workers())
+
+    def open_files(self, pid: int) -> list[str]:
+        """List what the file descriptors of a process lead to."""
+        return [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+
     def resident(self) -> dict[int, int]:
         """Worker → its resident memory in kB."""
         found = {}
@@ -85,8 +105,8 @@ def running(
         "from cds_service import app, server\n"
         "from cds_service.settings import Settings\n"
         f"{before}\n"
-        f"make = lambda: app.create_app(Settings(pages={pages}), lambda: {today!r})\n".replace("datetime.date", "date")
-        + f"server.serve(make, '127.0.0.1:{port}', **{dict(options or {})!r})\n"
+        f"built = app.create_app(Settings(pages={pages}), lambda: {today!r})\n".replace("datetime.date", "date")
+        + f"server.serve(built, '127.0.0.1:{port}', **{dict(options or {})!r})\n"
     )
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)

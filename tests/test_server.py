@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -11,15 +12,23 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
+import gunicorn
 import pytest
+from gunicorn.app.base import BaseApplication
+from gunicorn.config import Config
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from cds_service.__main__ import main
 from cds_service.places import AT_ONCE
-from cds_service.server import OPTIONS, address
-from tests.conftest import SERVICE, as_of, bare_request, request_of, validator
-from tests.servers import Running, running
+from cds_service.server import OPTIONS, Server, Worker, address
+from tests.callers import BASE, Ehr, bearer, ec_key
+from tests.callers import site_file as callers_file
+from tests.conftest import EXTENSION, SERVICE, as_of, bare_request, request_of, validator
+from tests.servers import Running, free_port, running, serving
 
 TODAY = as_of("resectable")
 SOUND = json.dumps(request_of("resectable")).encode()
@@ -187,6 +196,164 @@ def test_a_service_told_to_stop_finishes_what_it_began(tmp_path: Path) -> None:
         assert service.process.wait(10) == 0
 
 
+# ── what server.py uses of gunicorn that is private to it ────────────────────────────────────────────────────────
+
+PARAMETERS: dict[tuple[type, str], list[str]] = {
+    (ThreadWorker, "__init__"): ["self", "*args", "**kwargs"],
+    (ThreadWorker, "handle"): ["self", "conn"],
+    (ThreadWorker, "finish_request"): ["self", "conn", "fs"],
+    (ThreadWorker, "murder_pending"): ["self"],
+    (ThreadWorker, "handle_error"): ["self", "req", "client", "addr", "exc"],
+    (TConn, "close"): ["self", "graceful"],
+    (BaseApplication, "__init__"): ["self", "usage", "prog"],
+    (BaseApplication, "load_config"): ["self"],
+    (BaseApplication, "load"): ["self"],
+    (BaseApplication, "run"): ["self"],
+    (Config, "set"): ["self", "name", "value"],
+}
+"""A method that server.py overrides or calls → its parameters."""
+
+USES: dict[tuple[type, str], set[str]] = {
+    (ThreadWorker, "run"): {"murder_pending"},
+    (ThreadWorker, "enqueue_req"): {"handle", "finish_request"},
+    (ThreadWorker, "accept"): {"TConn", "nr_conns", "enqueue_req"},
+    (ThreadWorker, "handle"): {"handle_error"},
+    (ThreadWorker, "finish_request"): {"result", "nr_conns", "close"},
+    (TConn, "__init__"): {"sock"},
+    (BaseApplication, "__init__"): {"do_load_config"},
+    (BaseApplication, "do_load_config"): {"load_default_config", "load_config"},
+    (BaseApplication, "load_default_config"): {"cfg"},
+    (BaseApplication, "wsgi"): {"load", "callable"},
+}
+"""A method of gunicorn → names that it has to use, or else an override of ours is never called, or counts nothing."""
+
+
+def written(parameter: inspect.Parameter) -> str:
+    """Return the name of a parameter as a signature has it, with its stars."""
+    return str(parameter).partition("=")[0].partition(":")[0]
+
+
+def names_in(code: CodeType) -> set[str]:
+    """Return the global names and attributes that a function uses, with those of the functions within it."""
+    inner = [names_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return {*code.co_names, *code.co_freevars}.union(*inner)
+
+
+CHANGED = f"gunicorn {gunicorn.__version__} has changed {{}}: look at cds_service/server.py before its bound in pyproject.toml"
+
+
+@pytest.mark.parametrize(("owner", "name"), PARAMETERS, ids=lambda part: part if isinstance(part, str) else part.__name__)
+def test_gunicorn_has_the_methods_that_we_override_or_call(owner: type, name: str) -> None:
+    method = getattr(owner, name, None)
+    assert method is not None, CHANGED.format(f"{owner.__name__}.{name}, which is gone")
+    found = [written(parameter) for parameter in inspect.signature(method).parameters.values()]
+    assert found == PARAMETERS[owner, name], CHANGED.format(f"the parameters of {owner.__name__}.{name}")
+
+
+@pytest.mark.parametrize(("owner", "name"), USES, ids=lambda part: part if isinstance(part, str) else part.__name__)
+def test_gunicorn_calls_what_we_override(owner: type, name: str) -> None:
+    method = getattr(owner, name, None)
+    assert method is not None, CHANGED.format(f"{owner.__name__}.{name}, which is gone")
+    missing = USES[owner, name] - names_in(method.__code__)
+    assert not missing, CHANGED.format(f"{owner.__name__}.{name}, which no longer uses {', '.join(sorted(missing))}")
+
+
+def test_each_method_of_our_subclasses_is_looked_up_above() -> None:
+    for ours, theirs in ((Worker, ThreadWorker), (Server, BaseApplication)):
+        overridden = {name for name, member in vars(ours).items() if inspect.isfunction(member)}
+        assert overridden <= {name for owner, name in PARAMETERS if owner is theirs}
+
+
+def test_gunicorn_knows_every_option_and_every_error_that_we_name() -> None:
+    unknown = sorted(set(OPTIONS) - set(Config().settings))
+    assert not unknown, CHANGED.format(f"its options, which lack {', '.join(unknown)}")
+    assert issubclass(LimitRequestLine, ParseException)
+    assert issubclass(LimitRequestHeaders, ParseException)
+
+
+def test_the_parser_is_gunicorns_own_whatever_else_is_installed(tmp_path: Path) -> None:
+    """A stand-in for the compiled parser: who calls it finds nothing there, and answers 500."""
+    installed = (
+        "import sys, types\nfast = types.ModuleType('gunicorn_h1c')\n"
+        "fast.LimitRequestLine = fast.InvalidChunkExtension = ValueError\nsys.modules['gunicorn_h1c'] = fast\n"
+    )
+    with running(tmp_path, TODAY, installed, {"workers": 1}) as service:
+        assert service.post(EMPTY)[0] == 200
+
+
+# ── files are read once, by the master ───────────────────────────────────────────────────────────────────────────
+
+SITE = '[site]\nid = "north"\ntitle = "North Hospital"\nauthenticated_by_proxy = true\n'
+LOCAL_CODE = '[[code]]\nsystem = "urn:north"\ncode = "{}"\nmeans = "loinc|1975-2"\n'
+"""A site's own code for bilirubin; with another code the knowledge has another digest."""
+
+
+@pytest.fixture
+def site_file(tmp_path: Path) -> Path:
+    file = tmp_path / "north.toml"
+    file.write_text(SITE + LOCAL_CODE.format("A"), "utf-8")
+    return file
+
+
+def digests(service: Running, answers: int) -> set[str]:
+    """Return the digests of the knowledge on the cards of so many answers. Asserts that each answer is 200 with cards, and
+    that every worker has answered in the end."""
+    found: set[str] = set()
+    until, count = time.monotonic() + 60, 0
+    with ThreadPoolExecutor(4) as pool:
+        while count < answers or not service.all_have_answered():
+            assert time.monotonic() < until, "a worker answers nothing"
+            for status_code, body in pool.map(lambda _: service.post(SOUND), range(20)):
+                assert status_code == 200
+                cards = json.loads(body)["cards"]
+                assert cards
+                found |= {card["extension"][EXTENSION]["knowledge"] for card in cards}
+            count += 20
+    return found
+
+
+def kill_a_worker(service: Running) -> None:
+    """End one worker by its process id and wait until another stands in its place."""
+    before = service.workers()
+    os.kill(before[0], signal.SIGKILL)
+    service.wait_for_workers(other_than=before[:1], count=len(before))
+
+
+def test_an_edited_or_broken_site_file_changes_nothing_until_a_restart(tmp_path: Path, site_file: Path) -> None:
+    port = free_port()
+    with serving(tmp_path, "--site", str(site_file), port=port) as service:
+        first = digests(service, 20)
+        assert len(first) == 1
+        site_file.write_text(SITE + LOCAL_CODE.format("B"), "utf-8")
+        kill_a_worker(service)
+        assert digests(service, 200) == first
+        site_file.write_text("[site\n", "utf-8")
+        kill_a_worker(service)
+        assert digests(service, 20) == first
+        before = service.workers()
+        service.process.send_signal(signal.SIGHUP)
+        service.wait_for_workers(other_than=before, count=len(before))
+        assert digests(service, 20) == first
+    site_file.write_text(SITE + LOCAL_CODE.format("B"), "utf-8")
+    with serving(tmp_path, "--site", str(site_file), port=port) as service:
+        assert not digests(service, 20) & first, "a restart reads the files again"
+
+
+def test_nothing_is_shared_by_a_fork_that_a_fork_breaks(tmp_path: Path) -> None:
+    """The master has one thread and no connection of the ledger; each worker opens a connection of its own."""
+    ehr, file = Ehr(now=time.time()), tmp_path / "callers.toml"
+    file.write_text(callers_file(keys=[ec_key().jwk]), "utf-8")
+    start = {"CDS_DATABASE": f"sqlite:///{tmp_path}/ledger.db", "CDS_PUBLIC_URL": BASE}
+    with serving(tmp_path, "--site", str(file), port=free_port(), **start) as service:
+        until = time.monotonic() + 60
+        while not service.all_have_answered():
+            assert time.monotonic() < until, "a worker answers nothing"
+            assert service.post(EMPTY, **bearer(ehr.token()))[0] == 200
+        master = service.process.pid
+        assert service.threads(master) == 1
+        assert not [name for name in service.open_files(master) if "ledger.db" in name]
+
+
 # ── malformed HTTP, and HTTP that is too large ───────────────────────────────────────────────────────────────────
 
 MARK = b"Zzyzx4711"
@@ -196,9 +363,12 @@ LONG_LINE = b"request line: found another one, allowed: at most 4094 bytes"
 BROKEN = b"body: found a part of it, allowed: the whole body"
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n"
+NO_PATH = b"path: found an unknown path, allowed: /cds-services, /cds-services/{id}, /health"
+ODD_BYTES = (400, ANY) if gunicorn.version_info >= (27,) else (404, NO_PATH)
+"""gunicorn 26 takes any byte for a part of a path."""
 MALFORMED: dict[str, tuple[bytes, int, bytes]] = {
     "no HTTP at all": (MARK + b"\r\n\r\n", 400, ANY),
-    "a path of odd bytes": (b"GET /" + MARK + b"\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, ANY),
+    "a path of odd bytes": (b"GET /" + MARK + b"\xff HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", *ODD_BYTES),
     "HTTP 9.9": (b"GET /" + MARK + b" HTTP/9.9\r\nHost: localhost\r\n\r\n", 400, ANY),
     "a long path": (b"GET /" + MARK * 500 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, LONG_LINE),
     "a large header": (GET + b"Authorization: Bearer " + MARK * 1000 + b"\r\n\r\n", 431, LONG_HEADERS),
