@@ -15,7 +15,7 @@ from cds_service.judgement import Finding, OpenPart, compare
 from cds_service.knowledge.model import RANK, Knowledge, Verdict
 from cds_service.knowledge.vocabulary import Edition, GradeLimit, Supplier
 from cds_service.picture import ClinicalPicture, Unreadable
-from cds_service.reasons import DECIDED_CONFLICTS, STAGE_CONFLICTS, Reason
+from cds_service.reasons import DECIDED_CONFLICTS, STAGE_CONFLICTS, UNDECIDED_CONFLICTS, Reason
 from cds_service.staging import Part
 
 
@@ -158,7 +158,7 @@ def _known(board: Board) -> list[str]:
     return lines
 
 
-TOLD_OF_STAGE = frozenset({*STAGE_CONFLICTS, *DECIDED_CONFLICTS, Reason.LIVER_ONLY_NOT_CONFIRMED})
+TOLD_OF_STAGE = frozenset({*STAGE_CONFLICTS, *DECIDED_CONFLICTS, *UNDECIDED_CONFLICTS, Reason.LIVER_ONLY_NOT_CONFIRMED})
 """What a part of the stage rests on, where the overview says so."""
 
 
