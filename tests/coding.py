@@ -27,7 +27,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from cds_service.fhir.chart import Entry, read_chart
@@ -36,8 +35,9 @@ from cds_service.fhir.resources import READ
 from cds_service.fhir.units import UCUM
 from cds_service.knowledge.model import Knowledge
 from cds_service.picture import Amount, ClinicalPicture, Value
+from tests.conftest import ROOT
 
-FOLDER = Path(__file__).parent / "codings"
+FOLDER = ROOT / "tests/codings"
 TODAY, RECENTLY = date(2026, 11, 1), "2026-10-20"
 WORD = re.compile(r"[a-z0-9_./-]+", re.IGNORECASE)
 KEYS = frozenset({"story", "as", "codes", "with", "and", "site", "read", "fact", "states", "asks", "orders", "gate",

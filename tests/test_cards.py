@@ -6,7 +6,6 @@ import copy
 import re
 from datetime import date
 from itertools import combinations, product
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,9 @@ from cds_service.cards.card import EXTENSION, SUMMARY_BELOW, Card
 from cds_service.cards.wording import safe
 from cds_service.files import Chart, read_file, story_date
 from cds_service.hooks.patient_view import cards_of_chart
+from tests.conftest import ROOT
 
-FIXTURES = Path(__file__).parent.parent / "fhir_fixtures"
+FIXTURES = ROOT / "fhir_fixtures"
 SNOMED = "http://snomed.info/sct"
 
 

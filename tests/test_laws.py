@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from cds_service.open_facts import criteria_of
 from cds_service.picture import Amount, ClinicalPicture, Readings, Value
 from cds_service.settling import settle
 from cds_service.staging import stage
+from tests.conftest import ROOT
 from tests.drawn import (
     JUDGED,
     KNOWN,
@@ -219,7 +219,7 @@ def reasons(result: Assessed) -> Iterator[tuple[tuple[str, ...], bool]]:
         yield part.indication.statements, part.indication.local
 
 
-SCHEMA = json.loads((Path(__file__).parent / "data" / "assessment.schema.json").read_text("utf-8"))
+SCHEMA = json.loads((ROOT / "tests/data/assessment.schema.json").read_text("utf-8"))
 STAGES: dict[str, list[str]] = {
     name: part["enum"] for name, part in SCHEMA["oneOf"][0]["properties"]["staging"]["properties"].items()
 }

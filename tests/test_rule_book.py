@@ -24,6 +24,7 @@ from cds_service.knowledge.ledger import ledger
 from cds_service.knowledge.model import Comparison
 from cds_service.knowledge.overlay import Overlay, SignOff
 from cds_service.rulebook import due_list, html, markdown, rule_book
+from tests.conftest import ROOT
 
 KNOWN = knowledge.load()
 PAGE = html(rule_book(KNOWN))
@@ -257,7 +258,7 @@ def test_the_command_prints_the_book_of_a_site(tmp_path: Path) -> None:
 
 def test_the_page_of_the_attributes_of_this_source_tells_the_counts_of_the_knowledge() -> None:
     """docs/evidence-source.md repeats a few figures; they may not age."""
-    page = (Path(__file__).parent.parent / "docs/evidence-source.md").read_text("utf-8")
+    page = (ROOT / "docs/evidence-source.md").read_text("utf-8")
     found: dict[str, Any] = {
         "statements": len(KNOWN.statements), "publications": len(KNOWN.publications), "criteria": len(KNOWN.criteria),
         "treatments": len(KNOWN.modalities),

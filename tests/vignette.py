@@ -36,7 +36,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from cds_service.assessment import Assessed, assess
@@ -51,9 +50,10 @@ from cds_service.knowledge.model import Knowledge
 from cds_service.picture import ClinicalPicture, Observed, When
 from cds_service.settling import settle
 from cds_service.staging import stage
+from tests.conftest import ROOT
 from tests.pictures import picture
 
-FOLDER = Path(__file__).parent / "vignettes"
+FOLDER = ROOT / "tests/vignettes"
 GIVEN = frozenset({"story", "given", "base", "unknown", "ordered", "today"})
 SEARCHED = frozenset({"missing", "missing_has", "best", "asked", "drafts"})
 """What needs the search for deciding facts, which is slow."""

@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.conftest import CHROMIUM
+from tests.conftest import folder_of
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -165,7 +166,7 @@ def test_pasted_garbage_gets_a_clear_message_and_stays_to_be_mended(open_page: O
 def test_pasted_chart_can_be_changed_too(open_page: Open) -> None:
     page = open_page()
     page.get_by_text("Paste or upload").click()
-    chart = Path(__file__).parents[2] / "fhir_fixtures" / "arterial-candidate" / "chart.json"
+    chart = folder_of("arterial-candidate") / "chart.json"
     page.get_by_label("or a file").set_input_files(chart)
     page.locator("#own button").click()
     expect(page.get_by_role("heading", name="Your chart")).to_be_visible()
