@@ -1,4 +1,4 @@
-"""Knowledge with one datum changed: every mutant of the TOML tables that the pinning (tests/test_pinning.py) has to catch.
+"""Knowledge with one datum changed: every mutant of the TOML tables that the pinning has to catch (knowledge/test_pinning.py).
 
 Driven by knowledge/schema.json: a walk along schema and tables meets every key, and each key of each kind of table has a
 rule below that says how to change its value. A key without a rule is an error, so that nothing new escapes unmutated. A

@@ -14,6 +14,8 @@ ROW = re.compile(
 )
 LINES = [line for line in (ROOT / "docs/attacks.md").read_text("utf-8").splitlines() if line.startswith("| ")]
 ROWS = [found for line in LINES if (found := ROW.match(line))]
+FILES = {path.stem: path for path in sorted((ROOT / "tests").rglob("test_*.py"))}
+"""Test files by name: the table names no folder, so that a file can move."""
 
 
 def cases(function: Any) -> set[str]:
@@ -29,14 +31,17 @@ def test_every_row_of_the_table_is_a_row_that_is_checked() -> None:
 
 def test_every_attack_of_the_table_is_tried_by_a_test_of_that_name() -> None:
     for row in ROWS:
-        functions = {
-            node.name
-            for node in ast.walk(ast.parse((ROOT / f"tests/{row['file']}.py").read_text("utf-8")))
-            if isinstance(node, ast.FunctionDef)
-        }
+        path = FILES[row["file"]]
+        tree = ast.parse(path.read_text("utf-8"))
+        functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         assert row["test"] in functions, row[0]
         if row["case"]:
-            assert row["case"] in cases(getattr(importlib.import_module(f"tests.{row['file']}"), row["test"])), row[0]
+            module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            assert row["case"] in cases(getattr(module, row["test"])), row[0]
+
+
+def test_no_two_test_files_have_the_same_name() -> None:
+    assert len(FILES) == len(list((ROOT / "tests").rglob("test_*.py")))
 
 
 def test_no_attack_stands_in_the_table_twice() -> None:
