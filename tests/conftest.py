@@ -27,6 +27,7 @@ from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
+from tests.support import browser
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = sorted(path.parent.name for path in (ROOT / "fhir_fixtures").glob("*/chart.json"))
@@ -40,6 +41,11 @@ MAY_BE_EMPTY = {"cards", "services"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write fhir_fixtures/*/cards.json as the service answers now")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if browser.MISSING:
+        terminalreporter.write_line(f"Browser tests not run: without {', '.join(browser.MISSING)}; .ci/run runs them.")
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from flask.testing import FlaskClient
 
 from tests.conftest import FIXTURES, PREFETCH, SERVICE, Clock, as_of, chart_file, folder_of, request_of
 from tests.support.fhir_server import FhirServer
+from tests.support.servers import free_port
 
 WAYS = {"prefetch": set(PREFETCH), "server": set(), "half": set(list(PREFETCH)[::2]), "other half": set(list(PREFETCH)[1::2])}
 
@@ -37,9 +37,7 @@ def breakable() -> Iterator[str]:
 @contextmanager
 def sekmet(database: Path) -> Iterator[str]:
     """sekmet-fhir, a FHIR server that nobody here wrote."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     base = f"http://127.0.0.1:{port}/fhir"
     command = [str(Path(sys.executable).with_name("sekmet")), "serve", "--host", "127.0.0.1", "--port", str(port)]
     environment = os.environ | {"SEKMET_BASE_URL": base, "SEKMET_DB": str(database)}
