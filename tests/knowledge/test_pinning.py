@@ -10,6 +10,8 @@ Not pinned, each with its reason in tests/pins/rules.py: sentences, titles and t
 verdict weighs; statement ids and publications (the loader holds that they resolve and may decide, the golden cards what is
 shown); the answers from which the search for deciding facts starts; codes of concepts that no fact, order or line of the
 reading names; ICD-10 codes inside a shorter one that says the same; and keys where the same answer is given twice over.
+
+`make test` tries some mutants of every rule in every file; `make prove-pinning` tries all of them, on every processor.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ import copy
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import pytest
 
 from cds_service import knowledge
+from tests.conftest import PROOF, Record
 from tests.pins import mutants
 from tests.pins.change_facts import CAN_BE_SILENT
 from tests.pins.killers import Pinning
@@ -32,6 +36,8 @@ from tests.support.vignette import vignettes
 
 AT_ONCE = 16
 """Mutants that a process takes at a time."""
+OF_EACH = 3
+"""Mutants of every rule in every file that the short form tries."""
 
 
 @cache
@@ -41,30 +47,43 @@ def pinning() -> tuple[Pinning, list[mutants.Mutant]]:
     return found, list(mutants.mutants(found.files))
 
 
-def unnoticed(numbers: range) -> list[str]:
-    """Those of the numbered mutants that nothing notices."""
+def unnoticed(numbers: Sequence[int]) -> dict[int, str]:
+    """Return the numbered mutants: each with its text where nothing notices it, or with "" where something does."""
     pins, all_of_them = pinning()
-    some = ((number, all_of_them[number]) for number in numbers if number < len(all_of_them))
-    return [str(mutant) for number, mutant in some if not pins.killer(mutant, number)]
+    return {number: "" if pins.killer(all_of_them[number], number) else str(all_of_them[number]) for number in numbers}
 
 
-def survivors(count: int) -> Iterator[str]:
-    """Spread over the processors, each in a process that starts afresh."""
+def on_every_processor(count: int) -> Iterator[dict[int, str]]:
+    """Yield what `unnoticed` returns of all mutants, from processes that start afresh."""
     parts = [range(start, min(start + AT_ONCE, count)) for start in range(0, count, AT_ONCE)]
     with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1) as pool:
-        for found in pool.imap_unordered(unnoticed, parts):
-            yield from found
+        yield from pool.imap_unordered(unnoticed, parts)
 
 
-def test_every_datum_of_the_knowledge_is_pinned_by_a_vignette_or_a_chart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_datum_of_the_knowledge_is_pinned_by_a_vignette_or_a_chart(full: bool, record_property: Record) -> None:
     began = time.monotonic()
-    files = mutants.read()
-    all_of_them = list(mutants.mutants(files))
-    left = sorted(survivors(len(all_of_them)))
-    told = f"{len(list(vignettes()))} vignettes and {len(list(lines()))} charts, {len(all_of_them)} mutants of the knowledge"
-    with capsys.disabled():
-        print(f"\n{told}, {len(left)} survivors, {time.monotonic() - began:.0f} s")
+    all_of_them = list(mutants.mutants(mutants.read()))
+    tried: dict[int, str] = {}
+    for found in on_every_processor(len(all_of_them)) if full else [unnoticed(mutants.sample(all_of_them, OF_EACH))]:
+        tried |= found
+    left = sorted(filter(None, tried.values()))
+    record_property(
+        PROOF,
+        f"pinning: {len(tried)} of {len(all_of_them)} mutants of the knowledge, {len(list(vignettes()))} vignettes and "
+        f"{len(list(lines()))} charts, {len(left)} survivors, {time.monotonic() - began:.0f} s",
+    )
     assert left == [], "nothing notices:\n" + "\n".join(left)
+    assert len(tried) == len(all_of_them) or not full
+
+
+def test_the_sample_has_mutants_of_every_rule_in_every_file() -> None:
+    all_of_them = list(mutants.mutants(mutants.read()))
+    some = [all_of_them[number] for number in mutants.sample(all_of_them, OF_EACH)]
+    assert {(mutant.file, mutant.rule) for mutant in some} == {(mutant.file, mutant.rule) for mutant in all_of_them}
+    assert max(Counter((mutant.file, mutant.rule) for mutant in some).values()) == OF_EACH
+    assert mutants.sample(all_of_them[::-1], OF_EACH) == [
+        len(all_of_them) - 1 - number for number in reversed(mutants.sample(all_of_them, OF_EACH))
+    ], "the sample depends on the order of the mutants"
 
 
 def test_a_key_that_the_pinning_does_not_know_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

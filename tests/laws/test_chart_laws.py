@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service import knowledge
@@ -30,7 +30,7 @@ from cds_service.picture import ClinicalPicture, Nlm
 from cds_service.settling import settle
 from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file
 from tests.laws.test_laws import OWN
-from tests.support.strategies import law
+from tests.support.strategies import Law
 
 Resource = dict[str, Any]
 TODAY = date(2026, 11, 1)
@@ -94,7 +94,7 @@ def verdicts(picture: ClinicalPicture) -> dict[str, Verdict]:
     return {name: modality.verdict for name, modality in assess(facts).items()}
 
 
-@settings(law, max_examples=25)
+@Law(25)
 @given(mixed_charts, st.integers(0, 99))
 def test_order_and_duplicates_of_resources_change_no_card(ids: list[str], seed: int) -> None:
     rnd, chart = random.Random(seed), whole(ids)
@@ -125,7 +125,7 @@ def worse(twin: Resource) -> None:
         twin["valueBoolean"] = not twin["valueBoolean"]
 
 
-@settings(law, max_examples=30)
+@Law(30)
 @given(mixed_charts, some_resources, st.sampled_from([in_error, of_another]))
 def test_what_is_entered_in_error_or_of_another_patient_changes_no_card(
     ids: list[str], twins: list[str], spoil: Callable[[Resource], None]
@@ -168,7 +168,7 @@ def in_other_unit(resource: Resource, unit_place: int) -> Resource:
     return changed
 
 
-@settings(law, max_examples=25)
+@Law(25)
 @given(mixed_charts, st.integers(0, 7))
 def test_the_same_values_in_other_units_change_no_verdict(ids: list[str], unit_place: int) -> None:
     chart = whole(ids)
@@ -215,7 +215,7 @@ ADVERSE = {
 }  # fmt: skip
 
 
-@settings(law, max_examples=60)
+@Law(60)
 @given(mixed_charts, st.sampled_from(sorted(set(ADVERSE) - {"dialysis"})))
 def test_an_adverse_result_that_nobody_can_read_is_still_a_question(ids: list[str], name: str) -> None:
     """What is unreadable is unknown, and unknown is never better than what stood there."""
@@ -226,7 +226,7 @@ def test_an_adverse_result_that_nobody_can_read_is_still_a_question(ids: list[st
     no_bolder(before, after, name)
 
 
-@settings(law, max_examples=60)
+@Law(60)
 @given(mixed_charts, st.sampled_from(["dialysis"] * 6 + sorted(ADVERSE)))
 def test_a_type_of_resource_that_nobody_asked_for_is_still_a_question(ids: list[str], name: str) -> None:
     kind = ADVERSE[name]["resourceType"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.assessment import Assessed, assess
@@ -31,9 +31,9 @@ from tests.support.strategies import (
     NAMES,
     SITUATIONS,
     TODAY,
+    Law,
     base,
     days_ago,
-    law,
     observed,
     pictures,
     variants,
@@ -109,7 +109,7 @@ def short_window(facts: Facts) -> bool:
     return facts["g3"].is_(True) or facts["nec"].is_(True)
 
 
-@settings(law, max_examples=400)
+@Law(400)
 @given(pictures(8), st.sampled_from(sorted(JUDGED - EXCEPTED)), st.integers(0, 99))
 def test_forgetting_a_fact_never_strengthens_a_verdict(picture: ClinicalPicture, name: str, place: int) -> None:
     """It may rise to undetermined: the contraindication that was forgotten is a question again."""
@@ -146,7 +146,7 @@ def test_every_contraindication_of_the_knowledge_has_its_law() -> None:
     assert laboratory == set(FROM_NORMAL_TO_WORST)
 
 
-@settings(law, max_examples=150)
+@Law(150)
 @given(pictures(), st.sampled_from(sorted(CONTRAINDICATED_BY)))
 def test_adding_a_contraindication_contraindicates_and_never_improves(picture: ClinicalPicture, added: str) -> None:
     name, value = CONTRAINDICATED_BY[added]
@@ -160,7 +160,7 @@ def test_adding_a_contraindication_contraindicates_and_never_improves(picture: C
             assert graft or added in after.opinion.decided_by
 
 
-@settings(law, max_examples=200)
+@Law(200)
 @given(pictures(8), st.sampled_from(sorted(FROM_NORMAL_TO_WORST)), st.data())
 def test_a_more_abnormal_laboratory_value_never_improves(picture: ClinicalPicture, name: str, data: st.DataObject) -> None:
     """But where the better value had closed a modality that is for those whose liver cannot be resected (through curative
@@ -181,7 +181,7 @@ def test_a_more_abnormal_laboratory_value_never_improves(picture: ClinicalPictur
             assert RANK[after[modality]] <= max(RANK[before[modality]], allowed), modality
 
 
-@settings(law, max_examples=100)
+@Law(100)
 @given(pictures(), st.integers(0, 99))
 def test_order_and_duplicates_of_readings_change_nothing(picture: ClinicalPicture, seed: int) -> None:
     rnd = random.Random(seed)
@@ -195,7 +195,7 @@ def test_order_and_duplicates_of_readings_change_nothing(picture: ClinicalPictur
     assert told(ClinicalPicture(shuffled)) == told(picture)
 
 
-@settings(law, max_examples=120)
+@Law(120)
 @given(pictures())
 def test_every_verdict_has_reasons_and_every_reason_a_publication(picture: ClinicalPicture) -> None:
     for result in assess(facts_of(picture)).values():
@@ -225,7 +225,7 @@ STAGES: dict[str, list[str]] = {
 }
 
 
-@settings(law, max_examples=120)
+@Law(120)
 @given(pictures())
 def test_staging_is_total_and_deterministic(picture: ClinicalPicture) -> None:
     parts = stage(facts_of(picture))

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import product
 from math import prod
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.assessment import Assessed, assess
@@ -24,7 +24,7 @@ from cds_service.missing import Search
 from cds_service.picture import ClinicalPicture, Readings, Unreadable
 from cds_service.settling import settle
 from cds_service.suppositions import Suppositions, supposed
-from tests.support.strategies import BASES, KNOWN, REDRAWN, SITUATIONS, TODAY, days_ago, law, variants
+from tests.support.strategies import BASES, KNOWN, REDRAWN, SITUATIONS, TODAY, Law, days_ago, variants
 
 MOST_COMBINATIONS = 150
 ASKABLE = tuple(name for name, definition in KNOWN.facts.items() if definition.supposable)
@@ -59,7 +59,7 @@ def search_of(result: Assessed, facts: Facts, results: dict[str, Assessed]) -> S
     return Search(result.modality, Suppositions(facts), shut)
 
 
-@settings(law, max_examples=100)
+@Law(100)
 @given(NEARLY_KNOWN)
 def test_what_is_missing_is_what_brute_force_finds(picture: ClinicalPicture) -> None:
     facts = settle(picture, KNOWN, TODAY, CALCULATIONS)
@@ -106,7 +106,7 @@ WITH_MUCH_OPEN = st.builds(
 """More is open than can be tried in every combination, the tests of the liver most often: they decide together."""
 
 
-@settings(law, max_examples=12)
+@Law(12)
 @given(WITH_MUCH_OPEN, st.integers(0, 99))
 def test_answers_to_what_is_not_missing_change_no_verdict_alone_or_together(picture: ClinicalPicture, seed: int) -> None:
     rnd = random.Random(seed)
@@ -128,7 +128,7 @@ def test_answers_to_what_is_not_missing_change_no_verdict_alone_or_together(pict
             assert verdict is Verdict.UNDETERMINED, f"{result.modality.id}: {[(n, fact.value) for n, fact in given.items()]}"
 
 
-@settings(law, max_examples=40)
+@Law(40)
 @given(WITH_MUCH_OPEN, st.integers(0, 99))
 def test_a_fact_on_supposed_answers_is_the_one_calculated_from_the_start(picture: ClinicalPicture, seed: int) -> None:
     """Suppositions keeps what was calculated, and shows a calculation less of what another one calculated."""

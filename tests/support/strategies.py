@@ -6,9 +6,10 @@ drawn depends on nothing but the knowledge, so that a law fails for everybody or
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -18,6 +19,7 @@ from cds_service import knowledge
 from cds_service.facts import SILENCE, leaves_of
 from cds_service.open_facts import candidates, criteria_of
 from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
+from tests.support import depth
 from tests.support.pictures import picture
 
 TODAY = date(2026, 11, 1)
@@ -47,7 +49,7 @@ SITUATIONS: dict[str, dict[str, object]] = {
     "came back after resection": {"recurrence_after_resection": True, "largest_lesion": 2, "resectability": "unresectable"},
 }  # fmt: skip
 
-law = settings(
+LAW = settings(
     phases=(Phase.explicit, Phase.generate),  # the first failing example is told as it is: to shrink a chart takes minutes
     derandomize=True,
     database=None,
@@ -55,6 +57,32 @@ law = settings(
     print_blob=False,
     suppress_health_check=list(HealthCheck),
 )  # the same examples on every machine, however slow
+
+
+DEEPER = 20
+"""The full form of a law tries so many times its examples."""
+
+
+class Law:
+    """Decorator of a law: `@Law(100)` above `@given(...)` tries 100 examples, or DEEPER times as many at full depth."""
+
+    def __init__(self, examples: int) -> None:
+        self.examples = examples * DEEPER if depth.full else examples
+        self.tried = 0
+
+    def __call__(self, test: Callable[..., None]) -> Callable[..., None]:
+        handle = vars(test)["hypothesis"]
+        inner = handle.inner_test
+
+        @wraps(inner)
+        def counted(*arguments: object, **named: object) -> None:
+            self.tried += 1
+            inner(*arguments, **named)
+
+        handle.inner_test = counted
+        law = settings(LAW, max_examples=self.examples)(test)
+        vars(law)["law"] = self
+        return law
 
 
 def days_ago(days: int) -> When:
