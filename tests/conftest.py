@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
@@ -27,6 +27,7 @@ from cds_service.fhir.queries import queries
 from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
+from tests.support import browser, depth
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = sorted(path.parent.name for path in (ROOT / "fhir_fixtures").glob("*/chart.json"))
@@ -36,10 +37,44 @@ INSTANCE = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
 ORIGIN = "https://ehr.example"
 PREFETCH = queries(knowledge.load())
 MAY_BE_EMPTY = {"cards", "services"}
+Record = Callable[[str, object], None]
+LONGEST_FIRST = (
+    "test_pinning", "test_fuzz", "test_faults", "test_ledger", "test_try_it_page", "test_server", "test_prefetch_equals_fetch",
+    "test_pages", "test_requests", "test_order_and_unit_invariance", "test_output_safety", "test_privacy", "test_knowledge",
+)  # fmt: skip
+"""Files that take ten seconds or so, on two processors: a worker that began one of them last would keep the other waiting."""
+PROOF = "proof"
+"""Property of a test: the figures of what it proved, one line of the summary."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write fhir_fixtures/*/cards.json as the service answers now")
+    parser.addoption("--full", action="store_true", help="heavy tests at full depth, as `make prove-…` runs them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    depth.full = config.getoption("--full")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move the longest files to the front: pytest-xdist hands out files in this order (`--no-loadscope-reorder`)."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of the heavy tests, also of those that a worker of pytest-xdist ran, and what was not run."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    for figures in sorted(str(value) for report in reports for name, value in report.user_properties if name == PROOF):
+        terminalreporter.write_line(f"{'full' if depth.full else 'short'} form: {figures}")
+    if browser.MISSING:
+        terminalreporter.write_line(f"Browser tests not run: without {', '.join(browser.MISSING)}; .ci/run runs them.")
+
+
+@pytest.fixture
+def full() -> bool:
+    """Whether the heavy tests run at full depth."""
+    return depth.full
 
 
 @dataclass

@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from cds_service.__main__ import main
-from tests.browser.conftest import CHROMIUM
+from tests.charts.test_coverage import BILIRUBIN, local, observation, patient
 from tests.conftest import FIXTURES, bundle, folder_of
-from tests.test_coverage import BILIRUBIN, local, observation, patient
+from tests.support.browser import CHROMIUM
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from cds_service import knowledge
 from cds_service.rulebook import html, rule_book
-from tests.browser.conftest import CHROMIUM
 from tests.browser.test_try_it_page import ARGUMENTS, PHONE
+from tests.support.browser import CHROMIUM
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +14,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.conftest import CHROMIUM
+from tests.conftest import folder_of
+from tests.support.browser import CHROMIUM
+from tests.support.servers import free_port
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -35,9 +36,7 @@ Open = Callable[..., Page]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The service as `make run` starts it, on a free port; ended by its process id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("wb") as out:
@@ -165,7 +164,7 @@ def test_pasted_garbage_gets_a_clear_message_and_stays_to_be_mended(open_page: O
 def test_pasted_chart_can_be_changed_too(open_page: Open) -> None:
     page = open_page()
     page.get_by_text("Paste or upload").click()
-    chart = Path(__file__).parents[2] / "fhir_fixtures" / "arterial-candidate" / "chart.json"
+    chart = folder_of("arterial-candidate") / "chart.json"
     page.get_by_label("or a file").set_input_files(chart)
     page.locator("#own button").click()
     expect(page.get_by_role("heading", name="Your chart")).to_be_visible()

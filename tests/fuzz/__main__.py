@@ -21,7 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.fuzz.mutations import Call, call
-from tests.servers import Running, running
+from tests.support.servers import Running, running
 
 LONGEST = 30.0
 """Seconds, on a machine with other work."""

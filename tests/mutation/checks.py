@@ -14,10 +14,11 @@ import msgspec
 
 from cds_service import knowledge
 from cds_service.hooks import patient_view
-from tests import test_assessment, test_reading, test_settling, test_staging, test_units, test_values
+from tests.charts import test_reading, test_units, test_values
 from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file, folder_of
-from tests.test_vignettes import test_vignette
-from tests.vignette import SEARCHED, vignettes
+from tests.knowledge.test_vignettes import test_vignette
+from tests.support.vignette import SEARCHED, vignettes
+from tests.unit import test_assessment, test_settling, test_staging
 
 SLOW = {"almost-nothing-known"}
 

@@ -26,11 +26,11 @@ from cds_service.knowledge.shape import shape_faults
 from cds_service.open_facts import criteria_of
 from cds_service.picture import ClinicalPicture
 from cds_service.settling import settle, settle_fact, window_of
-from tests import coding
 from tests.pins import mutants
 from tests.pins.change import Files
 from tests.pins.mutants import Mutant
-from tests.vignette import Vignette, disagreements, vignettes
+from tests.support import coding_tables
+from tests.support.vignette import Vignette, disagreements, vignettes
 
 WORD = re.compile(r"[a-z0-9_./-]+", re.IGNORECASE)
 BY_FACTS = frozenset({"staging.toml", "board.toml"})
@@ -81,7 +81,7 @@ class Pinning:
     def __init__(self) -> None:
         self.files = mutants.read()
         self.known = _built(self.files, "shipped")
-        self.lines = list(coding.lines())
+        self.lines = list(coding_tables.lines())
         self.reader = Reader(self.known)
         self._holds: dict[str, bool] = {}
         self._judges: dict[str, frozenset[str]] = {}

@@ -1,4 +1,4 @@
-"""Knowledge with one datum changed: every mutant of the TOML tables that the pinning (tests/test_pinning.py) has to catch.
+"""Knowledge with one datum changed: every mutant of the TOML tables that the pinning has to catch (knowledge/test_pinning.py).
 
 Driven by knowledge/schema.json: a walk along schema and tables meets every key, and each key of each kind of table has a
 rule below that says how to change its value. A key without a rule is an error, so that nothing new escapes unmutated. A
@@ -8,9 +8,10 @@ walk into) or a `NotPinned` with the reason why no verdict can tell.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
@@ -35,6 +36,8 @@ class Mutant:
     new: Any
     at: Path
     """What `new` replaces: the datum itself, or a table around it."""
+    rule: str
+    """Name of the rule in RULES that made it, with its place where a key has several."""
 
     def __str__(self) -> str:
         return f"{self.file}: {'.'.join(map(str, self.path))}: {self.says}"
@@ -59,6 +62,21 @@ def mutants(files: Files) -> Iterator[Mutant]:
             yield from _scores(Place(files, name, (), files[name]), files[name])
         else:
             yield from _walk(SCHEMA["$defs"][kind], kind, Place(files, name, (), files[name]), files[name])
+
+
+def sample(all_of_them: Sequence[Mutant], of_each: int) -> list[int]:
+    """Return the numbers of up to `of_each` mutants of every rule in every file.
+
+    Which ones is decided by a digest of their text: the same on every machine, and a new mutant displaces few of the others.
+    """
+    by_rule: dict[tuple[str, str], list[int]] = {}
+    for place, mutant in sorted(enumerate(all_of_them), key=lambda pair: _digest(pair[1])):
+        by_rule.setdefault((mutant.file, mutant.rule), []).append(place)
+    return sorted(place for places in by_rule.values() for place in places[:of_each])
+
+
+def _digest(mutant: Mutant) -> str:
+    return hashlib.sha256(str(mutant).encode()).hexdigest()
 
 
 def _walk(schema: Mapping[str, Any], kind: str, place: Place, value: Any) -> Iterator[Mutant]:
@@ -95,7 +113,7 @@ def _key(schema: Mapping[str, Any], name: str, here: Place, value: Any) -> Itera
         raise KeyWithoutRule(
             f"{here.file}: {'.'.join(map(str, here.path))}: no rule for {name}: say in tests/pins/rules.py how to change it"
         )
-    for rule in rules if isinstance(rules, tuple) else (rules,):
+    for place, rule in enumerate(rules if isinstance(rules, tuple) else (rules,)):
         if isinstance(rule, NotPinned):
             continue
         if rule is DOWN:
@@ -104,9 +122,9 @@ def _key(schema: Mapping[str, Any], name: str, here: Place, value: Any) -> Itera
         for new in rule(value, here):
             if isinstance(new, Instead):
                 at = here.path[:-1] if new.around else here.path
-                yield Mutant(here.file, here.path, new.says, new.new, at)
+                yield Mutant(here.file, here.path, new.says, new.new, at, f"{name} {place}")
             elif new != value or isinstance(new, bool) != isinstance(value, bool):
-                yield Mutant(here.file, here.path, f"{short(value)} → {short(new)}", new, here.path)
+                yield Mutant(here.file, here.path, f"{short(value)} → {short(new)}", new, here.path, f"{name} {place}")
 
 
 def _changed(value: Any, path: Path, new: Any) -> Any:
@@ -131,6 +149,6 @@ def _scores(place: Place, value: Any) -> Iterator[Mutant]:
             yield from _scores(here, part)
         elif isinstance(part, (int, Decimal)) and not isinstance(part, bool):
             for new in number(part, here):
-                yield Mutant(here.file, here.path, f"{part} → {new}", new, here.path)
+                yield Mutant(here.file, here.path, f"{part} → {new}", new, here.path, "scores.toml")
         elif key not in {"statements", "citation", "local"}:
             raise KeyWithoutRule(f"scores.toml: {'.'.join(map(str, here.path))}: neither a number nor words about one")

@@ -40,12 +40,16 @@ from tests.pins.change_facts import (
 )
 
 WORDING = NotPinned("a sentence or a title: read by people, weighed by no verdict; the golden cards of fhir_fixtures hold it")
-SOURCE = NotPinned("a citation: tests/test_knowledge.py and the loader hold that it resolves, the golden cards what is shown")
+SOURCE = NotPinned(
+    "a citation: tests/knowledge/test_knowledge.py and the loader hold that it resolves, the golden cards what is shown"
+)
 
 EDITION, STRENGTH = ("2010", "update"), ("recommended", "consider")
 DERIVED = NotPinned("what the criterion needs to be found by; the loader refuses another")
-SITES = NotPinned("how far a site may set a number of its own: tests/test_overlay.py and the loader hold the bounds")
-SHOWN = NotPinned("evidence that is shown and judged by nothing: tests/test_outcomes.py and tests/test_rule_book.py hold it")
+SITES = NotPinned("how far a site may set a number of its own: tests/knowledge/test_overlay.py and the loader hold the bounds")
+SHOWN = NotPinned(
+    "evidence that is shown and judged by nothing: tests/unit/test_outcomes.py and tests/knowledge/test_rule_book.py hold it"
+)
 SEARCH = NotPinned("an answer from which the search for deciding facts starts; nothing is judged by it")
 
 RULES: Mapping[str, Any] = {
@@ -170,7 +174,7 @@ RULES: Mapping[str, Any] = {
     "units.toml.refused": NotPinned("why a unit is refused, said on a card; it is refused without its entry, too"),
     "local.toml.window": SITES,
     "local.toml.limit": SITES,
-    "terminology.toml.refused": NotPinned("codes that no value set may hold: tests/test_knowledge.py names them"),
+    "terminology.toml.refused": NotPinned("codes that no value set may hold: tests/knowledge/test_knowledge.py names them"),
     "outcomes.toml.table": SHOWN,
     "outcomes.toml.row": SHOWN,
     "conflicts.toml.between": SHOWN,

@@ -1,0 +1,19 @@
+"""The table of charts holds: one coding → the facts it states, the questions it asks, or nothing (tests/codings/*.toml)."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import pytest
+
+from cds_service import knowledge
+from cds_service.fhir.reading import Reader
+from tests.support.coding_tables import Line, lines
+
+READER = Reader(knowledge.load())
+BY_STORY = [(story, list(some)) for story, some in groupby(lines(), key=lambda line: line.story)]
+
+
+@pytest.mark.parametrize(("story", "some"), BY_STORY, ids=lambda part: part if isinstance(part, str) else "")
+def test_coding(story: str, some: list[Line]) -> None:
+    assert {line.name: wrong for line in some if (wrong := line.disagreement(READER))} == {}

@@ -1,0 +1,108 @@
+"""Nobody can change a number of the knowledge unnoticed: every mutant of the tables makes a vignette or a chart fail.
+
+Pinned: limits (a step of their last digit either way) and comparisons (their neighbour), flags, windows (a day either way),
+silence, every entry of every list that a verdict, a caution, an option, an alarm, a question or an order looks at, their
+order where it counts, answers of coded facts, strength and edition, `use` and system of every code, units with their
+factors, ranges, the numbers of scores.toml and the bands of staging.toml. A mutant that the loader refuses counts as
+noticed: the service would not start.
+
+Not pinned, each with its reason in tests/pins/rules.py: sentences, titles and the marks "local", which people read and no
+verdict weighs; statement ids and publications (the loader holds that they resolve and may decide, the golden cards what is
+shown); the answers from which the search for deciding facts starts; codes of concepts that no fact, order or line of the
+reading names; ICD-10 codes inside a shorter one that says the same; and keys where the same answer is given twice over.
+
+`make test` tries some mutants of every rule in every file; `make prove-pinning` tries all of them, on every processor.
+"""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import pytest
+
+from cds_service import knowledge
+from tests.conftest import PROOF, Record
+from tests.pins import mutants
+from tests.pins.change_facts import CAN_BE_SILENT
+from tests.pins.killers import Pinning
+from tests.support.coding_tables import lines
+from tests.support.vignette import vignettes
+
+AT_ONCE = 16
+"""Mutants that a process takes at a time."""
+OF_EACH = 3
+"""Mutants of every rule in every file that the short form tries."""
+
+
+@cache
+def pinning() -> tuple[Pinning, list[mutants.Mutant]]:
+    """Of this process: the patients with what is worked out once, and all mutants."""
+    found = Pinning()
+    return found, list(mutants.mutants(found.files))
+
+
+def unnoticed(numbers: Sequence[int]) -> dict[int, str]:
+    """Return the numbered mutants: each with its text where nothing notices it, or with "" where something does."""
+    pins, all_of_them = pinning()
+    return {number: "" if pins.killer(all_of_them[number], number) else str(all_of_them[number]) for number in numbers}
+
+
+def on_every_processor(count: int) -> Iterator[dict[int, str]]:
+    """Yield what `unnoticed` returns of all mutants, from processes that start afresh."""
+    parts = [range(start, min(start + AT_ONCE, count)) for start in range(0, count, AT_ONCE)]
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1) as pool:
+        yield from pool.imap_unordered(unnoticed, parts)
+
+
+def test_every_datum_of_the_knowledge_is_pinned_by_a_vignette_or_a_chart(full: bool, record_property: Record) -> None:
+    began = time.monotonic()
+    all_of_them = list(mutants.mutants(mutants.read()))
+    tried: dict[int, str] = {}
+    for found in on_every_processor(len(all_of_them)) if full else [unnoticed(mutants.sample(all_of_them, OF_EACH))]:
+        tried |= found
+    left = sorted(filter(None, tried.values()))
+    record_property(
+        PROOF,
+        f"pinning: {len(tried)} of {len(all_of_them)} mutants of the knowledge, {len(list(vignettes()))} vignettes and "
+        f"{len(list(lines()))} charts, {len(left)} survivors, {time.monotonic() - began:.0f} s",
+    )
+    assert left == [], "nothing notices:\n" + "\n".join(left)
+    assert len(tried) == len(all_of_them) or not full
+
+
+def test_the_sample_has_mutants_of_every_rule_in_every_file() -> None:
+    all_of_them = list(mutants.mutants(mutants.read()))
+    some = [all_of_them[number] for number in mutants.sample(all_of_them, OF_EACH)]
+    assert {(mutant.file, mutant.rule) for mutant in some} == {(mutant.file, mutant.rule) for mutant in all_of_them}
+    assert max(Counter((mutant.file, mutant.rule) for mutant in some).values()) == OF_EACH
+    assert mutants.sample(all_of_them[::-1], OF_EACH) == [
+        len(all_of_them) - 1 - number for number in reversed(mutants.sample(all_of_them, OF_EACH))
+    ], "the sample depends on the order of the mutants"
+
+
+def test_a_key_that_the_pinning_does_not_know_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = copy.deepcopy(mutants.SCHEMA)
+    schema["$defs"]["criterion"]["properties"]["weight"] = {"type": "number"}
+    monkeypatch.setattr(mutants, "SCHEMA", schema)
+    with pytest.raises(mutants.KeyWithoutRule, match=r"criterion\.weight"):
+        list(mutants.mutants(mutants.read()))
+
+
+def test_a_word_among_the_numbers_of_the_calculations_that_the_pinning_does_not_know_is_a_failure() -> None:
+    files = mutants.read()
+    files["scores.toml"] = {**files["scores.toml"], "timing": {"local": True, "how": "loosely"}}
+    with pytest.raises(mutants.KeyWithoutRule, match=r"timing\.how"):
+        list(mutants.mutants(files))
+
+
+def test_only_the_calculations_said_to_come_out_silent_do() -> None:
+    pins, _ = pinning()
+    derived = knowledge.load().derived
+    silent = {name for case in pins.cases for name in derived if case.facts[name].silent}
+    assert silent <= CAN_BE_SILENT

@@ -1,0 +1,213 @@
+"""The program decides by codes, never by its own words: with every word replaced it decides the same.
+
+Replaced are the words of every reason (cards/reasons.toml) and every sentence of the knowledge files. Verdicts, findings,
+cautions, stage and extension of all fixtures and vignettes have to stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from itertools import count
+from typing import Any
+
+import msgspec
+import pytest
+
+from cds_service import knowledge
+from cds_service.cards import wording
+from cds_service.cards.board import assessment_of
+from cds_service.cards.card import EXTENSION, Card
+from cds_service.files import Chart, read_file, story_date
+from cds_service.hooks.patient_view import cards_of_chart
+from cds_service.knowledge.model import Knowledge
+from cds_service.reasons import Reason
+from tests.charts.test_cards import cards, patient_of, resources
+from tests.conftest import ROOT
+from tests.support.vignette import Said, Vignette, vignettes, without_search
+
+FOLDER = ROOT / "cds_service" / "knowledge"
+SENTENCES = {
+    "board.toml": {"says"},
+    "conflicts.toml": {"topic", "service"},
+    "criteria.toml": {"says", "then"},
+    "derived.toml": {"says", "how"},
+    "facts.toml": {"says"},
+    "local.toml": {"reason"},
+    "modalities": {"title", "short", "says", "contraindications_say", "excluded_say", "also"},
+    "outcomes.toml": {
+        "title", "design", "series", "groups", "treated", "survival", "course", "patients", "symptoms", "note", "defect",
+    },
+    "publications.toml": {"citation", "note", "unlinked", "from_memory"},
+    "review.toml": {"says"},
+    "scores.toml": {"citation"},
+    "staging.toml": {"title"},
+    "statements.toml": {"topic", "says", "numbers", "not_used", "caution", "unsourced", "from_memory"},
+}  # fmt: skip
+TABLES_OF_SENTENCES = {"staging.toml": {"words"}, "units.toml": {"refused"}, "terminology.toml": {"refused"}}
+"""Tables all of whose texts are sentences."""
+NOT_SENTENCES = {"codes", "verified", "names", "alias"}
+"""Displays of codes, a status; brand names and spellings of units, which are compared with a chart."""
+PLACE = re.compile(r"\{[^{}]*\}")
+
+
+class Scrambler:
+    """Replaces sentences by made-up words, each by others, and remembers the originals. Places like {n} are kept."""
+
+    def __init__(self) -> None:
+        self.originals: list[str] = []
+        self._numbers = count(1)
+
+    def word(self) -> str:
+        letters, number = "", next(self._numbers)
+        while number:
+            number, letter = divmod(number, 20)
+            letters += "bcdfghjklmnpqrstvwxz"[letter]
+        return f"{letters}o"
+
+    def sentence(self, text: str) -> str:
+        self.originals.append(text)
+        return "".join([self.word(), *PLACE.findall(text)])
+
+    def tables(self, file: str, content: Any, key: str = "", whole: bool = False) -> Any:
+        if isinstance(content, dict):
+            inside = TABLES_OF_SENTENCES.get(file, set())
+            return {name: self.tables(file, part, name, whole or name in inside) for name, part in content.items()}
+        if isinstance(content, list):
+            return [self.tables(file, part, key, whole) for part in content]
+        if isinstance(content, str) and (whole or key in SENTENCES.get(file, ())):
+            return self.sentence(content)
+        return content
+
+
+def _files() -> Iterator[tuple[str, str]]:
+    """The name by which SENTENCES knows a knowledge file, and its text."""
+    for path in sorted(FOLDER.rglob("*.toml")):
+        yield (path.parent.name if path.parent.name == "modalities" else path.name), path.read_text("utf-8")
+
+
+def _texts(content: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(content, dict):
+        for name, part in content.items():
+            yield from _texts(part, key if key in NOT_SENTENCES else name)
+    elif isinstance(content, list):
+        for part in content:
+            yield from _texts(part, key)
+    elif isinstance(content, str):
+        yield key, content
+
+
+@cache
+def scrambled() -> tuple[Knowledge, dict[Reason, str], list[str]]:
+    """The knowledge and the words of every reason, scrambled; and what was replaced. The digest is that of the true files."""
+    scrambler = Scrambler()
+    names = {text: name for name, text in _files()}
+    read = tomllib.loads
+
+    def loads(text: str, **options: Any) -> dict[str, Any]:
+        content: dict[str, Any] = scrambler.tables(names[text], read(text, **options))
+        return content
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tomllib, "loads", loads)
+        known = knowledge.read(FOLDER)
+    words = {reason: scrambler.sentence(text) for reason, text in wording._words().items()}
+    return known, words, scrambler.originals
+
+
+@pytest.fixture
+def strange(monkeypatch: pytest.MonkeyPatch) -> Knowledge:
+    known, words, _ = scrambled()
+    monkeypatch.setattr(wording, "_words", lambda: words)
+    return known
+
+
+def test_every_sentence_is_replaced_and_nothing_else() -> None:
+    known, words, originals = scrambled()
+    held = [text for name, text in _files() for text in _of_file(name, text)]
+    assert len(originals) == len(held) + len(Reason)
+    assert len(originals) > 1500
+    print(f"{len(originals)} sentences replaced: {len(Reason)} of reasons, {len(held)} of the knowledge")
+    kept = Scrambler()
+    for name, text in _files():
+        for key, left in _texts(kept.tables(name, tomllib.loads(text))):
+            assert key in NOT_SENTENCES or left.count(" ") < 2, f"{name}, {key}: {left!r} reads like a sentence"
+    assert known.digest == knowledge.load().digest
+    assert set(words) == set(Reason)
+
+
+def _of_file(name: str, text: str) -> list[str]:
+    counter = Scrambler()
+    counter.tables(name, tomllib.loads(text))
+    return counter.originals
+
+
+def decided(vignette: Vignette, known: Knowledge) -> dict[str, Any]:
+    """All that the service decides of a vignette."""
+    facts = vignette.facts(known)
+    said = Said(facts, vignette.picture(known).ordered)
+    return {
+        "assessments": {name: assessment_of(without_search(modality)) for name, modality in said.assessed.items()},
+        "cautions": {name: [f.criterion.id for f in m.cautions] for name, m in said.assessed.items()},
+        "not checked": {name: [f.criterion.id for f in m.not_checked] for name, m in said.assessed.items()},
+        "stage": {name: part.value for name, part in said.board.stage.items()},
+        "facts": {name: (facts[name].state, facts[name].value) for name in (*known.facts, *known.derived)},
+    }
+
+
+def test_with_every_word_replaced_all_vignettes_are_decided_as_before(strange: Knowledge) -> None:
+    true = knowledge.load()
+    for vignette in vignettes():
+        assert decided(vignette, strange) == decided(vignette, true), vignette.story
+
+
+def machine_readable(card: Card) -> dict[str, Any]:
+    """What a program reads of a card."""
+    suggested = [action.resource for suggestion in card.suggestions for action in suggestion.actions]
+    codes = [resource["code"]["coding"] for resource in suggested]
+    return {"indicator": card.indicator, "extension": msgspec.to_builtins(card.extension[EXTENSION]), "suggested": codes}
+
+
+CASES = sorted(path.parent.name for path in (ROOT / "fhir_fixtures").glob("*/chart.json"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_with_every_word_replaced_a_fixture_has_the_same_cards_and_none_of_the_old_words(
+    case: str, strange: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = ROOT / "fhir_fixtures" / case / "chart.json"
+    content, day = read_file(path), story_date(path)
+    assert isinstance(content, Chart)
+    assert day is not None
+    shown = cards_of_chart(content.chart(), strange, day, "test")
+    monkeypatch.undo()
+    before = cards_of_chart(content.chart(), knowledge.load(), day, "test")
+    assert list(map(machine_readable, shown)) == list(map(machine_readable, before))
+    told = "\n".join(part for card in shown for part in (card.summary, card.detail, card.source.label))
+    recorded = path.read_text("utf-8")  # a display of the chart may have the words of a fact
+    for original in scrambled()[2]:
+        for words in (part.strip() for part in PLACE.split(original)):
+            assert words.count(" ") < 2 or words not in told or words in recorded, f"{words!r} stands in the code too"
+
+
+def test_a_coded_portal_vein_thrombosis_raises_its_caution_whatever_the_words(strange: Knowledge) -> None:
+    """From the chart to the caution: it was lost when the words of the reader's note were changed."""
+    found, day = resources("arterial-candidate")
+    thrombosis = {
+        "resourceType": "Condition", "id": "thrombosis", "subject": {"reference": f"Patient/{patient_of(found)}"},
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "I81"}]},
+        "clinicalStatus": {"coding": [{"code": "active"}]}, "recordedDate": day.isoformat(),
+    }  # fmt: skip
+    caution = "portal-vein-thrombosis-extent-unknown"
+    assert not any(caution in cautions_of(card) for card in cards(found, day))
+    for known in (strange, knowledge.load()):
+        shown = cards_of_chart(Chart(tuple((r, None) for r in [*found, thrombosis])).chart(), known, day, "test")
+        overview = shown[0].extension[EXTENSION]["modalities"]["hepatic-arterial-therapy"]
+        assert caution in overview["cautions"]
+
+
+def cautions_of(card: Card) -> list[str]:
+    cautions: list[str] = card.extension[EXTENSION].get("cautions", [])
+    return cautions

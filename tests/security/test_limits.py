@@ -1,0 +1,263 @@
+"""Every limit of SECURITY.md, at its edge: what is still read, what is refused, and with which status."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from cds_service import knowledge, server
+from cds_service.app import create_app
+from cds_service.fhir import client as fhir_client
+from cds_service.fhir.values import LARGEST_EXPONENT
+from cds_service.hooks import prefetch, request
+from cds_service.knowledge.terminology import Coding
+from cds_service.pages import views
+from cds_service.places import AT_ONCE
+from cds_service.settings import Settings
+from tests.conftest import (
+    ROOT,
+    SERVICE,
+    CheckedClient,
+    Clock,
+    as_of,
+    bare_request,
+    bundle,
+    diagnostics,
+    extensions,
+    request_of,
+)
+from tests.protocol.test_requests import condition, nlm
+from tests.support.servers import Running, running
+
+JSON = "application/json"
+
+
+@pytest.fixture
+def large(clock: Clock) -> FlaskClient:
+    """The service with the limits it ships with."""
+    app = create_app(Settings(pages=False), lambda: clock.today)
+    app.test_client_class = CheckedClient
+    return app.test_client()
+
+
+def raw_request(**raw: bytes) -> bytes:
+    """A sound request with fields that are put in as they are."""
+    more = b"".join(b', "%s": %s' % (name.encode(), value) for name, value in raw.items())
+    return json.dumps(bare_request()).encode()[:-1] + more + b"}"
+
+
+# ── size ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_more_values_than_a_chart_can_hold_are_413(large: FlaskClient) -> None:
+    most = request.MOST_VALUES
+    for count, status in ((most - 10, 200), (most + 1, 413)):
+        body = raw_request(prefetch=b'{"conditions": null}', extension=b'{"a": [' + b"1," * count + b"1]}")
+        answer = large.post(SERVICE, data=body, content_type=JSON)
+        assert answer.status_code == status
+    assert diagnostics(answer) == ["body: found more values, allowed: at most 1000000 values"]
+
+
+def test_more_prefetch_keys_than_anybody_asks_for_are_413(client: FlaskClient) -> None:
+    keys = {"conditions": None, **{f"k{number}": None for number in range(request.MOST_KEYS - 1)}}
+    assert client.post(SERVICE, json=bare_request(prefetch=keys)).status_code == 200
+    answer = client.post(SERVICE, json=bare_request(prefetch=keys | {"one": None}))
+    assert answer.status_code == 413
+    assert diagnostics(answer) == ["prefetch: found more keys, allowed: at most 100 keys"]
+
+
+def test_more_resources_than_a_chart_holds_are_413(large: FlaskClient) -> None:
+    half = prefetch.MOST_RESOURCES // 2
+    for count, status in ((half - 1, 200), (half, 413)):
+        entries = b'{"resourceType": "Bundle", "entry": [' + b",".join([b'{"resource": {"resourceType": "X"}}'] * count) + b"]}"
+        body = raw_request(prefetch=b'{"conditions": null, "a": %s, "b": %s}' % (entries, entries))
+        answer = large.post(SERVICE, data=body, content_type=JSON)
+        assert answer.status_code == status
+    assert diagnostics(answer) == ["prefetch: found more resources, allowed: fewer than 50000"]
+
+
+def test_a_bundle_of_more_junk_than_is_read_is_not_whole(large: FlaskClient) -> None:
+    junk = b'{"resourceType": "Bundle", "entry": [' + b"{}," * prefetch.MOST_RESOURCES + b"{}]}"
+    answer = large.post(SERVICE, data=raw_request(prefetch=b'{"conditions": ' + junk + b"}"), content_type=JSON)
+    assert answer.status_code == 412
+
+
+NO_ID = "context.patientId: found another string, allowed: a FHIR id, only Patient/ before it"
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"fhirServer": "https://" + "a" * 2000}, "fhirServer: found another string, allowed: at most 2000 characters"),
+        (
+            {"fhirServer": "https://a", "fhirAuthorization": {"access_token": "a" * 20_001, "token_type": "Bearer"}},
+            "fhirAuthorization.access_token: found another string, allowed: at most 20000 characters",
+        ),
+        (
+            {"context": {"userId": "a" * 2001, "patientId": "1"}},
+            "context.userId: found another string, allowed: at most 2000 characters",
+        ),
+        (
+            {"context": {"userId": "a", "patientId": "1", "encounterId": "a" * 2001}},
+            "context.encounterId: found another string, allowed: at most 2000 characters",
+        ),
+        ({"context": {"userId": "a", "patientId": "a" * 129}}, NO_ID),
+        ({"context": {"userId": "a", "patientId": "a\n"}}, NO_ID),
+        ({"hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea\n"}, "hookInstance: found another string, allowed: a UUID"),
+    ],
+)
+def test_a_text_of_the_envelope_has_its_longest(client: FlaskClient, more: dict[str, Any], told: str) -> None:
+    answer = client.post(SERVICE, json=bare_request(prefetch={"conditions": None}, **more))
+    assert answer.status_code == 400
+    assert diagnostics(answer) == [told]
+
+
+def test_a_text_of_a_chart_may_be_of_any_length_and_hides_no_diagnosis(client: FlaskClient) -> None:
+    wordy = nlm(verificationStatus={"coding": [{"code": "provisional"}]})
+    wordy["code"]["text"] = wordy["code"]["coding"][0]["display"] = "x" * 400_000
+    answer = client.post(SERVICE, json=bare_request(prefetch={"conditions": bundle(wordy)}))
+    assert [content["kind"] for content in extensions(answer)] == ["possible-nlm"]
+    assert len(answer.data) < 5000
+
+
+# ── nesting, keys, characters ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_nesting_of_any_depth_is_read_or_refused(client: FlaskClient, clock: Clock) -> None:
+    clock.today = as_of("arterial-candidate")
+    body = json.dumps(request_of("arterial-candidate"))
+    plain = client.post(SERVICE, data=body, content_type=JSON)
+    for depth in (100, 180, 200, 260, 400, 800, 1000, 3000):
+        deep = '{"extension": [' * (depth // 2) + "{}" + "]}" * (depth // 2)
+        sent = body.replace('"status": "final"', f'"status": "final", "extension": [{deep}]', 3)
+        answer = client.post(SERVICE, data=sent, content_type=JSON)
+        assert answer.status_code == 200 if depth <= 100 else answer.status_code in {200, 400}
+        if answer.status_code == 200:
+            assert [c["kind"] for c in extensions(answer)][:2] == [c["kind"] for c in extensions(plain)][:2]
+    assert answer.status_code == 400
+
+
+def test_of_duplicate_keys_the_last_one_counts_everywhere(client: FlaskClient) -> None:
+    """No two parts of the service may see two patients in one request."""
+    other = json.dumps(nlm(subject={"reference": "Patient/other"}, verificationStatus={"coding": [{"code": "provisional"}]}))
+    twice = other[:-1] + ', "subject": {"reference": "Patient/example"}}'
+    context = b'{"userId": "a", "patientId": "other", "patientId": "example"}'
+    for conditions, expected in ((twice, ["possible-nlm"]), (json.dumps(condition()), [])):
+        sent = b'{"conditions": %s}' % json.dumps({"resourceType": "Bundle", "entry": [{"resource": "@"}]}).encode()
+        sent = sent.replace(b'"@"', conditions.encode())
+        body = json.dumps(bare_request()).encode()[:-1]
+        body += b', "context": ' + context + b', "prefetch": {"conditions": 1}, "prefetch": ' + sent + b"}"
+        answer = client.post(SERVICE, data=body, content_type=JSON)
+        assert [content["kind"] for content in extensions(answer)] == expected
+
+
+PLACES = {
+    "the envelope": b'{"a": "@", ',
+    "a name of the envelope": b'{"@": 1, ',
+    "an extension": b'{"extension": {"a": ["@"]}, ',
+    "a resource": b'{"prefetch": {"conditions": {"resourceType": "Bundle", "entry": [{"resource": {"id": "@"}}]}}, ',
+    "a field that is not read": b'{"prefetch": {"conditions": {"resourceType": "Condition", "note": [{"text": "@"}]}}, ',
+    "a name in a resource": b'{"prefetch": {"conditions": {"resourceType": "Condition", "@": 1}}, ',
+    "a prefetch key": b'{"prefetch": {"@": null}, ',
+}
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xf0\x82\x82\xac", b"\xf8\x88\x80\x80\x80", b"\xc0\xaf"]
+)
+@pytest.mark.parametrize("place", PLACES)
+def test_bytes_that_are_not_utf8_are_refused_wherever_they_stand(client: FlaskClient, place: str, junk: bytes) -> None:
+    body = PLACES[place].replace(b"@", junk) + json.dumps(bare_request()).encode()[1:]
+    answer = client.post(SERVICE, data=body, content_type=JSON)
+    assert answer.status_code == 400
+    assert diagnostics(answer) == ["body: found bytes that are not UTF-8, allowed: JSON in UTF-8"]
+
+
+@pytest.mark.parametrize("junk", [b"\\ud800", b"\\udc00", b"\\ud800x", b"\\udfff\\ud800"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_lone_surrogate_is_refused_wherever_it_stands(client: FlaskClient, place: str, junk: bytes) -> None:
+    body = PLACES[place].replace(b"@", junk) + json.dumps(bare_request()).encode()[1:]
+    assert client.post(SERVICE, data=body, content_type=JSON).status_code == 400
+
+
+def test_a_gzip_bomb_without_its_name_is_no_text(large: FlaskClient) -> None:
+    started = time.perf_counter()
+    answer = large.post(SERVICE, data=gzip.compress(b"[" * 50_000_000, 1), content_type=JSON)
+    assert answer.status_code == 400
+    assert time.perf_counter() - started < 5
+
+
+# ── in chunks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with running(tmp_path_factory.mktemp("limits"), as_of("resectable"), options={"workers": 1}) as found:
+        yield found
+
+
+def test_a_chunked_body_is_never_cut_and_then_read(service: Running) -> None:
+    """Werkzeug cuts it at the limit: what comes before would pass for the whole."""
+    head = f"POST {SERVICE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nConnection: close\r\n"
+    small = json.dumps(bare_request(prefetch={"conditions": None})).encode()
+    for spaces, status in ((1000, b"200"), (20_000_000, b"413")):
+        body = small + b" " * spaces
+        sent = head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        assert service.exchange(sent).split(b" ")[1] == status
+
+
+# ── SECURITY.md ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_limits_that_security_md_tells_are_those_of_the_service() -> None:
+    told = {
+        line.split("|")[1].strip(): line.split("|")[2].strip()
+        for line in (ROOT / "SECURITY.md").read_text("utf-8").splitlines()
+        if line.count("|") == 4
+    }
+    options = server.OPTIONS
+    requests, jitter = options["max_requests"], options["max_requests_jitter"]
+    for row, numbers in {
+        "body": [Settings().max_body_bytes],
+        "JSON values in a body (its commas)": [request.MOST_VALUES],
+        "JSON values in one answer of the FHIR server (its commas)": [fhir_client.MOST_VALUES],
+        "fields of the form of the try-it page": [views.MOST_FIELDS],
+        "prefetch keys": [request.MOST_KEYS],
+        "resources in the prefetch": [prefetch.MOST_RESOURCES],
+        "`userId`, `encounterId`, `fhirServer`; access token": [request.LONGEST_TEXT, request.LONGEST_TOKEN],
+        "a number of the chart": [LARGEST_EXPONENT, 2 * LARGEST_EXPONENT],
+        "request line": [server.LONGEST_LINE],
+        "headers": [server.MOST_HEADERS, server.LONGEST_HEADER],
+        "time to send a request": [server.READ_WITHIN],
+        "time to take the answer": [server.ANSWERED_WITHIN],
+        "charts judged at once": [AT_ONCE, options["workers"]],
+        "requests of one worker": [requests, requests + jitter],
+        "stop (SIGTERM)": [options["graceful_timeout"]],
+    }.items():
+        found = [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", told[row])]
+        assert found[: len(numbers)] == numbers, row
+
+
+@pytest.mark.parametrize("system", ["icd-10-cm", "icd-10"])
+def test_the_time_for_a_code_grows_no_faster_than_its_length(system: str) -> None:
+    """A code of 400,000 letters took 142 s when each of its prefixes was looked up."""
+    terminology = knowledge.load().terminology
+
+    def seconds(length: int) -> float:
+        coding = Coding(system, "Z" * length)
+        times = []
+        for _ in range(5):
+            start = time.process_time()
+            terminology.meanings(coding)
+            terminology.value("primary_site", coding)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    assert seconds(400_000) < 0.1
+    assert seconds(16_000_000) < 2.2 * seconds(8_000_000) + 0.01

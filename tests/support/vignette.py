@@ -1,0 +1,261 @@
+"""Vignettes (tests/vignettes/*.toml): patients as facts, and whether the service says of them what a clinician expects.
+
+Closed list of keys of a [[vignette]]:
+  story            a sentence: its name
+  base, given      the facts: those of a `base` of its file, replaced or taken away ("silent") by what is `given`
+  unknown          facts that were not consulted ("rest": all that are not given)
+  ordered          active orders: modalities, or concepts of terminology.toml by which a technique is ordered
+  today            the day, where it is not that of the file
+and what is expected, by modality unless said:
+  expect, editions_2010, best, open, findings      verdict · by 2010 alone · best possible · kind of undetermined ·
+                                                   indications
+  because, cautions, no_cautions, missing, missing_has   ids among those that decided · cautions met · not met ·
+                                                   exactly the deciding facts, in order · among them
+  facts            fact, calculated ones too → its value as text, "silent" or "unknown"
+  criteria         criterion of criteria.toml, by its key there → met | not-met | unknown
+  findings_2010    indications of 2010, by 2010 alone
+  dated, rests_on  indication → its edition; exactly the requirements it rests on
+  against          indication → exactly the exclusions that are met against it
+  options, no_options   how techniques and options begin that the card shows, or does not
+  stops, burdens   technique → exactly the criteria that stop it, or burden it
+  not_looked_at    technique → exactly the facts that would stop or burden it and of which too little is known
+  stage            part → value
+  alarms           kind of an urgent card → its loudness, or "none"
+  asked            who is asked ("laboratory" ...) → exactly the deciding facts, by modality
+  drafts           LOINC codes of the draft orders for the deciding facts, by modality
+  questions        whether the overview asks the board its questions
+  on_record        lines that the overview shows, each from its start, in its order
+  not_checked      exactly the facts named as "not checked", by modality
+  last             the modality that is named last among those to discuss
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from cds_service.assessment import Assessed, assess
+from cds_service.cards import board as overview
+from cds_service.cards import gaps, suggestions, urgent
+from cds_service.cards.board import Board, assessment_of
+from cds_service.cards.ways import ways
+from cds_service.derived import CALCULATIONS
+from cds_service.facts import Fact, Facts
+from cds_service.judgement import Finding, judge
+from cds_service.knowledge.model import Knowledge
+from cds_service.picture import ClinicalPicture, Observed, When
+from cds_service.settling import settle
+from cds_service.staging import stage
+from tests.conftest import ROOT
+from tests.support.pictures import picture
+
+FOLDER = ROOT / "tests/vignettes"
+GIVEN = frozenset({"story", "given", "base", "unknown", "ordered", "today"})
+SEARCHED = frozenset({"missing", "missing_has", "best", "asked", "drafts"})
+"""What needs the search for deciding facts, which is slow."""
+EXPECTED = SEARCHED | {
+    "expect", "open", "because", "cautions", "no_cautions", "editions_2010", "stage", "findings", "options", "no_options",
+    "criteria", "facts", "against", "findings_2010",
+    "dated", "rests_on",
+    "stops", "burdens", "not_looked_at", "alarms", "questions", "on_record", "not_checked", "last",
+}  # fmt: skip
+
+
+BY_MODALITY = EXPECTED - {
+    "stage", "criteria", "facts", "stops", "burdens", "not_looked_at", "alarms", "questions", "on_record", "last",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Vignette:
+    story: str
+    table: dict[str, Any]
+    given: dict[str, Any]
+    today: date
+
+    def picture(self, knowledge: Knowledge) -> ClinicalPicture:
+        found = picture(knowledge, self.given, self.today, self.table.get("unknown", ()))
+        names = set(self.table.get("ordered", ()))
+        names |= {modality.id for modality in knowledge.modalities if modality.orders & names}
+        orders = {name: Observed(True, When.day(self.today), "ServiceRequest/1", name) for name in sorted(names)}
+        return replace(found, ordered=orders, patient_id="example")
+
+    def facts(self, knowledge: Knowledge) -> Facts:
+        return settle(self.picture(knowledge), knowledge, self.today, CALCULATIONS)
+
+    @cached_property
+    def searched(self) -> frozenset[str]:
+        """The modalities whose deciding facts are searched for."""
+        return frozenset(name for key in SEARCHED & set(self.table) for name in self.table[key])
+
+    @property
+    def searches(self) -> bool:
+        return bool(self.searched)
+
+    def speaks_of(self, modality: str) -> bool:
+        """Whether a change of that modality could show: systemic therapy looks at the verdicts of others."""
+        about = {name for key in BY_MODALITY & set(self.table) for name in self.table[key]}
+        return modality in about or "systemic-therapy" in about or not set(self.table) <= BY_MODALITY | GIVEN | {"stage"}
+
+
+def vignettes() -> Iterator[Vignette]:
+    for path in sorted(FOLDER.glob("*.toml")):
+        content = tomllib.loads(path.read_text("utf-8"))
+        bases = content.get("base", {})
+        for table in content["vignette"]:
+            unknown = set(table) - GIVEN - EXPECTED
+            assert not unknown, f"{path.name}: {table['story']}: {unknown} not allowed"
+            assert EXPECTED & set(table), f"{path.name}: {table['story']}: expects nothing"
+            given = {**bases[table["base"]], **table.get("given", {})} if "base" in table else table.get("given", {})
+            given = {name: value for name, value in given.items() if value != "silent"}
+            yield Vignette(f"{path.stem}: {table['story']}", table, given, table.get("today", content["today"]))
+
+
+class Said:
+    """What the service says of one patient; nothing is worked out before somebody asks."""
+
+    def __init__(self, facts: Facts, ordered: Mapping[str, Observed]) -> None:
+        self.facts, self.ordered = facts, ordered
+
+    @cached_property
+    def assessed(self) -> dict[str, Assessed]:
+        return assess(self.facts)
+
+    @cached_property
+    def board(self) -> Board:
+        about = ClinicalPicture({}, ordered=self.ordered, patient_id="example")
+        return Board(about, self.facts, stage(self.facts), self.assessed)
+
+    @cached_property
+    def quiet(self) -> Board:
+        """The board without the search for deciding facts."""
+        assessed = {name: without_search(modality) for name, modality in self.assessed.items()}
+        return replace(self.board, assessed=assessed)
+
+    def of(self, modality: str) -> dict[str, Any]:
+        return assessment_of(without_search(self.assessed[modality]))
+
+    def ways(self, modality: str) -> list[tuple[str, list[str], list[str], list[str]]]:
+        found = ways(self.facts, self.assessed[modality], self.ordered)
+        return [
+            (w.technique.says, _ids(w.stops), _ids(w.burdens), overview.open_facts(self.quiet, w.not_checked)) for w in found
+        ]
+
+
+def _ids(findings: Iterable[Finding]) -> list[str]:
+    return [finding.criterion.id for finding in findings]
+
+
+def without_search(modality: Assessed) -> Assessed:
+    return replace(modality, search=lambda: ((), modality.verdict))
+
+
+def disagreements(vignette: Vignette, facts: Facts, ordered: Mapping[str, Observed]) -> Iterator[str]:
+    """Where the service says something else than the vignette expects; the slow questions last."""
+    said, table = Said(facts, ordered), vignette.table
+    for key in sorted(EXPECTED & set(table), key=lambda key: (key in SEARCHED, key not in {"expect", "stage"}, key)):
+        expected = table[key]
+        pairs = expected.items() if isinstance(expected, dict) else [("", expected)]
+        for about, wanted in pairs:
+            found = SAYS[key](said, about, wanted)
+            if found != wanted:
+                yield f"{key} {about}: expected {wanted}, found {found}"
+
+
+def _within(key: str) -> Any:
+    """Of the wanted ids those that are there."""
+    return lambda said, name, wanted: [one for one in wanted if one in said.of(name).get(key, [])]
+
+
+def _starting(wanted: Iterable[str], lines: Iterable[str]) -> list[str]:
+    there = list(lines)
+    return [one for one in wanted if any(line.startswith(one) for line in there)]
+
+
+def _way(said: Said, about: str, place: int) -> Any:
+    """The criteria at one technique, by the beginning of its name; None where it is not shown."""
+    shown = [way for name in said.assessed for way in said.ways(name) if way[0].startswith(about)]
+    return shown[0][place] if shown else None
+
+
+def _alarm(said: Said, kind: str, wanted: object) -> str:
+    cards = (urgent.stopped_order(said.quiet), urgent.contraindications(said.quiet), urgent.safety(said.quiet))
+    return next((card.indicator for card in cards if card and card.kind == kind), "none")
+
+
+def _against(modality: Assessed, wanted: Iterable[str]) -> dict[str, list[str]]:
+    found = {part.indication.id: part.excluded_by for part in modality.opinion.indications}
+    return {name: [finding.criterion.id for finding in found[name] if finding.met] for name in wanted}
+
+
+def _value(fact: Fact) -> str:
+    if isinstance(fact.value, frozenset):
+        return ", ".join(sorted(fact.value))
+    return fact.state.value if not fact.known else str(fact.value).lower() if fact.value in (True, False) else str(fact.value)
+
+
+def _asked(said: Said, modality: str, wanted: object) -> dict[str, list[str]]:
+    asked: dict[str, list[str]] = {}
+    for name in said.assessed[modality].missing:
+        asked.setdefault(said.facts.knowledge.facts[name].ask, []).append(name)
+    return asked
+
+
+def _drafts(said: Said, modality: str, wanted: object) -> list[str]:
+    drafts = suggestions.draft_orders(said.quiet, said.assessed[modality].missing)
+    return sorted(draft.actions[0].resource["code"]["coding"][0]["code"] for draft in drafts)
+
+
+def _on_record(said: Said, _: str, wanted: list[str]) -> list[str]:
+    """The wanted lines in the order in which the overview shows them."""
+    lines = [line.removeprefix("- ") for line in overview.overview(said.quiet, ()).detail.splitlines()]
+    places = {one: place for one in wanted for place, line in enumerate(lines) if line.startswith(one)}
+    return sorted((one for one in wanted if one in places), key=places.__getitem__)
+
+
+FOUND = {True: "met", False: "not-met", None: "unknown"}
+SAYS: Mapping[str, Any] = {
+    "expect": lambda said, name, _: said.assessed[name].verdict.value,
+    "editions_2010": lambda said, name, _: said.assessed[name].by_2010.verdict.value,
+    "open": lambda said, name, _: said.of(name).get("open", ""),
+    "because": _within("decided_by"),
+    "cautions": _within("cautions"),
+    "no_cautions": lambda said, name, wanted: [c for c in wanted if c not in said.of(name).get("cautions", [])],
+    "findings": lambda said, name, wanted: {
+        part["id"]: part["finding"] for part in said.of(name)["indications"] if part["id"] in wanted
+    },
+    "criteria": lambda said, key, _: FOUND[judge(said.facts.knowledge.criteria[key], said.facts).met],
+    "findings_2010": lambda said, name, wanted: {
+        part.indication.id: FOUND[part.met] for part in said.assessed[name].by_2010.indications if part.indication.id in wanted
+    },
+    "dated": lambda said, name, wanted: {
+        part["id"]: part["edition"] for part in said.of(name)["indications"] if part["id"] in wanted
+    },
+    "rests_on": lambda said, name, wanted: {
+        part.indication.id: [finding.criterion.id for finding in part.requirements]
+        for part in said.assessed[name].opinion.indications
+        if part.indication.id in wanted
+    },
+    "against": lambda said, name, wanted: _against(said.assessed[name], wanted),
+    "facts": lambda said, name, _: _value(said.facts[name]),
+    "stage": lambda said, name, _: said.board.stage[name].value,
+    "best": lambda said, name, _: assessment_of(said.assessed[name]).get("best_possible", ""),
+    "missing": lambda said, name, _: list(said.assessed[name].missing),
+    "missing_has": lambda said, name, wanted: [one for one in wanted if one in said.assessed[name].missing],
+    "options": lambda said, name, wanted: _starting(wanted, (way[0] for way in said.ways(name))),
+    "no_options": lambda said, name, wanted: [o for o in wanted if not _starting([o], (way[0] for way in said.ways(name)))],
+    "stops": lambda said, about, _: _way(said, about, 1),
+    "burdens": lambda said, about, _: _way(said, about, 2),
+    "not_looked_at": lambda said, about, _: _way(said, about, 3),
+    "alarms": _alarm,
+    "asked": _asked,
+    "drafts": _drafts,
+    "questions": lambda said, _, wanted: gaps.missing_section(said.quiet).startswith("**Questions"),
+    "on_record": _on_record,
+    "not_checked": lambda said, name, wanted: overview.unchecked(said.quiet, [said.assessed[name]]),
+    "last": lambda said, _, wanted: said.quiet.options[-1].modality.id if said.quiet.options else "",
+}
