@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cds_service.assessment import Assessed
 from cds_service.cards import evidence, wording
 from cds_service.cards.card import EXTENSION, Card, fitting
 from cds_service.cards.ways import ways
-from cds_service.facts import Facts, leaves_of
-from cds_service.judgement import Finding, OpenPart, compare
+from cds_service.clinical_picture import ClinicalPicture, Unreadable
 from cds_service.knowledge.model import RANK, Knowledge, Verdict
 from cds_service.knowledge.vocabulary import Edition, GradeLimit, Supplier
-from cds_service.picture import ClinicalPicture, Unreadable
+from cds_service.reasoning.assessment import Assessed
+from cds_service.reasoning.facts import Facts, leaves_of
+from cds_service.reasoning.judgement import Finding, OpenPart, compare
+from cds_service.reasoning.staging import Part
 from cds_service.reasons import DECIDED_CONFLICTS, STAGE_CONFLICTS, UNDECIDED_CONFLICTS, Reason
-from cds_service.staging import Part
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from cds_service.cards.modality_card import about
 from cds_service.cards.suggestions import draft_orders
 from cds_service.knowledge.model import Verdict
 from cds_service.knowledge.vocabulary import Supplier
+from cds_service.reasoning.current_facts import denied_diagnoses, stale_or_conflicting
 from cds_service.reasons import Reason
-from cds_service.settling import denied_diagnoses, stale_or_conflicting
 
 ASKED = {
     Supplier.LABORATORY: "Laboratory",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cds_service.assessment import Assessed
 from cds_service.cards import wording
 from cds_service.cards.board import Board
 from cds_service.knowledge.evidence import Outcome
-from cds_service.staging import UNKNOWN
+from cds_service.reasoning.assessment import Assessed
+from cds_service.reasoning.staging import UNKNOWN
 
 ALONE, FOLDED = 3, 2
 """Rows on a card of one modality, and for each modality where several share a card. The last is the largest series,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cds_service.assessment import Assessed
-from cds_service.facts import Facts
-from cds_service.judgement import Finding, judge
+from cds_service.clinical_picture import Observed
 from cds_service.knowledge.model import Technique
-from cds_service.picture import Observed
+from cds_service.reasoning.assessment import Assessed
+from cds_service.reasoning.facts import Facts
+from cds_service.reasoning.judgement import Finding, judge
 
 
 @dataclass(frozen=True, slots=True)

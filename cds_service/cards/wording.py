@@ -11,11 +11,11 @@ from decimal import Decimal
 from functools import cache
 from importlib import resources
 
-from cds_service.facts import Fact
-from cds_service.judgement import Finding
+from cds_service.clinical_picture import Amount, LeftOut, NotConsulted, Observed, Omission, Unreadable, Value, plain
 from cds_service.knowledge.model import FactDefinition, Knowledge, Statement, Verdict
 from cds_service.knowledge.vocabulary import FactKind
-from cds_service.picture import Amount, LeftOut, NotConsulted, Observed, Omission, Unreadable, Value, plain
+from cds_service.reasoning.facts import Fact
+from cds_service.reasoning.judgement import Finding
 from cds_service.reasons import UNDECIDED_CONFLICTS, Explanation, Reason
 
 VERDICT = {

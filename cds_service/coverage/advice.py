@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from cds_service.clinical_picture import Nlm
 from cds_service.coverage.report import NO_SYSTEM, Report
 from cds_service.coverage.tally import NO_UNIT
-from cds_service.picture import Nlm
 
 MOST_TABLES = 20
 """[[code]] tables offered at once; the rest follow when these are decided."""

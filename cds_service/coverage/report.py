@@ -6,7 +6,7 @@ from datetime import date
 
 import msgspec
 
-from cds_service.picture import Nlm
+from cds_service.clinical_picture import Nlm
 
 NO_SYSTEM = ("no system", "a system that is no URI")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from cds_service.cards import wording
+from cds_service.clinical_picture import Nlm
 from cds_service.coverage.report import (
     NO_SYSTEM,
     AnswerRow,
@@ -23,7 +24,6 @@ from cds_service.coverage.sources import Read
 from cds_service.coverage.tally import MOST_DISPLAYS, Coded, FactTally, Seen, Tally
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import FactKind
-from cds_service.picture import Nlm
 
 LONGEST_DISPLAY, LONGEST_CODE, LONGEST_UNIT = 60, 60, 25
 NOT_SHOWN = "a long code, or one with blanks in one chart: not shown"

@@ -19,12 +19,12 @@ from typing import Any, BinaryIO
 import msgspec
 
 from cds_service.cards.wording import explain
+from cds_service.clinical_picture import LeftOut
 from cds_service.coverage.store import WHOSE, Store
 from cds_service.fhir.chart import KIND, Chart, Entry, read_chart
 from cds_service.fhir.references import patient_of
 from cds_service.fhir.resources import READ, Reference
 from cds_service.hooks.prefetch import State, read_value
-from cds_service.picture import LeftOut
 from cds_service.reasons import Explanation, Reason
 
 LINES, WHOLE = (".ndjson", ".jsonl"), (".json",)

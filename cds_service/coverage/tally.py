@@ -10,18 +10,18 @@ from datetime import date
 from typing import Any
 
 from cds_service.cards.wording import explain
+from cds_service.clinical_picture import ClinicalPicture, Nlm, Observed, Readings, Unreadable
 from cds_service.coverage.relevance import Relevance
 from cds_service.coverage.said import Named, codes_of_reading, is_known, named_concepts
-from cds_service.derived import CALCULATIONS
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.resources import Component, Observation, Quantity
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding
-from cds_service.picture import ClinicalPicture, Nlm, Observed, Readings, Unreadable
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
 from cds_service.reasons import Reason
-from cds_service.settling import settle
 
 REFUSED = frozenset({Reason.UNIT_NOT_ACCEPTED, Reason.UNIT_AMBIGUOUS, Reason.UNIT_CONTRADICTS_CODE, Reason.NO_UNIT})
 NO_UNIT = "none"

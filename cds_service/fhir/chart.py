@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from cds_service.clinical_picture import LeftOut, NotConsulted, Omission, Unreadable
 from cds_service.fhir import faults, versions
 from cds_service.fhir.chart_lists import Doubted, Order, Study, UnreadableResource
 from cds_service.fhir.dates import date_of
@@ -39,7 +40,6 @@ from cds_service.fhir.resources import (
     WithStatus,
     codes,
 )
-from cds_service.picture import LeftOut, NotConsulted, Omission, Unreadable
 from cds_service.reasons import Explanation, Reason
 
 FINAL_REPORT = faults.COUNTING[Observation]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cds_service.clinical_picture import Unreadable, When
 from cds_service.fhir.resources import (
     CodeableConcept,
     MedicationRequest,
@@ -11,7 +12,6 @@ from cds_service.fhir.resources import (
     Procedure,
     ServiceRequest,
 )
-from cds_service.picture import Unreadable, When
 from cds_service.reasons import Explanation
 
 

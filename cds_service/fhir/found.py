@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cds_service.picture import Observed, Unreadable
+from cds_service.clinical_picture import Observed, Unreadable
 
 
 @dataclass

@@ -12,6 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
+from cds_service.clinical_picture import Amount, Gate, Nlm, Observed, When
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, text_of
 from cds_service.fhir.dates import date_of, date_of_observation
@@ -19,7 +20,6 @@ from cds_service.fhir.resources import Component, Condition, Observation, Unread
 from cds_service.fhir.values import value_of
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning, Use
-from cds_service.picture import Amount, Gate, Nlm, Observed, When
 from cds_service.reasons import Explanation, Reason
 
 NEN = frozenset(

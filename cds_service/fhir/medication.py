@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from cds_service.clinical_picture import When
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.dates import date_of
 from cds_service.fhir.resources import CodeableConcept, Medication, MedicationRequest, MedicationStatement
-from cds_service.picture import When
 from cds_service.reasons import Explanation
 
 CONTAINED = msgspec.json.Decoder(Medication)

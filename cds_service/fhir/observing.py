@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
+from cds_service.clinical_picture import Observed, Unreadable, When
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, is_liver
 from cds_service.fhir.dates import date_of_observation, is_to_come
@@ -15,7 +16,6 @@ from cds_service.fhir.units import UnitError
 from cds_service.fhir.values import answer, has_value, value_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding, Use
-from cds_service.picture import Observed, Unreadable, When
 from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
 

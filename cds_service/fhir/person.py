@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
+from cds_service.clinical_picture import Amount, Observed, When
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, text_of
 from cds_service.fhir.dates import date_of
 from cds_service.knowledge.model import Knowledge
-from cds_service.picture import Amount, Observed, When
 
 
 def person(chart: Chart, today: date) -> Iterator[tuple[str, Observed]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
+from cds_service.clinical_picture import ClinicalPicture, Observed, Readings, When
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, named, text_of
 from cds_service.fhir.dates import date_of, date_of_procedure, is_to_come
@@ -21,7 +22,6 @@ from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding, Use
 from cds_service.knowledge.vocabulary import FactKind
-from cds_service.picture import ClinicalPicture, Observed, Readings, When
 from cds_service.reasons import Explanation, Reason
 
 CODED, PROVISIONAL = Explanation(Reason.CODED), Explanation(Reason.RECORDED_AS_PROVISIONAL)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from cds_service.clinical_picture import Amount, Observed, When
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, is_liver
 from cds_service.fhir.dates import date_of_observation
 from cds_service.fhir.resources import Observation
 from cds_service.knowledge.model import Knowledge
-from cds_service.picture import Amount, Observed, When
 from cds_service.reasons import Explanation, Reason
 
 CAUDATE = "site.liver_segment_1"

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from pydantic import ValidationError
 
-from cds_service.picture import Unreadable
+from cds_service.clinical_picture import Unreadable
 from cds_service.reasons import Explanation, Reason
 
 TYPES = (

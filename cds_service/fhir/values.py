@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 from decimal import Context, Decimal
 
+from cds_service.clinical_picture import Amount, Observed, Value
 from cds_service.fhir.concepts import codings, text_of
 from cds_service.fhir.resources import Component, Observation, Quantity, Ratio
 from cds_service.fhir.units import Scale, convert
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import TEXT, Coding
 from cds_service.knowledge.vocabulary import FactKind
-from cds_service.picture import Amount, Observed, Value
 from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
 Part = Observation | Component

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from cds_service.clinical_picture import LeftOut, Omission, Unreadable
 from cds_service.fhir import dates
 from cds_service.fhir.resources import (
     CodeableConcept,
@@ -24,7 +25,6 @@ from cds_service.fhir.resources import (
     UnreadObservation,
     codes,
 )
-from cds_service.picture import LeftOut, Omission, Unreadable
 from cds_service.reasons import Explanation, Reason
 
 

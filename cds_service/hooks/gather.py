@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
+from cds_service.clinical_picture import Unreadable
 from cds_service.fhir import faults
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.chart_lists import UnreadableResource
@@ -15,7 +16,6 @@ from cds_service.fhir.medication import referred_to
 from cds_service.fhir.resources import Medication
 from cds_service.hooks.prefetch import Prefetched, Read, State, combine, read_pages, read_prefetch, read_value
 from cds_service.hooks.request import HookRequest
-from cds_service.picture import Unreadable
 from cds_service.reasons import Explanation, Reason
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.reach import Refused, allowed, origin_of

@@ -9,12 +9,11 @@ from datetime import date
 from functools import cache
 from typing import Protocol, TypeVar
 
-from cds_service.assessment import assess
 from cds_service.cards.board import Board
 from cds_service.cards.card import EXTENSION, Card, check, identify, under_banner
 from cds_service.cards.compose import compose, possible_nlm
 from cds_service.cards.wording import explain
-from cds_service.derived import CALCULATIONS
+from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted
 from cds_service.errors import Fault, PreconditionFailed
 from cds_service.fhir.chart import Chart, read_chart
 from cds_service.fhir.queries import queries
@@ -24,10 +23,11 @@ from cds_service.hooks.gather import REQUIRED, Gatherer
 from cds_service.hooks.prefetch import Prefetched
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
-from cds_service.picture import ClinicalPicture, Nlm, NotConsulted
-from cds_service.settling import settle
+from cds_service.reasoning.assessment import assess
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.staging import stage
 from cds_service.sites import Site
-from cds_service.staging import stage
 from cds_service.trust.outbound import Outbound
 
 T = TypeVar("T")

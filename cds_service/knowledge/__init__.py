@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from cds_service.clinical_picture import Amount
 from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.evidence import Publication, conflicts, outcomes, review_plan
@@ -42,7 +43,6 @@ from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
 from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember
 from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
-from cds_service.picture import Amount
 
 MODALITIES = (
     "resection", "debulking", "ablation", "hepatic-arterial-therapy", "transplantation", "systemic-therapy",

@@ -9,12 +9,12 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
+from cds_service.clinical_picture import Value
 from cds_service.knowledge.evidence import Conflict, Outcome, Publication, ReviewPlan
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.terminology import Terminology, Use
 from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
-from cds_service.picture import Value
 
 
 class Verdict(StrEnum):

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from cds_service.cards.board import Board
 from cds_service.cards.card import Card
+from cds_service.clinical_picture import ClinicalPicture, Observed, Readings
 from cds_service.hooks.patient_view import judge_picture, picture_of, served_by
 from cds_service.hooks.request import parse
-from cds_service.picture import ClinicalPicture, Observed, Readings
 from cds_service.sites import Site
 
 HOOK = "patient-view"

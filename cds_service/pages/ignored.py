@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cds_service.cards import wording
+from cds_service.clinical_picture import Observed
 from cds_service.knowledge.model import FactDefinition
 from cds_service.pages.evaluate import Evaluation
 from cds_service.pages.given import Given
-from cds_service.picture import Observed
+from cds_service.reasoning.current_facts import stale_or_conflicting
 from cds_service.reasons import DECIDED_CONFLICTS
-from cds_service.settling import stale_or_conflicting
 
 MOST = 4
 """Older readings named for each fact."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from cds_service.cards import wording
-from cds_service.facts import Fact
+from cds_service.clinical_picture import Amount, Observed
 from cds_service.knowledge.model import Comparison, FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import FactKind, Supplier
-from cds_service.picture import Amount, Observed
+from cds_service.reasoning.facts import Fact
 
 HOW = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
 NO_UNIT = FactDefinition("", "", FactKind.QUANTITY, Supplier.NEVER)

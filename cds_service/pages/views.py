@@ -17,6 +17,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from cds_service.cards import wording
+from cds_service.clinical_picture import Observed
 from cds_service.errors import (
     BadRequest,
     CdsError,
@@ -37,7 +38,6 @@ from cds_service.pages.ignored import gate_lines, ignored
 from cds_service.pages.markup import html_of
 from cds_service.pages.said import reading_of
 from cds_service.pages.trace import statements_of, trace
-from cds_service.picture import Observed
 from cds_service.sites import Site
 from cds_service.trust.reach import Reach
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
+from cds_service.clinical_picture import plain
 from cds_service.knowledge.model import Comparison, Criterion, Knowledge
 from cds_service.knowledge.vocabulary import Edition
-from cds_service.picture import plain
 
 COMPARISONS = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
 EDITION = {Edition.REVIEW: "2010", Edition.UPDATE: "later"}

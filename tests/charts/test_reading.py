@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from cds_service import knowledge
-from cds_service.derived import CALCULATIONS
-from cds_service.facts import Fact, Facts
+from cds_service.clinical_picture import Amount, ClinicalPicture, Nlm
 from cds_service.fhir import dates, units
 from cds_service.fhir.chart import Entry, read_chart
 from cds_service.fhir.medication import referred_to
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.resources import READ
-from cds_service.picture import Amount, ClinicalPicture, Nlm
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.facts import Fact, Facts
 from cds_service.reasons import Explanation, Reason
-from cds_service.settling import settle
 from tests.support.pictures import outline
 
 TODAY = date(2026, 11, 1)

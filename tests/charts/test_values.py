@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from cds_service import knowledge
-from cds_service.assessment import assess
 from cds_service.cards import wording
 from cds_service.cards.board import Board
 from cds_service.cards.compose import compose
-from cds_service.picture import Nlm
+from cds_service.clinical_picture import Nlm
+from cds_service.reasoning.assessment import assess
+from cds_service.reasoning.staging import stage
 from cds_service.reasons import Reason
-from cds_service.staging import stage
 from tests.charts.test_reading import (
     CM,
     LIVER,

@@ -13,16 +13,16 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.derived import CALCULATIONS
 from cds_service.errors import SiteError
-from cds_service.facts import Fact
 from cds_service.fhir.chart import Entry, read_chart
 from cds_service.fhir.queries import queries
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.resources import READ
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.knowledge.model import Knowledge
-from cds_service.settling import settle
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.facts import Fact
 from cds_service.sites.loader import read_site
 from tests.charts.test_reading import OWN, PATIENT, TODAY, observation, quantity
 from tests.conftest import EXTENSION, ROOT, as_of, chart_file

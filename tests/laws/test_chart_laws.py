@@ -18,16 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service import knowledge
-from cds_service.assessment import assess
-from cds_service.derived import CALCULATIONS
+from cds_service.clinical_picture import ClinicalPicture, Nlm
 from cds_service.fhir import units
 from cds_service.fhir.chart import Entry, read_chart
 from cds_service.fhir.resources import READ
 from cds_service.files import shifted
 from cds_service.hooks import patient_view
 from cds_service.knowledge.model import RANK, FactDefinition, Verdict
-from cds_service.picture import ClinicalPicture, Nlm
-from cds_service.settling import settle
+from cds_service.reasoning.assessment import assess
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
 from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file
 from tests.laws.test_laws import OWN
 from tests.support.strategies import Law

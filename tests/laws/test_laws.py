@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.assessment import Assessed, assess
 from cds_service.cards.board import assessment_of
-from cds_service.derived import CALCULATIONS
-from cds_service.facts import Facts
-from cds_service.judgement import Finding
+from cds_service.clinical_picture import Amount, ClinicalPicture, Readings, Value
 from cds_service.knowledge.model import RANK, Modality, Verdict
-from cds_service.open_facts import criteria_of
-from cds_service.picture import Amount, ClinicalPicture, Readings, Value
-from cds_service.settling import settle
-from cds_service.staging import stage
+from cds_service.reasoning.assessment import Assessed, assess
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.facts import Facts
+from cds_service.reasoning.judgement import Finding
+from cds_service.reasoning.staging import stage
+from cds_service.reasoning.undecided import criteria_of
 from tests.conftest import ROOT
 from tests.support.strategies import (
     JUDGED,

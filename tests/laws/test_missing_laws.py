@@ -15,16 +15,16 @@ from math import prod
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.assessment import Assessed, assess
-from cds_service.derived import CALCULATIONS
-from cds_service.facts import Fact, Facts
-from cds_service.judgement import closed, judge, opine
+from cds_service.clinical_picture import ClinicalPicture, Readings, Unreadable
 from cds_service.knowledge.model import RANK, Modality, Verdict
 from cds_service.knowledge.vocabulary import Edition
-from cds_service.missing import Search
-from cds_service.picture import ClinicalPicture, Readings, Unreadable
-from cds_service.settling import settle
-from cds_service.suppositions import Suppositions, supposed
+from cds_service.reasoning.assessment import Assessed, assess
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.deciding_facts import Search
+from cds_service.reasoning.facts import Fact, Facts
+from cds_service.reasoning.judgement import closed, judge, opine
+from cds_service.reasoning.what_if import Suppositions, supposed
 from tests.support.pictures import UNIT
 from tests.support.strategies import BASES, KNOWN, REDRAWN, SITUATIONS, TODAY, Law, days_ago, variants
 

@@ -64,7 +64,8 @@ def if_unknown(value: Any, place: Place) -> list[str]:
 
 
 CAN_BE_SILENT = frozenset({"transplanted", "extent", "removable"})
-"""The calculations of derived/ that may come out silent; the others answer yes, no or unknown (held by test_pinning)."""
+"""The calculations of reasoning/calculations/ that may come out silent; the others answer yes, no or unknown (held by
+test_pinning)."""
 
 HOW = {"at_most": "below", "below": "at_most", "at_least": "above", "above": "at_least"}
 

@@ -15,17 +15,17 @@ from functools import cached_property, partial
 import msgspec
 
 from cds_service import knowledge
-from cds_service.derived import CALCULATIONS
-from cds_service.facts import Facts
+from cds_service.clinical_picture import ClinicalPicture
 from cds_service.fhir.reading import Reader
-from cds_service.judgement import judge
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
-from cds_service.open_facts import criteria_of
-from cds_service.picture import ClinicalPicture
-from cds_service.settling import settle, settle_fact, window_of
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle, settle_fact, window_of
+from cds_service.reasoning.facts import Facts
+from cds_service.reasoning.judgement import judge
+from cds_service.reasoning.undecided import criteria_of
 from tests.pins import mutants
 from tests.pins.change import Files
 from tests.pins.mutants import Mutant

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 
-from cds_service.facts import Fact
+from cds_service.clinical_picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
 from cds_service.fhir.dates import parse
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
+from cds_service.reasoning.facts import Fact
 from cds_service.reasons import Explanation, Reason
 
 VALUE = re.compile(r"(?P<what>.+?)(?: on (?P<on>\d{4}(-\d{2}(-\d{2}(T\S+)?)?)?|no date)| (?P<ago>\d+) days ago)?")

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from cds_service import knowledge
-from cds_service.facts import SILENCE, leaves_of
-from cds_service.open_facts import candidates, criteria_of
-from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
+from cds_service.clinical_picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
+from cds_service.reasoning.facts import SILENCE, leaves_of
+from cds_service.reasoning.undecided import candidates, criteria_of
 from cds_service.reasons import Explanation, Reason
 from tests.support import depth
 from tests.support.pictures import UNIT, picture

@@ -38,18 +38,18 @@ from datetime import date
 from functools import cached_property
 from typing import Any
 
-from cds_service.assessment import Assessed, assess
 from cds_service.cards import board as overview
 from cds_service.cards import gaps, suggestions, urgent
 from cds_service.cards.board import Board, assessment_of
 from cds_service.cards.ways import ways
-from cds_service.derived import CALCULATIONS
-from cds_service.facts import Fact, Facts
-from cds_service.judgement import Finding, judge
+from cds_service.clinical_picture import ClinicalPicture, Observed, When
 from cds_service.knowledge.model import Knowledge
-from cds_service.picture import ClinicalPicture, Observed, When
-from cds_service.settling import settle
-from cds_service.staging import stage
+from cds_service.reasoning.assessment import Assessed, assess
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.facts import Fact, Facts
+from cds_service.reasoning.judgement import Finding, judge
+from cds_service.reasoning.staging import stage
 from tests.conftest import ROOT
 from tests.support.pictures import picture
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import date
 
 from cds_service import knowledge
-from cds_service.assessment import Assessed, assess
-from cds_service.derived import CALCULATIONS
 from cds_service.knowledge.model import Verdict
-from cds_service.settling import settle
+from cds_service.reasoning.assessment import Assessed, assess
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
 from tests.support.pictures import picture
 from tests.support.vignette import vignettes
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from cds_service import facts, knowledge
-from cds_service.facts import Fact, Facts, State, Why
-from cds_service.picture import Amount, Observed, Readings, Unreadable, Value, When
+from cds_service import knowledge
+from cds_service.clinical_picture import Amount, Observed, Readings, Unreadable, Value, When
+from cds_service.reasoning import facts
+from cds_service.reasoning.current_facts import newest_first, settle_fact, stale_or_conflicting
+from cds_service.reasoning.facts import Fact, Facts, State, Why
 from cds_service.reasons import Explanation, Reason
-from cds_service.settling import newest_first, settle_fact, stale_or_conflicting
 from tests.support.pictures import UNIT, with_reasons
 
 KNOWN = knowledge.load()

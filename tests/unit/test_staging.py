@@ -10,12 +10,12 @@ from datetime import date
 import pytest
 
 from cds_service import knowledge
-from cds_service.assessment import assess
-from cds_service.derived import CALCULATIONS
-from cds_service.picture import Observed, Readings, When
+from cds_service.clinical_picture import Observed, Readings, When
+from cds_service.reasoning.assessment import assess
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.staging import stage
 from cds_service.reasons import Explanation
-from cds_service.settling import settle
-from cds_service.staging import stage
 from tests.support.pictures import picture
 
 TODAY = date(2026, 11, 1)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 
+from cds_service.clinical_picture import Amount, Observed, Unreadable, Value, When
 from cds_service.knowledge.model import Knowledge
-from cds_service.picture import Amount, Observed, Unreadable, Value, When
 from cds_service.reasons import Explanation, Reason, reason_of
 
 

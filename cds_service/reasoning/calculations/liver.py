@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_service.facts import SILENCE, Fact, Facts, Why, known, unknown
+from cds_service.reasoning.facts import SILENCE, Fact, Facts, Why, known, unknown
 from cds_service.reasons import Reason
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cds_service.derived import course, grade, hormones, liver, organs
-from cds_service.facts import Calculation
+from cds_service.reasoning.calculations import course, grade, hormones, liver, organs
+from cds_service.reasoning.facts import Calculation
 
 CALCULATIONS: Mapping[str, Calculation] = {
     "grade": grade.grade,

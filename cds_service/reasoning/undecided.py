@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import combinations, pairwise
 
-from cds_service.facts import Fact, Facts
-from cds_service.judgement import Finding, judge, judge_indication
+from cds_service.clinical_picture import Amount, Value
 from cds_service.knowledge.model import Criterion, Knowledge, Modality
 from cds_service.knowledge.vocabulary import Edition, FactKind, GradeLimit
-from cds_service.picture import Amount, Value
+from cds_service.reasoning.facts import Fact, Facts
+from cds_service.reasoning.judgement import Finding, judge, judge_indication
 
 
 def candidates(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]:

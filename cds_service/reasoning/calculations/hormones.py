@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cds_service.derived.dates import dates_of, newer, newest, stands_against
-from cds_service.facts import Fact, Facts, known, tri, unknown
-from cds_service.picture import When
+from cds_service.clinical_picture import When
+from cds_service.reasoning.calculations.dates import dates_of, newer, newest, stands_against
+from cds_service.reasoning.facts import Fact, Facts, known, tri, unknown
 from cds_service.reasons import Reason
 
 MIDGUT = frozenset({"small-bowel", "appendix"})

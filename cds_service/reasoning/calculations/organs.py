@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
-from cds_service.derived.dates import dates_of, newer_than_all, stands_against
-from cds_service.facts import Fact, Facts, State, known, unknown
+from cds_service.clinical_picture import Amount, Observed, When
 from cds_service.knowledge.scores import Falling, Rising
-from cds_service.picture import Amount, Observed, When
+from cds_service.reasoning.calculations.dates import dates_of, newer_than_all, stands_against
+from cds_service.reasoning.facts import Fact, Facts, State, known, unknown
 from cds_service.reasons import Explanation, Reason
 
 HEPATIC_PARTS = ("total_bilirubin", "albumin", "inr", "ascites", "encephalopathy")

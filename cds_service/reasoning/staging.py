@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cds_service.facts import Fact, Facts
+from cds_service.clinical_picture import Amount, Observed
 from cds_service.knowledge.model import StagePart
-from cds_service.picture import Amount, Observed
+from cds_service.reasoning.facts import Fact, Facts
 from cds_service.reasons import Explanation, Reason
 
 UNKNOWN = "unknown"

@@ -1,8 +1,8 @@
 """What is recorded about one patient, before anybody asks how old it is.
 
 A `ClinicalPicture` keeps, for every fact of `knowledge/facts.toml`, all readings that count, each with its date,
-its reference and the text it was recorded as. `settle` (in `settling.py`) turns it, for one day, into facts that are
-known, silent or unknown. Nothing here does any input or output.
+its reference and the text it was recorded as. `settle` (in `reasoning/current_facts.py`) turns it, for one day, into facts
+that are known, silent or unknown. Nothing here does any input or output.
 """
 
 from __future__ import annotations

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from cds_service.facts import Facts
-from cds_service.judgement import Finding, Opinion, closed, judge, opine
 from cds_service.knowledge.model import Criterion, Modality, Verdict
 from cds_service.knowledge.vocabulary import Edition
-from cds_service.missing import what_would_decide
-from cds_service.suppositions import Suppositions
+from cds_service.reasoning.deciding_facts import what_would_decide
+from cds_service.reasoning.facts import Facts
+from cds_service.reasoning.judgement import Finding, Opinion, closed, judge, opine
+from cds_service.reasoning.what_if import Suppositions
 
 
 @dataclass(frozen=True)

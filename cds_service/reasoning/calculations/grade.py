@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cds_service.facts import Fact, Facts, known, tri, unknown
 from cds_service.knowledge.scores import Bands
+from cds_service.reasoning.facts import Fact, Facts, known, tri, unknown
 from cds_service.reasons import Explanation, Reason, reason_of
 
 SEVERITY = ("G1", "G2", "G3", "G3-or-NEC", "NEC")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cds_service.facts import Fact, Facts, State, leaves_of
-from cds_service.judgement import Finding, judge
+from cds_service.clinical_picture import Observed, Value, When
 from cds_service.knowledge.model import Criterion
-from cds_service.open_facts import candidates
-from cds_service.picture import Observed, Value, When
+from cds_service.reasoning.facts import Fact, Facts, State, leaves_of
+from cds_service.reasoning.judgement import Finding, judge
+from cds_service.reasoning.undecided import candidates
 
 Context = Mapping[str, int]
 """Facts supposed to be answered: fact -> place among its candidate values."""

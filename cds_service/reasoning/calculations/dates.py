@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cds_service.facts import Fact
-from cds_service.picture import When
+from cds_service.clinical_picture import When
+from cds_service.reasoning.facts import Fact
 
 
 def newest(dates: Iterable[When | None]) -> When | None:

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
-from cds_service.judgement import Finding, Opinion, opine
 from cds_service.knowledge.model import RANK, Criterion, Indication, Modality, Verdict
 from cds_service.knowledge.vocabulary import Edition, FactKind, Supplier
-from cds_service.open_facts import criteria_of, open_leaves
-from cds_service.suppositions import Context, Suppositions
+from cds_service.reasoning.judgement import Finding, Opinion, opine
+from cds_service.reasoning.undecided import criteria_of, open_leaves
+from cds_service.reasoning.what_if import Context, Suppositions
 
 CONTEXT_STEPS = 300
 """Verdicts tried in search of one favourable context: a bound on time."""

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import cmp_to_key
 
-from cds_service.facts import SILENCE, Calculation, Fact, Facts, State, unknown
+from cds_service.clinical_picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When, highest
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import Choice, FactKind
-from cds_service.picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When, highest
+from cds_service.reasoning.facts import SILENCE, Calculation, Fact, Facts, State, unknown
 from cds_service.reasons import Explanation, Reason, reason_of
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from cds_service.derived.dates import newer
-from cds_service.facts import SILENCE, Fact, Facts, known, unknown
-from cds_service.picture import When
+from cds_service.clinical_picture import When
+from cds_service.reasoning.calculations.dates import newer
+from cds_service.reasoning.facts import SILENCE, Fact, Facts, known, unknown
 from cds_service.reasons import Reason
 
 

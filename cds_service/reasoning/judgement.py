@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from cds_service.facts import Fact, Facts
+from cds_service.clinical_picture import Amount
 from cds_service.knowledge.model import RANK, Comparison, Criterion, Indication, Modality, Verdict
 from cds_service.knowledge.vocabulary import Edition, GradeLimit
-from cds_service.picture import Amount
+from cds_service.reasoning.facts import Fact, Facts
 
 
 @dataclass(frozen=True, slots=True)
