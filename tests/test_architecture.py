@@ -32,7 +32,7 @@ BELOW: dict[str, set[str]] = {
     "knowledge": {"clinical_picture", "errors"},
     "ledger": set(),
     "places": {"errors"},
-    "reasoning": {"clinical_picture", "knowledge", "reasons"},
+    "reasoning": {"cards", "clinical_picture", "errors", "fhir", "hooks", "knowledge", "reasons", "sites", "trust"},
     "reasons": set(),
     "rulebook": {"clinical_picture", "knowledge"},
     "served": {"errors", "ledger", "settings", "sites", "trust"},

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from cds_service.cards import evidence, wording
-from cds_service.cards.board import Board, editions, overview, reasons, unchecked
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.gaps import data_quality, missing, missing_section, quality_section
 from cds_service.cards.modality_card import card_on
 from cds_service.cards.outcomes import line, nearest
+from cds_service.cards.overview import editions, overview, reasons, unchecked
 from cds_service.cards.techniques import techniques
 from cds_service.cards.urgent import contraindications, safety, stopped_order
 from cds_service.clinical_picture import ClinicalPicture, Nlm
 from cds_service.knowledge.model import Knowledge, Verdict
 from cds_service.knowledge.vocabulary import Edition
 from cds_service.reasoning.assessment import Assessed
+from cds_service.reasoning.evaluation import Board
 
 AT_MOST, WITH_ORDER = 3, 5
 """Cards without and with an active order; the overview is one of them."""

@@ -6,13 +6,13 @@ from collections import Counter
 from datetime import date
 
 from cds_service.cards import evidence, wording
-from cds_service.cards.board import Board
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.modality_card import about
 from cds_service.cards.suggestions import draft_orders
 from cds_service.knowledge.model import Verdict
 from cds_service.knowledge.vocabulary import Supplier
 from cds_service.reasoning.current_facts import denied_diagnoses, stale_or_conflicting
+from cds_service.reasoning.evaluation import Board
 from cds_service.reasons import Reason
 
 ASKED = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cds_service.cards import evidence, wording
-from cds_service.cards.board import Board, caution_ids, deciding
 from cds_service.cards.card import EXTENSION, Card, Source
 from cds_service.cards.outcomes import nearest
+from cds_service.cards.overview import caution_ids, deciding
 from cds_service.cards.techniques import techniques
 from cds_service.reasoning.assessment import Assessed
+from cds_service.reasoning.evaluation import Board
 
 
 def card_on(board: Board, kind: str, topic: str, summary: str, indicator: str, detail: str, modalities: list[Assessed]) -> Card:

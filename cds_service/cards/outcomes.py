@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cds_service.cards import wording
-from cds_service.cards.board import Board
 from cds_service.knowledge.evidence import Outcome
 from cds_service.reasoning.assessment import Assessed
+from cds_service.reasoning.evaluation import Board
 from cds_service.reasoning.staging import UNKNOWN
 
 ALONE, FOLDED = 3, 2

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cds_service.cards.board import Board
 from cds_service.cards.card import Action, Suggestion
 from cds_service.knowledge.terminology import Coding
+from cds_service.reasoning.evaluation import Board
 
 
 def draft_orders(board: Board, missing: Iterable[str]) -> list[Suggestion]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
-from typing import Protocol, TypeVar
 
-from cds_service.cards.board import Board
 from cds_service.cards.card import EXTENSION, Card, check, identify, under_banner
 from cds_service.cards.compose import compose, possible_nlm
 from cds_service.cards.wording import explain
@@ -23,14 +20,10 @@ from cds_service.hooks.gather import REQUIRED, Gatherer
 from cds_service.hooks.prefetch import Prefetched
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
-from cds_service.reasoning.assessment import assess
-from cds_service.reasoning.calculations import CALCULATIONS
-from cds_service.reasoning.current_facts import settle
-from cds_service.reasoning.staging import stage
+from cds_service.reasoning.evaluation import Board, Run, at_once, evaluate
 from cds_service.sites import Site
 from cds_service.trust.outbound import Outbound
 
-T = TypeVar("T")
 SERVICE = "nlm-patient-view"
 
 
@@ -106,16 +99,6 @@ def cards_of(picture: ClinicalPicture, known: Knowledge, today: date) -> list[Ca
     return judge_picture(picture, known, today)[1]
 
 
-class Run(Protocol):
-    """Runs one named step of an evaluation; the try-it page measures them with it."""
-
-    def __call__(self, name: str, step: Callable[[], T], /) -> T: ...
-
-
-def at_once(name: str, step: Callable[[], T]) -> T:
-    return step()
-
-
 def judge_picture(
     picture: ClinicalPicture, known: Knowledge, today: date, run: Run = at_once
 ) -> tuple[Board | None, list[Card]]:
@@ -125,12 +108,10 @@ def judge_picture(
             return None, []
         case Nlm.POSSIBLE | Nlm.CANNOT_TELL:
             return None, [possible_nlm(picture, known)]
-    facts = run("settle", lambda: settle(picture, known, today, CALCULATIONS))
-    staged = run("stage", lambda: stage(facts))
-    assessed = run("assess", lambda: assess(facts))
-    deciding = [reference for modality in assessed.values() for reference in modality.references()]
+    board = evaluate(picture, known, today, run)
+    deciding = [reference for modality in board.assessed.values() for reference in modality.references()]
     invalid = run("validate", lambda: tuple(faults(deciding, picture.sources)))
-    board = Board(picture, facts, staged, assessed, invalid)
+    board = replace(board, invalid=invalid)
     return board, run("compose", lambda: compose(board))
 
 

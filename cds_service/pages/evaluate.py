@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
 
-from cds_service.cards.board import Board
 from cds_service.cards.card import Card
 from cds_service.clinical_picture import ClinicalPicture, Observed, Readings
 from cds_service.hooks.patient_view import judge_picture, picture_of, served_by
 from cds_service.hooks.request import parse
+from cds_service.reasoning.evaluation import Board
 from cds_service.sites import Site
 
 HOOK = "patient-view"

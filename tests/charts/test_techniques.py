@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from cds_service import knowledge
-from cds_service.cards.board import Board, overview
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.compose import compose
 from cds_service.cards.gaps import missing
 from cds_service.cards.modality_card import about
+from cds_service.cards.overview import overview
 from cds_service.files import Chart
 from cds_service.hooks.patient_view import cards_of_chart
+from cds_service.reasoning.evaluation import Board
 from cds_service.sites.loader import read_site
 from tests.charts.test_cards import order, resources
 from tests.support.vignette import Said, Vignette, without_search

@@ -9,10 +9,10 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.cards import wording
-from cds_service.cards.board import Board
 from cds_service.cards.compose import compose
 from cds_service.clinical_picture import Nlm
 from cds_service.reasoning.assessment import assess
+from cds_service.reasoning.evaluation import Board
 from cds_service.reasoning.staging import stage
 from cds_service.reasons import Reason
 from tests.charts.test_reading import (

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.cards.board import assessment_of
+from cds_service.cards.overview import assessment_of
 from cds_service.clinical_picture import Amount, ClinicalPicture, Readings, Value
 from cds_service.knowledge.model import RANK, Modality, Verdict
 from cds_service.reasoning.assessment import Assessed, assess

@@ -38,15 +38,16 @@ from datetime import date
 from functools import cached_property
 from typing import Any
 
-from cds_service.cards import board as overview
 from cds_service.cards import gaps, suggestions, urgent
-from cds_service.cards.board import Board, assessment_of
+from cds_service.cards import overview as overview
+from cds_service.cards.overview import assessment_of
 from cds_service.cards.ways import ways
 from cds_service.clinical_picture import ClinicalPicture, Observed, When
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning.assessment import Assessed, assess
 from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.evaluation import Board
 from cds_service.reasoning.facts import Fact, Facts
 from cds_service.reasoning.judgement import Finding, judge
 from cds_service.reasoning.staging import stage

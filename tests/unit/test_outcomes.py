@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from cds_service import knowledge
-from cds_service.cards.board import Board
 from cds_service.cards.outcomes import line, nearest
 from cds_service.reasoning.assessment import assess
 from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.evaluation import Board
 from cds_service.reasoning.staging import stage
 from tests.support.pictures import picture
 

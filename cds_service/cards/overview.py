@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 from cds_service.cards import evidence, wording
 from cds_service.cards.card import EXTENSION, Card, fitting
 from cds_service.cards.ways import ways
-from cds_service.clinical_picture import ClinicalPicture, Unreadable
 from cds_service.knowledge.model import RANK, Knowledge, Verdict
-from cds_service.knowledge.vocabulary import Edition, GradeLimit, Supplier
+from cds_service.knowledge.vocabulary import Edition, Supplier
 from cds_service.reasoning.assessment import Assessed
-from cds_service.reasoning.facts import Facts, leaves_of
+from cds_service.reasoning.evaluation import Board
+from cds_service.reasoning.facts import leaves_of
 from cds_service.reasoning.judgement import Finding, OpenPart, compare
 from cds_service.reasoning.staging import Part
 from cds_service.reasons import DECIDED_CONFLICTS, STAGE_CONFLICTS, UNDECIDED_CONFLICTS, Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Board:
-    """All that is known and judged of one patient on one day."""
-
-    picture: ClinicalPicture
-    facts: Facts
-    stage: Mapping[str, Part]
-    assessed: Mapping[str, Assessed]
-    invalid: tuple[Unreadable, ...] = ()
-    """Resources that decided and are not valid FHIR R4."""
-
-    @property
-    def knowledge(self) -> Knowledge:
-        return self.facts.knowledge
-
-    def with_verdict(self, *verdicts: Verdict) -> list[Assessed]:
-        return [modality for modality in self.assessed.values() if modality.verdict in verdicts]
-
-    @property
-    def options(self) -> list[Assessed]:
-        """Recommended, then considered, in the order of the knowledge."""
-        found = self.with_verdict(Verdict.RECOMMENDED, Verdict.CONSIDER)
-        return sorted(found, key=self.place)
-
-    def place(self, modality: Assessed) -> tuple[int, bool]:
-        """Strongest first; arterial therapy of a carcinoma after systemic therapy (CLINICAL section 5)."""
-        after = modality.modality.nec is GradeLimit.AT_MOST_CONSIDER and self.facts["nec"].is_(True)
-        return -RANK[modality.verdict], after
 
 
 def assessment_of(modality: Assessed) -> dict[str, Any]:

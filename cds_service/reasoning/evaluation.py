@@ -1,0 +1,68 @@
+"""A clinical picture on one day → everything concluded about the patient: the one entry of `reasoning`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol, TypeVar
+
+from cds_service.clinical_picture import ClinicalPicture, Unreadable
+from cds_service.knowledge.model import RANK, Knowledge, Verdict
+from cds_service.knowledge.vocabulary import GradeLimit
+from cds_service.reasoning.assessment import Assessed, assess
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.facts import Facts
+from cds_service.reasoning.staging import Part, stage
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All that is known and judged of one patient on one day."""
+
+    picture: ClinicalPicture
+    facts: Facts
+    stage: Mapping[str, Part]
+    assessed: Mapping[str, Assessed]
+    invalid: tuple[Unreadable, ...] = ()
+    """Resources that decided and are not valid FHIR R4."""
+
+    @property
+    def knowledge(self) -> Knowledge:
+        return self.facts.knowledge
+
+    def with_verdict(self, *verdicts: Verdict) -> list[Assessed]:
+        return [modality for modality in self.assessed.values() if modality.verdict in verdicts]
+
+    @property
+    def options(self) -> list[Assessed]:
+        """Recommended, then considered, in the order of the knowledge."""
+        found = self.with_verdict(Verdict.RECOMMENDED, Verdict.CONSIDER)
+        return sorted(found, key=self.place)
+
+    def place(self, modality: Assessed) -> tuple[int, bool]:
+        """Strongest first; arterial therapy of a carcinoma after systemic therapy (CLINICAL section 5)."""
+        after = modality.modality.nec is GradeLimit.AT_MOST_CONSIDER and self.facts["nec"].is_(True)
+        return -RANK[modality.verdict], after
+
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """Runs one named step of an evaluation; the try-it page measures them with it."""
+
+    def __call__(self, name: str, step: Callable[[], T], /) -> T: ...
+
+
+def at_once(name: str, step: Callable[[], T]) -> T:
+    return step()
+
+
+def evaluate(picture: ClinicalPicture, knowledge: Knowledge, today: date, run: Run = at_once) -> Board:
+    """Every fact, the stage and every modality. `picture`: of a patient whose gate is open."""
+    facts = run("settle", lambda: settle(picture, knowledge, today, CALCULATIONS))
+    staged = run("stage", lambda: stage(facts))
+    assessed = run("assess", lambda: assess(facts))
+    return Board(picture, facts, staged, assessed)
