@@ -12,6 +12,7 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
+from cds_service.capacity import Places
 from cds_service.errors import (
     BadRequest,
     CdsError,
@@ -28,10 +29,9 @@ from cds_service.errors import (
 from cds_service.hooks import SERVICES
 from cds_service.hooks.request import parse
 from cds_service.pages import register_pages
-from cds_service.places import Places
-from cds_service.served import Served, open_sites
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
+from cds_service.sites.registry import Served, open_sites
 
 LOG = logging.getLogger("cds_service")
 JSON = "application/json"

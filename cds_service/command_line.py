@@ -13,10 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from cds_service import fhir_export, knowledge, server
+from cds_service import fhir_export, gunicorn_server, knowledge
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
 from cds_service.cards.wording import left_out, safe, safe_explanation
+from cds_service.cli.listening import settle_listening, told_at_start
 from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
 from cds_service.fhir.queries import queries
@@ -25,10 +26,10 @@ from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
 from cds_service.install_sheet import EHRS, install_sheet
 from cds_service.rulebook import due_list, html, markdown, rule_book
-from cds_service.served import SANDBOX, open_sites, settle_listening, told_at_start
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
 from cds_service.sites.loader import read_site
+from cds_service.sites.registry import SANDBOX, open_sites
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -112,11 +113,11 @@ def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     settings = Settings.from_environment()
     settings = settle_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
     served = open_sites(settings, today_here())  # once, before a worker starts: any fault of a file is told here
-    at = server.address(host, port)
+    at = gunicorn_server.address(host, port)
     print(told_at_start(served, settings), file=sys.stderr)
     page = f", page: http://{at}/" if settings.shows_pages() else ""
     print(f"CDS Hooks discovery: http://{at}/cds-services{page}", file=sys.stderr, flush=True)
-    server.serve(create_app(settings, served=served), at)
+    gunicorn_server.serve(create_app(settings, served=served), at)
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from cds_service.fhir.client import EPIC_CATEGORIES
 from cds_service.fhir.queries import queries
 from cds_service.fhir.resources import type_asked
-from cds_service.hooks.gather import REQUIRED
+from cds_service.hooks.retrieval import REQUIRED
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import FactKind
 

@@ -16,9 +16,9 @@ from cds_service.fhir.chart import Chart, read_chart
 from cds_service.fhir.queries import queries
 from cds_service.fhir.reading import Reader
 from cds_service.fhir.validation import faults
-from cds_service.hooks.gather import REQUIRED, Gatherer
 from cds_service.hooks.prefetch import Prefetched
 from cds_service.hooks.request import HookRequest
+from cds_service.hooks.retrieval import REQUIRED, Gatherer
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning.evaluation import Board, Run, at_once, evaluate
 from cds_service.sites import Site

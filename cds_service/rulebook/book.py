@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from cds_service.knowledge.ledger import ledger
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.statement_uses import ledger
 from cds_service.rulebook import limits, sources
 from cds_service.rulebook.blocks import Book, Section, bullets, table
 from cds_service.rulebook.modalities import treatments

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from cds_service.knowledge.evidence import Conflict, Outcome
-from cds_service.knowledge.ledger import Entry, ledger
 from cds_service.knowledge.model import Knowledge, Statement
+from cds_service.knowledge.statement_uses import Entry, ledger
 from cds_service.rulebook.blocks import Section, Text, table
 from cds_service.rulebook.due import plan
 from cds_service.rulebook.prose import chapter, said

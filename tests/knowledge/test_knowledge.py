@@ -14,9 +14,9 @@ import pytest
 from cds_service import knowledge
 from cds_service.__main__ import main
 from cds_service.errors import Fault, KnowledgeError
-from cds_service.knowledge.ledger import ledger
 from cds_service.knowledge.model import Knowledge, Verdict
 from cds_service.knowledge.numbers import explained
+from cds_service.knowledge.statement_uses import ledger
 from cds_service.reasoning.calculations import CALCULATIONS
 from tests.conftest import FIXTURES, ROOT, folder_of
 

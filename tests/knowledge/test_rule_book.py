@@ -20,9 +20,9 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.knowledge.ledger import ledger
 from cds_service.knowledge.model import Comparison
 from cds_service.knowledge.overlay import Overlay, SignOff
+from cds_service.knowledge.statement_uses import ledger
 from cds_service.rulebook import due_list, html, markdown, rule_book
 from tests.conftest import ROOT
 

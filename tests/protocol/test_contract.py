@@ -16,8 +16,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from cds_service import errors
 from cds_service.app import create_app
+from cds_service.capacity import AT_ONCE
 from cds_service.hooks import SERVICES
-from cds_service.places import AT_ONCE
 from cds_service.settings import Settings
 from tests.conftest import (
     EXTENSION,

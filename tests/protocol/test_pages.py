@@ -19,6 +19,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from cds_service.app import create_app
+from cds_service.capacity import AT_ONCE
 from cds_service.files import Chart, as_request, read_file
 from cds_service.hooks import patient_view
 from cds_service.hooks.request import parse
@@ -29,7 +30,6 @@ from cds_service.pages.fixtures import fixtures
 from cds_service.pages.given import from_fixture, from_text
 from cds_service.pages.markup import html_of
 from cds_service.pages.views import POLICY
-from cds_service.places import AT_ONCE
 from cds_service.settings import Settings
 from cds_service.sites import development
 from tests.conftest import PREFETCH

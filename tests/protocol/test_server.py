@@ -23,8 +23,8 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from cds_service.__main__ import main
-from cds_service.places import AT_ONCE
-from cds_service.server import OPTIONS, Server, Worker, address
+from cds_service.capacity import AT_ONCE
+from cds_service.gunicorn_server import OPTIONS, Server, Worker, address
 from tests.conftest import EXTENSION, SERVICE, as_of, bare_request, request_of, validator
 from tests.support.callers import BASE, Ehr, bearer, ec_key
 from tests.support.callers import site_file as callers_file
@@ -41,7 +41,7 @@ SLEEPY = (
     "    if b'warn' in body: logging.getLogger('urllib3').warning('GET /Patient/MARKER')\n"
     "    return read(body, hook)\n"
     "app.parse = sleepy\n"
-    "server.READ_WITHIN, server.ANSWERED_WITHIN = 3, 6\n"
+    "gunicorn_server.READ_WITHIN, gunicorn_server.ANSWERED_WITHIN = 3, 6\n"
 )
 """A request that holds the word "sleep" takes three seconds; deadlines are short."""
 
@@ -196,7 +196,7 @@ def test_a_service_told_to_stop_finishes_what_it_began(tmp_path: Path) -> None:
         assert service.process.wait(10) == 0
 
 
-# ── what server.py uses of gunicorn that is private to it ────────────────────────────────────────────────────────
+# ── what gunicorn_server.py uses of gunicorn that is private to it ────────────────────────────────────────────────────────
 
 PARAMETERS: dict[tuple[type, str], list[str]] = {
     (ThreadWorker, "__init__"): ["self", "*args", "**kwargs"],
@@ -211,7 +211,7 @@ PARAMETERS: dict[tuple[type, str], list[str]] = {
     (BaseApplication, "run"): ["self"],
     (Config, "set"): ["self", "name", "value"],
 }
-"""A method that server.py overrides or calls → its parameters."""
+"""A method that gunicorn_server.py overrides or calls → its parameters."""
 
 USES: dict[tuple[type, str], set[str]] = {
     (ThreadWorker, "run"): {"murder_pending"},
@@ -239,7 +239,7 @@ def names_in(code: CodeType) -> set[str]:
     return {*code.co_names, *code.co_freevars}.union(*inner)
 
 
-CHANGED = f"gunicorn {gunicorn.__version__} has changed {{}}: look at cds_service/server.py before its bound in pyproject.toml"
+CHANGED = f"gunicorn {gunicorn.__version__} has changed {{}}: look at cds_service/gunicorn_server.py before its bound in pyproject.toml"
 
 
 @pytest.mark.parametrize(("owner", "name"), PARAMETERS, ids=lambda part: part if isinstance(part, str) else part.__name__)

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from cds_service import knowledge, server
+from cds_service import gunicorn_server, knowledge
 from cds_service.app import create_app
+from cds_service.capacity import AT_ONCE
 from cds_service.fhir import client as fhir_client
 from cds_service.fhir.values import LARGEST_EXPONENT
 from cds_service.hooks import prefetch, request
 from cds_service.knowledge.terminology import Coding
 from cds_service.pages import views
-from cds_service.places import AT_ONCE
 from cds_service.settings import Settings
 from tests.conftest import (
     ROOT,
@@ -221,7 +221,7 @@ def test_the_limits_that_security_md_tells_are_those_of_the_service() -> None:
         for line in (ROOT / "SECURITY.md").read_text("utf-8").splitlines()
         if line.count("|") == 4
     }
-    options = server.OPTIONS
+    options = gunicorn_server.OPTIONS
     requests, jitter = options["max_requests"], options["max_requests_jitter"]
     for row, numbers in {
         "body": [Settings().max_body_bytes],
@@ -232,10 +232,10 @@ def test_the_limits_that_security_md_tells_are_those_of_the_service() -> None:
         "resources in the prefetch": [prefetch.MOST_RESOURCES],
         "`userId`, `encounterId`, `fhirServer`; access token": [request.LONGEST_TEXT, request.LONGEST_TOKEN],
         "a number of the chart": [LARGEST_EXPONENT, 2 * LARGEST_EXPONENT],
-        "request line": [server.LONGEST_LINE],
-        "headers": [server.MOST_HEADERS, server.LONGEST_HEADER],
-        "time to send a request": [server.READ_WITHIN],
-        "time to take the answer": [server.ANSWERED_WITHIN],
+        "request line": [gunicorn_server.LONGEST_LINE],
+        "headers": [gunicorn_server.MOST_HEADERS, gunicorn_server.LONGEST_HEADER],
+        "time to send a request": [gunicorn_server.READ_WITHIN],
+        "time to take the answer": [gunicorn_server.ANSWERED_WITHIN],
         "charts judged at once": [AT_ONCE, options["workers"]],
         "requests of one worker": [requests, requests + jitter],
         "stop (SIGTERM)": [options["graceful_timeout"]],

@@ -25,7 +25,7 @@ BREAK = (
     "    if b'explode' in body: raise ValueError(body)\n"
     "    return read(body, hook)\n"
     "app.parse = breaking\n"
-    "server.READ_WITHIN = 1\n"
+    "gunicorn_server.READ_WITHIN = 1\n"
 )
 """A body that holds the word "explode" is a fault of the service."""
 TOKEN = {"access_token": f"{MARKER}.{MARKER}", "token_type": "Bearer", "expires_in": 300, "scope": MARKER, "subject": MARKER}

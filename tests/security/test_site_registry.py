@@ -15,9 +15,10 @@ from flask.testing import FlaskClient
 
 from cds_service.__main__ import main
 from cds_service.app import create_app
+from cds_service.cli.listening import SANDBOX_ORIGIN, settle_listening
 from cds_service.errors import SiteError, Unauthorized
-from cds_service.served import SANDBOX_ORIGIN, is_this_machine, open_sites, sandbox, settle_listening
 from cds_service.settings import Settings
+from cds_service.sites.registry import is_this_machine, open_sites, sandbox
 from tests.conftest import ROOT, SERVICE, CheckedClient, as_of, bare_request, diagnostics, extensions, request_of
 from tests.support.callers import (
     BASE,

@@ -111,7 +111,7 @@ def running(
     port, log = free_port(), folder / "service.log"
     program = (
         "from datetime import date\n"
-        "from cds_service import app, server\n"
+        "from cds_service import app, gunicorn_server\n"
         "from cds_service.settings import Settings\n"
         f"{before}\n"
         f"built = app.create_app(Settings(pages={pages}), lambda: {today!r})\n".replace("datetime.date", "date")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 from ipaddress import IPv6Address, ip_address
@@ -21,8 +21,6 @@ from cds_service.trust.keys import fetch_keys
 
 HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z.\-]+))(?::[0-9]{1,5})?")
 SANDBOX = "sandbox"
-SANDBOX_ORIGIN = "https://sandbox.cds-hooks.org"
-"""The sandbox calls from the browser, and so needs CORS."""
 
 
 @dataclass(frozen=True)
@@ -101,29 +99,6 @@ def _unguarded(sites: tuple[Site, ...]) -> Iterator[Fault]:
             )
 
 
-def settle_listening(settings: Settings, host: str, port: int) -> Settings:
-    """Beyond this machine only with a site file, or the sandbox by its name. Raises ValueError.
-
-    The sandbox on this machine knows its own address.
-    """
-    here = is_this_machine(host)
-    if settings.profile and settings.sites:
-        raise ValueError(f"--profile {settings.profile}: never beside a site file, as anyone can call as the sandbox")
-    if not (settings.profile or settings.sites or here):
-        raise ValueError(
-            f"--host {host}: beyond this machine only with a site file, which says who may call: --site FILE or CDS_SITES. "
-            "To try the service with the public CDS Hooks sandbox: --profile sandbox"
-        )
-    if not settings.profile:
-        return settings
-    names = (f"http://127.0.0.1:{port}", f"http://localhost:{port}") if here else ()
-    return replace(
-        settings,
-        public_urls=settings.public_urls or names,
-        allowed_origins=(*settings.allowed_origins, SANDBOX_ORIGIN),
-    )
-
-
 def is_this_machine(host: str) -> bool:
     try:
         address = ip_address(host)
@@ -131,15 +106,3 @@ def is_this_machine(host: str) -> bool:
         return host == "localhost"
     inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return (inner or address).is_loopback
-
-
-def told_at_start(served: Served, settings: Settings) -> str:
-    """Who may call, in a sentence for whoever starts the service."""
-    names = ", ".join(site.id for site in served.sites)
-    if served.local:
-        return "No site file: a development site. Only this machine may call and be called; callers are not authenticated."
-    if settings.profile == SANDBOX:
-        return "Profile sandbox: anyone can call as the public CDS Hooks sandbox. Never with a patient's data."
-    if served.callers is None:
-        return f"Site {names}: callers are NOT authenticated here; the proxy in front has to do it."
-    return f"Sites: {names}. Callers are told by tokens that are meant for {' or '.join(settings.public_urls)}."

@@ -29,7 +29,7 @@ READ_WITHIN, ANSWERED_WITHIN = 20, 60
 """Seconds from the first byte: to send a request, and to take its answer. Then the connection is closed."""
 OPTIONS: dict[str, Any] = {
     "workers": 2,
-    "threads": 24,  # twice the evaluations at once (places.py): the other half reads slow bodies, and refuses
+    "threads": 24,  # twice the evaluations at once (capacity.py): the other half reads slow bodies, and refuses
     "timeout": 30,  # a worker whose main loop stands still; never a request
     "graceful_timeout": 30,
     "keepalive": 5,
