@@ -16,8 +16,8 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 
 from cds_service import create_app, knowledge
+from cds_service.fhir.chart_files import Chart, as_request, read_file, story_date
 from cds_service.fhir.queries import queries
-from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.settings import Settings
 
 FIXTURES = Path(__file__).parent.parent / "fhir_fixtures"

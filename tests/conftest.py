@@ -23,8 +23,8 @@ from werkzeug.test import TestResponse
 
 from cds_service import knowledge
 from cds_service.app import create_app
+from cds_service.fhir.chart_files import Chart, as_request, read_file, story_date
 from cds_service.fhir.queries import queries
-from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
 from tests.support import browser, depth

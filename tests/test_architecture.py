@@ -25,23 +25,20 @@ BELOW: dict[str, set[str]] = {
     "clinical_picture": {"reasons"},
     "coverage": {"cards", "clinical_picture", "errors", "fhir", "hooks", "knowledge", "reasoning", "reasons"},
     "errors": set(),
-    "fhir": {"clinical_picture", "knowledge", "reasons", "trust"},
-    "fhir_export": {"errors", "fhir", "knowledge"},
-    "files": {"errors", "fhir"},
+    "fhir": {"clinical_picture", "errors", "knowledge", "reasons", "trust"},
     "gunicorn_server": {"errors"},
     "hooks": {"cards", "clinical_picture", "errors", "fhir", "knowledge", "reasoning", "reasons", "sites", "trust"},
-    "install_sheet": {"fhir", "hooks", "knowledge"},
     "knowledge": {"clinical_picture", "errors"},
     "ledger": set(),
     "reasoning": {"clinical_picture", "knowledge", "reasons"},
     "reasons": set(),
     "rulebook": {"clinical_picture", "knowledge"},
     "settings": set(),
-    "sites": {"cli", "errors", "fhir", "knowledge", "ledger", "settings", "trust"},
+    "sites": {"errors", "fhir", "knowledge", "ledger", "settings", "trust"},
     "trust": {"errors", "ledger", "reasons"},
 }
 """Part of the package → the parts below it that it may import. Siblings that are not listed do not know each other."""
-EDGE = {"__init__", "__main__", "cli", "command_line", "pages"}
+EDGE = {"__init__", "__main__", "cli", "pages"}
 """May import anything of ours, and nothing of ours but app imports them."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from cds_service.files import story_date
+from cds_service.fhir.chart_files import story_date
 
 PACKAGE = Path(__file__).parent.parent
 START = "arterial-candidate"

@@ -13,9 +13,9 @@ from typing import Any
 
 from cds_service.cards.card import NAMESPACE
 from cds_service.errors import BadRequest, Fault, TooLarge
+from cds_service.fhir.chart_files import Chart, as_request, read_file
 from cds_service.fhir.queries import queries
 from cds_service.fhir.resources import type_asked
-from cds_service.files import Chart, as_request, read_file
 from cds_service.hooks.request import MOST_VALUES
 from cds_service.knowledge.model import Knowledge
 from cds_service.pages.fixtures import Fixture

@@ -15,7 +15,7 @@ from cds_service import knowledge
 from cds_service.cards.card import EXTENSION, SUMMARY_BELOW, Card
 from cds_service.cards.overview import summary_of
 from cds_service.cards.wording import safe
-from cds_service.files import Chart, read_file, story_date
+from cds_service.fhir.chart_files import Chart, read_file, story_date
 from cds_service.hooks.patient_view import cards_of_chart, reader
 from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import settle

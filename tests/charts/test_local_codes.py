@@ -13,8 +13,8 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.app import create_app
+from cds_service.fhir.chart_files import Chart, as_request, read_file
 from cds_service.fhir.queries import queries
-from cds_service.files import Chart, as_request, read_file
 from cds_service.settings import Settings
 from cds_service.sites import Site
 from cds_service.sites.codes import Codes

@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from cds_service.errors import ChartError
-from cds_service.files import Chart, read_file
+from cds_service.fhir.chart_files import Chart, read_file
 from tests.conftest import SERVICE, Clock, as_of, bare_request, bundle, diagnostics, extensions, request_of
 from tests.protocol.test_requests import condition, nlm, patient
 

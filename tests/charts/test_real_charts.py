@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.files import Chart, as_request, read_file
+from cds_service.fhir.chart_files import Chart, as_request, read_file
 from cds_service.hooks import patient_view
 from tests.conftest import INSTANCE, PREFETCH, ROOT, SERVICE, bare_request, diagnostics
 

@@ -15,7 +15,7 @@ from cds_service.cards.compose import compose
 from cds_service.cards.gaps import missing
 from cds_service.cards.modality_card import about
 from cds_service.cards.overview import overview
-from cds_service.files import Chart
+from cds_service.fhir.chart_files import Chart
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.reasoning.evaluation import Board
 from cds_service.sites.loader import read_site

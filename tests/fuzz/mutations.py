@@ -16,7 +16,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from cds_service.files import Chart, as_request, read_file
+from cds_service.fhir.chart_files import Chart, as_request, read_file
 from tests.conftest import FIXTURES, INSTANCE, PREFETCH, ROOT, SERVICE, request_of
 
 Json = Any

@@ -14,7 +14,7 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.fhir_export import LICENCES, NAMED, code_of_fact, code_system, concept_map, terminology
+from cds_service.cli.terminology_export import LICENCES, NAMED, code_of_fact, code_system, concept_map, terminology
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding
 from tests.conftest import empty_parts
 

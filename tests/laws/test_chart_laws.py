@@ -21,8 +21,8 @@ from cds_service import knowledge
 from cds_service.clinical_picture import ClinicalPicture, Nlm
 from cds_service.fhir import units
 from cds_service.fhir.chart import Entry, read_chart
+from cds_service.fhir.chart_files import shifted
 from cds_service.fhir.resources import READ
-from cds_service.files import shifted
 from cds_service.hooks import patient_view
 from cds_service.knowledge.model import RANK, FactDefinition, Verdict
 from cds_service.reasoning.assessment import assess

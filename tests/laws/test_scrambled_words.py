@@ -20,7 +20,7 @@ from cds_service import knowledge
 from cds_service.cards import wording
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.overview import assessment_of
-from cds_service.files import Chart, read_file, story_date
+from cds_service.fhir.chart_files import Chart, read_file, story_date
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasons import Reason

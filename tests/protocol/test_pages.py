@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 
 from cds_service.app import create_app
 from cds_service.capacity import AT_ONCE
-from cds_service.files import Chart, as_request, read_file
+from cds_service.fhir.chart_files import Chart, as_request, read_file
 from cds_service.hooks import patient_view
 from cds_service.hooks.request import parse
 from cds_service.pages import fixtures as examples

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.install_sheet import EHRS, install_sheet
+from cds_service.cli.install_sheet import EHRS, install_sheet
 from tests.conftest import PREFETCH, SERVICE, Clock, as_of, bundle, request_of
 
 FIXTURE = "resectable"

@@ -13,18 +13,19 @@ from pathlib import Path
 
 import msgspec
 
-from cds_service import fhir_export, gunicorn_server, knowledge
+from cds_service import gunicorn_server, knowledge
 from cds_service.app import create_app, today_here
 from cds_service.cards.card import Card
 from cds_service.cards.wording import left_out, safe, safe_explanation
+from cds_service.cli import terminology_export
+from cds_service.cli.install_sheet import EHRS, install_sheet
 from cds_service.cli.listening import settle_listening, told_at_start
 from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
+from cds_service.fhir.chart_files import Chart, as_request, read_file, story_date
 from cds_service.fhir.queries import queries
-from cds_service.files import Chart, as_request, read_file, story_date
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse
-from cds_service.install_sheet import EHRS, install_sheet
 from cds_service.rulebook import due_list, html, markdown, rule_book
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
@@ -71,7 +72,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             case "coverage":
                 return coverage.run(chosen, _site(chosen.site).knowledge, today_here())
             case "knowledge" if chosen.fhir:
-                return fhir_export.run(_site(chosen.site).knowledge, chosen.fhir)
+                return terminology_export.run(_site(chosen.site).knowledge, chosen.fhir)
             case "knowledge":
                 return _knowledge(_site(chosen.site), chosen.html, chosen.due)
             case "prefetch":
