@@ -20,22 +20,23 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.item
 
 BELOW: dict[str, set[str]] = {
     "app": {"capacity", "errors", "hooks", "pages", "settings", "sites"},
+    "auth": {"errors", "ledger", "outbound", "reasons"},
     "capacity": {"errors"},
     "cards": {"clinical_picture", "knowledge", "reasoning", "reasons"},
     "clinical_picture": {"reasons"},
     "coverage": {"cards", "clinical_picture", "errors", "fhir", "hooks", "knowledge", "reasoning", "reasons"},
     "errors": set(),
-    "fhir": {"clinical_picture", "errors", "knowledge", "reasons", "trust"},
+    "fhir": {"clinical_picture", "errors", "knowledge", "outbound", "reasons"},
     "gunicorn_server": {"errors"},
-    "hooks": {"cards", "clinical_picture", "errors", "fhir", "knowledge", "reasoning", "reasons", "sites", "trust"},
+    "hooks": {"cards", "clinical_picture", "errors", "fhir", "knowledge", "outbound", "reasoning", "reasons", "sites"},
     "knowledge": {"clinical_picture", "errors"},
     "ledger": set(),
+    "outbound": {"reasons"},
     "reasoning": {"clinical_picture", "knowledge", "reasons"},
     "reasons": set(),
     "rulebook": {"clinical_picture", "knowledge"},
     "settings": set(),
-    "sites": {"errors", "fhir", "knowledge", "ledger", "settings", "trust"},
-    "trust": {"errors", "ledger", "reasons"},
+    "sites": {"auth", "errors", "fhir", "knowledge", "ledger", "outbound", "settings"},
 }
 """Part of the package → the parts below it that it may import. Siblings that are not listed do not know each other."""
 EDGE = {"__init__", "__main__", "cli", "pages"}
@@ -93,10 +94,10 @@ def test_flask_is_met_only_in_app_and_pages() -> None:
     assert importers("werkzeug") <= {"app", "pages"}
 
 
-def test_only_trust_opens_a_connection() -> None:
+def test_only_outbound_opens_a_connection() -> None:
     for library in ("requests", "urllib3", "http"):
-        assert importers(library) == {"trust"}, library
-    assert importers("socket") == {"gunicorn_server", "trust"}, "gunicorn_server shuts sockets, and opens none"
+        assert importers(library) == {"outbound"}, library
+    assert importers("socket") == {"gunicorn_server", "outbound"}, "gunicorn_server shuts sockets, and opens none"
     for library in ("httpx", "aiohttp", "subprocess"):
         assert importers(library) == set(), library
     assert not [name for tree in TREES.values() for name in imported(tree) if name.startswith("urllib.request")]

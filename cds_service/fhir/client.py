@@ -16,9 +16,9 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
+from cds_service.outbound.policy import CallFailed, Refused, origin_of
+from cds_service.outbound.session import Outbound, Reply
 from cds_service.reasons import Explanation, Reason
-from cds_service.trust.outbound import Outbound, Reply
-from cds_service.trust.reach import CallFailed, Refused, origin_of
 
 FHIR_JSON = "application/fhir+json, application/json;q=0.9"
 MOST_PAGES = 50

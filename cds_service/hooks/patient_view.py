@@ -20,9 +20,9 @@ from cds_service.hooks.prefetch import Prefetched
 from cds_service.hooks.request import HookRequest
 from cds_service.hooks.retrieval import REQUIRED, Gatherer
 from cds_service.knowledge.model import Knowledge
+from cds_service.outbound.session import Outbound
 from cds_service.reasoning.evaluation import Board, Run, at_once, evaluate
 from cds_service.sites import Site
-from cds_service.trust.outbound import Outbound
 
 SERVICE = "nlm-patient-view"
 

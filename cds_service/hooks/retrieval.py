@@ -16,9 +16,9 @@ from cds_service.fhir.medication import referred_to
 from cds_service.fhir.resources import Medication
 from cds_service.hooks.prefetch import Prefetched, Read, State, combine, read_pages, read_prefetch, read_value
 from cds_service.hooks.request import HookRequest
+from cds_service.outbound.policy import Refused, allowed, origin_of
+from cds_service.outbound.session import Outbound
 from cds_service.reasons import Explanation, Reason
-from cds_service.trust.outbound import Outbound
-from cds_service.trust.reach import Refused, allowed, origin_of
 
 REQUIRED = ("conditions",)
 """Without conditions nobody can say whether the patient is one of ours (CLINICAL section 9)."""

@@ -30,6 +30,7 @@ from cds_service.errors import (
     UnknownService,
 )
 from cds_service.knowledge.model import Knowledge
+from cds_service.outbound.policy import Reach
 from cds_service.pages.change import controls, moves, said, stage_moves, supposed_values
 from cds_service.pages.evaluate import STAGES, Evaluation, evaluate, suppose
 from cds_service.pages.fixtures import START, fixtures
@@ -39,7 +40,6 @@ from cds_service.pages.markup import html_of
 from cds_service.pages.said import reading_of
 from cds_service.pages.trace import statements_of, trace
 from cds_service.sites import Site
-from cds_service.trust.reach import Reach
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cds_service import knowledge
+from cds_service.auth.client import Client
 from cds_service.knowledge.model import Knowledge
-from cds_service.trust.client import Client
-from cds_service.trust.reach import Reach
+from cds_service.outbound.policy import Reach
 
 
 @dataclass(frozen=True, eq=False)

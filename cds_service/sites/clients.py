@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import Any
 
+from cds_service.auth.client import ALGORITHMS, LEEWAY, LIFETIME, Client
+from cds_service.auth.keys import AT_MOST_KEYS, algorithms_of, fault_of, key_set
 from cds_service.errors import Fault
-from cds_service.trust.client import ALGORITHMS, LEEWAY, LIFETIME, Client
-from cds_service.trust.keys import AT_MOST_KEYS, algorithms_of, fault_of, key_set
-from cds_service.trust.reach import Reach, Refused, origin_of
+from cds_service.outbound.policy import Reach, Refused, origin_of
 
 Tables = dict[str, Any]
 

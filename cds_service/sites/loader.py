@@ -21,10 +21,10 @@ import jsonschema
 from cds_service import knowledge
 from cds_service.errors import Fault, SiteError
 from cds_service.knowledge.shape import told
+from cds_service.outbound.policy import Network, Reach, Refused, origin_of
 from cds_service.sites import Site
 from cds_service.sites.clients import client_faults, clients
 from cds_service.sites.overlay import CLINICAL, lay_over
-from cds_service.trust.reach import Network, Reach, Refused, origin_of
 
 Tables = dict[str, Any]
 WHOLE = {"code": 2, "limits": 2, "site": 1, "sign_off": 1}

@@ -10,14 +10,14 @@ from importlib import resources
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
+from cds_service.auth.caller import Callers, refused
+from cds_service.auth.keys import fetch_keys
 from cds_service.errors import Fault, SiteError
 from cds_service.ledger import open_ledger
 from cds_service.settings import Settings
 from cds_service.sites import Site, development
 from cds_service.sites.clients import issuer_faults
 from cds_service.sites.loader import read_site, read_sites
-from cds_service.trust.caller import Callers, refused
-from cds_service.trust.keys import fetch_keys
 
 HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z.\-]+))(?::[0-9]{1,5})?")
 SANDBOX = "sandbox"

@@ -19,10 +19,10 @@ from flask.testing import FlaskClient
 
 from cds_service.fhir.client import ALL_CATEGORIES, EPIC_CATEGORIES, MOST_VALUES, Server, fetch
 from cds_service.hooks import request
+from cds_service.outbound.policy import Reach
+from cds_service.outbound.session import Outbound
 from cds_service.reasons import Reason, reason_of
 from cds_service.sites import Site
-from cds_service.trust.outbound import Outbound
-from cds_service.trust.reach import Reach
 from tests.conftest import (
     PREFETCH,
     SERVICE,

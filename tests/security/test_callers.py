@@ -17,9 +17,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from werkzeug.test import TestResponse
 
+from cds_service.auth import keys as trusted_keys
+from cds_service.outbound.policy import CallFailed, Reach
 from cds_service.reasons import Explanation, Reason
-from cds_service.trust import keys as trusted_keys
-from cds_service.trust.reach import CallFailed, Reach
 from tests.conftest import SERVICE
 from tests.support.callers import (
     BASE,

@@ -17,9 +17,9 @@ import requests
 import responses
 
 from cds_service.fhir.client import Fetched, Server, fetch
+from cds_service.outbound.policy import CallFailed, Reach, Refused, allowed, origin_of, permitted
+from cds_service.outbound.session import Outbound
 from cds_service.reasons import Explanation, Reason, reason_of
-from cds_service.trust.outbound import Outbound
-from cds_service.trust.reach import CallFailed, Reach, Refused, allowed, origin_of, permitted
 from tests.support.fhir_server import FhirServer
 from tests.support.pictures import outline
 

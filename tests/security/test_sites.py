@@ -8,9 +8,9 @@ import pytest
 import trustme
 
 from cds_service.errors import SiteError
+from cds_service.outbound.policy import allowed, origin_of
 from cds_service.sites import development
 from cds_service.sites.loader import read_site, read_sites
-from cds_service.trust.reach import allowed, origin_of
 
 LEAST = '[site]\nid = "north"\ntitle = "North Hospital"\n'
 FHIR = LEAST + '[fhir]\norigins = ["https://a.example"]\n'

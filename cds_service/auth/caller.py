@@ -15,10 +15,10 @@ from typing import Any
 import jwt
 from jwt import PyJWK
 
+from cds_service.auth.client import Client
+from cds_service.auth.keys import Fetch, FetchedKeys
 from cds_service.errors import Overloaded, Unauthorized
 from cds_service.ledger import Ledger, LedgerDown
-from cds_service.trust.client import Client
-from cds_service.trust.keys import Fetch, FetchedKeys
 
 LOG = logging.getLogger("cds_service")
 

@@ -12,9 +12,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
+from cds_service.outbound.policy import CallFailed, Reach, origin_of
+from cds_service.outbound.session import Outbound
 from cds_service.reasons import Explanation, Reason
-from cds_service.trust.outbound import Outbound
-from cds_service.trust.reach import CallFailed, Reach, origin_of
 
 LOG = logging.getLogger("cds_service")
 

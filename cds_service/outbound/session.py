@@ -17,9 +17,9 @@ from types import TracebackType
 import requests
 from urllib3.exceptions import HTTPError
 
+from cds_service.outbound.connections import Lookup, cut, is_open, session
+from cds_service.outbound.policy import CallFailed, Reach, Refused, allowed, origin_of, permitted
 from cds_service.reasons import Explanation, Reason
-from cds_service.trust.connections import Lookup, cut, is_open, session
-from cds_service.trust.reach import CallFailed, Reach, Refused, allowed, origin_of, permitted
 
 MOST_BYTES = 20_000_000
 """Of all answers to one hook call together, unpacked: as much as the largest request body."""

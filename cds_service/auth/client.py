@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cds_service.trust.keys import KeySet
-from cds_service.trust.reach import Reach
+from cds_service.auth.keys import KeySet
+from cds_service.outbound.policy import Reach
 
 LIFETIME = 900
 """Seconds from `iat` to `exp` at most, unless the site says otherwise: Epic's 15 minutes; most clients send 5."""

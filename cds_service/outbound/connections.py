@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
-from cds_service.trust.reach import Reach, Refused
+from cds_service.outbound.policy import Reach, Refused
 
 
 class Lookup:

@@ -1,1 +1,0 @@
-"""Whom the service trusts: where it may call, and who may call it."""
