@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cds_service.cards import evidence, wording
 from cds_service.cards.card import EXTENSION, Card
-from cds_service.cards.gaps import data_quality, missing, missing_section, quality_section
+from cds_service.cards.missing_data import data_quality, missing, missing_section, quality_section
 from cds_service.cards.modality_card import card_on
 from cds_service.cards.outcomes import line, nearest
 from cds_service.cards.overview import editions, overview, reasons, unchecked

@@ -7,7 +7,7 @@ from typing import Any
 
 from cds_service.cards import evidence, wording
 from cds_service.cards.card import EXTENSION, Card, fitting
-from cds_service.cards.ways import ways
+from cds_service.cards.technique_findings import ways
 from cds_service.knowledge.model import RANK, Knowledge, Verdict
 from cds_service.knowledge.vocabulary import Edition, Supplier
 from cds_service.reasoning.assessment import Assessed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cds_service.cards import wording
 from cds_service.cards.overview import open_facts
-from cds_service.cards.ways import ways
+from cds_service.cards.technique_findings import ways
 from cds_service.reasoning.assessment import Assessed
 from cds_service.reasoning.evaluation import Board
 

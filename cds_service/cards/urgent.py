@@ -6,7 +6,7 @@ from cds_service.cards import evidence, wording
 from cds_service.cards.card import Card, fitting
 from cds_service.cards.modality_card import about, card_on, cited
 from cds_service.cards.overview import reasons
-from cds_service.cards.ways import ordered
+from cds_service.cards.technique_findings import ordered
 from cds_service.knowledge.model import Verdict
 from cds_service.reasoning.assessment import Assessed
 from cds_service.reasoning.evaluation import Board

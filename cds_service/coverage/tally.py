@@ -11,11 +11,11 @@ from typing import Any
 
 from cds_service.cards.wording import explain
 from cds_service.clinical_picture import ClinicalPicture, Nlm, Observed, Readings, Unreadable
+from cds_service.coverage.matched_codes import Named, codes_of_reading, is_known, named_concepts
 from cds_service.coverage.relevance import Relevance
-from cds_service.coverage.said import Named, codes_of_reading, is_known, named_concepts
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings
-from cds_service.fhir.reading import Reader
+from cds_service.fhir.reader import Reader
 from cds_service.fhir.resources import Component, Observation, Quantity
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Coding

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from cds_service.clinical_picture import LeftOut, NotConsulted, Omission, Unreadable
-from cds_service.fhir import faults, versions
+from cds_service.fhir import credibility, versions
 from cds_service.fhir.chart_lists import Doubted, Order, Study, UnreadableResource
 from cds_service.fhir.dates import date_of
 from cds_service.fhir.references import named
@@ -42,7 +42,7 @@ from cds_service.fhir.resources import (
 )
 from cds_service.reasons import Explanation, Reason
 
-FINAL_REPORT = faults.COUNTING[Observation]
+FINAL_REPORT = credibility.COUNTING[Observation]
 UNCONFIRMED = frozenset({"provisional", "differential", "unconfirmed"})
 HISTORY = frozenset({"inactive", "resolved", "remission"})
 
@@ -200,8 +200,8 @@ def _only_patient(decoded: Iterable[tuple[str, Resource]]) -> str | None:
 
 def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
     if isinstance(resource, Medication):
-        if faults.is_modified(resource):
-            chart.unreadable.append(UnreadableResource("Medication", Unreadable(None, where, faults.MODIFIED)))
+        if credibility.is_modified(resource):
+            chart.unreadable.append(UnreadableResource("Medication", Unreadable(None, where, credibility.MODIFIED)))
             resource = Medication()  # what it is called stays in the display of the reference to it
         chart.medications[where] = resource
         return
@@ -211,8 +211,8 @@ def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
             chart.foreign["Patient"] += 1
             return
         chart.own["Patient"] += 1
-        if faults.is_modified(resource):
-            chart.unreadable.append(UnreadableResource("Patient", Unreadable(None, where, faults.MODIFIED)))
+        if credibility.is_modified(resource):
+            chart.unreadable.append(UnreadableResource("Patient", Unreadable(None, where, credibility.MODIFIED)))
         else:
             chart.patient = resource
         return
@@ -232,13 +232,13 @@ def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
         resource.status = (resource.status or "").strip()
     if _is_no_wish(resource):
         chart.left_out[LeftOut(Omission.NOT_WANTED, kind)] += 1
-    elif faults.not_counting(resource):
+    elif credibility.not_counting(resource):
         chart.left_out[_not_counting(kind, resource)] += 1
-    elif why := faults.fault(resource):
+    elif why := credibility.fault(resource):
         _doubt(chart, where, raw, resource, why)
     else:
-        if faults.misdated(resource):
-            chart.misdated[where] = Unreadable(None, where, faults.MISDATED)
+        if credibility.misdated(resource):
+            chart.misdated[where] = Unreadable(None, where, credibility.MISDATED)
         _keep(chart, where, resource)
 
 
@@ -265,7 +265,7 @@ def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: Explan
         chart.holed.add(kind)
     else:
         _keep(chart, where, head)
-    if isinstance(head, UnreadObservation) and isinstance(resource, Observation) and why.reason in faults.OF_STATUS:
+    if isinstance(head, UnreadObservation) and isinstance(resource, Observation) and why.reason in credibility.OF_STATUS:
         head.effective_date_time, head.effective_instant = resource.effective_date_time, resource.effective_instant
         head.effective_period = resource.effective_period
     if isinstance(resource, Procedure | MedicationRequest | MedicationStatement | ServiceRequest):

@@ -14,8 +14,8 @@ from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted
 from cds_service.errors import Fault, PreconditionFailed
 from cds_service.fhir.chart import Chart, read_chart
 from cds_service.fhir.queries import queries
-from cds_service.fhir.reading import Reader
-from cds_service.fhir.validation import faults
+from cds_service.fhir.reader import Reader
+from cds_service.fhir.strict_r4 import faults
 from cds_service.hooks.prefetch import Prefetched
 from cds_service.hooks.request import HookRequest
 from cds_service.hooks.retrieval import REQUIRED, Gatherer

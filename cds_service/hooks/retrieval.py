@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from cds_service.clinical_picture import Unreadable
-from cds_service.fhir import faults
+from cds_service.fhir import credibility
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.chart_lists import UnreadableResource
 from cds_service.fhir.client import Fetched, Server, fetch, filled, read_each
@@ -81,8 +81,8 @@ def _take_in(chart: Chart, found: dict[str, Fetched]) -> bool:
                     medication = msgspec.json.decode(entry.raw, type=Medication)
                 except (msgspec.MsgspecError, RecursionError):
                     continue  # its name stays what the prescription displays
-                if faults.is_modified(medication):
-                    chart.unreadable.append(UnreadableResource("Medication", Unreadable(None, reference, faults.MODIFIED)))
+                if credibility.is_modified(medication):
+                    chart.unreadable.append(UnreadableResource("Medication", Unreadable(None, reference, credibility.MODIFIED)))
                     medication = Medication()  # the same
                 chart.medications[reference] = medication
     return any(answer.pages for answer in found.values())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cds_service.cards import wording
 from cds_service.knowledge.model import Criterion, Knowledge
 from cds_service.knowledge.vocabulary import Edition, GradeLimit
-from cds_service.pages.said import Reading, fact_name, found_words, limit_words, reading_of
+from cds_service.pages.phrases import Reading, fact_name, found_words, limit_words, reading_of
 from cds_service.reasoning.assessment import Assessed
 from cds_service.reasoning.evaluation import Board
 from cds_service.reasoning.judgement import Finding, IndicationFinding, judge

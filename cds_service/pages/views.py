@@ -31,13 +31,13 @@ from cds_service.errors import (
 )
 from cds_service.knowledge.model import Knowledge
 from cds_service.outbound.policy import Reach
-from cds_service.pages.change import controls, moves, said, stage_moves, supposed_values
+from cds_service.pages.controls import controls, moves, said, stage_moves, supposed_values
 from cds_service.pages.evaluate import STAGES, Evaluation, evaluate, suppose
 from cds_service.pages.fixtures import START, fixtures
-from cds_service.pages.given import Given, from_fixture, from_text, mark_of, without_token
-from cds_service.pages.ignored import gate_lines, ignored
+from cds_service.pages.ignored_data import gate_lines, ignored
 from cds_service.pages.markup import html_of
-from cds_service.pages.said import reading_of
+from cds_service.pages.phrases import reading_of
+from cds_service.pages.submission import Given, from_fixture, from_text, mark_of, without_token
 from cds_service.pages.trace import statements_of, trace
 from cds_service.sites import Site
 

@@ -14,7 +14,7 @@ from cds_service.clinical_picture import Amount, ClinicalPicture, Nlm
 from cds_service.fhir import dates, units
 from cds_service.fhir.chart import Entry, read_chart
 from cds_service.fhir.medication import referred_to
-from cds_service.fhir.reading import Reader
+from cds_service.fhir.reader import Reader
 from cds_service.fhir.resources import READ
 from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import settle

@@ -12,7 +12,7 @@ import pytest
 from cds_service import knowledge
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.compose import compose
-from cds_service.cards.gaps import missing
+from cds_service.cards.missing_data import missing
 from cds_service.cards.modality_card import about
 from cds_service.cards.overview import overview
 from cds_service.fhir.chart_files import Chart

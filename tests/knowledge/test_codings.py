@@ -7,7 +7,7 @@ from itertools import groupby
 import pytest
 
 from cds_service import knowledge
-from cds_service.fhir.reading import Reader
+from cds_service.fhir.reader import Reader
 from tests.support.coding_tables import Line, lines
 
 READER = Reader(knowledge.load())

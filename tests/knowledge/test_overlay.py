@@ -16,7 +16,7 @@ from cds_service.__main__ import main
 from cds_service.errors import SiteError
 from cds_service.fhir.chart import Entry, read_chart
 from cds_service.fhir.queries import queries
-from cds_service.fhir.reading import Reader
+from cds_service.fhir.reader import Reader
 from cds_service.fhir.resources import READ
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.knowledge.model import Knowledge

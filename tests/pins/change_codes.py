@@ -79,7 +79,7 @@ HEARD_ANYWHERE = {
 }  # fmt: skip
 """Uses by which the reading of charts knows a code, whatever its concept."""
 IN_CODE = "".join(
-    (resources.files("cds_service.fhir") / f"{name}.py").read_text("utf-8") for name in ("gate", "reading", "tumour_sizes")
+    (resources.files("cds_service.fhir") / f"{name}.py").read_text("utf-8") for name in ("gate", "reader", "tumour_sizes")
 )
 NAMED_IN_CODE = frozenset(re.findall(r'"([^"\n]+)"', IN_CODE))
 TRUSTED = frozenset({"atc", "snomed-ct", "icd-10-pcs"})

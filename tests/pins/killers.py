@@ -16,7 +16,7 @@ import msgspec
 
 from cds_service import knowledge
 from cds_service.clinical_picture import ClinicalPicture
-from cds_service.fhir.reading import Reader
+from cds_service.fhir.reader import Reader
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.scores import Scores

@@ -24,11 +24,11 @@ from cds_service.fhir.chart_files import Chart, as_request, read_file
 from cds_service.hooks import patient_view
 from cds_service.hooks.request import parse
 from cds_service.pages import fixtures as examples
-from cds_service.pages.change import CHANGEABLE, controls
+from cds_service.pages.controls import CHANGEABLE, controls
 from cds_service.pages.evaluate import evaluate
 from cds_service.pages.fixtures import fixtures
-from cds_service.pages.given import from_fixture, from_text
 from cds_service.pages.markup import html_of
+from cds_service.pages.submission import from_fixture, from_text
 from cds_service.pages.views import POLICY
 from cds_service.settings import Settings
 from cds_service.sites import development

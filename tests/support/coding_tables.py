@@ -31,7 +31,7 @@ from typing import Any
 
 from cds_service.clinical_picture import Amount, ClinicalPicture, Value
 from cds_service.fhir.chart import Entry, read_chart
-from cds_service.fhir.reading import Reader
+from cds_service.fhir.reader import Reader
 from cds_service.fhir.resources import READ
 from cds_service.fhir.units import UCUM
 from cds_service.knowledge.model import Knowledge

@@ -38,10 +38,10 @@ from datetime import date
 from functools import cached_property
 from typing import Any
 
-from cds_service.cards import gaps, suggestions, urgent
+from cds_service.cards import missing_data, suggestions, urgent
 from cds_service.cards import overview as overview
 from cds_service.cards.overview import assessment_of
-from cds_service.cards.ways import ways
+from cds_service.cards.technique_findings import ways
 from cds_service.clinical_picture import ClinicalPicture, Observed, When
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning.assessment import Assessed, assess
@@ -255,7 +255,7 @@ SAYS: Mapping[str, Any] = {
     "alarms": _alarm,
     "asked": _asked,
     "drafts": _drafts,
-    "questions": lambda said, _, wanted: gaps.missing_section(said.quiet).startswith("**Questions"),
+    "questions": lambda said, _, wanted: missing_data.missing_section(said.quiet).startswith("**Questions"),
     "on_record": _on_record,
     "not_checked": lambda said, name, wanted: overview.unchecked(said.quiet, [said.assessed[name]]),
     "last": lambda said, _, wanted: said.quiet.options[-1].modality.id if said.quiet.options else "",

@@ -10,11 +10,11 @@ from cds_service.clinical_picture import ClinicalPicture, Observed, Readings, Wh
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, named, text_of
 from cds_service.fhir.dates import date_of, date_of_procedure, is_to_come
-from cds_service.fhir.found import Found
+from cds_service.fhir.demographics_and_orders import orders, person
+from cds_service.fhir.fact_readings import Found
 from cds_service.fhir.gate import UNREAD, Neoplasms, date_of_condition, judge_gate, neoplasms
 from cds_service.fhir.medication import read_medication
-from cds_service.fhir.observing import ObservationReader
-from cds_service.fhir.person import orders, person
+from cds_service.fhir.observation_reader import ObservationReader
 from cds_service.fhir.queries import observation_codes
 from cds_service.fhir.resources import CodeableConcept, Condition, Observation, Procedure, UnreadCondition
 from cds_service.fhir.tumour_sizes import from_tumour_sizes

@@ -8,7 +8,7 @@ from cds_service.cards import wording
 from cds_service.clinical_picture import Observed
 from cds_service.knowledge.model import FactDefinition
 from cds_service.pages.evaluate import Evaluation
-from cds_service.pages.given import Given
+from cds_service.pages.submission import Given
 from cds_service.reasoning.current_facts import stale_or_conflicting
 from cds_service.reasons import DECIDED_CONFLICTS
 

@@ -9,7 +9,7 @@ from cds_service.clinical_picture import Observed, Unreadable, When
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, is_liver
 from cds_service.fhir.dates import date_of_observation, is_to_come
-from cds_service.fhir.found import Found
+from cds_service.fhir.fact_readings import Found
 from cds_service.fhir.references import target
 from cds_service.fhir.resources import CodeableConcept, Component, Observation, UnreadObservation
 from cds_service.fhir.units import UnitError

@@ -13,7 +13,7 @@ from cds_service.cards import wording
 from cds_service.clinical_picture import Amount, Observed, Value, When, plain
 from cds_service.errors import Fault
 from cds_service.knowledge.model import RANK, FactDefinition
-from cds_service.pages.said import found_words, reading_of
+from cds_service.pages.phrases import found_words, reading_of
 from cds_service.reasoning.evaluation import Board
 from cds_service.reasoning.facts import Facts
 
