@@ -16,8 +16,8 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 
 from cds_service import create_app, knowledge
-from cds_service.fhir.chart_files import Chart, as_request, read_file, story_date
-from cds_service.fhir.queries import queries
+from cds_service.fhir.chart_files import ChartFile, build_request, read_file, story_date
+from cds_service.fhir.queries import build_queries
 from cds_service.settings import Settings
 
 FIXTURES = Path(__file__).parent.parent / "fhir_fixtures"
@@ -45,8 +45,8 @@ def body(case: str, size: int) -> bytes:
     """The fixture as a request, filled up to `size` resources with laboratory values nobody asked for."""
     path = FIXTURES / case / "chart.json"
     chart = read_file(path)
-    assert isinstance(chart, Chart)
-    sent = as_request(chart, timedelta(0), "7e5c0a51-0ad1-4f4b-9c3a-0c5a1d8e6f10", queries(knowledge.load()))
+    assert isinstance(chart, ChartFile)
+    sent = build_request(chart, timedelta(0), "7e5c0a51-0ad1-4f4b-9c3a-0c5a1d8e6f10", build_queries(knowledge.load()))
     entries = sent["prefetch"]["observations"]["entry"]
     glucose = next(e["resource"] for e in entries if e["resource"]["status"] == "final" and "valueQuantity" in e["resource"])
     code = {"coding": [{"system": "http://loinc.org", "code": "2345-7", "display": "Glucose"}]}

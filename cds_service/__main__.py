@@ -11,9 +11,9 @@ from cds_service.errors import FileFaults
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0; 1 when a file, a setting, a site or the knowledge could not be used; 2 for a wrong command line."""
     try:
-        from cds_service.cli.main import run  # reads the knowledge files
+        from cds_service.cli.main import run_command  # reads the knowledge files
 
-        return run(arguments)
+        return run_command(arguments)
     except (FileFaults, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
-from cds_service.capacity import Places
+from cds_service.capacity import ConcurrencyLimit
 from cds_service.errors import (
     BadRequest,
     CdsError,
@@ -27,47 +27,47 @@ from cds_service.errors import (
     WrongMethod,
 )
 from cds_service.hooks import SERVICES
-from cds_service.hooks.request import parse
+from cds_service.hooks.request import parse_request
 from cds_service.pages import register_pages
 from cds_service.settings import Settings
-from cds_service.sites import Site, development
-from cds_service.sites.registry import Served, open_sites
+from cds_service.sites import Site, development_site
+from cds_service.sites.registry import SiteRegistry, open_registry
 
 LOG = logging.getLogger("cds_service")
 JSON = "application/json"
 ENCODER = msgspec.json.Encoder()
 
 
-def today_here() -> date:
+def current_date() -> date:
     """The clock, read once a request and passed down."""
     return datetime.now(UTC).astimezone().date()
 
 
 def create_app(
     settings: Settings | None = None,
-    today: Callable[[], date] = today_here,
+    today: Callable[[], date] = current_date,
     site: Site | None = None,
     now: Callable[[], float] = time.time,
-    served: Served | None = None,
+    registry: SiteRegistry | None = None,
 ) -> Flask:
     """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound.
 
-    `site`: served instead of what the settings name, to this machine alone. `served`: what the settings name, opened already.
+    `site`: served instead of what the settings name, to this machine alone. `registry`: what the settings name, opened already.
     """
     settings = settings or Settings.from_environment()
-    if served is None:
-        served = Served((site,), local=True) if site else open_sites(settings, today())
-    anyone = served.for_anyone or development()
+    if registry is None:
+        registry = SiteRegistry((site,), local=True) if site else open_registry(settings, today())
+    anyone = registry.site_for_anyone or development_site()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirect: its address would be made of the caller's
-    places = app.extensions["places"] = Places()
+    limit = app.extensions["places"] = ConcurrencyLimit()
     if settings.shows_pages():
         register_pages(app, anyone, today)
 
     @app.get("/cds-services")
     def discovery() -> Response:
-        g.site = served.discovered_by(request.headers.get("Authorization"), "/cds-services", now())
+        g.site = registry.site_for_discovery(request.headers.get("Authorization"), "/cds-services", now())
         return _json(200, {"services": [service.describe(g.site.knowledge) for service in SERVICES.values()]})
 
     @app.post("/cds-services/<service_id>")
@@ -76,12 +76,12 @@ def create_app(
         if service is None:
             raise UnknownService("no such service", [Fault("path", "an unknown service id", ", ".join(SERVICES))])
         g.service = service.id
-        g.site = served.site_of(request.headers.get("Authorization"), f"/cds-services/{service.id}", now())
+        g.site = registry.site_of(request.headers.get("Authorization"), f"/cds-services/{service.id}", now())
         _require_json()
         body = _body()  # before a place is taken: a slow client takes none
-        with places.one():
-            answer = service.answer(parse(body, service.hook), g.site, today())
-        g.told = answer.told()
+        with limit.slot():
+            answer = service.answer(parse_request(body, service.hook), g.site, today())
+        g.log_fields = answer.log_fields()
         return Response(ENCODER.encode({"cards": answer.cards}), 200, content_type=JSON)
 
     @app.get("/health")
@@ -90,8 +90,8 @@ def create_app(
 
     @app.before_request
     def start() -> Response | None:
-        g.started, g.site = time.perf_counter(), served.only
-        served.check_peer(request.remote_addr, request.headers.get("Host"))
+        g.started, g.site = time.perf_counter(), registry.only_site
+        registry.check_peer(request.remote_addr, request.headers.get("Host"))
         if request.method != "OPTIONS" or (request.url_rule is None and "Origin" not in request.headers):
             return None  # of no path: 404; its preflight stays 204, so that a browser shows the 404 to its page
         methods = app.make_default_options_response()
@@ -110,28 +110,28 @@ def create_app(
         return response
 
     @app.errorhandler(CdsError)
-    def ours(error: CdsError) -> Response:
+    def handle_cds_error(error: CdsError) -> Response:
         response = _json(error.status, error.outcome())
         if isinstance(error, Unauthorized):
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
 
     @app.errorhandler(HTTPException)
-    def flasks(error: HTTPException) -> Response:
-        response = ours(_translate(error, settings))
+    def handle_http_error(error: HTTPException) -> Response:
+        response = handle_cds_error(_translate(error, settings))
         if methods := getattr(error, "valid_methods", None):
             response.headers["Allow"] = ", ".join(sorted(methods))
         return response
 
     @app.errorhandler(Exception)
-    def fault(error: Exception) -> Response:
+    def handle_unexpected(error: Exception) -> Response:
         # the type and the place, never the message: it may hold a value of the chart
         place = error.__traceback__
         while place is not None and place.tb_next is not None:
             place = place.tb_next
         where = f"{place.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{place.tb_lineno}" if place else "?"
         LOG.error("fault %s at %s", type(error).__name__, where)
-        return ours(Internal("a fault of the service; nothing was decided"))
+        return handle_cds_error(Internal("a fault of the service; nothing was decided"))
 
     return app
 
@@ -195,7 +195,7 @@ def _log(response: Response) -> None:
     line = {
         "service": g.get("service"),
         "status": response.status_code,
-        **g.get("told", {}),
+        **g.get("log_fields", {}),
         "site": site and site.id,
         "knowledge": site and site.knowledge.digest,
         "ms": round((time.perf_counter() - g.started) * 1000, 1),

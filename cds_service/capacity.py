@@ -8,16 +8,16 @@ from threading import Semaphore
 
 from cds_service.errors import Fault, Overloaded
 
-AT_ONCE = 12
+MAX_CONCURRENT_EVALUATIONS = 12
 """In each worker. They share one interpreter: more of them would only be slower, each and all."""
 
 
-class Places:
-    def __init__(self, count: int = AT_ONCE) -> None:
+class ConcurrencyLimit:
+    def __init__(self, count: int = MAX_CONCURRENT_EVALUATIONS) -> None:
         self._free = Semaphore(count)
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         """Raises Overloaded when all are taken."""
         if not self._free.acquire(blocking=False):
             raise Overloaded(

@@ -1,8 +1,8 @@
 """What is recorded about one patient, before anybody asks how old it is.
 
 A `ClinicalPicture` keeps, for every fact of `knowledge/facts.toml`, all readings that count, each with its date,
-its reference and the text it was recorded as. `settle` (in `reasoning/current_facts.py`) turns it, for one day, into facts
-that are known, silent or unknown. Nothing here does any input or output.
+its reference and the text it was recorded as. `determine_facts` (in `reasoning/current_facts.py`) turns it, for one day, into
+facts that are known, silent or unknown. Nothing here does any input or output.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cds_service.reasons import Explanation, Reason, ValueNotReadable, reason_of
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class Interval:
     """A number as an interval, so that a comparator ("< 5") says no more than it knows.
 
     Bounds of None are open ends.
@@ -30,12 +30,12 @@ class Amount:
     high_included: bool = True
 
     @classmethod
-    def exactly(cls, value: Decimal | int | str) -> Amount:
+    def from_number(cls, value: Decimal | int | str) -> Interval:
         number = Decimal(value)
         return cls(number, number)
 
     @classmethod
-    def compared(cls, comparator: str | None, value: Decimal) -> Amount:
+    def from_comparator(cls, comparator: str | None, value: Decimal) -> Interval:
         """From FHIR `Quantity.comparator`. Raises ValueNotReadable on a comparator FHIR does not have."""
         match comparator:
             case None | "":
@@ -75,33 +75,33 @@ class Amount:
 
     def __str__(self) -> str:
         if self.exact is not None:
-            return plain(self.exact)
+            return format_decimal(self.exact)
         if self.low is None and self.high is not None:
-            return f"{'≤' if self.high_included else '<'} {plain(self.high)}"
+            return f"{'≤' if self.high_included else '<'} {format_decimal(self.high)}"
         if self.low is not None:
-            return f"{'≥' if self.low_included else '>'} {plain(self.low)}"
+            return f"{'≥' if self.low_included else '>'} {format_decimal(self.low)}"
         return "?"
 
 
-def highest(amounts: Iterable[Amount]) -> Amount:
+def largest_interval(amounts: Iterable[Interval]) -> Interval:
     """The largest of several numbers, no surer than they are: the largest of 2 and "< 25" is anything from 2 to 25."""
     found = list(amounts)
     low = max(found, key=lambda a: (a.low is not None, a.low or 0, not a.low_included))
     high = max(found, key=lambda a: (a.high is None, a.high or 0, a.high_included))
-    return Amount(low.low, high.high, low.low_included, high.high_included)
+    return Interval(low.low, high.high, low.low_included, high.high_included)
 
 
-Value = Amount | bool | str | frozenset[str]
+Value = Interval | bool | str | frozenset[str]
 
 
-def plain(number: Decimal) -> str:
+def format_decimal(number: Decimal) -> str:
     """A decimal without exponent and without needless zeros: 3.00 -> 3, 1E+2 -> 100."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @dataclass(frozen=True, slots=True)
-class When:
+class PartialDate:
     """A FHIR date or dateTime: a whole day, month or year, or an instant. Earliest and latest day it can mean."""
 
     earliest: date
@@ -116,7 +116,7 @@ class When:
         return str(self.earliest.year)
 
     @classmethod
-    def day(cls, day: date) -> When:
+    def from_day(cls, day: date) -> PartialDate:
         return cls(day, day)
 
 
@@ -131,7 +131,7 @@ class Observed:
     """
 
     value: Value
-    on: When | None
+    on: PartialDate | None
     seen_in: str
     recorded: str
     note: Explanation | None = field(default=None, compare=False)
@@ -150,7 +150,7 @@ class Unreadable:
     """A resource that speaks of the fact but could not be understood. `why` names fault and path, never a value;
     `unit` is the unit that was refused, as sent, for a card."""
 
-    on: When | None
+    on: PartialDate | None
     seen_in: str
     why: Explanation = field(compare=False)
     unit: str = ""
@@ -203,7 +203,7 @@ class Readings:
     """Codes that ask without answering (portal vein thrombosis without its extent, nodal metastases)."""
 
 
-NOTHING_ASKED = Readings()
+NO_READINGS = Readings()
 
 
 class Nlm(StrEnum):
@@ -232,7 +232,7 @@ class ClinicalPicture:
     """Entries of drugs with neither a code that is read nor a name: any drug may be one of them."""
     left_out: Mapping[LeftOut, int] = field(default_factory=dict)
     """Which resources were left out, and why → how many."""
-    ordered: Mapping[str, Observed] = field(default_factory=dict)
+    orders: Mapping[str, Observed] = field(default_factory=dict)
     """Modality, or the concept by which a technique is ordered → the active order or scheduled procedure."""
     ordered_tests: frozenset[str] = frozenset()
     """LOINC codes of tests with an active order."""
@@ -241,5 +241,5 @@ class ClinicalPicture:
     """Reference → the resource as sent."""
     not_consulted: tuple[NotConsulted, ...] = ()
 
-    def of(self, fact: str) -> Readings:
-        return self.readings.get(fact, NOTHING_ASKED)
+    def readings_of(self, fact: str) -> Readings:
+        return self.readings.get(fact, NO_READINGS)

@@ -24,8 +24,8 @@ from cds_service.errors import CdsError, Fault
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 LOG = logging.getLogger("cds_service")
-LONGEST_LINE, MOST_HEADERS, LONGEST_HEADER = 4094, 100, 8190
-READ_WITHIN, ANSWERED_WITHIN = 20, 60
+MAX_REQUEST_LINE_BYTES, MAX_HEADERS, MAX_HEADER_BYTES = 4094, 100, 8190
+REQUEST_READ_TIMEOUT_S, RESPONSE_WRITE_TIMEOUT_S = 20, 60
 """Seconds from the first byte: to send a request, and to take its answer. Then the connection is closed."""
 OPTIONS: dict[str, Any] = {
     "workers": 2,
@@ -36,9 +36,9 @@ OPTIONS: dict[str, Any] = {
     "max_requests": 20_000,
     "max_requests_jitter": 2_000,  # so that the workers are not renewed at once
     "http_parser": "python",  # "auto" takes gunicorn_h1c wherever it is installed; its refusals are not those tested here
-    "limit_request_line": LONGEST_LINE,
-    "limit_request_fields": MOST_HEADERS,
-    "limit_request_field_size": LONGEST_HEADER,
+    "limit_request_line": MAX_REQUEST_LINE_BYTES,
+    "limit_request_fields": MAX_HEADERS,
+    "limit_request_field_size": MAX_HEADER_BYTES,
     "forwarded_allow_ips": "",  # whom we believe what a proxy says of a request: nobody; we need nothing of it
     "forwarder_headers": "",  # or a header SCRIPT_NAME, from this machine, would move the path
     "control_socket_disable": True,  # a door that nobody asked for
@@ -80,14 +80,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
         super().murder_pending()
         now = time.monotonic()
         for conn, since in list(self._since.items()):
-            if now - since > READ_WITHIN:
+            if now - since > REQUEST_READ_TIMEOUT_S:
                 try:
-                    conn.sock.shutdown(socket.SHUT_RD if now - since < ANSWERED_WITHIN else socket.SHUT_RDWR)
+                    conn.sock.shutdown(socket.SHUT_RD if now - since < RESPONSE_WRITE_TIMEOUT_S else socket.SHUT_RDWR)
                 except OSError:
                     continue  # closed in the meantime
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        status, reason, error = refusal(exc)
+        status, reason, error = describe_refusal(exc)
         LOG.warning(json.dumps({"refused": status, "because": type(exc).__name__}))
         body = json.dumps(error.outcome())
         head = (
@@ -100,12 +100,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
             return  # the client has gone
 
 
-def refusal(exc: Exception) -> tuple[int, str, CdsError]:
+def describe_refusal(exc: Exception) -> tuple[int, str, CdsError]:
     """What the parser of HTTP raised → status, reason, error; without a word of the request."""
     if isinstance(exc, LimitRequestLine):
-        return 414, "URI Too Long", _error("too-long", "request line", f"at most {LONGEST_LINE} bytes")
+        return 414, "URI Too Long", _error("too-long", "request line", f"at most {MAX_REQUEST_LINE_BYTES} bytes")
     if isinstance(exc, LimitRequestHeaders):
-        allowed = f"at most {MOST_HEADERS} headers of {LONGEST_HEADER} bytes"
+        allowed = f"at most {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes"
         return 431, "Request Header Fields Too Large", _error("too-long", "headers", allowed)
     if isinstance(exc, ParseException):
         return 400, "Bad Request", _error("invalid", "request", "HTTP/1.1 (RFC 9112)")
@@ -137,7 +137,7 @@ class Body:
             raise OSError from None
 
 
-class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
+class GunicornServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
     """`app`: built in the master, inherited by every worker at its fork; also by one that is renewed, or on SIGHUP. So all
     workers answer by the same files, and a file that is edited or broken meanwhile is not read before a restart."""
 
@@ -182,7 +182,7 @@ def return_memory() -> None:
             mallopt(name, value)
 
 
-def address(host: str, port: int) -> str:
+def format_address(host: str, port: int) -> str:
     """ "127.0.0.1:8080", "[::1]:8080". Raises ValueError if nobody can listen there."""
     if not 0 <= port <= 65535:
         raise ValueError(f"--port {port}: a port is a number from 0 to 65535")
@@ -195,9 +195,9 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
 
 
-def serve(app: Wsgi, at: str, **options: Any) -> None:
-    """Runs until it is told to stop. `at`: an `address`. Logs to standard error: our lines, and gunicorn's warnings; no
-    other library's.
+def run_server(app: Wsgi, at: str, **options: Any) -> None:
+    """Runs until it is told to stop. `at`: from `format_address`. Logs to standard error: our lines, and gunicorn's warnings;
+    no other library's.
 
     `app`: holds no connection and has started no thread, as neither survives the fork of a worker.
     """
@@ -209,4 +209,4 @@ def serve(app: Wsgi, at: str, **options: Any) -> None:
     LOG.addHandler(stream)
     LOG.setLevel(logging.INFO)
     logging.getLogger("gunicorn.error").addFilter(WithoutTraceback())
-    Server(app, at, options).run()
+    GunicornServer(app, at, options).run()

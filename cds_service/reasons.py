@@ -1,6 +1,6 @@
 """Why a fact is unknown, a value is what it is, or data could not be had: reasons as codes, and explanations for people.
 
-The program decides by a `Reason`. The words for each stand in `cards/reasons.toml` and are put together by
+The program decides by a `ReasonRow`. The words for each stand in `cards/reasons.toml` and are put together by
 `cards/wording.py` alone, so that they can be changed without changing what the program does.
 """
 

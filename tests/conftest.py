@@ -23,10 +23,10 @@ from werkzeug.test import TestResponse
 
 from cds_service import knowledge
 from cds_service.app import create_app
-from cds_service.fhir.chart_files import Chart, as_request, read_file, story_date
-from cds_service.fhir.queries import queries
+from cds_service.fhir.chart_files import ChartFile, build_request, read_file, story_date
+from cds_service.fhir.queries import build_queries
 from cds_service.settings import Settings
-from cds_service.sites import Site, development
+from cds_service.sites import Site, development_site
 from tests.support import browser, depth
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ SERVICE = "/cds-services/nlm-patient-view"
 EXTENSION = "example.nlm-cds.assessment"
 INSTANCE = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
 ORIGIN = "https://ehr.example"
-PREFETCH = queries(knowledge.load())
+PREFETCH = build_queries(knowledge.load())
 MAY_BE_EMPTY = {"cards", "services"}
 Record = Callable[[str, object], None]
 LONGEST_FIRST = (
@@ -98,8 +98,8 @@ def settings() -> Settings:
 @pytest.fixture
 def site() -> Site:
     """No site file: FHIR servers on this machine, and time enough for a slow one."""
-    alone = development()
-    return replace(alone, reach=replace(alone.reach, seconds=20))
+    alone = development_site()
+    return replace(alone, policy=replace(alone.policy, seconds=20))
 
 
 @pytest.fixture
@@ -195,15 +195,15 @@ def as_of(fixture: str) -> date:
     return day
 
 
-def chart_file(fixture: str) -> Chart:
+def chart_file(fixture: str) -> ChartFile:
     content = read_file(folder_of(fixture) / "chart.json")
-    assert isinstance(content, Chart)
+    assert isinstance(content, ChartFile)
     return content
 
 
 def request_of(fixture: str, instance: str = INSTANCE) -> dict[str, Any]:
     """What an EHR would post for a fixture's chart: everything prefetched."""
-    return as_request(chart_file(fixture), timedelta(0), instance, PREFETCH)
+    return build_request(chart_file(fixture), timedelta(0), instance, PREFETCH)
 
 
 def bare_request(**more: Any) -> dict[str, Any]:

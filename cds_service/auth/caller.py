@@ -22,14 +22,14 @@ from cds_service.ledger import Ledger, LedgerDown
 
 LOG = logging.getLogger("cds_service")
 
-AT_MOST = 8_000
+MAX_AUTHORIZATION_CHARS = 8_000
 """Characters of an Authorization header. gunicorn itself answers 400 a little above."""
-CLOCKS = 300
+REPLAY_MEMORY_MARGIN_S = 300
 """Seconds that a seen token is remembered beyond its end: clocks of several machines differ."""
-REQUIRED = ["iss", "aud", "exp", "iat", "jti"]
-UNCHECKED: jwt.types.Options = {"verify_signature": False}
-CHECKED: jwt.types.Options = {
-    "require": REQUIRED,
+REQUIRED_CLAIMS = ["iss", "aud", "exp", "iat", "jti"]
+UNVERIFIED_OPTIONS: jwt.types.Options = {"verify_signature": False}
+VERIFIED_OPTIONS: jwt.types.Options = {
+    "require": REQUIRED_CLAIMS,
     "verify_exp": False,  # times are checked below: PyJWT takes "exp" as a string, too, and knows no longest life
     "verify_iat": False,
     "verify_nbf": False,
@@ -43,13 +43,13 @@ class Callers:
     def __init__(self, clients: Iterable[Client], bases: Iterable[str], ledger: Ledger, fetch: Fetch) -> None:
         self._clients = tuple(clients)
         self._fetched = {
-            client: FetchedKeys(client.jku, client.reach, fetch) for client in self._clients if client.keys is None
+            client: FetchedKeys(client.jku, client.policy, fetch) for client in self._clients if client.keys is None
         }
         self._issuers = frozenset(client.issuer for client in self._clients)
         self._bases = tuple(bases)
         self._ledger = ledger
 
-    def identify(self, authorization: str | None, path: str, now: float) -> Client:
+    def identify_client(self, authorization: str | None, path: str, now: float) -> Client:
         """The client that signed the token of an Authorization header for this path.
 
         Raises Unauthorized, always the same; Overloaded when nobody knows whether the token is new.
@@ -61,7 +61,7 @@ class Callers:
         _check_header(header, client)
         key = self._key(client, header["kid"], header["alg"], now)
         if key is None:
-            raise refused("unknown key", issuer)
+            raise reject("unknown key", issuer)
         try:
             claims = jwt.decode(
                 token,
@@ -69,31 +69,31 @@ class Callers:
                 algorithms=[key.algorithm_name],  # one of the client's own list, by _check_header
                 audience=[base + path for base in self._bases],
                 issuer=issuer,
-                options=CHECKED,
+                options=VERIFIED_OPTIONS,
             )
         except jwt.InvalidAudienceError:
-            raise refused("another audience", issuer) from None
+            raise reject("another audience", issuer) from None
         except jwt.InvalidSignatureError:
-            raise refused("signature", issuer) from None
+            raise reject("signature", issuer) from None
         except (jwt.PyJWTError, ValueError, TypeError):
-            raise refused("claims", issuer) from None
+            raise reject("claims", issuer) from None
         _check_times(claims, client, now)
         identity = claims["jti"]
         if not isinstance(identity, str) or not identity:
-            raise refused("jti", issuer)
-        if not self._first_time(client, identity, int(claims["exp"]) + client.leeway + CLOCKS, now):
-            raise refused("seen before", issuer)
+            raise reject("jti", issuer)
+        if not self._first_time(client, identity, int(claims["exp"]) + client.leeway + REPLAY_MEMORY_MARGIN_S, now):
+            raise reject("seen before", issuer)
         return client
 
     def _client(self, claims: Mapping[str, Any]) -> Client:
         """By issuer, and by tenant where one issuer signs for several: what is not yet checked only chooses the keys."""
         issuer, tenant = claims.get("iss"), claims.get("tenant")
         if not isinstance(issuer, str) or issuer not in self._issuers:
-            raise refused("unknown issuer")
+            raise reject("unknown issuer")
         for client in self._clients:
             if client.issuer == issuer and (not client.tenants or (isinstance(tenant, str) and tenant in client.tenants)):
                 return client
-        raise refused("another tenant", issuer)
+        raise reject("another tenant", issuer)
 
     def _first_time(self, client: Client, identity: str, forget_after: int, now: float) -> bool:
         digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
@@ -106,10 +106,10 @@ class Callers:
     def _key(self, client: Client, kid: str, algorithm: str, now: float) -> PyJWK | None:
         if client.keys is not None:
             return client.keys.get((kid, algorithm))
-        return self._fetched[client].find(kid, algorithm, now)
+        return self._fetched[client].find_key(kid, algorithm, now)
 
 
-def refused(why: str, issuer: str = "") -> Unauthorized:
+def reject(why: str, issuer: str = "") -> Unauthorized:
     """To be raised. `why`: words of ours, for the log alone. `issuer`: only one of a site file."""
     LOG.warning(json.dumps({"refused": why} | ({"issuer": issuer} if issuer else {})))
     return Unauthorized()
@@ -117,49 +117,49 @@ def refused(why: str, issuer: str = "") -> Unauthorized:
 
 def _bearer(authorization: str | None) -> str:
     if not authorization:
-        raise refused("no token")
-    if len(authorization) > AT_MOST:
-        raise refused("too long")
+        raise reject("no token")
+    if len(authorization) > MAX_AUTHORIZATION_CHARS:
+        raise reject("too long")
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.isascii():
-        raise refused("no token")
+        raise reject("no token")
     return token.strip()
 
 
 def _unchecked(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        found = jwt.decode_complete(token, options=UNCHECKED)
+        found = jwt.decode_complete(token, options=UNVERIFIED_OPTIONS)
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-        raise refused("not a token") from None
+        raise reject("not a token") from None
     return found["header"], found["payload"]
 
 
 def _check_header(header: Mapping[str, Any], client: Client) -> None:
     """Algorithm and address by the site's record, never by the token. Keys that a token brings along are not looked at."""
     if header.get("typ") != "JWT":
-        raise refused("typ", client.issuer)
+        raise reject("typ", client.issuer)
     if not isinstance(header.get("alg"), str) or header["alg"] not in client.algorithms:
-        raise refused("algorithm", client.issuer)
+        raise reject("algorithm", client.issuer)
     if not isinstance(header.get("kid"), str):
-        raise refused("kid", client.issuer)
+        raise reject("kid", client.issuer)
     if "crit" in header:
-        raise refused("crit", client.issuer)
+        raise reject("crit", client.issuer)
     if "jku" in header and (not client.jku or header["jku"] != client.jku):
-        raise refused("jku", client.issuer)
+        raise reject("jku", client.issuer)
 
 
 def _check_times(claims: Mapping[str, Any], client: Client, now: float) -> None:
     """RFC 7519 section 4.1.4 to 4.1.6, with the leeway of the client."""
     times = {name: claims[name] for name in ("exp", "iat", "nbf") if name in claims}
     if not all(_is_time(value) for value in times.values()):
-        raise refused("times", client.issuer)
+        raise reject("times", client.issuer)
     begin, end = times["iat"], times["exp"]
     if end <= now - client.leeway:
-        raise refused("expired", client.issuer)
+        raise reject("expired", client.issuer)
     if max(begin, times.get("nbf", begin)) > now + client.leeway:
-        raise refused("not yet valid", client.issuer)
+        raise reject("not yet valid", client.issuer)
     if not 0 < end - begin <= client.lifetime:
-        raise refused("too long-lived", client.issuer)
+        raise reject("too long-lived", client.issuer)
 
 
 def _is_time(value: object) -> bool:

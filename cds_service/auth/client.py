@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cds_service.auth.keys import KeySet
-from cds_service.outbound.policy import Reach
+from cds_service.outbound.policy import OutboundPolicy
 
-LIFETIME = 900
+MAX_LIFETIME_S = 900
 """Seconds from `iat` to `exp` at most, unless the site says otherwise: Epic's 15 minutes; most clients send 5."""
-LEEWAY = 60
+LEEWAY_S = 60
 """Seconds that two clocks may differ (CH-135)."""
 ALGORITHMS = ("ES384", "RS384")
 """What CDS Hooks recommends (CH-140). Which algorithm counts is never read from a token alone (CH-139)."""
@@ -20,7 +20,7 @@ class Client:
     """One `[[client]]` of a site file. Compared by identity.
 
     `jku`: the one key set address that a token may name; empty: a token may name none.
-    `keys`: written in the site file; without them they are fetched from `jku`, within `reach`.
+    `keys`: written in the site file; without them they are fetched from `jku`, within `policy`.
     `tenants`: those of the issuer that are meant; empty: all of them, also none.
     """
 
@@ -28,8 +28,8 @@ class Client:
     issuer: str
     jku: str = ""
     keys: KeySet | None = field(default=None, repr=False)
-    reach: Reach = field(default_factory=Reach)
+    policy: OutboundPolicy = field(default_factory=OutboundPolicy)
     algorithms: frozenset[str] = frozenset(ALGORITHMS)
     tenants: frozenset[str] = frozenset()
-    lifetime: int = LIFETIME
-    leeway: int = LEEWAY
+    lifetime: int = MAX_LIFETIME_S
+    leeway: int = LEEWAY_S

@@ -12,32 +12,32 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
-from cds_service.outbound.policy import CallFailed, Reach, origin_of
-from cds_service.outbound.session import Outbound
+from cds_service.outbound.policy import CallFailed, OutboundPolicy, origin_of
+from cds_service.outbound.session import OutboundSession
 from cds_service.reasons import Explanation, Reason
 
 LOG = logging.getLogger("cds_service")
 
-KINDS: dict[str, dict[str, str]] = {
+KEY_KINDS: dict[str, dict[str, str]] = {
     "ES256": {"kty": "EC", "crv": "P-256"},
     "ES384": {"kty": "EC", "crv": "P-384"},
     "RS256": {"kty": "RSA"},
     "RS384": {"kty": "RSA"},
 }
 """Algorithm → the keys it is for. Nothing symmetric and nothing unsigned is in here, so nothing of it can be chosen."""
-RSA_BITS = 2048
-AT_MOST_BYTES, AT_MOST_KEYS = 64_000, 50
+MIN_RSA_BITS = 2048
+MAX_KEY_SET_BYTES, MAX_KEYS = 64_000, 50
 
-FRESH = 3_600
+KEYS_FRESH_S = 3_600
 """Seconds that fetched keys are used before they are fetched again: so long a withdrawn key may still open."""
-STALE = 24 * 3_600
+KEYS_USABLE_S = 24 * 3_600
 """Seconds that they are used when the address does not answer; after that nobody with this issuer gets in."""
-BETWEEN = 30
+MIN_REFETCH_INTERVAL_S = 30
 """Seconds between two fetches at least, whatever is asked for: tokens with invented kids make no traffic."""
 
 KeySet = Mapping[tuple[str, str], PyJWK]
 """(kid, algorithm) → key."""
-Fetch = Callable[[str, Reach], bytes]
+Fetch = Callable[[str, OutboundPolicy], bytes]
 """An address → the body found there. Raises CallFailed."""
 
 
@@ -45,32 +45,32 @@ class FetchedKeys:
     """Keys of a pinned address. One thread fetches; the others use what is there, and wait only if nothing is, no longer
     than a fetch may take."""
 
-    def __init__(self, jku: str, reach: Reach, fetch: Fetch) -> None:
+    def __init__(self, jku: str, policy: OutboundPolicy, fetch: Fetch) -> None:
         self.jku = jku
-        self._reach = reach
+        self._policy = policy
         self._fetch = fetch
         self._keys: KeySet = {}
         self._fetched: float | None = None
         self._tried: float | None = None
         self._fetching = threading.Lock()
 
-    def find(self, kid: str, algorithm: str, now: float) -> PyJWK | None:
+    def find_key(self, kid: str, algorithm: str, now: float) -> PyJWK | None:
         """The key of that name for that algorithm, or None. An unknown name is looked up again once (CH-130)."""
-        if (kid, algorithm) not in self._keys or self._older_than(FRESH, now):
+        if (kid, algorithm) not in self._keys or self._older_than(KEYS_FRESH_S, now):
             self._refresh(now)
-        return None if self._older_than(STALE, now) else self._keys.get((kid, algorithm))
+        return None if self._older_than(KEYS_USABLE_S, now) else self._keys.get((kid, algorithm))
 
     def _older_than(self, seconds: int, now: float) -> bool:
         return self._fetched is None or now - self._fetched > seconds
 
     def _refresh(self, now: float) -> None:
-        if not self._fetching.acquire(timeout=self._reach.seconds if self._fetched is None else 0):
+        if not self._fetching.acquire(timeout=self._policy.seconds if self._fetched is None else 0):
             return
         try:
-            if self._tried is not None and now - self._tried < BETWEEN:
+            if self._tried is not None and now - self._tried < MIN_REFETCH_INTERVAL_S:
                 return
             self._tried = now
-            self._keys, self._fetched = read_keys(self._fetch(self.jku, self._reach)), now
+            self._keys, self._fetched = read_keys(self._fetch(self.jku, self._policy)), now
         except (CallFailed, ValueError) as error:
             why = error.why.reason if isinstance(error, CallFailed) else type(error).__name__
             LOG.warning(json.dumps({"keys": self.jku, "not read": why}))
@@ -78,10 +78,10 @@ class FetchedKeys:
             self._fetching.release()
 
 
-def fetch_keys(jku: str, reach: Reach) -> bytes:
+def fetch_keys(jku: str, policy: OutboundPolicy) -> bytes:
     """From the server of the pinned address alone, as guarded as FHIR servers are called. Raises CallFailed."""
-    with Outbound(replace(reach, origins=(origin_of(jku),))) as out:
-        reply = out.get(jku, {"Accept": "application/json"})
+    with OutboundSession(replace(policy, origins=(origin_of(jku),))) as session:
+        reply = session.get(jku, {"Accept": "application/json"})
     if reply.status != 200:
         raise CallFailed(
             Explanation(Reason.STATUS_NOT_OK, status=reply.status)
@@ -91,14 +91,14 @@ def fetch_keys(jku: str, reach: Reach) -> bytes:
 
 def read_keys(body: bytes) -> KeySet:
     """The usable keys of a JWK Set; none at all is an answer too. Raises ValueError if it is not a JWK Set."""
-    if len(body) > AT_MOST_BYTES:
+    if len(body) > MAX_KEY_SET_BYTES:
         raise ValueError("too large for a JWK Set")
     try:
         content = json.loads(body)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     listed = content.get("keys") if isinstance(content, dict) else None
-    if not isinstance(listed, list) or len(listed) > AT_MOST_KEYS:
+    if not isinstance(listed, list) or len(listed) > MAX_KEYS:
         raise ValueError("not a JWK Set")
     return key_set([key for key in listed if not fault_of(key)])
 
@@ -118,7 +118,7 @@ def algorithms_of(key: Mapping[str, Any]) -> list[str]:
     """The algorithms that a key is for: by its type and curve, and by its own `alg` if it has one."""
     return [
         algorithm
-        for algorithm, kind in KINDS.items()
+        for algorithm, kind in KEY_KINDS.items()
         if all(key.get(name) == value for name, value in kind.items()) and key.get("alg") in (None, algorithm)
     ]
 
@@ -136,11 +136,11 @@ def fault_of(key: object) -> str:
         return "not for signatures"
     algorithms = algorithms_of(key)
     if not algorithms:
-        return f"not for {', '.join(KINDS)}"
+        return f"not for {', '.join(KEY_KINDS)}"
     try:
         public = PyJWK(key, algorithms[0]).key
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError):
         return "not a sound key"
-    if isinstance(public, RSAPublicKey) and public.key_size < RSA_BITS:
-        return f"fewer than {RSA_BITS} bits"
+    if isinstance(public, RSAPublicKey) and public.key_size < MIN_RSA_BITS:
+        return f"fewer than {MIN_RSA_BITS} bits"
     return ""

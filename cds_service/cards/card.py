@@ -12,7 +12,7 @@ EXTENSION = "example.nlm-cds.assessment"
 TOPICS = "https://nlm-cds.example/fhir/CodeSystem/card-topic"
 NAMESPACE = uuid.UUID("6f0a3f3e-5a0c-5d53-9c5e-0d6f1a3f7b11")
 INDICATORS = ("info", "warning", "critical")
-SUMMARY_BELOW = 140
+MAX_SUMMARY_CHARS_EXCLUSIVE = 140
 """CDS Hooks asks for fewer than 140 characters (CH-76)."""
 
 
@@ -70,12 +70,12 @@ class CardFault(AssertionError):
     """A card of ours breaks an invariant: a fault of the program, never of a request."""
 
 
-def under_banner(cards: list[Card], banner: str) -> list[Card]:
+def add_banner(cards: list[Card], banner: str) -> list[Card]:
     """A site's own warning, such as that of the public sandbox, stands first on every card."""
     return [msgspec.structs.replace(card, detail=f"**{banner}**\n\n{card.detail}") for card in cards] if banner else cards
 
 
-def identify(cards: list[Card], *about: str) -> list[Card]:
+def assign_uuids(cards: list[Card], *about: str) -> list[Card]:
     """Gives each card a uuid that is the same for the same request and content, and no other.
 
     `about`: site, service, hook instance, patient. The content is hashed in:
@@ -89,17 +89,17 @@ def identify(cards: list[Card], *about: str) -> list[Card]:
     return cards
 
 
-def fitting(*wordings: str) -> str:
+def longest_fitting(*wordings: str) -> str:
     """The first of several summaries, each complete in itself, that is short enough (CLINICAL section 7: never cut)."""
-    return next((text for text in wordings if len(text) < SUMMARY_BELOW), wordings[-1])
+    return next((text for text in wordings if len(text) < MAX_SUMMARY_CHARS_EXCLUSIVE), wordings[-1])
 
 
-def check(cards: list[Card]) -> list[Card]:
+def check_cards(cards: list[Card]) -> list[Card]:
     """Raises CardFault. What is not said here is checked against openapi.yaml by the tests."""
     for card in cards:
         faults = []
-        if not 0 < len(card.summary) < SUMMARY_BELOW:
-            faults.append(f"summary has {len(card.summary)} characters, allowed: 1 to {SUMMARY_BELOW - 1}")
+        if not 0 < len(card.summary) < MAX_SUMMARY_CHARS_EXCLUSIVE:
+            faults.append(f"summary has {len(card.summary)} characters, allowed: 1 to {MAX_SUMMARY_CHARS_EXCLUSIVE - 1}")
         if card.indicator not in INDICATORS:
             faults.append(f"indicator {card.indicator}")
         if re.search(r"<[a-zA-Z/!]", card.detail):

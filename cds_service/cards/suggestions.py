@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cds_service.cards.card import Action, Suggestion
-from cds_service.knowledge.terminology import Coding
-from cds_service.reasoning.evaluation import Board
+from cds_service.knowledge.terminology import StandardCoding
+from cds_service.reasoning.evaluation import Evaluation
 
 
-def draft_orders(board: Board, missing: Iterable[str]) -> list[Suggestion]:
+def draft_orders(evaluation: Evaluation, missing: Iterable[str]) -> list[Suggestion]:
     """One suggestion for each test, unless it is ordered already. The client fills in what it knows and signs it."""
     found: dict[str, Suggestion] = {}
     for name in missing:
-        code = board.knowledge.facts[name].order
-        if not code or code in found or code in board.picture.ordered_tests or not board.picture.patient_id:
+        code = evaluation.knowledge.facts[name].order
+        if not code or code in found or code in evaluation.picture.ordered_tests or not evaluation.picture.patient_id:
             continue
-        terms = board.knowledge.terminology
-        display = next((meaning.display for meaning in terms.meanings(Coding("loinc", code))), code)
+        terms = evaluation.knowledge.terminology
+        display = next((meaning.display for meaning in terms.meanings(StandardCoding("loinc", code))), code)
         resource = {
             "resourceType": "ServiceRequest",
             "status": "draft",
             "intent": "order",
             "code": {"coding": [{"system": terms.uris["loinc"], "code": code, "display": display}]},
-            "subject": {"reference": f"Patient/{board.picture.patient_id}"},
+            "subject": {"reference": f"Patient/{evaluation.picture.patient_id}"},
         }
         found[code] = Suggestion(f"Order: {display}", [Action("create", f"Draft order for {display}", resource)])
     return list(found.values())

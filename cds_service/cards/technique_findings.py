@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from cds_service.clinical_picture import Observed
 from cds_service.knowledge.model import Technique
-from cds_service.reasoning.assessment import Assessed
+from cds_service.reasoning.assessment import Assessment
 from cds_service.reasoning.facts import Facts
-from cds_service.reasoning.judgement import Finding, judge
+from cds_service.reasoning.judgement import Finding, judge_criterion
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class TechniqueFindings:
     """A technique whose conditions are met, what stops it on this chart and what burdens it.
 
     `not_checked` would stop or burden it, and counts as not met only because nothing is known.
@@ -22,26 +22,26 @@ class Way:
     technique: Technique
     order: Observed | None
     stops: tuple[Finding, ...]
-    burdens: tuple[Finding, ...]
+    cautions: tuple[Finding, ...]
     not_checked: tuple[Finding, ...]
 
 
-def ordered(technique: Technique, orders: Mapping[str, Observed]) -> Observed | None:
+def order_for(technique: Technique, orders: Mapping[str, Observed]) -> Observed | None:
     """The order of a technique, or none."""
     return next((orders[name] for name in technique.ordered_by if name in orders), None)
 
 
-def ways(facts: Facts, modality: Assessed, orders: Mapping[str, Observed]) -> Iterator[Way]:
+def evaluate_techniques(facts: Facts, assessment: Assessment, orders: Mapping[str, Observed]) -> Iterator[TechniqueFindings]:
     """A technique that is ordered is looked at, whether its indication is met or not."""
-    for technique in modality.modality.techniques:
-        order = ordered(technique, orders)
-        if technique.only_for and order is None and not technique.only_for & set(modality.opinion.decided_by):
+    for technique in assessment.modality.techniques:
+        order = order_for(technique, orders)
+        if technique.only_for and order is None and not technique.only_for & set(assessment.decision.decided_by):
             continue
-        if not all(judge(criterion, facts).met for criterion in technique.when):
+        if not all(judge_criterion(criterion, facts).met for criterion in technique.when):
             continue
-        stops = tuple(judge(criterion, facts) for criterion in technique.stopped_by)
-        burdens = tuple(judge(criterion, facts) for criterion in technique.cautions)
-        yield Way(
+        stops = tuple(judge_criterion(criterion, facts) for criterion in technique.stopped_by)
+        burdens = tuple(judge_criterion(criterion, facts) for criterion in technique.cautions)
+        yield TechniqueFindings(
             technique,
             order,
             tuple(finding for finding in stops if finding.met),

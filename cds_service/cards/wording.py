@@ -11,14 +11,14 @@ from decimal import Decimal
 from functools import cache
 from importlib import resources
 
-from cds_service.clinical_picture import Amount, LeftOut, NotConsulted, Observed, Omission, Unreadable, Value, plain
+from cds_service.clinical_picture import Interval, LeftOut, NotConsulted, Observed, Omission, Unreadable, Value, format_decimal
 from cds_service.knowledge.model import FactDefinition, Knowledge, Statement, Verdict
 from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasoning.facts import Fact
 from cds_service.reasoning.judgement import Finding
 from cds_service.reasons import UNDECIDED_CONFLICTS, Explanation, Reason
 
-VERDICT = {
+VERDICT_WORDS = {
     Verdict.RECOMMENDED: "criteria met, recommended",
     Verdict.CONSIDER: "consider",
     Verdict.CONTRAINDICATED: "contraindicated",
@@ -43,7 +43,7 @@ UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|[_\u115f\u1160\u3164\uffa0
 """The last four fill the place of a letter of Hangul, and count as letters: nobody sees them."""
 LINK = re.compile(r"(?<=/)(?=/)|(?<=\bwww\.)(?=\w)|(?<=\w\.)(?=[^\W\d]{2})", re.IGNORECASE)
 """Where a space takes an address apart that a renderer would make a link of: "//", "www.", "a.example"."""
-LONGEST, FAR_MORE = 80, 10_000
+MAX_RECORDED_CHARS, MAX_SCANNED_CHARS = 80, 10_000
 TONE = "For discussion in a tumour board. Criteria and evidence, never an instruction."
 
 
@@ -56,7 +56,7 @@ def _words() -> dict[Reason, str]:
 
 def explain(explanation: Explanation | Reason, numbers: str = "") -> str:
     """An explanation in words. Details that came from a chart are in it as they came: a card
-    takes it through `safe`. `numbers`: what a report that may name no count shows in place of each."""
+    takes it through `safe_text`. `numbers`: what a report that may name no count shows in place of each."""
     match explanation:
         case Reason():
             return _words()[explanation]
@@ -73,12 +73,12 @@ def _detail(detail: object, numbers: str) -> str:
 
 def safe_explanation(explanation: Explanation | None) -> str:
     """For a card; an empty string where there is none."""
-    return safe(explain(explanation)) if explanation is not None else ""
+    return safe_text(explain(explanation)) if explanation is not None else ""
 
 
 def unread_resource(item: Unreadable) -> str:
     """ "Observation/7 could not be read: its date"."""
-    return f"{safe(item.seen_in)} could not be read: {safe_explanation(item.why)}"
+    return f"{safe_text(item.seen_in)} could not be read: {safe_explanation(item.why)}"
 
 
 def sentence(explanation: Explanation | None) -> str:
@@ -92,47 +92,47 @@ def key_not_consulted(part: NotConsulted) -> str:
     return f"{part.key} ({explain(part.why)})"
 
 
-def safe(text: str) -> str:
+def safe_text(text: str) -> str:
     """Recorded text without anything that Markdown or HTML could read as markup or as a link, and not longer than a line.
 
     Letters are composed first: an accent of its own would fall out, and some compose to a character of Markdown.
     """
-    start = unicodedata.normalize("NFC", text[:FAR_MORE])
+    start = unicodedata.normalize("NFC", text[:MAX_SCANNED_CHARS])
     cleaned = LINK.sub(" ", " ".join(UNSAFE.sub(" ", start).split()))
-    return cleaned if len(cleaned) <= LONGEST else cleaned[: LONGEST - 1].rstrip() + "…"
+    return cleaned if len(cleaned) <= MAX_RECORDED_CHARS else cleaned[: MAX_RECORDED_CHARS - 1].rstrip() + "…"
 
 
-def opening(text: str) -> str:
+def lead_text(text: str) -> str:
     """Recorded text at the start of a line, where a figure, a dash or a plus sign would begin a list."""
-    cleaned = safe(text)
+    cleaned = safe_text(text)
     return cleaned if not cleaned or cleaned[0].isalpha() else f"recorded as {cleaned}"
 
 
-def value(definition: FactDefinition, found: Value | None) -> str:
+def format_value(definition: FactDefinition, found: Value | None) -> str:
     match found:
         case None:
             return "not known"
         case bool():
             return "yes" if found else "no"
-        case Amount():
+        case Interval():
             if found.exact is None and found.low is not None and found.high is not None:
-                return f"{plain(found.low)} to {plain(found.high)}{definition.unit_in_words}"
+                return f"{format_decimal(found.low)} to {format_decimal(found.high)}{definition.unit_in_words}"
             return f"{found}{definition.unit_in_words}"
         case frozenset():
             return ", ".join(sorted(found)).replace("-", " ")
     return found if re.fullmatch(r"[IVGMABC123]+[a-c]?|NEC", found) else found.replace("-", " ")
 
 
-def reading(definition: FactDefinition, seen: Observed, bracket: bool = True) -> str:
+def format_reading(definition: FactDefinition, seen: Observed, bracket: bool = True) -> str:
     """One reading: value, date, reference, and the original where it was converted or computed."""
-    said = value(definition, seen.value)
+    said = format_value(definition, seen.value)
     parts = [str(seen.on) if seen.on else "undated"]
-    original = safe(seen.recorded)
-    if isinstance(seen.value, Amount) and seen.recorded and _number(seen.recorded) != seen.value.exact:
+    original = safe_text(seen.recorded)
+    if isinstance(seen.value, Interval) and seen.recorded and _number(seen.recorded) != seen.value.exact:
         parts.append(f"recorded as {original}")
     if seen.note is not None:
         parts.append(safe_explanation(seen.note))
-    rest = ", ".join([*parts, safe(seen.seen_in)])
+    rest = ", ".join([*parts, safe_text(seen.seen_in)])
     return f"{said} ({rest})" if bracket else f"{said}, {rest}"
 
 
@@ -145,13 +145,13 @@ def fact_line(knowledge: Knowledge, name: str, fact: Fact) -> str:
     """ "INR: 2.1 (2026-10-01, Observation/inr-1)", or what it is not known for."""
     definition = knowledge.facts[name]
     if fact.known and fact.seen:
-        lines = "; ".join(reading(definition, seen) for seen in fact.seen[:3])
+        lines = "; ".join(format_reading(definition, seen) for seen in fact.seen[:3])
         if definition.trend and len(fact.history) > 1:
-            lines += f"; before: {reading(definition, fact.history[1])}"
+            lines += f"; before: {format_reading(definition, fact.history[1])}"
         return f"{definition.says}: {lines}{_note(fact)}"
     if fact.known:
-        return f"{definition.says}: {value(definition, fact.value)}"
-    beside = "; ".join(reading(definition, seen) for seen in fact.seen[:2])
+        return f"{definition.says}: {format_value(definition, fact.value)}"
+    beside = "; ".join(format_reading(definition, seen) for seen in fact.seen[:2])
     return f"{definition.says}: {safe_explanation(fact.why) or explain(Reason.NOT_DOCUMENTED)}{f', {beside}' if beside else ''}"
 
 
@@ -164,10 +164,10 @@ UNUSABLE = frozenset({Reason.UNREADABLE, *UNDECIDED_CONFLICTS})
 """Why a fact is unknown although there are values of it."""
 
 
-def open_fact(knowledge: Knowledge, name_: str, fact: Fact) -> str:
+def open_fact_line(knowledge: Knowledge, name_: str, fact: Fact) -> str:
     """The name of a fact that is not known; in brackets why a value that is there was not used: out of date, conflicting,
     unreadable, or not exact enough."""
-    named = name(knowledge.facts[name_].says)
+    named = label_in_sentence(knowledge.facts[name_].says)
     if fact.seen or fact.reason in UNUSABLE:
         return f"{named} ({fact_line(knowledge, name_, fact).split(': ', 1)[1]})"
     return named
@@ -178,7 +178,7 @@ def finding_line(knowledge: Knowledge, finding: Finding) -> str:
     criterion = finding.criterion
     seen = list(dict.fromkeys(seen for fact in finding.facts for seen in fact.seen))[:4]
     where = "; ".join(_named(knowledge, reading_) for reading_ in seen)
-    sources = cited(knowledge, criterion.statements, *(["local convention"] if criterion.local else []))
+    sources = format_citations(knowledge, criterion.statements, *(["local convention"] if criterion.local else []))
     told = {reading_.reason for reading_ in seen}
     notes = "; ".join(
         dict.fromkeys(safe_explanation(fact.note) for fact in finding.facts if fact.note_reason not in {None, *told})
@@ -192,7 +192,7 @@ def finding_lines(knowledge: Knowledge, findings: Iterable[Finding]) -> str:
     return "; ".join(finding_line(knowledge, finding) for finding in findings)
 
 
-def cited(knowledge: Knowledge, statements: Iterable[str], *more: str) -> str:
+def format_citations(knowledge: Knowledge, statements: Iterable[str], *more: str) -> str:
     """ "S030, M020 (partly from memory)": where a line rests on something doubtful, it says so (CLINICAL section 1)."""
     return ", ".join([*(f"{name}{_doubt(knowledge.statements[name])}" for name in statements), *more])
 
@@ -206,27 +206,27 @@ def _doubt(statement: Statement) -> str:
 def _named(knowledge: Knowledge, seen: Observed) -> str:
     definition = knowledge.facts.get(seen.fact)
     if definition is None or definition.kind in {FactKind.PRESENCE, FactKind.PERSON}:
-        return f"{safe(seen.recorded) or 'recorded'}, {seen.on or 'undated'}, {safe(seen.seen_in)}"
-    return f"{name(definition.says)}: {reading(definition, seen, bracket=False)}"
+        return f"{safe_text(seen.recorded) or 'recorded'}, {seen.on or 'undated'}, {safe_text(seen.seen_in)}"
+    return f"{label_in_sentence(definition.says)}: {format_reading(definition, seen, bracket=False)}"
 
 
-def name(says: str) -> str:
+def label_in_sentence(says: str) -> str:
     """The name of a fact inside a sentence: "Albumin" -> "albumin", "INR" and "Ki-67" stay; without "(assessment)"."""
     short = says.replace(" (assessment)", "")
     word = short.split(" ")[0]
     return short[:1].lower() + short[1:] if word[1:].replace("-", "").isalpha() and word[1:].islower() else short
 
 
-def listing(words: Iterable[str], last: str = "and") -> str:
+def join_words(words: Iterable[str], last: str = "and") -> str:
     items = list(words)
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 
-def ordered(order: Observed | None) -> str:
+def order_suffix(order: Observed | None) -> str:
     """Behind the name of a treatment: its order, with date and reference; nothing where there is none."""
-    return f", ordered ({order.on or 'undated'}, {safe(order.seen_in)})" if order else ""
+    return f", ordered ({order.on or 'undated'}, {safe_text(order.seen_in)})" if order else ""
 
 
 def left_out(counted: Mapping[LeftOut, int]) -> dict[str, int]:
@@ -234,5 +234,5 @@ def left_out(counted: Mapping[LeftOut, int]) -> dict[str, int]:
     return {OMISSION[what.reason].format(what): count for what, count in counted.items()}
 
 
-def bullets(lines: Iterable[str]) -> str:
+def bullet_list(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)

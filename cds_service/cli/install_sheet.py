@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cds_service.fhir.client import EPIC_CATEGORIES
-from cds_service.fhir.queries import queries
-from cds_service.fhir.resources import type_asked
-from cds_service.hooks.retrieval import REQUIRED
+from cds_service.fhir.queries import build_queries
+from cds_service.fhir.resources import queried_type
+from cds_service.hooks.retrieval import REQUIRED_KEYS
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import FactKind
 
-EHRS = ("generic", "epic", "oracle")
+EHR_NAMES = ("generic", "epic", "oracle")
 BY_CATEGORY = "observationsByCategory"
 """No key of discovery, which asks for every Observation: what comes under another name vouches for no silence."""
 NOTES = {
@@ -42,7 +42,7 @@ NOTES = {
 
 def install_sheet(knowledge: Knowledge, ehr: str, service: str, hook: str) -> str:
     """`ehr`: one of EHRS."""
-    asked = queries(knowledge)
+    asked = build_queries(knowledge)
     if ehr == "epic":
         asked = dict(map(_by_category, asked, asked.values()))
     parts = [
@@ -66,12 +66,12 @@ def _by_category(key: str, query: str) -> tuple[str, str]:
 
 
 def _query(key: str, query: str) -> str:
-    need = "required" if key in REQUIRED else "optional: what is not sent counts as not known"
+    need = "required" if key in REQUIRED_KEYS else "optional: what is not sent counts as not known"
     return f"**{key}** ({need})\n\n    {query}"
 
 
 def _scopes(asked: Mapping[str, str]) -> list[str]:
-    kinds = dict.fromkeys(type_asked(query) for query in asked.values())
+    kinds = dict.fromkeys(queried_type(query) for query in asked.values())
     extra = ["- Medication: `user/Medication.read`, `user/Medication.r` (where prescriptions only refer to a drug)"]
     return [f"- {kind}: `user/{kind}.read`, `user/{kind}.rs`" for kind in kinds] + extra
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cds_service.settings import Settings
-from cds_service.sites.registry import SANDBOX, Served, is_this_machine
+from cds_service.sites.registry import SANDBOX, SiteRegistry, is_this_machine
 
 SANDBOX_ORIGIN = "https://sandbox.cds-hooks.org"
 """The sandbox calls from the browser, and so needs CORS."""
 
 
-def settle_listening(settings: Settings, host: str, port: int) -> Settings:
+def check_listening(settings: Settings, host: str, port: int) -> Settings:
     """Beyond this machine only with a site file, or the sandbox by its name. Raises ValueError.
 
     The sandbox on this machine knows its own address.
@@ -34,13 +34,13 @@ def settle_listening(settings: Settings, host: str, port: int) -> Settings:
     )
 
 
-def told_at_start(served: Served, settings: Settings) -> str:
+def describe_access(registry: SiteRegistry, settings: Settings) -> str:
     """Who may call, in a sentence for whoever starts the service."""
-    names = ", ".join(site.id for site in served.sites)
-    if served.local:
+    names = ", ".join(site.id for site in registry.sites)
+    if registry.local:
         return "No site file: a development site. Only this machine may call and be called; callers are not authenticated."
     if settings.profile == SANDBOX:
         return "Profile sandbox: anyone can call as the public CDS Hooks sandbox. Never with a patient's data."
-    if served.callers is None:
+    if registry.callers is None:
         return f"Site {names}: callers are NOT authenticated here; the proxy in front has to do it."
     return f"Sites: {names}. Callers are told by tokens that are meant for {' or '.join(settings.public_urls)}."

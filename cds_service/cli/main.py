@@ -14,26 +14,26 @@ from pathlib import Path
 import msgspec
 
 from cds_service import gunicorn_server, knowledge
-from cds_service.app import create_app, today_here
+from cds_service.app import create_app, current_date
 from cds_service.cards.card import Card
-from cds_service.cards.wording import left_out, safe, safe_explanation
+from cds_service.cards.wording import left_out, safe_explanation, safe_text
 from cds_service.cli import terminology_export
-from cds_service.cli.install_sheet import EHRS, install_sheet
-from cds_service.cli.listening import settle_listening, told_at_start
+from cds_service.cli.install_sheet import EHR_NAMES, install_sheet
+from cds_service.cli.listening import check_listening, describe_access
 from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
-from cds_service.fhir.chart_files import Chart, as_request, read_file, story_date
-from cds_service.fhir.queries import queries
+from cds_service.fhir.chart_files import ChartFile, build_request, read_file, story_date
+from cds_service.fhir.queries import build_queries
 from cds_service.hooks import SERVICES, patient_view
-from cds_service.hooks.request import parse
-from cds_service.rulebook import due_list, html, markdown, rule_book
+from cds_service.hooks.request import parse_request
+from cds_service.rulebook import due_list, render_html, render_markdown, rule_book
 from cds_service.settings import Settings
-from cds_service.sites import Site, development
+from cds_service.sites import Site, development_site
 from cds_service.sites.loader import read_site
-from cds_service.sites.registry import SANDBOX, open_sites
+from cds_service.sites.registry import SANDBOX, open_registry
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run_command(arguments: Sequence[str] | None = None) -> int:
     """Exit status. Raises ValueError for a setting that cannot be used."""
     parser = argparse.ArgumentParser(prog="cds-service", description="CDS Hooks for neuroendocrine liver metastases")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -50,15 +50,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if name == "cards":
             command.add_argument("--json", action="store_true", help="the answer as JSON")
             command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
-    coverage.declare(commands.add_parser("coverage", help="what the service reads of a site's charts, and what it passes over"))
+    coverage.declare_options(
+        commands.add_parser("coverage", help="what the service reads of a site's charts, and what it passes over")
+    )
     book = commands.add_parser("knowledge", help="the rule book, as Markdown or as a page to print; its codes as FHIR R4")
     book.add_argument("--html", type=Path, metavar="FILE", help="write it as one HTML page that needs nothing else")
-    book.add_argument("--due", type=date.fromisoformat, nargs="?", const=today_here(), metavar="DATE",
+    book.add_argument("--due", type=date.fromisoformat, nargs="?", const=current_date(), metavar="DATE",
                       help="only what is to be reviewed by then (default: today)")  # fmt: skip
     book.add_argument("--site", type=Path, metavar="FILE", help="with what this site file adds, limits and signs")
     book.add_argument("--fhir", type=Path, metavar="DIR", help="write CodeSystem, ValueSets and ConceptMap into a folder")
     sheet = commands.add_parser("prefetch", help="the install sheet: what to type into an EHR that does not read discovery")
-    sheet.add_argument("--for", dest="ehr", choices=EHRS, default="generic")
+    sheet.add_argument("--for", dest="ehr", choices=EHR_NAMES, default="generic")
     sheet.add_argument("--site", type=Path, metavar="FILE", help="with this site's own codes")
     chosen = parser.parse_args(arguments)
     try:
@@ -70,9 +72,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
             case "request":
                 return _request(chosen.file, chosen.as_of)
             case "coverage":
-                return coverage.run(chosen, _site(chosen.site).knowledge, today_here())
+                return coverage.run_survey(chosen, _site(chosen.site).knowledge, current_date())
             case "knowledge" if chosen.fhir:
-                return terminology_export.run(_site(chosen.site).knowledge, chosen.fhir)
+                return terminology_export.write_export(_site(chosen.site).knowledge, chosen.fhir)
             case "knowledge":
                 return _knowledge(_site(chosen.site), chosen.html, chosen.due)
             case "prefetch":
@@ -95,10 +97,10 @@ def _knowledge(site: Site, page: Path | None, due: date | None) -> int:
         return 0
     book = rule_book(site.knowledge)
     if page is None:
-        print(markdown(book))
+        print(render_markdown(book))
         return 0
     try:
-        page.write_text(html(book), "utf-8")
+        page.write_text(render_html(book), "utf-8")
     except OSError as error:
         raise ChartError(f"{page}: {error.strerror}") from None
     print(f"{page}: the rule book, to open in a browser or to print", file=sys.stderr)
@@ -107,35 +109,35 @@ def _knowledge(site: Site, page: Path | None, due: date | None) -> int:
 
 def _site(file: Path | None) -> Site:
     """Raises SiteError."""
-    return read_site(file, today_here()) if file else development()
+    return read_site(file, current_date()) if file else development_site()
 
 
 def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     settings = Settings.from_environment()
-    settings = settle_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
-    served = open_sites(settings, today_here())  # once, before a worker starts: any fault of a file is told here
-    at = gunicorn_server.address(host, port)
-    print(told_at_start(served, settings), file=sys.stderr)
+    settings = check_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
+    registry = open_registry(settings, current_date())  # once, before a worker starts: any fault of a file is told here
+    at = gunicorn_server.format_address(host, port)
+    print(describe_access(registry, settings), file=sys.stderr)
     page = f", page: http://{at}/" if settings.shows_pages() else ""
     print(f"CDS Hooks discovery: http://{at}/cds-services{page}", file=sys.stderr, flush=True)
-    gunicorn_server.serve(create_app(settings, served=served), at)
+    gunicorn_server.run_server(create_app(settings, registry=registry), at)
     return 0
 
 
 def _cards(path: Path, as_of: date | None, as_json: bool, site: Site) -> int:
     content = read_file(path)
-    day = as_of or (story_date(path) if isinstance(content, Chart) else None) or today_here()
-    if isinstance(content, Chart):
+    day = as_of or (story_date(path) if isinstance(content, ChartFile) else None) or current_date()
+    if isinstance(content, ChartFile):
         chart = content.chart()
         cards = patient_view.cards_of_chart(chart, site.knowledge, day, "command-line")
         if not (chart.conditions or chart.observations) and any(chart.left_out.values()):
             told = ", ".join(f"{count} × {why}" for why, count in sorted(left_out(chart.left_out).items()))
             print(f"left out: {told}", file=sys.stderr)
         for _, broken in chart.unreadable:
-            print(f"could not be read: {safe(broken.seen_in)}: {safe_explanation(broken.why)}", file=sys.stderr)
+            print(f"could not be read: {safe_text(broken.seen_in)}: {safe_explanation(broken.why)}", file=sys.stderr)
     else:
         service = next(iter(SERVICES.values()))
-        cards = service.answer(parse(content, service.hook), site, day).cards
+        cards = service.answer(parse_request(content, service.hook), site, day).cards
     if as_json:
         print(msgspec.json.format(msgspec.json.encode({"cards": cards}), indent=1).decode())
     else:
@@ -158,13 +160,13 @@ def _text(cards: list[Card], day: date) -> str:
 def _request(path: Path, as_of: date | None) -> int:
     """A request for the service, with the dates of a fixture moved to today, which it says on standard error."""
     content = read_file(path)
-    if not isinstance(content, Chart):
+    if not isinstance(content, ChartFile):
         raise ChartError(f"{path}: already a hook request")
     if content.chart().patient_id is None:
         raise ChartError(f"{path}: no Patient, and no one subject that all resources share: whose chart is it?")
     then = as_of or story_date(path)
-    shift = today_here() - then if then else timedelta(0)
+    shift = current_date() - then if then else timedelta(0)
     if shift:
         print(f"dates moved by {shift.days} days, from {then} to today", file=sys.stderr)
-    print(json.dumps(as_request(content, shift, str(uuid.uuid4()), queries(knowledge.load())), ensure_ascii=False))
+    print(json.dumps(build_request(content, shift, str(uuid.uuid4()), build_queries(knowledge.load())), ensure_ascii=False))
     return 0

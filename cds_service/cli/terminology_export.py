@@ -54,9 +54,9 @@ EXAMPLE = {
 """Invented codes of an invented hospital, and the facts they state, for the shape of a mapping."""
 
 
-def run(knowledge: Knowledge, folder: Path) -> int:
+def write_export(knowledge: Knowledge, folder: Path) -> int:
     """Writes one JSON file for each resource. Raises ChartError for a folder that cannot be written."""
-    resources = list(terminology(knowledge))
+    resources = list(export_resources(knowledge))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for resource in resources:
@@ -68,7 +68,7 @@ def run(knowledge: Knowledge, folder: Path) -> int:
     return 0
 
 
-def terminology(knowledge: Knowledge) -> Iterator[Resource]:
+def export_resources(knowledge: Knowledge) -> Iterator[Resource]:
     """The CodeSystem; for each fact its codes and its answers; what the gate and orders are read by; the example map."""
     yield code_system(knowledge)
     for definition in knowledge.facts.values():

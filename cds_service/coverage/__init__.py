@@ -10,18 +10,18 @@ from typing import TextIO
 from cds_service.coverage.progress import Progress
 from cds_service.coverage.report import Report
 from cds_service.coverage.rows import make_report
-from cds_service.coverage.sources import Read, Sorter, files_of
-from cds_service.coverage.store import Store
+from cds_service.coverage.sources import ReadCounts, Sorter, chart_paths
+from cds_service.coverage.store import ChartStore
 from cds_service.coverage.tally import Surveyor
 from cds_service.knowledge.model import Knowledge
 
 
 def survey(paths: Sequence[Path], knowledge: Knowledge, today: date, progress_on: TextIO) -> Report:
     """Everything under each path: Bundles, resources, hook requests, NDJSON, .gz of them. Raises OSError for no such path."""
-    read = Read()
-    files = [(source, file) for source, path in enumerate(paths) for file in files_of(path, read)]
+    read = ReadCounts()
+    files = [(source, file) for source, path in enumerate(paths) for file in chart_paths(path, read)]
     surveyor = Surveyor(knowledge, today)
-    with Store() as store:
+    with ChartStore() as store:
         sorter = Sorter(store, read)
         reading = Progress(progress_on, "Reading files ", sum(file.stat().st_size for _, file in files))
         for number, (source, file) in enumerate(files, 1):
@@ -30,7 +30,7 @@ def survey(paths: Sequence[Path], knowledge: Knowledge, today: date, progress_on
         reading.end()
         judging = Progress(progress_on, "Reading charts", store.close_for_adding())
         for chart in store.charts():
-            surveyor.add(chart)
+            surveyor.add_chart(chart)
             read.uncounted(chart)
             judging.step(1)
         judging.end()

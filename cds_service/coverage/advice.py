@@ -6,7 +6,7 @@ from cds_service.clinical_picture import Nlm
 from cds_service.coverage.report import NO_SYSTEM, Report
 from cds_service.coverage.tally import NO_UNIT
 
-MOST_TABLES = 20
+MAX_TABLES = 20
 """[[code]] tables offered at once; the rest follow when these are decided."""
 
 
@@ -57,11 +57,11 @@ def snippet(report: Report) -> str:
     """[[code]] and [units] tables of TOML. The code of an Observation states a fact, any other belongs to a concept of
     terminology.toml; what a person has to say is empty, and so refused, until somebody says it."""
     tables = []
-    for row in report.to_map[:MOST_TABLES]:
+    for row in report.to_map[:MAX_TABLES]:
         perhaps = f"perhaps {' or '.join(row.looks_like)}" if row.looks_like else ""
         says = "fact" if row.source == "Observation" else "concept"
         tables.append(_code([row.display, f"charts: {row.charts}", perhaps], row.system, row.code, f'{says} = ""'))
-    for answer in [row for row in report.answers_not_read if row.code_shown and row.system not in NO_SYSTEM][:MOST_TABLES]:
+    for answer in [row for row in report.answers_not_read if row.code_shown and row.system not in NO_SYSTEM][:MAX_TABLES]:
         about = [answer.display, f"charts: {answer.charts}", f"an answer: {', '.join(answer.allowed)}"]
         tables.append(_code(about, answer.system, answer.code, f'fact = "{answer.fact}"\nvalue = ""'))
     units: dict[str, list[str]] = {}

@@ -16,7 +16,7 @@ from cds_service.errors import ChartError
 from cds_service.knowledge.model import Knowledge
 
 
-def declare(command: argparse.ArgumentParser) -> None:
+def declare_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "paths", type=Path, nargs="+", metavar="PATH",
         help="a folder or a file of FHIR R4 JSON, NDJSON (.gz too) or hook requests; one path is one source of patient ids",
@@ -27,7 +27,7 @@ def declare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--html", type=Path, metavar="FILE", help="write the report as one HTML page")
 
 
-def run(chosen: argparse.Namespace, knowledge: Knowledge, today: date) -> int:
+def run_survey(chosen: argparse.Namespace, knowledge: Knowledge, today: date) -> int:
     """Raises ChartError for a path that is not there and a report that cannot be written."""
     try:
         report = survey(chosen.paths, knowledge, chosen.as_of or today, sys.stderr)

@@ -11,11 +11,11 @@ from cds_service.fhir.gate import HISTOLOGY_EXTENSION
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.resources import CodeableConcept, Component, Observation, Procedure
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import Coding
+from cds_service.knowledge.terminology import StandardCoding
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedConcept:
     """One concept that says what a resource, or a component of it, is about. `source`: as in facts.toml, or Order, Study."""
 
     where: str
@@ -24,7 +24,7 @@ class Named:
     values: tuple[CodeableConcept, ...] = field(default=())
 
 
-def named_concepts(chart: Chart) -> list[Named]:
+def named_concepts(chart: Chart) -> list[NamedConcept]:
     """Of everything in a chart that counts, before anything is passed over."""
     found: list[tuple[str, str, CodeableConcept | None, tuple[CodeableConcept | None, ...]]] = []
     for where, observation in chart.observations:
@@ -35,18 +35,18 @@ def named_concepts(chart: Chart) -> list[Named]:
         more = [e.value_codeable_concept for e in condition.extension or () if e.url == HISTOLOGY_EXTENSION]
         found.append((where, "Condition", condition.code, tuple(more)))
     found += [(where, "Procedure", procedure.code, ()) for where, procedure in chart.procedures]
-    found += [(where, "Procedure", done.code, ()) for where, done, _ in chart.doubted if isinstance(done, Procedure)]
+    found += [(where, "Procedure", done.code, ()) for where, done, _ in chart.untrusted if isinstance(done, Procedure)]
     found += [(drug.where, "Medication", drug.concept, ()) for drug in read_medication(chart)]
     found += [(where, "Order", concept, ()) for where, concept, _ in chart.orders]
     found += [(where, "Study", concept, ()) for where, concept, _ in chart.studies]
     return [
-        Named(where, source, concept, tuple(value for value in values if value is not None))
+        NamedConcept(where, source, concept, tuple(value for value in values if value is not None))
         for where, source, concept, values in found
         if concept is not None
     ]
 
 
-def is_known(knowledge: Knowledge, coding: Coding) -> bool:
+def is_known_coding(knowledge: Knowledge, coding: StandardCoding) -> bool:
     """Whether the knowledge holds a code at all: to read it, or to pass it over on purpose."""
     if coding.system == knowledge.assessment_system:
         return any(coding.code in definition.assessment for definition in knowledge.facts.values())
@@ -55,7 +55,7 @@ def is_known(knowledge: Knowledge, coding: Coding) -> bool:
     )
 
 
-def codes_of_reading(knowledge: Knowledge, definition: FactDefinition, concepts: Iterable[Named]) -> list[Coding]:
+def matched_codes(knowledge: Knowledge, definition: FactDefinition, concepts: Iterable[NamedConcept]) -> list[StandardCoding]:
     """The codings of one resource by which it spoke of a fact: those that state the fact; else those that give its value
     (a tumour's code its primary site); else those that we know; else all that it has (a tumour by its histology)."""
     states, gives, known, sent = [], [], [], []
@@ -64,14 +64,14 @@ def codes_of_reading(knowledge: Knowledge, definition: FactDefinition, concepts:
             sent.append(coding)
             if _states(knowledge, definition, coding):
                 states.append(coding)
-            if is_known(knowledge, coding):
+            if is_known_coding(knowledge, coding):
                 known.append(coding)
         for concept in (named.concept, *named.values):
             gives += [c for c in codings(knowledge, concept) if knowledge.terminology.value(definition.id, c)]
     return list(dict.fromkeys(states or gives or known or sent))
 
 
-def _states(knowledge: Knowledge, definition: FactDefinition, coding: Coding) -> bool:
+def _states(knowledge: Knowledge, definition: FactDefinition, coding: StandardCoding) -> bool:
     if coding.system == knowledge.assessment_system:
         return coding.code in definition.assessment
     if knowledge.terminology.fact(coding) == definition.id:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cds_service.coverage.advice import advice, snippet
-from cds_service.coverage.parts import parts
+from cds_service.coverage.parts import report_parts
 from cds_service.coverage.report import Report
 
 
@@ -18,5 +18,5 @@ def as_page(report: Report) -> bytes:
         lstrip_blocks=True,
     )
     page = pages.get_template("coverage.html")
-    text = page.render(report=report, advice=advice(report), snippet=snippet(report), parts=list(parts(report)))
+    text = page.render(report=report, advice=advice(report), snippet=snippet(report), parts=list(report_parts(report)))
     return text.encode()

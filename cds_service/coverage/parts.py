@@ -11,55 +11,55 @@ Cell = str | int
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReportPart:
     title: str
     head: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
     about: str = ""
 
 
-def parts(report: Report) -> Iterator[Part]:
+def report_parts(report: Report) -> Iterator[ReportPart]:
     """What wants a decision first, then what was found, then what was left."""
     unmapped = ("code", "charts", "times", "type", "perhaps", "display", "system")
-    yield Part(
+    yield ReportPart(
         "Codes of other systems that look relevant and are not read",
         unmapped,
         _unmapped(report.local),
         "Their display or text holds a word of our facts or codes. A word proves nothing.",
     )
-    yield Part(
+    yield ReportPart(
         "Codes of systems we read, not among those we hold",
         unmapped,
         _unmapped(report.standard),
         "Most are another test or another organ, and rightly left out.",
     )
-    yield Part(
+    yield ReportPart(
         "Entries with such words and no code",
         ("type", "times", "words"),
         [(row.what, row.count, row.why) for row in report.text_only],
         "Text alone is not read. Only words of ours are shown.",
     )
-    yield Part(
+    yield ReportPart(
         "Coded answers that are not read",
         ("fact", "code", "charts", "times", "display", "system"),
         [(row.says, row.code, row.charts, row.times, row.display, row.system) for row in report.answers_not_read],
     )
-    yield Part(
+    yield ReportPart(
         "Units refused",
         ("fact", "unit", "charts", "times", "accepted"),
         [(row.says, row.unit, row.charts, row.times, ", ".join(row.accepted)) for row in report.units_refused],
     )
-    yield Part(
+    yield ReportPart(
         f"Values out of their window on {report.as_of}",
         ("fact", "charts", "window"),
         [(row.says, row.charts, f"{row.days} days") for row in report.out_of_window],
     )
-    yield Part(
+    yield ReportPart(
         "Facts found",
         ("fact", "charts", "readings", "charts usable on the day"),
         [(row.says, row.charts, row.readings, row.usable_charts) for row in report.facts],
     )
-    yield Part(
+    yield ReportPart(
         "By which codes",
         ("fact", "code", "charts", "times", "name of the code in our files", "system"),
         [
@@ -68,11 +68,11 @@ def parts(report: Report) -> Iterator[Part]:
             for row in fact.codes
         ],
     )
-    yield Part("Facts never found", ("fact",), [(says,) for says in report.never_found])
-    yield Part("Not usable on the day for other reasons", ("fact", "charts", "why"), _reasons(report.not_usable))
-    yield Part("Values that could not be read", ("fact", "values", "why"), _reasons(report.values_unreadable))
-    yield Part("Resources that could not be read", ("type", "resources", "why"), _reasons(report.resources_unreadable))
-    yield Part(
+    yield ReportPart("Facts never found", ("fact",), [(says,) for says in report.never_found])
+    yield ReportPart("Not usable on the day for other reasons", ("fact", "charts", "why"), _reasons(report.not_usable))
+    yield ReportPart("Values that could not be read", ("fact", "values", "why"), _reasons(report.values_unreadable))
+    yield ReportPart("Resources that could not be read", ("type", "resources", "why"), _reasons(report.resources_unreadable))
+    yield ReportPart(
         "Files, lines and documents that could not be read",
         ("where", "how many", "why"),
         _reasons(report.files_unreadable),
@@ -83,7 +83,7 @@ def parts(report: Report) -> Iterator[Part]:
         ("Types of resource that are not read", report.types_not_read),
         ("Files of other kinds, not opened", report.files_not_opened),
     ):
-        yield Part(title, ("what", "how many"), list(counts.items()))
+        yield ReportPart(title, ("what", "how many"), list(counts.items()))
 
 
 def _unmapped(rows: Sequence[UnmappedRow]) -> list[tuple[Cell, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
-WIDTH, SECONDS_BETWEEN = 30, 0.1
+BAR_WIDTH_CHARS, MIN_UPDATE_INTERVAL_S = 30, 0.1
 
 
 class Progress:
@@ -19,10 +19,10 @@ class Progress:
     def step(self, amount: int) -> None:
         self._done += amount
         now = time.monotonic()
-        if self._shown and now - self._drawn >= SECONDS_BETWEEN:
+        if self._shown and now - self._drawn >= MIN_UPDATE_INTERVAL_S:
             share = min(self._done / self._total, 1)
-            bar = "█" * int(share * WIDTH)
-            self._stream.write(f"\r{self._words} {bar:·<{WIDTH}} {share:4.0%}")
+            bar = "█" * int(share * BAR_WIDTH_CHARS)
+            self._stream.write(f"\r{self._words} {bar:·<{BAR_WIDTH_CHARS}} {share:4.0%}")
             self._stream.flush()
             self._drawn = now
 

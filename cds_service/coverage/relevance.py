@@ -14,9 +14,9 @@ from itertools import pairwise
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.vocabulary import FactKind
 
-GENERAL = frozenset((resources.files("cds_service.coverage") / "general_words.txt").read_text("utf-8").split())
+GENERAL_WORDS = frozenset((resources.files("cds_service.coverage") / "general_words.txt").read_text("utf-8").split())
 """Words that half of a terminology carries, and organs that are no finding; alone they point to nothing of ours."""
-SHORTEST, STEM = 4, 6
+MIN_WORD_CHARS, STEM_CHARS = 4, 6
 """Letters a word needs to count, and to count as the beginning of a longer one (bilirubin: Bilirubingesamt)."""
 TOO_MANY = 4
 """Facts that a text points to equally: "liver" alone suggests nothing."""
@@ -72,7 +72,7 @@ class Relevance:
         found: set[str] = set()
         words = self._words.get(source, {})
         for said in words_in(text):
-            for word in {said, *(said[:end] for end in range(STEM, len(said)))}:
+            for word in {said, *(said[:end] for end in range(STEM_CHARS, len(said)))}:
                 if targets := words.get(word):
                     found.add(word)
                     for target in targets:
@@ -84,8 +84,8 @@ class Relevance:
 def _telling(text: str) -> set[str]:
     """The words of a name of ours that point to it: long ones that are not general, and Ki-67, 5-HIAA, Lu-177."""
     bound = {found.replace("-", "") for found in re.findall(r"\b(?:[^\W\d_]+-\d+|\d-[^\W\d_]+)\b", text.casefold())}
-    plain = {part for part in re.findall(r"[^\W_\d]+", text.casefold()) if len(part) >= SHORTEST}
-    return {word for word in bound if len(word) >= SHORTEST} | (plain - GENERAL)
+    plain = {part for part in re.findall(r"[^\W_\d]+", text.casefold()) if len(part) >= MIN_WORD_CHARS}
+    return {word for word in bound if len(word) >= MIN_WORD_CHARS} | (plain - GENERAL_WORDS)
 
 
 def _spoken(concept: str) -> str:

@@ -20,16 +20,16 @@ from cds_service.coverage.report import (
     UnmappedRow,
     WindowRow,
 )
-from cds_service.coverage.sources import Read
-from cds_service.coverage.tally import MOST_DISPLAYS, Coded, FactTally, Seen, Tally
+from cds_service.coverage.sources import ReadCounts
+from cds_service.coverage.tally import MAX_DISPLAYS, CodeCount, Count, FactTally, Tally
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import FactKind
 
-LONGEST_DISPLAY, LONGEST_CODE, LONGEST_UNIT = 60, 60, 25
+MAX_DISPLAY_CHARS, MAX_CODE_CHARS, MAX_UNIT_CHARS = 60, 60, 25
 NOT_SHOWN = "a long code, or one with blanks in one chart: not shown"
 
 
-def make_report(tally: Tally, read: Read, knowledge: Knowledge, today: date) -> Report:
+def make_report(tally: Tally, read: ReadCounts, knowledge: Knowledge, today: date) -> Report:
     facts = knowledge.facts
     return Report(
         knowledge=knowledge.digest,
@@ -88,7 +88,11 @@ def _codes(tally: FactTally, knowledge: Knowledge) -> list[CodeRow]:
         display = _our_display(system, code, knowledge) if system else "no code: read from the resource itself"
         rows.append(
             CodeRow(
-                uri, NOT_SHOWN if _typed(code, seen.charts) else shown(code, LONGEST_CODE), display, seen.charts, seen.times
+                uri,
+                NOT_SHOWN if _typed(code, seen.charts) else shorten_text(code, MAX_CODE_CHARS),
+                display,
+                seen.charts,
+                seen.times,
             )
         )
     return rows
@@ -102,7 +106,7 @@ def _our_display(system: str, code: str, knowledge: Knowledge) -> str:
     return meanings[0].display if meanings else ""
 
 
-def _unmapped(key: tuple[str, str, str], item: Coded, knowledge: Knowledge) -> UnmappedRow:
+def _unmapped(key: tuple[str, str, str], item: CodeCount, knowledge: Knowledge) -> UnmappedRow:
     source, system, code = key
     shown_code, display, show = _code(code, item)
     return UnmappedRow(
@@ -119,7 +123,7 @@ def _unmapped(key: tuple[str, str, str], item: Coded, knowledge: Knowledge) -> U
     )
 
 
-def _answer(name: str, key: tuple[str, str], item: Coded, knowledge: Knowledge) -> AnswerRow:
+def _answer(name: str, key: tuple[str, str], item: CodeCount, knowledge: Knowledge) -> AnswerRow:
     system, code = key
     shown_code, display, show = _code(code, item)
     definition = knowledge.facts[name]
@@ -129,20 +133,20 @@ def _answer(name: str, key: tuple[str, str], item: Coded, knowledge: Knowledge) 
     return AnswerRow(name, definition.says, uri, shown_code, display, seen.charts, seen.times, allowed, show)
 
 
-def _unit(definition: FactDefinition, unit: str, seen: Seen) -> UnitRow:
-    show = len(unit) <= LONGEST_UNIT and not _typed(unit, seen.charts)
-    said = shown(unit, LONGEST_UNIT) if show else "a long unit, or one with blanks in one chart: not shown"
+def _unit(definition: FactDefinition, unit: str, seen: Count) -> UnitRow:
+    show = len(unit) <= MAX_UNIT_CHARS and not _typed(unit, seen.charts)
+    said = shorten_text(unit, MAX_UNIT_CHARS) if show else "a long unit, or one with blanks in one chart: not shown"
     return UnitRow(definition.id, definition.says, said, show, list(definition.units), seen.charts, seen.times)
 
 
-def _code(code: str, item: Coded) -> tuple[str, str, bool]:
+def _code(code: str, item: CodeCount) -> tuple[str, str, bool]:
     """Code and display as they may be shown, and whether the code is whole."""
-    if len(code) > LONGEST_CODE or _typed(code, item.found.charts):
+    if len(code) > MAX_CODE_CHARS or _typed(code, item.found.charts):
         return NOT_SHOWN, "", False
-    displays = sorted(shown(display, LONGEST_DISPLAY) for display in item.displays)
-    if len(displays) > MOST_DISPLAYS:
+    displays = sorted(shorten_text(display, MAX_DISPLAY_CHARS) for display in item.displays)
+    if len(displays) > MAX_DISPLAYS:
         displays = ["differs from chart to chart: not shown"]
-    return shown(code, LONGEST_CODE), " | ".join(displays), True
+    return shorten_text(code, MAX_CODE_CHARS), " | ".join(displays), True
 
 
 def _typed(text: str, charts: int) -> bool:
@@ -158,7 +162,7 @@ def _system(name: str, knowledge: Knowledge) -> str:
     return uri if re.fullmatch(r"(https?://|urn:)[!-~]{1,150}", uri) else NO_SYSTEM[1]
 
 
-def shown(text: str, longest: int) -> str:
+def shorten_text(text: str, longest: int) -> str:
     """One short line without control or direction characters, whatever was sent."""
     line = " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -20,31 +20,31 @@ import msgspec
 
 from cds_service.cards.wording import explain
 from cds_service.clinical_picture import LeftOut
-from cds_service.coverage.store import WHOSE, Store
-from cds_service.fhir.chart import KIND, Chart, Entry, read_chart
+from cds_service.coverage.store import SUBJECT_DECODER, ChartStore
+from cds_service.fhir.chart import KIND_DECODER, Chart, ChartEntry, read_chart
 from cds_service.fhir.references import patient_of
-from cds_service.fhir.resources import READ, Reference
-from cds_service.hooks.prefetch import State, read_value
+from cds_service.fhir.resources import READ_TYPES, Reference
+from cds_service.hooks.prefetch import PrefetchState, read_key
 from cds_service.reasons import Explanation, Reason
 
-LINES, WHOLE = (".ndjson", ".jsonl"), (".json",)
+LINE_SUFFIXES, WHOLE_SUFFIXES = (".ndjson", ".jsonl"), (".json",)
 OTHER_KINDS = (".xml", ".csv", ".txt", ".md", ".html", ".pdf", ".zip", ".tar", ".tgz", ".parquet")
 """Endings that may be named; any other may be half a name."""
 BOM = b"\xef\xbb\xbf"
 NO_DOCUMENT = Explanation(Reason.NO_DOCUMENT)
 
 
-class Hook(msgspec.Struct):
+class SentHook(msgspec.Struct):
     hook: Any = None
     prefetch: dict[str, msgspec.Raw] | None = None
 
 
-HOOK = msgspec.json.Decoder(Hook)
-LIST = msgspec.json.Decoder(list[msgspec.Raw])
+HOOK_DECODER = msgspec.json.Decoder(SentHook)
+LIST_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass
-class Read:
+class ReadCounts:
     """What was opened, and what could not be: kinds and counts; a file's name may be a patient's, and is not kept."""
 
     files: int = 0
@@ -69,7 +69,7 @@ class Read:
         self.faults[said] = (count + 1, first)
 
 
-def files_of(path: Path, read: Read) -> list[Path]:
+def chart_paths(path: Path, read: ReadCounts) -> list[Path]:
     """The files of a path by name, those of a folder with all below it. Raises OSError if there is no such path."""
     if not path.is_dir():
         path.stat()
@@ -77,7 +77,7 @@ def files_of(path: Path, read: Read) -> list[Path]:
     found = []
     for file in sorted(item for item in path.rglob("*") if item.is_file()):
         ending = file.suffix.lower() if file.suffix.lower() != ".gz" else Path(file.stem).suffix.lower()
-        if ending in (*LINES, *WHOLE):
+        if ending in (*LINE_SUFFIXES, *WHOLE_SUFFIXES):
             found.append(file)
         else:
             read.not_opened[ending if ending in OTHER_KINDS else "another ending"] += 1
@@ -87,7 +87,7 @@ def files_of(path: Path, read: Read) -> list[Path]:
 class Sorter:
     """Takes documents apart and gives each resource to its patient's chart."""
 
-    def __init__(self, store: Store, read: Read) -> None:
+    def __init__(self, store: ChartStore, read: ReadCounts) -> None:
         self.store, self.read = store, read
 
     def take_file(self, source: int, number: int, file: Path) -> Iterator[int]:
@@ -98,7 +98,7 @@ class Sorter:
             packed = name.endswith(".gz")
             with file.open("rb") as plain:
                 stream: Any = gzip.open(plain) if packed else plain  # noqa: SIM115  # closing `plain` is enough
-                if name.removesuffix(".gz").endswith(LINES):
+                if name.removesuffix(".gz").endswith(LINE_SUFFIXES):
                     yield from self._take_lines(source, where, stream, plain)
                 else:
                     self.take(source, where, stream.read().removeprefix(BOM))
@@ -120,11 +120,11 @@ class Sorter:
         try:
             body.decode()
             if body.lstrip()[:1] == b"[":
-                for number, part in enumerate(LIST.decode(body), 1):
+                for number, part in enumerate(LIST_DECODER.decode(body), 1):
                     self.take(source, f"{where}, element {number}", bytes(part))
                 return
-            kind = KIND.decode(body)
-            hook = HOOK.decode(body) if not kind.name else None
+            kind = KIND_DECODER.decode(body)
+            hook = HOOK_DECODER.decode(body) if not kind.name else None
         except RecursionError:
             self.read.fault(Explanation(Reason.NESTED_TOO_DEEPLY), where)
         except UnicodeDecodeError:
@@ -143,10 +143,10 @@ class Sorter:
                 self.read.fault(Explanation(Reason.HOOK_WITHOUT_PREFETCH) if hook and hook.hook else NO_DOCUMENT, where)
 
     def _take_resources(self, source: int, where: str, body: bytes) -> None:
-        answer = read_value(body)
-        if answer.state is State.ERROR:
+        answer = read_key(body)
+        if answer.state is PrefetchState.ERROR:
             self.read.fault(Explanation(Reason.DOCUMENT_WITHOUT_DATA), where)
-        elif answer.state is State.PARTIAL:
+        elif answer.state is PrefetchState.PARTIAL:
             self.read.fault(Explanation(Reason.PAGE_OF_BUNDLE), where)
         patients = {
             entry.full_url: ("Patient", _id_of_patient(entry))
@@ -156,8 +156,8 @@ class Sorter:
         for entry in answer.entries:
             self._sort_in(source, entry, patients)
 
-    def _sort_in(self, source: int, entry: Entry, patients: dict[str, tuple[str, str]]) -> None:
-        kind = entry.kind or KIND.decode(entry.raw)
+    def _sort_in(self, source: int, entry: ChartEntry, patients: dict[str, tuple[str, str]]) -> None:
+        kind = entry.kind or KIND_DECODER.decode(entry.raw)
         if kind.name == "Bundle":  # a batch of searches answers with Bundles in a Bundle
             self._take_resources(source, "a Bundle in a Bundle", entry.raw)
             return
@@ -166,7 +166,7 @@ class Sorter:
             self.store.add_medication(source, kind.reference, entry)
         elif kind.name == "Patient" and (patient := _id_of_patient(entry)):
             self.store.add(source, patient, entry)
-        elif kind.name in READ:
+        elif kind.name in READ_TYPES:
             whose = _whose(entry.raw, patients)
             if whose and whose[0] in {"Patient", ""}:
                 self.store.add(source, whose[1], entry)
@@ -186,7 +186,7 @@ def _why(error: Exception) -> Explanation:
 def _whose(raw: bytes, patients: dict[str, tuple[str, str]]) -> tuple[str, str] | None:
     """(type, id) of its subject; `patients`: those of the same Bundle by fullUrl."""
     try:
-        subject = WHOSE.decode(raw).subject
+        subject = SUBJECT_DECODER.decode(raw).subject
     except (msgspec.MsgspecError, RecursionError):
         return None
     text = subject.get("reference") if isinstance(subject, dict) else None
@@ -198,7 +198,7 @@ def _is_type(name: str) -> bool:
     return name.isalpha() and name.isascii() and find_spec(f"fhir.resources.R4B.{name.lower()}") is not None
 
 
-def _id_of_patient(entry: Entry) -> str:
+def _id_of_patient(entry: ChartEntry) -> str:
     """As read_chart names it: by its id, else by the end of its fullUrl."""
     if entry.kind and entry.kind.id is not None:
         return entry.kind.reference.split("/")[1]

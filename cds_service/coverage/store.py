@@ -10,21 +10,21 @@ from typing import Any
 
 import msgspec
 
-from cds_service.fhir.chart import Chart, Entry, read_chart
-from cds_service.fhir.resources import READ
+from cds_service.fhir.chart import Chart, ChartEntry, read_chart
+from cds_service.fhir.resources import READ_TYPES
 
 
-class Whose(msgspec.Struct, rename="camel"):
+class SubjectOf(msgspec.Struct, rename="camel"):
     """As little of a resource as says whose it is and which Medication it needs."""
 
     subject: Any = None
     medication_reference: Any = None
 
 
-WHOSE = msgspec.json.Decoder(Whose)
+SUBJECT_DECODER = msgspec.json.Decoder(SubjectOf)
 
 
-class Store:
+class ChartStore:
     """Holds the resources until all are there, and gives them back chart by chart."""
 
     def __init__(self) -> None:
@@ -38,16 +38,16 @@ class Store:
         ):
             self._held.execute(line)
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> ChartStore:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._held.close()
 
-    def add(self, source: int, patient: str, entry: Entry) -> None:
+    def add(self, source: int, patient: str, entry: ChartEntry) -> None:
         self._held.execute("INSERT INTO resource VALUES (?, ?, ?, ?)", (source, patient, entry.raw, entry.full_url))
 
-    def add_medication(self, source: int, name: str, entry: Entry) -> None:
+    def add_medication(self, source: int, name: str, entry: ChartEntry) -> None:
         self._held.execute("INSERT INTO medication VALUES (?, ?, ?, ?)", (source, name, entry.raw, entry.full_url))
 
     def close_for_adding(self) -> int:
@@ -63,22 +63,22 @@ class Store:
             rows = self._held.execute(
                 "SELECT raw, url FROM resource WHERE source = ? AND patient = ? ORDER BY rowid", (source, patient)
             )
-            entries = [Entry(raw, url) for raw, url in rows]
+            entries = [ChartEntry(raw, url) for raw, url in rows]
             chart = read_chart([*entries, *self._medications(source, entries)], patient)
-            chart.complete = frozenset(READ)
+            chart.complete = frozenset(READ_TYPES)
             yield chart
 
-    def _medications(self, source: int, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def _medications(self, source: int, entries: Iterable[ChartEntry]) -> Iterator[ChartEntry]:
         names = {name for entry in entries if b'"medicationReference"' in entry.raw and (name := _medicine(entry.raw))}
         for name in sorted(names):
             found = self._held.execute("SELECT raw, url FROM medication WHERE source = ? AND name = ? LIMIT 1", (source, name))
-            yield from (Entry(raw, url) for raw, url in found)
+            yield from (ChartEntry(raw, url) for raw, url in found)
 
 
 def _medicine(raw: bytes) -> str:
     """ "Medication/7", of a relative or absolute reference."""
     try:
-        reference = WHOSE.decode(raw).medication_reference
+        reference = SUBJECT_DECODER.decode(raw).medication_reference
     except (msgspec.MsgspecError, RecursionError):
         return ""
     text = reference.get("reference") if isinstance(reference, dict) else None

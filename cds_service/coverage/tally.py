@@ -11,30 +11,30 @@ from typing import Any
 
 from cds_service.cards.wording import explain
 from cds_service.clinical_picture import ClinicalPicture, Nlm, Observed, Readings, Unreadable
-from cds_service.coverage.matched_codes import Named, codes_of_reading, is_known, named_concepts
+from cds_service.coverage.matched_codes import NamedConcept, is_known_coding, matched_codes, named_concepts
 from cds_service.coverage.relevance import Relevance
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings
-from cds_service.fhir.reader import Reader
+from cds_service.fhir.reader import ChartReader
 from cds_service.fhir.resources import Component, Observation, Quantity
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import Coding
+from cds_service.knowledge.terminology import StandardCoding
 from cds_service.reasoning.calculations import CALCULATIONS
-from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasons import Reason
 
-REFUSED = frozenset({Reason.UNIT_NOT_ACCEPTED, Reason.UNIT_AMBIGUOUS, Reason.UNIT_CONTRADICTS_CODE, Reason.NO_UNIT})
+UNIT_REFUSALS = frozenset({Reason.UNIT_NOT_ACCEPTED, Reason.UNIT_AMBIGUOUS, Reason.UNIT_CONTRADICTS_CODE, Reason.NO_UNIT})
 NO_UNIT = "none"
 SOME = "some"
 """In place of each number in a reason: reasons are counted."""
-MOST_CODES = 20_000
+MAX_CODES = 20_000
 """Different codes that are kept; beyond, somebody sends text as codes, and the rest is only counted."""
-MOST_DISPLAYS = 3
+MAX_DISPLAYS = 3
 """A code that comes with more displays than that carries free text in them."""
 
 
 @dataclass
-class Seen:
+class Count:
     """In how many charts, and how often."""
 
     charts: int = 0
@@ -42,33 +42,33 @@ class Seen:
 
 
 @dataclass
-class Coded:
+class CodeCount:
     """A code that is not read: of an answer, or one whose words are ours."""
 
-    found: Seen = field(default_factory=Seen)
+    found: Count = field(default_factory=Count)
     displays: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
     looks_like: tuple[str, ...] = ()
 
-    def remember(self, display: str) -> None:
-        if display and len(self.displays) <= MOST_DISPLAYS:
+    def add_display(self, display: str) -> None:
+        if display and len(self.displays) <= MAX_DISPLAYS:
             self.displays.add(display)
 
 
 @dataclass
 class FactTally:
-    found: Seen = field(default_factory=Seen)
+    found: Count = field(default_factory=Count)
     usable: int = 0
     """Charts in which it has a value on the day."""
     out_of_window: int = 0
     """Charts in which its value is out of date."""
     not_usable: Counter[str] = field(default_factory=Counter)
     """Any other reason, but for an unreadable value, why a fact that the chart speaks of has none on the day → charts."""
-    codes: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    codes: dict[tuple[str, str], Count] = field(default_factory=dict)
     """(system, code) that gave a reading; ("", type) where no code did: a birth date."""
-    refused: dict[str, Seen] = field(default_factory=dict)
+    refused: dict[str, Count] = field(default_factory=dict)
     """Unit that is not accepted → how often."""
-    answers: dict[tuple[str, str], Coded] = field(default_factory=dict)
+    answers: dict[tuple[str, str], CodeCount] = field(default_factory=dict)
     """(system, code) of an answer that is none of those the fact can have."""
     unreadable: Counter[str] = field(default_factory=Counter)
     """Any other reason why a value could not be read → how many values."""
@@ -80,11 +80,11 @@ class Tally:
     without_patient: int = 0
     nlm: Counter[Nlm] = field(default_factory=Counter)
     facts: dict[str, FactTally] = field(default_factory=dict)
-    unmapped: dict[tuple[str, str, str], Coded] = field(default_factory=dict)
+    unmapped: dict[tuple[str, str, str], CodeCount] = field(default_factory=dict)
     """(source, system, code); source as in facts.toml."""
     not_listed: int = 0
     """Codings and units beyond MOST_CODES."""
-    text_only: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    text_only: dict[tuple[str, str], Count] = field(default_factory=dict)
     """(source, words of ours) of what carries those words and no code at all."""
 
 
@@ -94,16 +94,16 @@ class Surveyor:
     def __init__(self, knowledge: Knowledge, today: date) -> None:
         self.knowledge, self.today = knowledge, today
         self.tally = Tally(facts={name: FactTally() for name in knowledge.facts})
-        self._reader, self._relevance = Reader(knowledge), Relevance(knowledge)
+        self._reader, self._relevance = ChartReader(knowledge), Relevance(knowledge)
 
-    def add(self, chart: Chart) -> None:
+    def add_chart(self, chart: Chart) -> None:
         self.tally.charts += 1
         self.tally.without_patient += chart.patient is None
         named = named_concepts(chart)
         observations = dict(chart.observations)
         picture = self._reader.read(chart, self.today)
         self.tally.nlm[picture.gate.answer] += 1
-        about: dict[str, list[Named]] = {}
+        about: dict[str, list[NamedConcept]] = {}
         for concept in named:
             about.setdefault(concept.where, []).append(concept)
         read: set[tuple[str, str]] = set()
@@ -117,7 +117,7 @@ class Surveyor:
         self,
         definition: FactDefinition,
         readings: Readings,
-        about: dict[str, list[Named]],
+        about: dict[str, list[NamedConcept]],
         observations: dict[str, Observation],
     ) -> set[tuple[str, str]]:
         """The codes that spoke of the fact, well or badly."""
@@ -125,16 +125,16 @@ class Surveyor:
         _count(counted.found, len(readings.valid))
         codes, spoke = Counter[tuple[str, str]](), set[tuple[str, str]]()
         everything: list[Observed | Unreadable] = [*readings.valid, *readings.unreadable]
-        units, answers = Counter[str](), Counter[Coding]()
+        units, answers = Counter[str](), Counter[StandardCoding]()
         for reading in everything:
-            found = codes_of_reading(self.knowledge, definition, about.get(reading.seen_in, ()))
+            found = matched_codes(self.knowledge, definition, about.get(reading.seen_in, ()))
             keys = [(coding.system, coding.code) for coding in found] or [("", reading.seen_in.split("/")[0])]
             spoke.update(keys)
             if not isinstance(reading, Unreadable):
                 codes.update(keys)
                 continue
             parts = self._parts(observations.get(reading.seen_in), found)
-            if reading.why.reason in REFUSED:
+            if reading.why.reason in UNIT_REFUSALS:
                 units.update({_unit(part.value_quantity) for part in parts if part.value_quantity} or {NO_UNIT})
                 continue
             counted.unreadable[explain(reading.why, numbers=SOME)] += 1
@@ -142,18 +142,18 @@ class Surveyor:
             answers.update(c for c in said if c.code and self.knowledge.terminology.value(definition.id, c) is None)
         for code, times in codes.items():
             if self._listed(code, counted.codes):
-                _count(counted.codes.setdefault(code, Seen()), times)
+                _count(counted.codes.setdefault(code, Count()), times)
         for unit, times in units.items():
             if self._listed(unit, counted.refused):
-                _count(counted.refused.setdefault(unit, Seen()), times)
+                _count(counted.refused.setdefault(unit, Count()), times)
         for coding, times in answers.items():
             if self._listed((coding.system, coding.code), counted.answers):
-                held = counted.answers.setdefault((coding.system, coding.code), Coded())
-                held.remember(coding.display)
+                held = counted.answers.setdefault((coding.system, coding.code), CodeCount())
+                held.add_display(coding.display)
                 _count(held.found, times)
         return spoke
 
-    def _parts(self, observation: Observation | None, spoke: list[Coding]) -> list[Observation | Component]:
+    def _parts(self, observation: Observation | None, spoke: list[StandardCoding]) -> list[Observation | Component]:
         """The parts of an Observation that bear one of the codes by which it spoke of a fact."""
         parts: list[Observation | Component] = [observation, *(observation.component or ())] if observation else []
         return [
@@ -164,15 +164,15 @@ class Surveyor:
 
     def _listed(self, key: Hashable, held: Mapping[Any, object]) -> bool:
         """Whether there is room for one more; what nobody can list is counted."""
-        if key in held or len(held) < MOST_CODES:
+        if key in held or len(held) < MAX_CODES:
             return True
         self.tally.not_listed += 1
         return False
 
     def _add_settled(self, picture: ClinicalPicture) -> None:
-        facts = settle(picture, self.knowledge, self.today, CALCULATIONS)
-        for name, fact in facts.leaves.items():
-            readings = picture.of(name)
+        facts = determine_facts(picture, self.knowledge, self.today, CALCULATIONS)
+        for name, fact in facts.recorded.items():
+            readings = picture.readings_of(name)
             if fact.known:
                 self.tally.facts[name].usable += 1
             elif fact.why is not None and (readings.valid or readings.unreadable or readings.open_question):
@@ -181,13 +181,13 @@ class Surveyor:
                 elif fact.reason is not Reason.UNREADABLE:
                     self.tally.facts[name].not_usable[explain(fact.why, numbers=SOME)] += 1
 
-    def _add_unmapped(self, named: list[Named], read: set[tuple[str, str]]) -> None:
+    def _add_unmapped(self, named: list[NamedConcept], read: set[tuple[str, str]]) -> None:
         unknown: dict[tuple[str, str, str], list[str]] = {}
         texts: Counter[tuple[str, str]] = Counter()
         for item in named:
             source = "Procedure" if item.source == "Order" else item.source
             everything = codings(self.knowledge, item.concept)
-            if any(is_known(self.knowledge, c) or (c.system, c.code) in read for c in everything):
+            if any(is_known_coding(self.knowledge, c) or (c.system, c.code) in read for c in everything):
                 continue
             words, _ = self._relevance.look(source, _words_of(item, everything))
             if not words:
@@ -202,25 +202,25 @@ class Surveyor:
             if key in self.tally.unmapped:
                 _count(self.tally.unmapped[key].found, len(displays))
         for text, times in texts.items():
-            _count(self.tally.text_only.setdefault(text, Seen()), times)
+            _count(self.tally.text_only.setdefault(text, Count()), times)
 
-    def _remember(self, source: str, coding: Coding, text: str) -> None:
+    def _remember(self, source: str, coding: StandardCoding, text: str) -> None:
         key = (source, coding.system, coding.code)
         if not self._listed(key, self.tally.unmapped):
             return
-        held = self.tally.unmapped.setdefault(key, Coded())
+        held = self.tally.unmapped.setdefault(key, CodeCount())
         words, looks_like = self._relevance.look(source, text)
         held.words.update(words)
         held.looks_like = held.looks_like or looks_like
-        held.remember(coding.display)
+        held.add_display(coding.display)
 
 
-def _words_of(item: Named, everything: list[Coding]) -> str:
+def _words_of(item: NamedConcept, everything: list[StandardCoding]) -> str:
     """Display and text together: the text is looked at and never kept."""
     return " / ".join([item.concept.text or "", *(coding.display for coding in everything)])
 
 
-def _count(seen: Seen, times: int) -> None:
+def _count(seen: Count, times: int) -> None:
     seen.charts += times > 0
     seen.times += times
 

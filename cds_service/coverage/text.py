@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from cds_service.coverage.advice import advice, snippet
-from cds_service.coverage.parts import Cell, Part, parts
+from cds_service.coverage.parts import Cell, ReportPart, report_parts
 from cds_service.coverage.report import Report
 
 WIDTH = 120
-MOST_ROWS = 25
+MAX_ROWS = 25
 """Rows of a table on a terminal; the page and the JSON have all."""
 IN_A_LINE = ("Facts never found", "Types of resource that are not read")
 
@@ -27,15 +27,15 @@ def as_text(report: Report) -> str:
         found.append(
             _section("For the site file: say what each code means, delete what means none of ours", lines.splitlines())
         )
-    found += [_part(part) for part in parts(report) if part.rows]
+    found += [_part(part) for part in report_parts(report) if part.rows]
     return "\n\n".join(found)
 
 
-def _part(part: Part) -> str:
+def _part(part: ReportPart) -> str:
     if part.title in IN_A_LINE:
         return _section(part.title, wrap("; ".join(" ".join(map(str, row)) for row in part.rows), WIDTH))
-    more = len(part.rows) - MOST_ROWS
-    lines = [*wrap(part.about, WIDTH), *_table(part.head, part.rows[:MOST_ROWS])]
+    more = len(part.rows) - MAX_ROWS
+    lines = [*wrap(part.about, WIDTH), *_table(part.head, part.rows[:MAX_ROWS])]
     return _section(part.title, [*lines, f"… and {more:,} more: see --html or --json"] if more > 0 else lines)
 
 

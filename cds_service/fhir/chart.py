@@ -19,11 +19,11 @@ import msgspec
 from cds_service.clinical_picture import LeftOut, NotConsulted, Omission, Unreadable
 from cds_service.fhir import credibility, versions
 from cds_service.fhir.chart_lists import Doubted, Order, Study, UnreadableResource
-from cds_service.fhir.dates import date_of
-from cds_service.fhir.references import named
+from cds_service.fhir.dates import first_date
+from cds_service.fhir.references import split_reference
 from cds_service.fhir.resources import (
     NOT_VALID,
-    READ,
+    READ_TYPES,
     Condition,
     DiagnosticReport,
     ImagingStudy,
@@ -42,12 +42,12 @@ from cds_service.fhir.resources import (
 )
 from cds_service.reasons import Explanation, Reason
 
-FINAL_REPORT = credibility.COUNTING[Observation]
-UNCONFIRMED = frozenset({"provisional", "differential", "unconfirmed"})
-HISTORY = frozenset({"inactive", "resolved", "remission"})
+FINAL_REPORT = credibility.COUNTING_STATUSES[Observation]
+UNCONFIRMED_STATUSES = frozenset({"provisional", "differential", "unconfirmed"})
+HISTORY_STATUSES = frozenset({"inactive", "resolved", "remission"})
 
 
-class Kind(msgspec.Struct):
+class ResourceKind(msgspec.Struct):
     resourceType: Any = None
     id: Any = None
 
@@ -62,8 +62,8 @@ class Kind(msgspec.Struct):
         return f"{self.name or 'resource'}/{self.id if known else '?'}"
 
 
-KIND = msgspec.json.Decoder(Kind)
-DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ.items()}
+KIND_DECODER = msgspec.json.Decoder(ResourceKind)
+DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ_TYPES.items()}
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Chart:
     observations: list[tuple[str, Observation]] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     """Active orders and scheduled procedures, also those in doubt."""
-    doubted: list[Doubted] = field(default_factory=list)
+    untrusted: list[Doubted] = field(default_factory=list)
     """It asks and never answers; but an
     order stays one, as a warning too many is better than a missing one."""
     studies: list[Study] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Chart:
     """fullUrl of a Bundle entry → the reference of its resource."""
     sources: dict[str, bytes] = field(default_factory=dict, repr=False)
     unreadable: list[UnreadableResource] = field(default_factory=list)
-    misdated: dict[str, Unreadable] = field(default_factory=dict)
+    invalid_dates: dict[str, Unreadable] = field(default_factory=dict)
     """Diagnoses and procedures that count, with a date that is none."""
     left_out: Counter[LeftOut] = field(default_factory=Counter)
     complete: frozenset[str] = frozenset()
@@ -100,14 +100,14 @@ class Chart:
     """Resource type → how many are of the patient, whether they count or not."""
     foreign: Counter[str] = field(default_factory=Counter)
     """Resource type → how many are of somebody else, or do not say of whom."""
-    holed: set[str] = field(default_factory=set)
+    incomplete_types: set[str] = field(default_factory=set)
     """Resource types of which something could not be understood at all: what is not there may be in it."""
 
     @property
-    def whole(self) -> frozenset[str]:
+    def absence_is_evidence(self) -> frozenset[str]:
         """Resource types whose silence says something: asked, arrived complete, and understood."""
-        drugs = {"MedicationRequest"} if "MedicationStatement" in self.holed else set()
-        return self.complete - self.holed - drugs
+        drugs = {"MedicationRequest"} if "MedicationStatement" in self.incomplete_types else set()
+        return self.complete - self.incomplete_types - drugs
 
     @property
     def only_of_others(self) -> bool:
@@ -118,16 +118,16 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ChartEntry:
     """A resource as sent, with the fullUrl of its Bundle entry, by which others may refer to it."""
 
     raw: bytes
     full_url: str | None = None
-    kind: Kind | None = None
+    kind: ResourceKind | None = None
     """Its type and id, where somebody looked already."""
 
 
-def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
+def read_chart(entries: Iterable[ChartEntry], patient_id: str | None) -> Chart:
     """Never raises. `patient_id` None: the one patient that the entries hold (command line)."""
     decoded: list[tuple[str, bytes, Resource]] = []
     chart = Chart(patient_id)
@@ -144,7 +144,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
         seen[raw] = {server}
         where = f"entry {place + 1}"
         try:
-            kind = entry.kind or KIND.decode(raw)
+            kind = entry.kind or KIND_DECODER.decode(raw)
             decoder, where = DECODERS.get(kind.name), kind.reference
             if entry.full_url and kind.id is None:  # only its fullUrl tells it apart
                 where = f"{kind.name or 'resource'}/{entry.full_url.replace(':', '/').rsplit('/', 1)[-1]}"
@@ -157,10 +157,10 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             name = where.split("/")[0]
             broken.append((where, raw, _why(error)))
-            if (head := versions.head(raw, name, NOT_VALID)) is not None:
+            if (head := versions.stub(raw, name, NOT_VALID)) is not None:
                 decoded.append((where, raw, head))
             else:
-                chart.holed |= {name} if name in READ else set(READ)
+                chart.incomplete_types |= {name} if name in READ_TYPES else set(READ_TYPES)
     if chart.patient_id is None:
         chart.patient_id = _only_patient((where, resource) for where, _, resource in decoded)
     decoded.sort(key=itemgetter(0, 1))  # the order in which a chart was sent says nothing
@@ -172,7 +172,7 @@ def read_chart(entries: Iterable[Entry], patient_id: str | None) -> Chart:
             chart.sources[where] = raw
             _sort_in(chart, where, raw, resource)
     for where, group in groupby((part for part in decoded if part[0] in repeated), key=itemgetter(0)):
-        one = versions.of_each_server(where, [(raw, resource) for _, raw, resource in group], seen)
+        one = versions.resolve_by_server(where, [(raw, resource) for _, raw, resource in group], seen)
         chart.left_out.update(one.left_out)
         chart.unreadable += [UnreadableResource(where.split("/")[0], what) for what in one.unreadable]
         for raw, resource in one.counting:
@@ -194,7 +194,7 @@ def _only_patient(decoded: Iterable[tuple[str, Resource]]) -> str | None:
     for where, resource in resources:
         if isinstance(resource, Patient) and not where.endswith("?"):
             return where.split("/")[1]
-    subjects = {(named(getattr(resource, "subject", None), {}) or ("", ""))[1] for _, resource in resources} - {""}
+    subjects = {(split_reference(getattr(resource, "subject", None), {}) or ("", ""))[1] for _, resource in resources} - {""}
     return subjects.pop() if len(subjects) == 1 else None
 
 
@@ -217,11 +217,11 @@ def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
             chart.patient = resource
         return
     kind = where.split("/")[0]
-    whose = named(getattr(resource, "subject", None), chart.names)
+    whose = split_reference(getattr(resource, "subject", None), chart.names)
     if whose is None:
         chart.left_out[LeftOut(Omission.NO_SUBJECT)] += 1
         chart.foreign[kind] += 1
-        chart.holed.add(kind)
+        chart.incomplete_types.add(kind)
         return
     if whose[1] != chart.patient_id or whose[0] not in {"Patient", ""}:
         chart.left_out[LeftOut(Omission.OTHER_PATIENT)] += 1
@@ -232,13 +232,13 @@ def _sort_in(chart: Chart, where: str, raw: bytes, resource: Resource) -> None:
         resource.status = (resource.status or "").strip()
     if _is_no_wish(resource):
         chart.left_out[LeftOut(Omission.NOT_WANTED, kind)] += 1
-    elif credibility.not_counting(resource):
+    elif credibility.has_non_counting_status(resource):
         chart.left_out[_not_counting(kind, resource)] += 1
-    elif why := credibility.fault(resource):
+    elif why := credibility.why_not_trusted(resource):
         _doubt(chart, where, raw, resource, why)
     else:
-        if credibility.misdated(resource):
-            chart.misdated[where] = Unreadable(None, where, credibility.MISDATED)
+        if credibility.has_invalid_date(resource):
+            chart.invalid_dates[where] = Unreadable(None, where, credibility.MISDATED)
         _keep(chart, where, resource)
 
 
@@ -260,16 +260,16 @@ def _doubt(chart: Chart, where: str, raw: bytes, resource: Resource, why: Explan
     an order; and but for the first two, the silence of its type says nothing any more. A date counts only where nothing
     but the status is in doubt: an older result takes nothing back."""
     kind = where.split("/")[0]
-    head = versions.head(raw, kind, why)
+    head = versions.stub(raw, kind, why)
     if head is None:
-        chart.holed.add(kind)
+        chart.incomplete_types.add(kind)
     else:
         _keep(chart, where, head)
-    if isinstance(head, UnreadObservation) and isinstance(resource, Observation) and why.reason in credibility.OF_STATUS:
+    if isinstance(head, UnreadObservation) and isinstance(resource, Observation) and why.reason in credibility.STATUS_REASONS:
         head.effective_date_time, head.effective_instant = resource.effective_date_time, resource.effective_instant
         head.effective_period = resource.effective_period
     if isinstance(resource, Procedure | MedicationRequest | MedicationStatement | ServiceRequest):
-        chart.doubted.append(Doubted(where, resource, why))
+        chart.untrusted.append(Doubted(where, resource, why))
     if isinstance(resource, ServiceRequest) or (isinstance(resource, Procedure) and resource.status == "preparation"):
         _keep(chart, where, resource)
     chart.unreadable.append(UnreadableResource(kind, Unreadable(None, where, why)))
@@ -282,23 +282,23 @@ def _keep(chart: Chart, where: str, resource: Resource) -> None:
         case Condition():
             chart.conditions.append((where, resource))
         case ServiceRequest():
-            chart.orders.append(Order(where, resource.code, date_of(resource.authored_on)))
+            chart.orders.append(Order(where, resource.code, first_date(resource.authored_on)))
         case DiagnosticReport():
             if resource.status in FINAL_REPORT:
                 period = resource.effective_period
-                on = date_of(resource.effective_date_time, period.start if period else None, resource.issued)
+                on = first_date(resource.effective_date_time, period.start if period else None, resource.issued)
                 chart.studies.append(Study(where, resource.code, on))
             else:
                 chart.left_out[LeftOut(Omission.NOT_FINAL, "DiagnosticReport")] += 1
         case ImagingStudy():
             if resource.status == "available":
-                on = date_of(resource.started)
+                on = first_date(resource.started)
                 chart.studies += [Study(where, concept, on) for concept in resource.procedure_code or []]
             else:
                 chart.left_out[LeftOut(Omission.NOT_AVAILABLE, "ImagingStudy")] += 1
         case Procedure():
             if resource.status == "preparation":
-                chart.orders.append(Order(where, resource.code, date_of(resource.performed_date_time)))
+                chart.orders.append(Order(where, resource.code, first_date(resource.performed_date_time)))
             else:
                 chart.procedures.append((where, resource))
         case MedicationRequest():
@@ -312,13 +312,13 @@ def is_history(condition: Condition, today: date) -> bool:
     and neither is a period of ending that is not over."""
     status = codes(condition.clinical_status) - {""}
     if status:
-        return bool(status & HISTORY)
+        return bool(status & HISTORY_STATUSES)
     period = condition.abatement_period
-    ended = date_of(condition.abatement_date_time, period.end if period else None)
+    ended = first_date(condition.abatement_date_time, period.end if period else None)
     if ended is not None:
         return ended.earliest <= today
     return any((condition.abatement_age, condition.abatement_range, condition.abatement_string))
 
 
 def is_unconfirmed(condition: Condition) -> bool:
-    return isinstance(condition, UnreadCondition) or bool(codes(condition.verification_status) & UNCONFIRMED)
+    return isinstance(condition, UnreadCondition) or bool(codes(condition.verification_status) & UNCONFIRMED_STATUSES)

@@ -11,33 +11,33 @@ from typing import Any
 
 from cds_service.errors import ChartError
 from cds_service.fhir.chart import Chart as Read
-from cds_service.fhir.chart import Entry, read_chart
-from cds_service.fhir.resources import READ, type_asked
+from cds_service.fhir.chart import ChartEntry, read_chart
+from cds_service.fhir.resources import READ_TYPES, queried_type
 
-DATE = re.compile(r"(?<![\d-])(\d{4}-\d{2}-\d{2})(?=T|$)")
+DATE_IN_TEXT = re.compile(r"(?<![\d-])(\d{4}-\d{2}-\d{2})(?=T|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class ChartFile:
     """A chart file: its resources, with the fullUrl of their entries."""
 
     resources: tuple[tuple[dict[str, Any], str | None], ...]
 
     @classmethod
-    def of_entries(cls, entries: list[Any]) -> Chart:
+    def from_entries(cls, entries: list[Any]) -> ChartFile:
         """What is no entry with a resource is left out; a fullUrl that is no string is none."""
         found = [e for e in entries if isinstance(e, dict) and isinstance(e.get("resource"), dict)]
         return cls(tuple((e["resource"], url if isinstance(url := e.get("fullUrl"), str) else None) for e in found))
 
     def chart(self) -> Read:
         """The whole chart of its one patient: every type counts as asked and complete."""
-        entries = [Entry(json.dumps(resource).encode(), url) for resource, url in self.resources]
+        entries = [ChartEntry(json.dumps(resource).encode(), url) for resource, url in self.resources]
         chart = read_chart(entries, None)
-        chart.complete = frozenset(READ)
+        chart.complete = frozenset(READ_TYPES)
         return chart
 
 
-def read_file(path: Path) -> Chart | bytes:
+def read_file(path: Path) -> ChartFile | bytes:
     """A Bundle or single resource as a chart; a hook request as its bytes. Raises ChartError."""
     try:
         body = path.read_bytes()
@@ -54,9 +54,9 @@ def read_file(path: Path) -> Chart | bytes:
         entries = content.get("entry")
         if not isinstance(entries, list) or not entries:
             raise ChartError(f"{path}: a Bundle without entries, allowed: a Bundle with the resources of one patient")
-        return Chart.of_entries(entries)
+        return ChartFile.from_entries(entries)
     if "resourceType" in content:
-        return Chart(((content, None),))
+        return ChartFile(((content, None),))
     raise ChartError(f"{path}: found neither resourceType nor hook, allowed: a FHIR resource or a hook request")
 
 
@@ -69,15 +69,15 @@ def story_date(path: Path) -> date | None:
     return date.fromisoformat(found[1]) if found else None
 
 
-def shifted(content: Any, days: timedelta) -> Any:
+def shift_dates(content: Any, days: timedelta) -> Any:
     """The same JSON with every date moved; a birth date stays, so that the age does not change."""
     match content:
         case dict():
-            return {key: value if key == "birthDate" else shifted(value, days) for key, value in content.items()}
+            return {key: value if key == "birthDate" else shift_dates(value, days) for key, value in content.items()}
         case list():
-            return [shifted(value, days) for value in content]
+            return [shift_dates(value, days) for value in content]
         case str():
-            return DATE.sub(lambda found: _moved(found[1], days), content)
+            return DATE_IN_TEXT.sub(lambda found: _moved(found[1], days), content)
     return content
 
 
@@ -89,13 +89,13 @@ def _moved(text: str, days: timedelta) -> str:
         return text
 
 
-def as_request(chart: Chart, shift: timedelta, instance: str, prefetch: dict[str, str]) -> dict[str, Any]:
+def build_request(chart: ChartFile, shift: timedelta, instance: str, prefetch: dict[str, str]) -> dict[str, Any]:
     """What an EHR would post for this chart: each key with what its query would find."""
     found: dict[str, Any] = {}
     patient = chart.chart().patient_id
     for key, query in prefetch.items():
-        kind = type_asked(query)
-        mine = [(shifted(r, shift), url) for r, url in chart.resources if r.get("resourceType") == kind]
+        kind = queried_type(query)
+        mine = [(shift_dates(r, shift), url) for r, url in chart.resources if r.get("resourceType") == kind]
         if kind == "Patient":
             found[key] = next((r | {"id": patient} for r, _ in mine if str(r.get("id", patient)) == patient), None)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cds_service.clinical_picture import Unreadable, When
+from cds_service.clinical_picture import PartialDate, Unreadable
 from cds_service.fhir.resources import (
     CodeableConcept,
     MedicationRequest,
@@ -20,7 +20,7 @@ class Order(NamedTuple):
 
     reference: str
     code: CodeableConcept | None
-    on: When | None
+    on: PartialDate | None
 
 
 class Study(NamedTuple):
@@ -28,7 +28,7 @@ class Study(NamedTuple):
 
     reference: str
     code: CodeableConcept | None
-    on: When | None
+    on: PartialDate | None
 
 
 class Doubted(NamedTuple):

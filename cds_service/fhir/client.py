@@ -16,25 +16,25 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
-from cds_service.outbound.policy import CallFailed, Refused, origin_of
-from cds_service.outbound.session import Outbound, Reply
+from cds_service.outbound.policy import CallFailed, CallNotAllowed, origin_of
+from cds_service.outbound.session import OutboundSession, Reply
 from cds_service.reasons import Explanation, Reason
 
 FHIR_JSON = "application/fhir+json, application/json;q=0.9"
-MOST_PAGES = 50
-MOST_VALUES = 1_000_000
+MAX_PAGES = 50
+MAX_JSON_VALUES = 1_000_000
 """JSON values in one answer, counted by their commas, as in the body of a request: read, values take more than their bytes."""
-AT_ONCE = 8
+MAX_PARALLEL_QUERIES = 8
 EPIC_CATEGORIES = "laboratory,imaging,survey,exam,vital-signs,social-history"
 ALL_CATEGORIES = f"{EPIC_CATEGORIES},procedure,therapy,activity"
 CATEGORIES = (ALL_CATEGORIES, EPIC_CATEGORIES, "laboratory")
 """For servers that refuse an Observation search without a category: what to try, one after the other."""
-BACK_OFF = 0.1
+FIRST_RETRY_DELAY_S = 0.1
 """Seconds before the first repetition after 429 or 503 without Retry-After; doubled each time, inside the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class EhrServer:
     """The FHIR server that a hook request names, with its token where there is one."""
 
     base: str
@@ -45,7 +45,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchResult:
     """The pages of one query as they came. `why`: why they are not all; None when they are. `status`: what the server
     answered in place of a page."""
 
@@ -58,112 +58,112 @@ class Fetched:
         return self.why is None
 
 
-class Link(msgspec.Struct):
+class PageLink(msgspec.Struct):
     relation: object = None
     url: object = None
 
 
 class Page(msgspec.Struct):
-    link: list[Link] | None = None
+    link: list[PageLink] | None = None
 
 
-PAGE = msgspec.json.Decoder(Page)
+PAGE_DECODER = msgspec.json.Decoder(Page)
 
 
-def fetch(server: Server, queries: Mapping[str, str], out: Outbound) -> dict[str, Fetched]:
-    """Every query answered, or why not, before the deadline of `out`. Never raises. A query is relative to the base."""
-    return _at_once({key: partial(_search, server, query, out) for key, query in queries.items()}, out)
+def fetch_queries(server: EhrServer, queries: Mapping[str, str], session: OutboundSession) -> dict[str, FetchResult]:
+    """Every query answered, or why not, before the deadline of `session`. Never raises. A query is relative to the base."""
+    return _run_parallel({key: partial(_search, server, query, session) for key, query in queries.items()}, session)
 
 
-def read_each(server: Server, references: Iterable[str], out: Outbound) -> dict[str, Fetched]:
+def fetch_references(server: EhrServer, references: Iterable[str], session: OutboundSession) -> dict[str, FetchResult]:
     """Single resources by their relative reference ("Medication/7"). Never raises."""
-    return _at_once({name: partial(_read, server, name, out) for name in references}, out)
+    return _run_parallel({name: partial(_read, server, name, session) for name in references}, session)
 
 
-def filled(template: str, patient_id: str) -> str:
+def fill_template(template: str, patient_id: str) -> str:
     """A template of ours for the patient of the context."""
     return template.replace("{{context.patientId}}", quote(patient_id, safe=""))
 
 
-def _at_once(calls: Mapping[str, Callable[[], Fetched]], out: Outbound) -> dict[str, Fetched]:
-    pool = ThreadPoolExecutor(AT_ONCE)
-    running: dict[str, Future[Fetched]] = {key: pool.submit(call) for key, call in calls.items()}
-    wait(running.values(), timeout=out.left)
-    pool.shutdown(wait=False, cancel_futures=True)  # who still waits is woken when `out` is closed
+def _run_parallel(calls: Mapping[str, Callable[[], FetchResult]], session: OutboundSession) -> dict[str, FetchResult]:
+    pool = ThreadPoolExecutor(MAX_PARALLEL_QUERIES)
+    running: dict[str, Future[FetchResult]] = {key: pool.submit(call) for key, call in calls.items()}
+    wait(running.values(), timeout=session.seconds_left)
+    pool.shutdown(wait=False, cancel_futures=True)  # who still waits is woken when `session` is closed
     return {key: _result(run) for key, run in running.items()}
 
 
-def _result(run: Future[Fetched]) -> Fetched:
+def _result(run: Future[FetchResult]) -> FetchResult:
     if not run.done() or run.cancelled():
-        return Fetched(why=Explanation(Reason.OVERDUE))
+        return FetchResult(why=Explanation(Reason.OVERDUE))
     if run.exception() is not None:  # one query never spoils the others
-        return Fetched(why=Explanation(Reason.ANSWER_UNREADABLE))
+        return FetchResult(why=Explanation(Reason.ANSWER_UNREADABLE))
     return run.result()
 
 
-def _read(server: Server, reference: str, out: Outbound) -> Fetched:
+def _read(server: EhrServer, reference: str, session: OutboundSession) -> FetchResult:
     try:
-        return _page(_ask(server, reference, out))
+        return _page(_ask(server, reference, session))
     except CallFailed as error:
-        return Fetched(why=error.why)
+        return FetchResult(why=error.why)
 
 
-def _search(server: Server, query: str, out: Outbound) -> Fetched:
+def _search(server: EhrServer, query: str, session: OutboundSession) -> FetchResult:
     """Raises nothing: a call that fails ends the pages, and says so."""
     pages: list[bytes] = []
     why: Explanation | None = None
     try:
-        found = _page(_ask(server, query, out))
+        found = _page(_ask(server, query, session))
         if found.status == 400 and query.startswith("Observation?") and "category=" not in query:
-            found, why = _by_category(server, query, out)
+            found, why = _by_category(server, query, session)
         while found.why is None:
             (body,) = found.pages
             pages.append(body)
             following = _next(server, body)
             if following is None:
-                return Fetched(tuple(pages), why)
-            if len(pages) == MOST_PAGES:
-                return Fetched(tuple(pages), Explanation(Reason.TOO_MANY_PAGES, most=MOST_PAGES))
-            found = _page(_call(server, following, out))
-        return Fetched(tuple(pages), _of_page(found.why, pages), found.status)
+                return FetchResult(tuple(pages), why)
+            if len(pages) == MAX_PAGES:
+                return FetchResult(tuple(pages), Explanation(Reason.TOO_MANY_PAGES, most=MAX_PAGES))
+            found = _page(_call(server, following, session))
+        return FetchResult(tuple(pages), _of_page(found.why, pages), found.status)
     except CallFailed as error:
-        return Fetched(tuple(pages), _of_page(error.why, pages))
+        return FetchResult(tuple(pages), _of_page(error.why, pages))
 
 
 def _of_page(why: Explanation, before: Sequence[bytes]) -> Explanation:
     return Explanation(Reason.FURTHER_PAGE, because=why) if before else why
 
 
-def _by_category(server: Server, query: str, out: Outbound) -> tuple[Fetched, Explanation]:
+def _by_category(server: EhrServer, query: str, session: OutboundSession) -> tuple[FetchResult, Explanation]:
     """The first list of categories that the server takes: never the whole answer, for an Observation need not have one."""
     for categories in CATEGORIES:
-        found = _page(_ask(server, f"{query}&category={categories}", out))
+        found = _page(_ask(server, f"{query}&category={categories}", session))
         if found.status != 400:
             break
     return found, Explanation(Reason.BY_CATEGORY_ONLY, categories=categories.replace(",", ", "))
 
 
-def _ask(server: Server, query: str, out: Outbound) -> Reply:
+def _ask(server: EhrServer, query: str, session: OutboundSession) -> Reply:
     """By GET; by POST where the address is too long for the server."""
-    reply = _call(server, server.url(query), out)
+    reply = _call(server, server.url(query), session)
     if reply.status in {414, 431} and "?" in query:
         path, form = query.split("?", 1)
-        return _call(server, server.url(f"{path}/_search"), out, form)
+        return _call(server, server.url(f"{path}/_search"), session, form)
     return reply
 
 
-def _call(server: Server, url: str, out: Outbound, form: str | None = None) -> Reply:
+def _call(server: EhrServer, url: str, session: OutboundSession, form: str | None = None) -> Reply:
     """Again after 429 and 503 while the deadline allows it. Raises CallFailed."""
     headers = {"Accept": FHIR_JSON, "Cache-Control": "no-cache"}
     if server.token:
         headers["Authorization"] = f"Bearer {server.token}"
-    pause = BACK_OFF
+    pause = FIRST_RETRY_DELAY_S
     while True:
-        reply = out.get(url, headers) if form is None else out.post(url, headers, form)
+        reply = session.get(url, headers) if form is None else session.post(url, headers, form)
         if reply.status not in {429, 503}:
             return reply
         pause = _retry_after(reply) or pause
-        if pause >= out.left:
+        if pause >= session.seconds_left:
             return reply
         time.sleep(pause)
         pause *= 2
@@ -181,20 +181,20 @@ def _retry_after(reply: Reply) -> float:
         return 0.0
 
 
-def _page(reply: Reply) -> Fetched:
+def _page(reply: Reply) -> FetchResult:
     if reply.status == 200:
-        if reply.body.count(b",") > MOST_VALUES:
-            return Fetched(why=Explanation(Reason.TOO_LARGE))
-        return Fetched((reply.body,))
+        if reply.body.count(b",") > MAX_JSON_VALUES:
+            return FetchResult(why=Explanation(Reason.TOO_LARGE))
+        return FetchResult((reply.body,))
     if 300 <= reply.status < 400:
-        return Fetched(why=Explanation(Reason.REDIRECTED), status=reply.status)
-    return Fetched(why=Explanation(Reason.STATUS_NOT_OK, status=reply.status), status=reply.status)
+        return FetchResult(why=Explanation(Reason.REDIRECTED), status=reply.status)
+    return FetchResult(why=Explanation(Reason.STATUS_NOT_OK, status=reply.status), status=reply.status)
 
 
-def _next(server: Server, body: bytes) -> str | None:
+def _next(server: EhrServer, body: bytes) -> str | None:
     """The address of the next page; Refused where it is not on the same server."""
     try:
-        links = PAGE.decode(body).link or []
+        links = PAGE_DECODER.decode(body).link or []
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None  # whatever it is, it is read as a whole elsewhere, and told there
     for link in links:
@@ -204,6 +204,6 @@ def _next(server: Server, body: bytes) -> str | None:
             except ValueError:
                 url = ""
             if not url or origin_of(url) != origin_of(server.base):
-                raise Refused(Explanation(Reason.PAGE_ON_ANOTHER_SERVER))
+                raise CallNotAllowed(Explanation(Reason.PAGE_ON_ANOTHER_SERVER))
             return url
     return None

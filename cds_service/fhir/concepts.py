@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from cds_service.fhir.resources import CodeableConcept
 from cds_service.knowledge.model import Knowledge
-from cds_service.knowledge.terminology import Coding
+from cds_service.knowledge.terminology import StandardCoding
 
 
-def codings(knowledge: Knowledge, concept: CodeableConcept | None) -> list[Coding]:
+def codings(knowledge: Knowledge, concept: CodeableConcept | None) -> list[StandardCoding]:
     if concept is None:
         return []
     return [knowledge.terminology.coding(c.system, c.code, c.display) for c in concept.coding or []]
@@ -23,7 +23,7 @@ def text_of(concept: CodeableConcept | None) -> str:
     return next((text.strip() for text in texts if text and text.strip()), "")
 
 
-def named(concept: CodeableConcept | None) -> bool:
+def has_text(concept: CodeableConcept | None) -> bool:
     """Whether a concept carries any words."""
     return concept is not None and bool(concept.text or any(c.display for c in concept.coding or []))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from cds_service.fhir.dates import parse
+from cds_service.fhir.dates import parse_date
 from cds_service.fhir.resources import (
     CodeableConcept,
     Condition,
@@ -27,7 +27,7 @@ from cds_service.fhir.resources import (
 )
 from cds_service.reasons import Explanation, Reason
 
-COUNTING: dict[type[Struct], frozenset[str]] = {
+COUNTING_STATUSES: dict[type[Struct], frozenset[str]] = {
     Observation: frozenset({"final", "amended", "corrected"}),
     Procedure: frozenset({"completed", "in-progress", "preparation"}),
     MedicationRequest: frozenset({"active", "on-hold", "completed", "stopped"}),
@@ -35,7 +35,7 @@ COUNTING: dict[type[Struct], frozenset[str]] = {
     ServiceRequest: frozenset({"active"}),
 }
 """`preparation` counts as an order."""
-NOT_COUNTING: dict[type[Struct], frozenset[str]] = {
+NOT_COUNTING_STATUSES: dict[type[Struct], frozenset[str]] = {
     Observation: frozenset({"registered", "preliminary", "cancelled", "entered-in-error", "unknown"}),  # CLINICAL section 3
     Procedure: frozenset({"not-done", "on-hold", "stopped", "entered-in-error"}),
     MedicationRequest: frozenset({"cancelled", "draft", "entered-in-error"}),
@@ -43,13 +43,13 @@ NOT_COUNTING: dict[type[Struct], frozenset[str]] = {
     ServiceRequest: frozenset({"draft", "on-hold", "revoked", "completed", "entered-in-error"}),
 }
 """R4's own words for: no finding, not done, not given. No other word says so, and neither does `unknown`."""
-REFUTED = frozenset({"refuted", "entered-in-error"})
-VERIFICATION = REFUTED | {"unconfirmed", "provisional", "differential", "confirmed"}
-CLINICAL = frozenset({"active", "recurrence", "relapse", "inactive", "remission", "resolved"})
+REFUTED_STATUSES = frozenset({"refuted", "entered-in-error"})
+VERIFICATION_STATUSES = REFUTED_STATUSES | {"unconfirmed", "provisional", "differential", "confirmed"}
+CLINICAL_STATUSES = frozenset({"active", "recurrence", "relapse", "inactive", "remission", "resolved"})
 
 MODIFIED = Explanation(Reason.MODIFIED)
 MISDATED = Explanation(Reason.DATE_NOT_VALID)
-OF_STATUS = frozenset({Reason.STATUS_NOT_OF_FHIR, Reason.STATUS_UNKNOWN})
+STATUS_REASONS = frozenset({Reason.STATUS_NOT_OF_FHIR, Reason.STATUS_UNKNOWN})
 
 
 class Modified(msgspec.Struct, rename="camel"):
@@ -61,19 +61,19 @@ class Modified(msgspec.Struct, rename="camel"):
 MODIFIED_MEDICATION = msgspec.json.Decoder(Modified)
 
 
-def not_counting(resource: Resource) -> bool:
+def has_non_counting_status(resource: Resource) -> bool:
     """Whether FHIR defines its status as one that does not count."""
     if isinstance(resource, UnreadCondition):
         return False
     if isinstance(resource, Condition):
-        return bool(codes(resource.verification_status) & REFUTED)
+        return bool(codes(resource.verification_status) & REFUTED_STATUSES)
     kind = Observation if isinstance(resource, Observation) else type(resource)
-    return isinstance(resource, WithStatus) and resource.status in NOT_COUNTING.get(kind, ())
+    return isinstance(resource, WithStatus) and resource.status in NOT_COUNTING_STATUSES.get(kind, ())
 
 
-def fault(resource: Resource) -> Explanation | None:
+def why_not_trusted(resource: Resource) -> Explanation | None:
     """Why it is not believed; None where nothing stands against it."""
-    if isinstance(resource, UnreadObservation | UnreadCondition) or not_counting(resource):
+    if isinstance(resource, UnreadObservation | UnreadCondition) or has_non_counting_status(resource):
         return None
     if is_modified(resource):
         return MODIFIED
@@ -86,14 +86,14 @@ def fault(resource: Resource) -> Explanation | None:
             return MISDATED
     if isinstance(resource, MedicationRequest | MedicationStatement) and _changed_within(resource.contained):
         return MODIFIED
-    counting = COUNTING.get(type(resource))
+    counting = COUNTING_STATUSES.get(type(resource))
     if isinstance(resource, WithStatus) and counting is not None and resource.status not in counting:
         unknown = resource.status == "unknown"
         return Explanation(Reason.STATUS_UNKNOWN) if unknown else Explanation(Reason.STATUS_NOT_OF_FHIR)
     return None
 
 
-def misdated(resource: Resource) -> bool:
+def has_invalid_date(resource: Resource) -> bool:
     """Whether a diagnosis or procedure carries a date that is none. It still counts: not to know since when is no
     reason to forget a transplant or a failing liver."""
     if isinstance(resource, Condition):
@@ -124,9 +124,9 @@ def _changed_within(contained: Iterable[msgspec.Raw] | None) -> bool:
 
 
 def _fault_of_condition(condition: Condition) -> Explanation | None:
-    if _unknown_word(condition.verification_status, VERIFICATION):
+    if _unknown_word(condition.verification_status, VERIFICATION_STATUSES):
         return Explanation(Reason.VERIFICATION_STATUS_NOT_OF_FHIR)
-    if _unknown_word(condition.clinical_status, CLINICAL):
+    if _unknown_word(condition.clinical_status, CLINICAL_STATUSES):
         return Explanation(Reason.CLINICAL_STATUS_NOT_OF_FHIR)
     abated = condition.abatement_period
     if not _dated_well(condition.abatement_date_time, abated.start if abated else None, abated.end if abated else None):
@@ -152,7 +152,7 @@ def _dated_well(*texts: str | None) -> bool:
     for text in texts:
         if text:
             try:
-                parse(text)
+                parse_date(text)
             except ValueError:
                 return False
     return True

@@ -1,67 +1,67 @@
-"""FHIR date, dateTime and instant → `When`; of which date a resource is."""
+"""FHIR date, dateTime and instant → `PartialDate`; of which date a resource is."""
 
 from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
 
-from cds_service.clinical_picture import When
+from cds_service.clinical_picture import PartialDate
 from cds_service.fhir.resources import Observation, Procedure
 
-PATTERN = re.compile(
+FHIR_DATE = re.compile(
     r"(?P<year>\d{4})(-(?P<month>\d\d)(-(?P<day>\d\d)(?P<time>[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(?P<zone>Z|[+-]\d\d:\d\d)?)?)?)?"
 )
 
 
-def parse(text: str) -> When:
+def parse_date(text: str) -> PartialDate:
     """Raises ValueError. A year or month stays one: the first and last day it can mean.
 
     A time without offset (not R4, but sent) counts as its day; the day is the one written, in the sender's zone.
     """
-    found = PATTERN.fullmatch(text.strip())
+    found = FHIR_DATE.fullmatch(text.strip())
     if not found:
         raise ValueError("not a FHIR date")
     year = int(found["year"])
     if not found["month"]:
-        return When(date(year, 1, 1), date(year, 12, 31))
+        return PartialDate(date(year, 1, 1), date(year, 12, 31))
     month = int(found["month"])
     if not found["day"]:
         following = date(year + month // 12, month % 12 + 1, 1)
-        return When(date(year, month, 1), following - timedelta(days=1))
+        return PartialDate(date(year, month, 1), following - timedelta(days=1))
     day = date(year, month, int(found["day"]))
     instant = datetime.fromisoformat(text.strip()) if found["zone"] else None
-    return When(day, day, instant)
+    return PartialDate(day, day, instant)
 
 
 CLOCK_SKEW = timedelta(days=1)
 """A result from a time zone ahead of ours may bear tomorrow's date; anything later is a mistake."""
 
 
-def is_to_come(on: When | None, today: date) -> bool:
+def is_future(on: PartialDate | None, today: date) -> bool:
     return on is not None and on.earliest > today + CLOCK_SKEW
 
 
-def date_of_observation(observation: Observation) -> When | None:
+def date_of_observation(observation: Observation) -> PartialDate | None:
     """When it was observed: of a period its end, the day the result stands for."""
     period = observation.effective_period
-    return date_of(
+    return first_date(
         observation.effective_date_time, observation.effective_instant,
         period.end if period else None, period.start if period else None,
     )  # fmt: skip
 
 
-def date_of_procedure(procedure: Procedure) -> When | None:
+def date_of_procedure(procedure: Procedure) -> PartialDate | None:
     """When it was done: of a period its end, else its beginning."""
     period = procedure.performed_period
-    return date_of(procedure.performed_date_time, period.end if period else None, period.start if period else None)
+    return first_date(procedure.performed_date_time, period.end if period else None, period.start if period else None)
 
 
-def date_of(*texts: str | None) -> When | None:
+def first_date(*texts: str | None) -> PartialDate | None:
     """The first date that is there. An unreadable one counts as none: the fact is then undated."""
     for text in texts:
         if text:
             try:
-                return parse(text)
+                return parse_date(text)
             except ValueError:
                 continue
     return None

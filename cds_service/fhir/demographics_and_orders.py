@@ -6,39 +6,39 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
-from cds_service.clinical_picture import Amount, Observed, When
+from cds_service.clinical_picture import Interval, Observed, PartialDate
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, text_of
-from cds_service.fhir.dates import date_of
+from cds_service.fhir.dates import first_date
 from cds_service.knowledge.model import Knowledge
 
 
-def person(chart: Chart, today: date) -> Iterator[tuple[str, Observed]]:
+def read_demographics(chart: Chart, today: date) -> Iterator[tuple[str, Observed]]:
     """Age on the day and sex, as readings of their facts."""
     patient = chart.patient
     if patient is None:
         return
     where = f"Patient/{patient.id}"
-    born = date_of(patient.birth_date)
+    born = first_date(patient.birth_date)
     if born and born.latest <= today:
         oldest, youngest = _years(born.earliest, today), _years(born.latest, today)
-        value = Amount(Decimal(youngest), Decimal(oldest))
-        yield "age", Observed(value, When.day(today), where, f"born {born}")
+        value = Interval(Decimal(youngest), Decimal(oldest))
+        yield "age", Observed(value, PartialDate.from_day(today), where, f"born {born}")
     if patient.gender in {"female", "male"}:
-        yield "sex", Observed(patient.gender, When.day(today), where, patient.gender)
+        yield "sex", Observed(patient.gender, PartialDate.from_day(today), where, patient.gender)
 
 
 def _years(born: date, today: date) -> int:
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
-def orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], frozenset[str]]:
+def read_orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], frozenset[str]]:
     """Active orders and scheduled procedures: the modalities and techniques they mean, and the tests already asked for.
     An order in doubt warns, where no other is; that a test was asked for it doesn't say."""
     ordered: dict[str, Observed] = {}
     tests: set[str] = set()
     techniques = {name for modality in knowledge.modalities for t in modality.techniques for name in t.ordered_by}
-    doubted = {part.reference for part in chart.doubted}
+    doubted = {part.reference for part in chart.untrusted}
     for where, concept, on in sorted(chart.orders, key=lambda order: order.reference in doubted):
         for coding in codings(knowledge, concept):
             tests |= {coding.code} if coding.system == "loinc" and where not in doubted else set()

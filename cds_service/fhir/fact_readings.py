@@ -8,8 +8,8 @@ from cds_service.clinical_picture import Observed, Unreadable
 
 
 @dataclass
-class Found:
+class FactReadings:
     valid: list[Observed] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
-    asking: list[Observed] = field(default_factory=list)
+    questions: list[Observed] = field(default_factory=list)
     """Codes that ask without answering."""

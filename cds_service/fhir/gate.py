@@ -12,14 +12,14 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from cds_service.clinical_picture import Amount, Gate, Nlm, Observed, When
+from cds_service.clinical_picture import Gate, Interval, Nlm, Observed, PartialDate
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, text_of
-from cds_service.fhir.dates import date_of, date_of_observation
+from cds_service.fhir.dates import date_of_observation, first_date
 from cds_service.fhir.resources import Component, Condition, Observation, UnreadCondition, UnreadObservation
 from cds_service.fhir.values import value_of
 from cds_service.knowledge.model import Knowledge
-from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding, Meaning, Use
+from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Meaning, StandardCoding, Use
 from cds_service.reasons import Explanation, Reason
 
 NEN = frozenset(
@@ -50,16 +50,16 @@ UNREAD = Explanation(Reason.RESOURCE_UNREADABLE)
 class TumourCoding(NamedTuple):
     """A coding of a tumour, with the reference and date of its resource."""
 
-    coding: Coding
+    coding: StandardCoding
     reference: str
-    on: When | None
+    on: PartialDate | None
 
 
 class OtherMalignancy(NamedTuple):
     """A malignancy that could be the source of liver metastases, as long as no histology says that it is the NEN."""
 
     reading: Observed
-    codings: list[Coding]
+    codings: list[StandardCoding]
 
 
 class Histology(NamedTuple):
@@ -67,7 +67,7 @@ class Histology(NamedTuple):
 
     reading: Observed
     conditions: frozenset[str]
-    codings: list[Coding]
+    codings: list[StandardCoding]
 
 
 @dataclass
@@ -96,10 +96,10 @@ class Neoplasms:
     lesions_unread: list[Observed] = field(default_factory=list)
 
 
-def date_of_condition(condition: Condition) -> When | None:
+def date_of_condition(condition: Condition) -> PartialDate | None:
     """Onset, else the day it was recorded."""
     period = condition.onset_period
-    return date_of(condition.onset_date_time, period.start if period else None, condition.recorded_date)
+    return first_date(condition.onset_date_time, period.start if period else None, condition.recorded_date)
 
 
 def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
@@ -155,7 +155,7 @@ def _add_unread(found: Neoplasms, seen: Observed, observation: Observation, know
             found.lesions_unread.append(seen)
 
 
-def _codings(condition: Condition, knowledge: Knowledge) -> list[Coding]:
+def _codings(condition: Condition, knowledge: Knowledge) -> list[StandardCoding]:
     everything = codings(knowledge, condition.code)
     for extension in condition.extension or []:
         if extension.url == HISTOLOGY_EXTENSION:
@@ -176,7 +176,7 @@ TUMOUR = re.compile(r"malignant|cancer|carcino|sarcoma|tumou?r|neoplasm|karzinom
 SECONDARY = re.compile(r"secondary|metasta", re.IGNORECASE)
 
 
-def _is_lung(everything: list[Coding], knowledge: Knowledge) -> bool:
+def _is_lung(everything: list[StandardCoding], knowledge: Knowledge) -> bool:
     """A primary of the lung, by code, or by name where the code is not of ICD-10: small cell carcinoma of the lung must
     not pass for a NEN (`Use.DECIDES_IF_NOT_LUNG`). Neither pneumonia nor a metastasis in the lung makes one."""
     return any(
@@ -211,7 +211,7 @@ def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
         if (
             sized
             and is_liver(knowledge, [observation.body_site])
-            and (measured(observation, knowledge) or "obs.histology" in about)
+            and (measured_liver_lesion(observation, knowledge) or "obs.histology" in about)
         ):
             return True
         if _is_count(coding, knowledge):
@@ -219,12 +219,12 @@ def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
     return False
 
 
-def _is_count(coding: Coding, knowledge: Knowledge) -> bool:
+def _is_count(coding: StandardCoding, knowledge: Knowledge) -> bool:
     counted = coding.system == knowledge.assessment_system and coding.code == "lesion-count"
     return counted or knowledge.terminology.fact(coding) == "lesion_count"
 
 
-def measured(observation: Observation, knowledge: Knowledge) -> bool:
+def measured_liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
     """Whether a size above nought stands in it, in whatever unit, or as text: an absent one is no lesion."""
     return any(
         part.value_quantity.value.is_finite() and part.value_quantity.value > 0
@@ -240,10 +240,10 @@ def _above_none(part: Observation | Component, knowledge: Knowledge, fact: str) 
         amount, _ = value_of(knowledge, knowledge.facts[fact], part)
     except ValueError:
         return False
-    return isinstance(amount, Amount) and amount.above(Decimal(0)) is True
+    return isinstance(amount, Interval) and amount.above(Decimal(0)) is True
 
 
-def _other_malignancy(everything: list[Coding], meanings: list[Meaning], condition: Condition) -> bool:
+def _other_malignancy(everything: list[StandardCoding], meanings: list[Meaning], condition: Condition) -> bool:
     """An active malignancy that could be the source of liver metastases. By ICD-10 code; where only SNOMED CT or text
     is sent, by name, which is enough to ask and never to decide."""
     if any(m.concept.startswith(("cond.liver_mets", "cond.extrahepatic_mets", "cond.net")) for m in meanings):

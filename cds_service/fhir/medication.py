@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from cds_service.clinical_picture import When
+from cds_service.clinical_picture import PartialDate
 from cds_service.fhir.chart import Chart
-from cds_service.fhir.dates import date_of
+from cds_service.fhir.dates import first_date
 from cds_service.fhir.resources import CodeableConcept, Medication, MedicationRequest, MedicationStatement
 from cds_service.reasons import Explanation
 
-CONTAINED = msgspec.json.Decoder(Medication)
+CONTAINED_DECODER = msgspec.json.Decoder(Medication)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Drug:
 
     where: str
     concept: CodeableConcept | None
-    since: When | None
-    until: When | None
+    since: PartialDate | None
+    until: PartialDate | None
     active: bool
     doubt: Explanation | None = field(default=None, compare=False)
     """Why it is not believed: it asks."""
@@ -34,11 +34,11 @@ def read_medication(chart: Chart) -> Iterable[Drug]:
     for where, drug, doubt in _prescriptions(chart):
         active = doubt is not None or drug.status == "active"
         if isinstance(drug, MedicationRequest):
-            yield Drug(where, _medicine(chart, drug), date_of(drug.authored_on), None, active, doubt)
+            yield Drug(where, _medicine(chart, drug), first_date(drug.authored_on), None, active, doubt)
             continue
         period = drug.effective_period
-        since = date_of(drug.effective_date_time, period.start if period else None, drug.date_asserted)
-        until = date_of(drug.effective_date_time, period.end if period else None)
+        since = first_date(drug.effective_date_time, period.start if period else None, drug.date_asserted)
+        until = first_date(drug.effective_date_time, period.end if period else None)
         yield Drug(where, _medicine(chart, drug), since, until, active, doubt)
 
 
@@ -46,12 +46,12 @@ def _prescriptions(chart: Chart) -> Iterable[tuple[str, MedicationRequest | Medi
     """Those that count, then those in doubt, each with the reason."""
     yield from ((where, request, None) for where, request in chart.medication_requests)
     yield from ((where, statement, None) for where, statement in chart.medication_statements)
-    for where, resource, why in chart.doubted:
+    for where, resource, why in chart.untrusted:
         if isinstance(resource, MedicationRequest | MedicationStatement):
             yield where, resource, why
 
 
-def referred_to(chart: Chart) -> set[str]:
+def referenced_medications(chart: Chart) -> set[str]:
     """References to Medications that did not come with the chart, as they were written."""
     return {
         text
@@ -82,7 +82,7 @@ def _medicine(chart: Chart, drug: MedicationRequest | MedicationStatement) -> Co
 def _contained(drug: MedicationRequest | MedicationStatement, reference: str) -> Medication | None:
     for raw in drug.contained or []:
         try:
-            found = CONTAINED.decode(raw)
+            found = CONTAINED_DECODER.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
             continue  # what it is called stays in the reference's display
         if f"#{found.id}" == reference:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
-from cds_service.clinical_picture import Observed, Unreadable, When
+from cds_service.clinical_picture import Observed, PartialDate, Unreadable
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, is_liver
-from cds_service.fhir.dates import date_of_observation, is_to_come
-from cds_service.fhir.fact_readings import Found
-from cds_service.fhir.references import target
+from cds_service.fhir.dates import date_of_observation, is_future
+from cds_service.fhir.fact_readings import FactReadings
+from cds_service.fhir.references import resolve_reference
 from cds_service.fhir.resources import CodeableConcept, Component, Observation, UnreadObservation
 from cds_service.fhir.units import UnitError
-from cds_service.fhir.values import answer, has_value, value_of
+from cds_service.fhir.values import has_value, read_answer, value_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import Coding, Use
+from cds_service.knowledge.terminology import StandardCoding, Use
 from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
 
@@ -25,7 +25,7 @@ class ObservationReader:
         self._assessments = {code: d for d in knowledge.facts.values() for code in d.assessment}
         self._concepts = concepts
 
-    def read(self, where: str, observation: Observation, chart: Chart, today: date, found: Mapping[str, Found]) -> None:
+    def read(self, where: str, observation: Observation, chart: Chart, today: date, found: Mapping[str, FactReadings]) -> None:
         on = date_of_observation(observation)
         answered = {d.id for part in observation.component or [] for d, _ in self._definitions(part.code)}
         parts: list[Observation | Component] = [observation, *(observation.component or [])]
@@ -47,30 +47,30 @@ class ObservationReader:
                 else:
                     self._part(where, part, definition, on, today, liver, found[definition.id])
 
-    def _missed(self, where: str, on: When | None, observation: Observation, chart: Chart) -> Iterator[Unreadable]:
-        members = [target(member, chart.names) for member in observation.has_member or ()]
+    def _missed(self, where: str, on: PartialDate | None, observation: Observation, chart: Chart) -> Iterator[Unreadable]:
+        members = [resolve_reference(member, chart.names) for member in observation.has_member or ()]
         missed = [name for name in members if name is None or name not in chart.sources]
         if missed:
             yield Unreadable(on, where, Explanation(Reason.RESULTS_NOT_SENT, count=len(missed)))
 
     def _part(
-        self, where: str, part: Observation | Component, definition: FactDefinition, on: When | None, today: date,
-        liver: bool, found: Found,
+        self, where: str, part: Observation | Component, definition: FactDefinition, on: PartialDate | None, today: date,
+        liver: bool, readings: FactReadings,
     ) -> None:  # fmt: skip
         try:
-            if definition.id == "m_category" and has_value(part) and answer(self.knowledge, definition, part) is None:
+            if definition.id == "m_category" and has_value(part) and read_answer(self.knowledge, definition, part) is None:
                 return  # a T or N category
-            if is_to_come(on, today):
-                found.unreadable.append(Unreadable(None, where, Explanation(Reason.DATED_IN_FUTURE)))
+            if is_future(on, today):
+                readings.unreadable.append(Unreadable(None, where, Explanation(Reason.DATED_IN_FUTURE)))
                 return
             value, text = value_of(self.knowledge, definition, part)
         except UnitError as error:
-            found.unreadable.append(Unreadable(on, where, error.why, error.unit))
+            readings.unreadable.append(Unreadable(on, where, error.why, error.unit))
         except ValueNotReadable as error:
-            found.unreadable.append(Unreadable(on, where, error.why))
+            readings.unreadable.append(Unreadable(on, where, error.why))
         else:
             note = Explanation(Reason.LIVER_SPECIMEN) if liver and definition.id == "ki67_index" else None
-            found.valid.append(Observed(value, on, where, text, note))
+            readings.valid.append(Observed(value, on, where, text, note))
 
     def _definitions(self, concept: CodeableConcept | None) -> list[tuple[FactDefinition, bool]]:
         """The facts that a code asks for; and whether the code alone says so, or only with its body site."""
@@ -83,10 +83,10 @@ class ObservationReader:
         if not bare or self._meant(sent):
             return []
         systems = (*self.knowledge.terminology.uris, self.knowledge.assessment_system)
-        meant = self._meant(Coding(system, code) for system in systems for code in bare)
+        meant = self._meant(StandardCoding(system, code) for system in systems for code in bare)
         return [definition for definition, stated in meant if stated or definition.id != "largest_lesion"]
 
-    def _meant(self, sent: Iterable[Coding]) -> list[tuple[FactDefinition, bool]]:
+    def _meant(self, sent: Iterable[StandardCoding]) -> list[tuple[FactDefinition, bool]]:
         matched: dict[str, tuple[FactDefinition, bool]] = {}
         for coding in sent:
             if coding.system == self.knowledge.assessment_system:

@@ -13,7 +13,7 @@ PATIENT = "patient={{context.patientId}}"
 
 
 @cache
-def queries(knowledge: Knowledge) -> dict[str, str]:
+def build_queries(knowledge: Knowledge) -> dict[str, str]:
     """Key → query template. Observations by the codes that are read, a site's own included; the other types whole."""
     codes = sorted(observation_codes(knowledge))
     return {

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
-from cds_service.clinical_picture import ClinicalPicture, Observed, Readings, When
+from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate, Readings
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
-from cds_service.fhir.concepts import codings, is_liver, named, text_of
-from cds_service.fhir.dates import date_of, date_of_procedure, is_to_come
-from cds_service.fhir.demographics_and_orders import orders, person
-from cds_service.fhir.fact_readings import Found
+from cds_service.fhir.concepts import codings, has_text, is_liver, text_of
+from cds_service.fhir.dates import date_of_procedure, first_date, is_future
+from cds_service.fhir.demographics_and_orders import read_demographics, read_orders
+from cds_service.fhir.fact_readings import FactReadings
 from cds_service.fhir.gate import UNREAD, Neoplasms, date_of_condition, judge_gate, neoplasms
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.observation_reader import ObservationReader
@@ -20,7 +20,7 @@ from cds_service.fhir.resources import CodeableConcept, Condition, Observation, 
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
 from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import Coding, Use
+from cds_service.knowledge.terminology import StandardCoding, Use
 from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasons import Explanation, Reason
 
@@ -29,7 +29,7 @@ RECOGNISED = {"Procedure": {"snomed-ct", "icd-10-pcs"}, "Medication": {"rxnorm",
 """Systems whose silence about a procedure or drug can be trusted, because we hold its codes there."""
 
 
-class Reader:
+class ChartReader:
     """Reads charts with one body of knowledge; built once, used for every request."""
 
     def __init__(self, knowledge: Knowledge) -> None:
@@ -52,10 +52,10 @@ class Reader:
 
     def read(self, chart: Chart, today: date) -> ClinicalPicture:
         """Never raises on the content of a chart: what cannot be read is named in the picture."""
-        found: dict[str, Found] = {name: Found() for name in self.knowledge.facts}
+        found: dict[str, FactReadings] = {name: FactReadings() for name in self.knowledge.facts}
         chart.observations = [pair for pair in chart.observations if self._speaks(pair[1])]
         tumours = neoplasms(chart, self.knowledge, today)
-        for name, reading in person(chart, today):
+        for name, reading in read_demographics(chart, today):
             found[name].valid.append(reading)
         self._tumour(tumours, chart, found)
         for where, observation in chart.observations:
@@ -66,39 +66,42 @@ class Reader:
             self._condition(where, condition, today, found)
         for where, procedure in chart.procedures:
             on, period = date_of_procedure(procedure), procedure.performed_period
-            begun = not is_to_come(on, today)
+            begun = not is_future(on, today)
             goes_on = begun and procedure.status == "in-progress" and not (period and period.end)
-            until = When.day(today) if goes_on else None  # dialysis that goes on is no older than today
+            until = PartialDate.from_day(today) if goes_on else None  # dialysis that goes on is no older than today
             self._presence("Procedure", where, procedure.code, on if begun else None, found, until=until)
         for drug in read_medication(chart):
-            since, until = (None if is_to_come(on, today) else on for on in (drug.since, drug.until))
+            since, until = (None if is_future(on, today) else on for on in (drug.since, drug.until))
             self._presence("Medication", drug.where, drug.concept, since, found, drug.active, doubt=drug.doubt, until=until)
         self._doubted_procedures(chart, today, found)
-        for where, concept, on in [*chart.studies, *((w, x.code, date_of(x.performed_date_time)) for w, x in chart.procedures)]:
+        for where, concept, on in [
+            *chart.studies,
+            *((w, x.code, first_date(x.performed_date_time)) for w, x in chart.procedures),
+        ]:
             if any(self.knowledge.terminology.value("cardiac_assessment", c) for c in codings(self.knowledge, concept)):
-                when, note = None if is_to_come(on, today) else on, Explanation(Reason.ECHOCARDIOGRAPHY)
+                when, note = None if is_future(on, today) else on, Explanation(Reason.ECHOCARDIOGRAPHY)
                 found["cardiac_assessment"].valid.append(Observed(True, when, where, text_of(concept), note))
-        ordered, tests = orders(chart, self.knowledge)
+        ordered, tests = read_orders(chart, self.knowledge)
         return ClinicalPicture(
-            ordered=ordered,
+            orders=ordered,
             ordered_tests=tests,
             patient_id=chart.patient_id or "",
             sources=chart.sources,
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
             gate=judge_gate(tumours, sum(broken.resource_type == "Condition" for broken in chart.unreadable), chart),
             nameless_drugs=self._nameless_drugs(chart),
-            unreadable=(*(broken.what for broken in chart.unreadable), *chart.misdated.values()),
+            unreadable=(*(broken.what for broken in chart.unreadable), *chart.invalid_dates.values()),
             left_out=dict(chart.left_out),
             not_consulted=chart.not_consulted,
         )
 
-    def _readings(self, definition: FactDefinition, part: Found, chart: Chart) -> Readings:
+    def _readings(self, definition: FactDefinition, part: FactReadings, chart: Chart) -> Readings:
         if definition.id == "largest_lesion":
             part.valid = largest_of_each_day(part.valid)
         return Readings(
             valid=tuple(part.valid),
             unreadable=tuple(part.unreadable),
-            complete=self._sources(definition) <= chart.whole,
+            complete=self._sources(definition) <= chart.absence_is_evidence,
             open_question=(*_at_issue(part), *self._unrecognised(definition, chart)),
         )
 
@@ -118,7 +121,7 @@ class Reader:
         concepts: Iterable[CodeableConcept | None]
         if definition.source == "Medication" and definition.kind == "presence":
             drugs = (drug for drug in read_medication(chart) if drug.active or not definition.active)
-            concepts = [d.concept for d in drugs if definition.every_entry_recognised or not named(d.concept)]
+            concepts = [d.concept for d in drugs if definition.every_entry_recognised or not has_text(d.concept)]
         elif definition.source == "Procedure" and definition.every_entry_recognised:
             concepts = [procedure.code for _, procedure in chart.procedures]
         else:
@@ -130,19 +133,19 @@ class Reader:
     def _nameless_drugs(self, chart: Chart) -> int:
         """How many entries have neither a code we read nor a name."""
         concepts = [drug.concept for drug in read_medication(chart)]
-        return sum(not named(concept) and not self._recognised("Medication", concept) for concept in concepts)
+        return sum(not has_text(concept) and not self._recognised("Medication", concept) for concept in concepts)
 
     def _recognised(self, source: str, concept: CodeableConcept | None) -> bool:
         """Whether a coding says which procedure or drug it is: an ATC group or an RxNorm code without a name does not."""
         for coding in codings(self.knowledge, concept):
             if self.knowledge.terminology.meanings(coding):
                 return True
-            vague = (coding.system == "atc" and len(coding.code) < 7) or (coding.system == "rxnorm" and not named(concept))
+            vague = (coding.system == "atc" and len(coding.code) < 7) or (coding.system == "rxnorm" and not has_text(concept))
             if coding.system in RECOGNISED[source] and not vague:
                 return True
         return False
 
-    def _tumour(self, tumours: Neoplasms, chart: Chart, found: dict[str, Found]) -> None:
+    def _tumour(self, tumours: Neoplasms, chart: Chart, found: dict[str, FactReadings]) -> None:
         """Primary site, syndrome and differentiation as the tumour's own codes tell them; first dates of both halves."""
         terms = self.knowledge.terminology
         for coding, where, on in tumours.nen_codings:
@@ -164,15 +167,17 @@ class Reader:
         }
         for name, seen in firsts.items():
             dated = [reading for reading in seen if reading.on]
-            found[name].unreadable += (chart.misdated[part.seen_in] for part in seen if part.seen_in in chart.misdated)
+            found[name].unreadable += (
+                chart.invalid_dates[part.seen_in] for part in seen if part.seen_in in chart.invalid_dates
+            )
             if dated:
                 found[name].valid.append(min(dated, key=lambda r: r.on.earliest if r.on else date.max))
 
-    def _condition(self, where: str, condition: Condition, today: date, found: dict[str, Found]) -> None:
+    def _condition(self, where: str, condition: Condition, today: date, found: dict[str, FactReadings]) -> None:
         """What a diagnosis says beyond the gate. Only active, confirmed ones; an unconfirmed one asks."""
         on, stated = (
-            None if is_to_come(when, today) else when
-            for when in (date_of_condition(condition), date_of(condition.recorded_date) or date_of_condition(condition))
+            None if is_future(when, today) else when
+            for when in (date_of_condition(condition), first_date(condition.recorded_date) or date_of_condition(condition))
         )
         history, unconfirmed = is_history(condition, today), is_unconfirmed(condition)
         text = text_of(condition.code)
@@ -184,21 +189,25 @@ class Reader:
         for coding in codings(self.knowledge, condition.code):
             if syndrome := terms.value("hormonal_syndrome", coding):
                 if isinstance(condition, UnreadCondition):
-                    found["hormonal_syndrome"].asking.append(Observed(syndrome, stated, where, text, doubt))
+                    found["hormonal_syndrome"].questions.append(Observed(syndrome, stated, where, text, doubt))
                 elif not unconfirmed:
                     found["hormonal_syndrome"].valid.append(Observed(syndrome, stated, where, text, CODED, ageless=True))
             for meaning in terms.meanings(coding):
                 reading = Observed(True, stated, where, text, doubt, ageless=True)
                 if meaning.concept == "cond.ci.biliary_obstruction" and meaning.use is Use.DECIDES:
-                    (found["biliary_obstruction"].asking if unconfirmed else found["biliary_obstruction"].valid).append(reading)
+                    (found["biliary_obstruction"].questions if unconfirmed else found["biliary_obstruction"].valid).append(
+                        reading
+                    )
                 if meaning.concept == "cond.ci.portal_vein_thrombosis" and meaning.use is not Use.CONTEXT:
                     ask = Observed(True, stated, where, text, Explanation(Reason.EXTENT_NOT_STATED))
-                    found["portal_vein"].asking.append(ask)
+                    found["portal_vein"].questions.append(ask)
                 anywhere = meaning.use is Use.DECIDES_NEN_SITE_FROM_BODY_SITE
                 if meaning.concept.startswith("cond.extrahepatic_mets") or anywhere:
                     self._outside(meaning.use, coding, condition, reading, found["extrahepatic_disease"])
 
-    def _outside(self, use: Use, coding: Coding, condition: Condition, reading: Observed, found: Found) -> None:
+    def _outside(
+        self, use: Use, coding: StandardCoding, condition: Condition, reading: Observed, readings: FactReadings
+    ) -> None:
         """Metastases beyond the liver, by code: present, or a question (nodes, site not named, in doubt)."""
         sites = condition.body_site or []
         if not (use.decides or use.asks or use is Use.NODAL):
@@ -216,30 +225,30 @@ class Reader:
         elif use.asks or use is Use.DECIDES_NEN_SITE_UNKNOWN:
             question = Explanation(Reason.METASTATIC_SITE_NOT_NAMED)
         if question:
-            found.asking.append(Observed(True, reading.on, reading.seen_in, reading.recorded, question))
+            readings.questions.append(Observed(True, reading.on, reading.seen_in, reading.recorded, question))
         else:
-            found.valid.append(Observed("present", reading.on, reading.seen_in, reading.recorded, CODED, ageless=True))
+            readings.valid.append(Observed("present", reading.on, reading.seen_in, reading.recorded, CODED, ageless=True))
 
-    def _doubted_procedures(self, chart: Chart, today: date, found: dict[str, Found]) -> None:
+    def _doubted_procedures(self, chart: Chart, today: date, found: dict[str, FactReadings]) -> None:
         """A procedure that is not believed asks whether it was done."""
-        for where, resource, why in chart.doubted:
+        for where, resource, why in chart.untrusted:
             if isinstance(resource, Procedure):
                 on = date_of_procedure(resource)
-                self._presence("Procedure", where, resource.code, None if is_to_come(on, today) else on, found, doubt=why)
+                self._presence("Procedure", where, resource.code, None if is_future(on, today) else on, found, doubt=why)
 
     def _presence(
         self,
         source: str,
         where: str,
         concept: CodeableConcept | None,
-        on: When | None,
-        found: dict[str, Found],
+        on: PartialDate | None,
+        found: dict[str, FactReadings],
         active: bool = True,
         *,
         doubt: Explanation | None = None,
         history: bool = False,
-        stated: When | None = None,
-        until: When | None = None,
+        stated: PartialDate | None = None,
+        until: PartialDate | None = None,
     ) -> None:
         text, matched = text_of(concept), False
         for coding in codings(self.knowledge, concept):
@@ -252,13 +261,13 @@ class Reader:
                         continue
                     when = (until or on) if definition.window_days else stated or on
                     reading = Observed(True, when, where, text, doubt)
-                    (found[definition.id].asking if doubt else found[definition.id].valid).append(reading)
+                    (found[definition.id].questions if doubt else found[definition.id].valid).append(reading)
                     if source == "Medication" and definition.window_days and not (active or until or doubt):
                         found[definition.id].valid.append(replace(reading, on=None))  # it ended, nobody knows when
         if source == "Medication" and not matched:
             self._by_name(where, text, on, active, found)
 
-    def _by_name(self, where: str, text: str, on: When | None, active: bool, found: dict[str, Found]) -> None:
+    def _by_name(self, where: str, text: str, on: PartialDate | None, active: bool, found: dict[str, FactReadings]) -> None:
         """A drug whose code we do not hold, but whose name is in the text: it asks, it never decides."""
         said = text.lower()
         for (source, concept), definitions in self._concepts.items():
@@ -266,10 +275,10 @@ class Reader:
             if source == "Medication" and any(n in said for n in (concept.split(".")[1].replace("_", " "), *brands)):
                 for definition in definitions:
                     if active or not definition.active:
-                        found[definition.id].asking.append(Observed(True, on, where, text, Explanation(Reason.BY_NAME)))
+                        found[definition.id].questions.append(Observed(True, on, where, text, Explanation(Reason.BY_NAME)))
 
 
-def _at_issue(part: Found) -> list[Observed]:
+def _at_issue(part: FactReadings) -> list[Observed]:
     """Questions, but for a diagnosis in doubt that could only say what another one says for certain."""
     said = {reading.value for reading in part.valid if isinstance(reading.value, str)}
-    return [ask for ask in part.asking if ask.value not in said]
+    return [ask for ask in part.questions if ask.value not in said]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cds_service.fhir.resources import Reference
 
 
-def named(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] | None:
+def split_reference(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] | None:
     """(type, id), or None. `names`: fullUrl of a Bundle entry → the reference of its resource."""
     text = (reference.reference or "") if reference else ""
     text = names.get(text, text).split("/_history/")[0]
@@ -17,12 +17,12 @@ def named(reference: Reference | None, names: dict[str, str]) -> tuple[str, str]
     return ("", text.removeprefix("urn:uuid:")) if text.startswith("urn:") else None
 
 
-def target(reference: Reference | None, names: dict[str, str]) -> str | None:
+def resolve_reference(reference: Reference | None, names: dict[str, str]) -> str | None:
     """ "Observation/7": what a relative, absolute, versioned or urn reference refers to."""
-    found = named(reference, names)
+    found = split_reference(reference, names)
     return "/".join(found) if found and found[0] else None
 
 
 def patient_of(reference: Reference | None) -> tuple[str, str] | None:
     """(type, id) of whom a resource is about; None where it names nobody. For whoever has to tell patients apart first."""
-    return named(reference, {})
+    return split_reference(reference, {})

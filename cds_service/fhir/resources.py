@@ -198,7 +198,7 @@ def codes(concept: CodeableConcept | None) -> set[str]:
     return {(coding.code or "").strip() for coding in (concept.coding or [])} if concept else set()
 
 
-READ: dict[str, type[Resource]] = {
+READ_TYPES: dict[str, type[Resource]] = {
     kind.__name__: kind
     for kind in (
         Patient,
@@ -215,6 +215,6 @@ READ: dict[str, type[Resource]] = {
 }
 
 
-def type_asked(query: str) -> str:
+def queried_type(query: str) -> str:
     """Condition?patient=… → Condition; Patient/example → Patient."""
     return query.split("?")[0].split("/")[0]

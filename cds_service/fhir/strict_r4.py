@@ -26,7 +26,7 @@ MODELS = {name: getattr(import_module(f"fhir.resources.R4B.{name.lower()}"), nam
 """R4B: fhir.resources has no R4 package, and its default is R5. Imported at start, so that no request waits for it."""
 
 
-def faults(references: Iterable[str], sources: Mapping[str, bytes]) -> list[Unreadable]:
+def strict_r4_faults(references: Iterable[str], sources: Mapping[str, bytes]) -> list[Unreadable]:
     """For each resource that is not valid R4: its reference, and the path and kind of its first fault, never a value."""
     found: list[Unreadable] = []
     for reference in dict.fromkeys(references):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from cds_service.clinical_picture import Amount, Observed, When
+from cds_service.clinical_picture import Interval, Observed, PartialDate
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, is_liver
 from cds_service.fhir.dates import date_of_observation
@@ -19,7 +19,7 @@ def from_tumour_sizes(
     chart: Chart, knowledge: Knowledge, counts: list[Observed], lobes: list[Observed], caudate: list[Observed]
 ) -> None:
     """Adds readings to the three lists. A count from sizes is "at least": small lesions are not always measured."""
-    by_day: dict[str, list[tuple[str, Observation, When]]] = {}
+    by_day: dict[str, list[tuple[str, Observation, PartialDate]]] = {}
     for where, observation in chart.observations:
         on = date_of_observation(observation)
         if on and is_liver(knowledge, [observation.body_site]) and _is_size(observation, knowledge):
@@ -29,7 +29,7 @@ def from_tumour_sizes(
         where, _, on = measured[0]
         text = f"{len(measured)} measured liver lesions"
         if not assessed_count:
-            value = Amount(Decimal(len(measured)), None)
+            value = Interval(Decimal(len(measured)), None)
             counts.append(Observed(value, on, where, text, Explanation(Reason.COUNTED_FROM_SIZES)))
         sides = {side for _, observation, _ in measured for side in _sides(observation, knowledge)}
         if sides and not assessed_lobes:

@@ -34,12 +34,12 @@ class Scale:
     local: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, units: Units, definition: FactDefinition) -> Scale:
+    def for_fact(cls, units: Units, definition: FactDefinition) -> Scale:
         return cls(units, definition.units, definition.local_units)
 
     def factor(self, unit: str) -> Decimal | None:
         """How many of `unit` make one of ours; None where it is none, or no unit of the fact. A site's spelling comes first."""
-        spelt = spelt_as(unit)
+        spelt = spelling_of(unit)
         if not spelt:
             return None
         for name in (self.local.get(spelt, spelt), self.units.aliases.get(spelt, spelt)):
@@ -52,13 +52,13 @@ class Scale:
         """Whether the fact is a mere number, which needs no unit: a count, a score, an INR."""
         return self.factors.get("1") == 1
 
-    def resolve(self, quantity: Quantity) -> Decimal:
+    def resolve_unit(self, quantity: Quantity) -> Decimal:
         """The factor of a Quantity. Raises UnitError.
 
         A code of UCUM, or of no named system, comes first; a code of another system is none. The printed unit counts
         where there is no code, and must not contradict one.
         """
-        code, printed = spelt_as(quantity.code), spelt_as(quantity.unit)
+        code, printed = spelling_of(quantity.code), spelling_of(quantity.unit)
         system = (quantity.system or "").strip()
         if system not in {"", UCUM}:
             code = ""
@@ -93,12 +93,12 @@ class Scale:
         raise UnitError(Explanation(Reason.NO_UNIT), "")
 
 
-def spelt_as(unit: str | None) -> str:
+def spelling_of(unit: str | None) -> str:
     """A unit as tables hold it: blanks around it, doubled or beside a slash say nothing."""
     return " ".join((unit or "").split()).replace(" /", "/").replace("/ ", "/")
 
 
-def convert(value: Decimal, factor: Decimal) -> Decimal:
+def convert_value(value: Decimal, factor: Decimal) -> Decimal:
     """`value` in our unit, `factor` of which make one of ours.
 
     A converted value is rounded to the significant digits it was given with, at least two (CLINICAL section 5):

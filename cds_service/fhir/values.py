@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from decimal import Context, Decimal
 
-from cds_service.clinical_picture import Amount, Observed, Value
+from cds_service.clinical_picture import Interval, Observed, Value
 from cds_service.fhir.concepts import codings, text_of
 from cds_service.fhir.resources import Component, Observation, Quantity, Ratio
-from cds_service.fhir.units import Scale, convert
+from cds_service.fhir.units import Scale, convert_value
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import TEXT, Coding
+from cds_service.knowledge.terminology import TEXT, StandardCoding
 from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
@@ -27,7 +27,7 @@ READ_AS = (
 )
 COMPARATORS = {"≤": "<=", "≥": ">="}
 NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
-STRING = re.compile(
+NUMBER_IN_TEXT = re.compile(
     rf"(?P<comparator><=|>=|[<>≤≥])?\s*(?P<low>{NUMBER})(?:\s*(?:-|–|to)\s*(?P<high>{NUMBER}))?"
     r"(?:\s+(?P<unit>\S.*)|(?P<joined>[^\d\s.,].*))?"
 )
@@ -51,14 +51,14 @@ def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tu
         return boolean, "yes" if boolean else "no"
     if boolean is not None and definition.id == "hormonal_syndrome":
         return ("unspecified", "yes") if boolean else ("none", "no")
-    said = answer(knowledge, definition, part)
+    said = read_answer(knowledge, definition, part)
     if said is None:
         raise ValueNotReadable(Explanation(Reason.VALUE_OF_ANOTHER_KIND, kind=definition.kind))
     text = text_of(part.value_codeable_concept) or (part.value_string or "").strip() or said
     return (said == "true", text) if definition.kind is FactKind.BOOLEAN else (said, text)
 
 
-def answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str | None:
+def read_answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str | None:
     """A coded answer, or a text that is exactly one. Answers of our own CodeSystem come before those of others.
 
     Raises ValueNotReadable when the codings of one answer contradict each other.
@@ -71,7 +71,7 @@ def answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str 
     else:
         literal = True
     if text is not None:
-        said = Coding(TEXT, text)
+        said = StandardCoding(TEXT, text)
         known = {option for option in definition.options if literal and option.casefold() == text.strip().casefold()}
         return next(iter(known), None) or _meant(knowledge, definition, said)
     own = {c.code for c in spoken if c.system == knowledge.assessment_system and c.code in definition.options}
@@ -81,7 +81,7 @@ def answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str 
     return next(iter(found), None)
 
 
-def _meant(knowledge: Knowledge, definition: FactDefinition, coding: Coding) -> str | None:
+def _meant(knowledge: Knowledge, definition: FactDefinition, coding: StandardCoding) -> str | None:
     said = knowledge.terminology.value(definition.id, coding)
     if definition.kind is not FactKind.BOOLEAN:
         return said
@@ -89,7 +89,7 @@ def _meant(knowledge: Knowledge, definition: FactDefinition, coding: Coding) -> 
 
 
 def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tuple[Value, str]:
-    scale = Scale.of(knowledge.units, definition)
+    scale = Scale.for_fact(knowledge.units, definition)
     if (quantity := part.value_quantity) is not None:
         amount, text = _compared(scale, quantity, (quantity.comparator or "").strip()), _written(quantity)
     elif (between := part.value_range) is not None:
@@ -97,15 +97,18 @@ def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tup
         if not ends or any(quantity.comparator for quantity in ends):
             raise ValueNotReadable(Explanation(Reason.RANGE_WITHOUT_ENDS))
         low, high = (_converted(scale, quantity) if quantity else None for quantity in (between.low, between.high))
-        amount, text = Amount(low, high), " to ".join(_written(quantity) for quantity in ends)
+        amount, text = Interval(low, high), " to ".join(_written(quantity) for quantity in ends)
     elif (ratio := part.value_ratio) is not None:
         amount, text = _share(scale, ratio)
     elif part.value_integer is not None:
-        amount, text = Amount.exactly(convert(Decimal(part.value_integer), scale.without_unit())), str(part.value_integer)
-    elif part.value_string is not None and (found := STRING.fullmatch(part.value_string.strip())):
+        amount, text = (
+            Interval.from_number(convert_value(Decimal(part.value_integer), scale.without_unit())),
+            str(part.value_integer),
+        )
+    elif part.value_string is not None and (found := NUMBER_IN_TEXT.fullmatch(part.value_string.strip())):
         amount, text = _from_text(scale, found), part.value_string.strip()
-    elif (said := answer(knowledge, definition, part)) is not None:
-        amount, text = Amount.exactly(said), text_of(part.value_codeable_concept) or (part.value_string or said).strip()
+    elif (said := read_answer(knowledge, definition, part)) is not None:
+        amount, text = Interval.from_number(said), text_of(part.value_codeable_concept) or (part.value_string or said).strip()
     else:
         raise ValueNotReadable(Explanation(Reason.NOT_A_NUMBER))
     _possible(definition, amount)
@@ -119,14 +122,14 @@ def _written(quantity: Quantity) -> str:
 def _converted(scale: Scale, quantity: Quantity) -> Decimal:
     if quantity.value is None:
         raise ValueNotReadable(Explanation(Reason.UNIT_WITHOUT_NUMBER))
-    return convert(_plausible(quantity.value), scale.resolve(quantity))
+    return convert_value(_plausible(quantity.value), scale.resolve_unit(quantity))
 
 
-def _compared(scale: Scale, quantity: Quantity, comparator: str) -> Amount:
-    return Amount.compared(COMPARATORS.get(comparator, comparator), _converted(scale, quantity))
+def _compared(scale: Scale, quantity: Quantity, comparator: str) -> Interval:
+    return Interval.from_comparator(COMPARATORS.get(comparator, comparator), _converted(scale, quantity))
 
 
-def _from_text(scale: Scale, found: re.Match[str]) -> Amount:
+def _from_text(scale: Scale, found: re.Match[str]) -> Interval:
     def quantity(number: str) -> Quantity:
         return Quantity(Decimal(number), unit=found["unit"] or found["joined"])
 
@@ -134,10 +137,10 @@ def _from_text(scale: Scale, found: re.Match[str]) -> Amount:
         return _compared(scale, quantity(found["low"]), found["comparator"] or "")
     if found["comparator"]:
         raise ValueNotReadable(Explanation(Reason.COMPARATOR_BESIDE_RANGE))
-    return Amount(_converted(scale, quantity(found["low"])), _converted(scale, quantity(found["high"])))
+    return Interval(_converted(scale, quantity(found["low"])), _converted(scale, quantity(found["high"])))
 
 
-def _share(scale: Scale, ratio: Ratio) -> tuple[Amount, str]:
+def _share(scale: Scale, ratio: Ratio) -> tuple[Interval, str]:
     """One number of another of the same unit: 150 of 1,000 cells. Any other ratio (5 mg in a day) is not read."""
     of, whole = ratio.numerator, ratio.denominator
     if of is None or whole is None or of.value is None or whole.value is None or of.comparator or whole.comparator:
@@ -146,10 +149,10 @@ def _share(scale: Scale, ratio: Ratio) -> tuple[Amount, str]:
     if not same or _plausible(of.value) < 0 or _plausible(whole.value) <= 0 or "1" not in scale.factors:
         raise ValueNotReadable(Explanation(Reason.RATIO_OF_TWO_UNITS))
     share = _EXACT.divide(of.value, whole.value)
-    return Amount.exactly(_EXACT.divide(share, scale.factors["1"])), f"{_written(of)} of {_written(whole)}"
+    return Interval.from_number(_EXACT.divide(share, scale.factors["1"])), f"{_written(of)} of {_written(whole)}"
 
 
-def _possible(definition: FactDefinition, amount: Amount) -> None:
+def _possible(definition: FactDefinition, amount: Interval) -> None:
     """Raises ValueNotReadable on what the fact cannot be: out of its range, upside down, or a part of a whole number."""
     ends = [end for end in (amount.low, amount.high) if end is not None]
     if len(ends) == 2 and ends[0] > ends[1]:
@@ -192,7 +195,7 @@ def largest_of_each_day(readings: Iterable[Observed]) -> list[Observed]:
     """Tumour sizes of one study date: the largest counts."""
     best: dict[str, Observed] = {}
     for reading in readings:
-        assert isinstance(reading.value, Amount)
+        assert isinstance(reading.value, Interval)
         day = str(reading.on)
         held = best.get(day)
         if held is None or (_low(reading), held.seen_in) > (_low(held), reading.seen_in):
@@ -202,4 +205,4 @@ def largest_of_each_day(readings: Iterable[Observed]) -> list[Observed]:
 
 def _low(reading: Observed) -> Decimal:
     value = reading.value
-    return value.low if isinstance(value, Amount) and value.low is not None else Decimal(-1)
+    return value.low if isinstance(value, Interval) and value.low is not None else Decimal(-1)

@@ -57,24 +57,24 @@ class ConditionHead(Struct):
     extension: list[Extension] | None = None
 
 
-VERSIONED = msgspec.json.Decoder(Versioned)
+VERSION_DECODER = msgspec.json.Decoder(Versioned)
 OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
 CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
 SENT_TWICE = LeftOut(Omission.SENT_TWICE)
-UNDECIDED = Explanation(Reason.NEWER_VERSION_UNDECIDED)
-Sent = tuple[bytes, Resource]
+UNDECIDED_VERSIONS = Explanation(Reason.NEWER_VERSION_UNDECIDED)
+SentResource = tuple[bytes, Resource]
 TYPE = re.compile(r"[A-Z][A-Za-z]+")
-LONGEST_FULL_URL = 2000
+MAX_FULL_URL_CHARS = 2000
 """Characters; no server's resource has a longer one."""
-ONE_ANYWHERE = frozenset({"Patient", "Medication"})
+SAME_ON_EVERY_SERVER = frozenset({"Patient", "Medication"})
 """Looked up by their reference alone, so that two servers can hold but one of them."""
 
 
 @dataclass
-class One:
+class Resolved:
     """What counts of the resources of one reference, and what does not."""
 
-    counting: Sequence[Sent]
+    counting: Sequence[SentResource]
     left_out: Counter[LeftOut] = field(default_factory=Counter)
     unreadable: tuple[Unreadable, ...] = ()
 
@@ -82,7 +82,7 @@ class One:
 def server_of(full_url: str | None) -> str:
     """The base of the fullUrl of a Bundle entry; an empty string where it names no server (a urn, or none)."""
     scheme, _, place = (full_url or "").partition("://")
-    if scheme not in {"http", "https"} or len(full_url or "") > LONGEST_FULL_URL:
+    if scheme not in {"http", "https"} or len(full_url or "") > MAX_FULL_URL_CHARS:
         return ""
     resource, _, version = place.rpartition("/_history/")
     parts = (resource if resource and "/" not in version else place).rsplit("/", 2)
@@ -90,48 +90,50 @@ def server_of(full_url: str | None) -> str:
     return parts[0].rstrip("/").casefold() if known else ""
 
 
-def of_each_server(where: str, sent: Sequence[Sent], servers: Mapping[bytes, set[str]]) -> One:
+def resolve_by_server(where: str, sent: Sequence[SentResource], servers: Mapping[bytes, set[str]]) -> Resolved:
     """An id tells resources apart on one server only: the same id on two is two resources, and both count. `servers`:
     resource → where its entries say that it is."""
     bases = set().union(*(servers[raw] for raw, _ in sent))
-    if len(bases - {""}) < 2 or where.split("/")[0] in ONE_ANYWHERE:
-        return of_one(where, sent)
-    by_base: defaultdict[str, list[Sent]] = defaultdict(list)
+    if len(bases - {""}) < 2 or where.split("/")[0] in SAME_ON_EVERY_SERVER:
+        return resolve(where, sent)
+    by_base: defaultdict[str, list[SentResource]] = defaultdict(list)
     for part in sent:
         for base in servers[part[0]]:
             by_base[base].append(part)
-    found = [of_one(where, by_base[base]) for base in sorted(by_base)]
-    by_content: dict[Any, Sent] = {}
+    found = [resolve(where, by_base[base]) for base in sorted(by_base)]
+    by_content: dict[Any, SentResource] = {}
     for part in (part for one in found for part in one.counting):
         by_content.setdefault(_content(part[1]), part)  # two that are equal: one server by two names
     counting = list(by_content.values())
     left_out = sum((one.left_out for one in found), Counter[LeftOut]())
     left_out[SENT_TWICE] += sum(len(one.counting) for one in found) - len(counting)
-    return One(counting, +left_out, tuple(what for one in found for what in one.unreadable))
+    return Resolved(counting, +left_out, tuple(what for one in found for what in one.unreadable))
 
 
-def of_one(where: str, sent: Sequence[Sent]) -> One:
+def resolve(where: str, sent: Sequence[SentResource]) -> Resolved:
     """Where nobody can tell which version is newer, neither is believed: an Observation or a Condition leaves a question."""
     if len(sent) == 1 or where.endswith("/?"):
-        return One(sent)
-    by_content: dict[Any, Sent] = {}
+        return Resolved(sent)
+    by_content: dict[Any, SentResource] = {}
     for part in sent:
         by_content.setdefault(_content(part[1]), part)
     different = list(by_content.values())
     left_out = Counter({SENT_TWICE: len(sent) - len(different)} if len(sent) > len(different) else {})
     if len(different) == 1:
-        return One(different, left_out)
+        return Resolved(different, left_out)
     place = _newest([raw for raw, _ in different])
     if place is not None:
         left_out[LeftOut(Omission.OLDER_VERSION)] = len(different) - 1
-        return One([different[place]], left_out)
+        return Resolved([different[place]], left_out)
     standing = [part for part in different if not _in_error(part[1])]
     if len(standing) <= 1:
         left_out[LeftOut(Omission.VERSION_IN_ERROR)] = len(different) - 1
-        return One(standing or different[:1], left_out)
+        return Resolved(standing or different[:1], left_out)
     kind = where.split("/")[0]
-    heads: list[Sent] = [(raw, found) for raw, _ in different if (found := head(raw, kind, UNDECIDED)) is not None]
-    return One(heads or different, left_out, (Unreadable(None, where, UNDECIDED),))
+    heads: list[SentResource] = [
+        (raw, found) for raw, _ in different if (found := stub(raw, kind, UNDECIDED_VERSIONS)) is not None
+    ]
+    return Resolved(heads or different, left_out, (Unreadable(None, where, UNDECIDED_VERSIONS),))
 
 
 def _content(found: Any) -> Any:
@@ -151,7 +153,7 @@ def _content(found: Any) -> Any:
     return str(found) if isinstance(found, Decimal) and found.is_nan() else found  # equal to itself, and with a hash
 
 
-def head(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadCondition | None:
+def stub(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadCondition | None:
     """What of an unreadable Observation or Condition still tells that it speaks of something: its codes, its sites, its
     patient, its status. It leaves a question. None where not even that is told, and for all other types."""
     try:
@@ -182,8 +184,8 @@ def _newest(versions: Sequence[bytes]) -> int | None:
 
 def _updated(raw: bytes) -> datetime | None:
     try:
-        meta = VERSIONED.decode(raw).meta
-        return dates.parse(meta.last_updated).instant if meta and meta.last_updated else None
+        meta = VERSION_DECODER.decode(raw).meta
+        return dates.parse_date(meta.last_updated).instant if meta and meta.last_updated else None
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-from cds_service.fhir.queries import queries
+from cds_service.fhir.queries import build_queries
 from cds_service.hooks import patient_view
 from cds_service.hooks.patient_view import Answer
 from cds_service.hooks.request import HookRequest
@@ -52,8 +52,8 @@ SERVICES: dict[str, Service] = {
                 "FHIR R4. Conditions are required; everything else that is not sent counts as not known. Based on "
                 "Reddy and Clary 2010 and later evidence, not clinically verified: for discussion in a tumour board."
             ),
-            prefetch=queries,
-            answer=patient_view.answer,
+            prefetch=build_queries,
+            answer=patient_view.answer_request,
         ),
     )
 }

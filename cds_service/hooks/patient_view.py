@@ -7,29 +7,29 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 
-from cds_service.cards.card import EXTENSION, Card, check, identify, under_banner
-from cds_service.cards.compose import compose, possible_nlm
+from cds_service.cards.card import EXTENSION, Card, add_banner, assign_uuids, check_cards
+from cds_service.cards.compose import compose_cards, possible_nlm_card
 from cds_service.cards.wording import explain
 from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted
 from cds_service.errors import Fault, PreconditionFailed
 from cds_service.fhir.chart import Chart, read_chart
-from cds_service.fhir.queries import queries
-from cds_service.fhir.reader import Reader
-from cds_service.fhir.strict_r4 import faults
-from cds_service.hooks.prefetch import Prefetched
+from cds_service.fhir.queries import build_queries
+from cds_service.fhir.reader import ChartReader
+from cds_service.fhir.strict_r4 import strict_r4_faults
+from cds_service.hooks.prefetch import PrefetchResult
 from cds_service.hooks.request import HookRequest
-from cds_service.hooks.retrieval import REQUIRED, Gatherer
+from cds_service.hooks.retrieval import REQUIRED_KEYS, Retrieval
 from cds_service.knowledge.model import Knowledge
-from cds_service.outbound.session import Outbound
-from cds_service.reasoning.evaluation import Board, Run, at_once, evaluate
+from cds_service.outbound.session import OutboundSession
+from cds_service.reasoning.evaluation import Evaluation, StepRunner, evaluate, run_step
 from cds_service.sites import Site
 
-SERVICE = "nlm-patient-view"
+SERVICE_ID = "nlm-patient-view"
 
 
 @cache
-def reader(known: Knowledge) -> Reader:
-    return Reader(known)
+def reader_for(knowledge: Knowledge) -> ChartReader:
+    return ChartReader(knowledge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Answer:
     unreadable: int
     """How many resources could not be read."""
 
-    def told(self) -> dict[str, object]:
+    def log_fields(self) -> dict[str, object]:
         """What the log may hold of it: counts, and the ids of the rules that decided; nothing of the chart."""
         judged = [m for card in self.cards if card.kind == "overview" for m in card.extension[EXTENSION]["modalities"].values()]
         return {
@@ -49,73 +49,74 @@ class Answer:
         }
 
 
-def answer(request: HookRequest, site: Site, today: date) -> Answer:
+def answer_request(request: HookRequest, site: Site, today: date) -> Answer:
     """Raises PreconditionFailed when the conditions could not be had and nothing else shows the disease."""
-    picture = picture_of(request, site, today)
-    cards = served_by(site, cards_of(picture, site.knowledge, today), request.instance, request.patient_id)
+    picture = retrieve_picture(request, site, today)
+    cards = finish_cards(site, cards_of_picture(picture, site.knowledge, today), request.instance, request.patient_id)
     return Answer(cards, len(picture.unreadable))
 
 
-def picture_of(request: HookRequest, site: Site, today: date) -> ClinicalPicture:
-    """What the request, and the FHIR server it names, hold of its patient. Raises PreconditionFailed as `answer` does."""
-    asked, read = queries(site.knowledge), reader(site.knowledge).read
-    with Outbound(site.reach) as out:
-        gatherer = Gatherer(request, asked, out)
-        sent = gatherer.gather()
+def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalPicture:
+    """What the request, and the FHIR server it names, hold of its patient. Raises PreconditionFailed as `answer_request`
+    does."""
+    asked, read = build_queries(site.knowledge), reader_for(site.knowledge).read
+    with OutboundSession(site.policy) as session:
+        retrieval = Retrieval(request, asked, session)
+        sent = retrieval.retrieve()
         chart = _chart(request, sent)
         picture = read(chart, today)
-        if picture.gate.answer is not Nlm.NO and gatherer.add_medications(chart):
+        if picture.gate.answer is not Nlm.NO and retrieval.add_medications(chart):
             picture = read(chart, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
-        lacking = [key for key in REQUIRED if not sent.states[key].complete]
-        not_had = [Fault(f"prefetch.{key}", explain(sent.lacks(key)), f"the answer to {asked[key]}") for key in lacking]
+        lacking = [key for key in REQUIRED_KEYS if not sent.states[key].complete]
+        not_had = [Fault(f"prefetch.{key}", explain(sent.describe_gap(key)), f"the answer to {asked[key]}") for key in lacking]
         raise PreconditionFailed("required data could not be had", not_had)
     return picture
 
 
-def _chart(request: HookRequest, sent: Prefetched) -> Chart:
+def _chart(request: HookRequest, sent: PrefetchResult) -> Chart:
     """Raises PreconditionFailed where all that came is of other patients."""
     chart = read_chart(sent.entries, request.patient_id)
     chart.complete, chart.failed = sent.complete, sent.failed
-    chart.not_consulted = tuple(NotConsulted(key, sent.lacks(key)) for key in sent.states if _told(key, sent))
+    chart.not_consulted = tuple(NotConsulted(key, sent.describe_gap(key)) for key in sent.states if _is_reported(key, sent))
     if chart.only_of_others:
         what = f"{chart.foreign.total()} resources, none of this patient"
         raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])
     return chart
 
 
-def _told(key: str, sent: Prefetched) -> bool:
+def _is_reported(key: str, sent: PrefetchResult) -> bool:
     """Whether a key is not whole, and did not come under another name."""
     return not sent.states[key].complete and not sent.came_under_another_name(key)
 
 
-def cards_of_chart(chart: Chart, known: Knowledge, today: date, instance: str) -> list[Card]:
+def cards_of_chart(chart: Chart, knowledge: Knowledge, today: date, instance: str) -> list[Card]:
     """The cards of a whole chart: everything was asked, so what it does not hold is silent (command line)."""
-    cards = cards_of(reader(known).read(chart, today), known, today)
-    return check(identify(cards, "", SERVICE, instance, chart.patient_id or ""))
+    cards = cards_of_picture(reader_for(knowledge).read(chart, today), knowledge, today)
+    return check_cards(assign_uuids(cards, "", SERVICE_ID, instance, chart.patient_id or ""))
 
 
-def cards_of(picture: ClinicalPicture, known: Knowledge, today: date) -> list[Card]:
-    return judge_picture(picture, known, today)[1]
+def cards_of_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> list[Card]:
+    return judge_picture(picture, knowledge, today)[1]
 
 
 def judge_picture(
-    picture: ClinicalPicture, known: Knowledge, today: date, run: Run = at_once
-) -> tuple[Board | None, list[Card]]:
+    picture: ClinicalPicture, knowledge: Knowledge, today: date, run: StepRunner = run_step
+) -> tuple[Evaluation | None, list[Card]]:
     """The board, where there is one to judge, and the cards without their uuids."""
     match picture.gate.answer:
         case Nlm.NO:
             return None, []
         case Nlm.POSSIBLE | Nlm.CANNOT_TELL:
-            return None, [possible_nlm(picture, known)]
-    board = evaluate(picture, known, today, run)
-    deciding = [reference for modality in board.assessed.values() for reference in modality.references()]
-    invalid = run("validate", lambda: tuple(faults(deciding, picture.sources)))
-    board = replace(board, invalid=invalid)
-    return board, run("compose", lambda: compose(board))
+            return None, [possible_nlm_card(picture, knowledge)]
+    evaluation = evaluate(picture, knowledge, today, run)
+    deciding = [reference for assessment in evaluation.assessments.values() for reference in assessment.references()]
+    invalid = run("validate", lambda: tuple(strict_r4_faults(deciding, picture.sources)))
+    evaluation = replace(evaluation, invalid=invalid)
+    return evaluation, run("compose", lambda: compose_cards(evaluation))
 
 
-def served_by(site: Site, cards: list[Card], instance: str, patient_id: str) -> list[Card]:
+def finish_cards(site: Site, cards: list[Card], instance: str, patient_id: str) -> list[Card]:
     """Cards as they leave the service: under the site's banner, each with its uuid, checked."""
     caller = site.id if site.clients else ""  # where callers are told apart, two of them never share a uuid
-    return check(identify(under_banner(cards, site.banner), caller, SERVICE, instance, patient_id))
+    return check_cards(assign_uuids(add_banner(cards, site.banner), caller, SERVICE_ID, instance, patient_id))

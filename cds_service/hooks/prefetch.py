@@ -11,15 +11,15 @@ from typing import Any
 import msgspec
 
 from cds_service.errors import Fault, TooLarge
-from cds_service.fhir.chart import KIND, Entry
-from cds_service.fhir.resources import READ, type_asked
+from cds_service.fhir.chart import KIND_DECODER, ChartEntry
+from cds_service.fhir.resources import READ_TYPES, queried_type
 from cds_service.reasons import Explanation, Reason
 
-MOST_RESOURCES = 50_000
+MAX_RESOURCES = 50_000
 """A chart of 20 MB holds about 30,000. Of a longer Bundle no more is read, and it is not whole."""
 
 
-class State(StrEnum):
+class PrefetchState(StrEnum):
     PRESENT = "present"
     NULL = "null"
     EMPTY = "empty"
@@ -30,31 +30,31 @@ class State(StrEnum):
     @property
     def complete(self) -> bool:
         """Asked and answered whole: what is not in it is not in the record."""
-        return self in {State.PRESENT, State.NULL, State.EMPTY}
+        return self in {PrefetchState.PRESENT, PrefetchState.NULL, PrefetchState.EMPTY}
 
 
 LACKING_STATES = {
-    State.PARTIAL: Explanation(Reason.KEY_PARTIAL),
-    State.ERROR: Explanation(Reason.KEY_ERROR),
-    State.MISSING: Explanation(Reason.KEY_MISSING),
+    PrefetchState.PARTIAL: Explanation(Reason.KEY_PARTIAL),
+    PrefetchState.ERROR: Explanation(Reason.KEY_ERROR),
+    PrefetchState.MISSING: Explanation(Reason.KEY_MISSING),
 }
 
 
-class Search(msgspec.Struct):
+class EntrySearch(msgspec.Struct):
     mode: Any = None
 
 
 class BundleEntry(msgspec.Struct, rename="camel"):
     resource: msgspec.Raw = msgspec.Raw()
     full_url: Any = None
-    search: Search | None = None
+    search: EntrySearch | None = None
 
 
 class BundleLink(msgspec.Struct):
     relation: Any = None
 
 
-class Sent(msgspec.Struct, rename="camel"):
+class SentBundle(msgspec.Struct, rename="camel"):
     """A Bundle; its entries are decoded one by one, so that an odd one spoils no other."""
 
     entry: list[msgspec.Raw] | None = None
@@ -62,16 +62,16 @@ class Sent(msgspec.Struct, rename="camel"):
     total: Any = None
 
 
-SENT = msgspec.json.Decoder(Sent)
-ENTRY = msgspec.json.Decoder(BundleEntry)
+BUNDLE_DECODER = msgspec.json.Decoder(SentBundle)
+ENTRY_DECODER = msgspec.json.Decoder(BundleEntry)
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class KeyAnswer:
     """One key read: its state, its resources, the resource types among them."""
 
-    state: State
-    entries: tuple[Entry, ...] = ()
+    state: PrefetchState
+    entries: tuple[ChartEntry, ...] = ()
     types: frozenset[str] = frozenset()
     single: bool = False
     """A resource as it is, in no Bundle."""
@@ -80,32 +80,32 @@ class Read:
     """How many resources answer the query, and how many the server says there are."""
 
 
-def read_value(raw: bytes, following: bool = False) -> Read:
+def read_key(raw: bytes, following: bool = False) -> KeyAnswer:
     """Any JSON whatever under a key is some state, never an error of the request. `following`: a page whose `next` is
     known and asked for."""
     if raw.strip() == b"null":
-        return Read(State.NULL)
+        return KeyAnswer(PrefetchState.NULL)
     try:
-        kind = KIND.decode(raw)
+        kind = KIND_DECODER.decode(raw)
         if kind.name != "Bundle":
             if kind.name in {"", "OperationOutcome"}:
-                return Read(State.ERROR)
-            return Read(State.PRESENT, (Entry(raw, kind=kind),), frozenset({kind.name}), single=True)
-        bundle = SENT.decode(raw)
+                return KeyAnswer(PrefetchState.ERROR)
+            return KeyAnswer(PrefetchState.PRESENT, (ChartEntry(raw, kind=kind),), frozenset({kind.name}), single=True)
+        bundle = BUNDLE_DECODER.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return Read(State.ERROR)
+        return KeyAnswer(PrefetchState.ERROR)
     return _read_bundle(bundle, following)
 
 
-def _read_bundle(bundle: Sent, following: bool) -> Read:
-    entries: list[Entry] = []
+def _read_bundle(bundle: SentBundle, following: bool) -> KeyAnswer:
+    entries: list[ChartEntry] = []
     types: set[str] = set()
-    failed, odd, matches = False, len(bundle.entry or []) > MOST_RESOURCES, 0
-    for sent in (bundle.entry or [])[:MOST_RESOURCES]:
+    failed, odd, matches = False, len(bundle.entry or []) > MAX_RESOURCES, 0
+    for sent in (bundle.entry or [])[:MAX_RESOURCES]:
         try:
-            entry = ENTRY.decode(sent)
+            entry = ENTRY_DECODER.decode(sent)
             raw = bytes(entry.resource)
-            kind = KIND.decode(raw)
+            kind = KIND_DECODER.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
             odd = True  # nobody knows what it was: the answer is not whole
             continue
@@ -116,14 +116,16 @@ def _read_bundle(bundle: Sent, following: bool) -> Read:
         if entry.search is None or entry.search.mode != "include":  # what came along answers nothing
             types.add(kind.name)
             matches += 1
-        entries.append(Entry(raw, entry.full_url if isinstance(entry.full_url, str) else None, kind))
+        entries.append(ChartEntry(raw, entry.full_url if isinstance(entry.full_url, str) else None, kind))
     if failed and not entries:
-        return Read(State.ERROR)
+        return KeyAnswer(PrefetchState.ERROR)
     more = not following and any(link.relation == "next" for link in bundle.link or [])
     total = bundle.total if isinstance(bundle.total, int) else 0
     promised = not following and total > matches
-    state = State.PARTIAL if failed or odd or more or promised else State.PRESENT if types else State.EMPTY
-    return Read(state, tuple(entries), frozenset(types), matches=matches, total=total)
+    state = (
+        PrefetchState.PARTIAL if failed or odd or more or promised else PrefetchState.PRESENT if types else PrefetchState.EMPTY
+    )
+    return KeyAnswer(state, tuple(entries), frozenset(types), matches=matches, total=total)
 
 
 class OutcomeCoding(msgspec.Struct):
@@ -139,18 +141,18 @@ class Issue(msgspec.Struct):
     code: Any = None
     details: Details | None = None
 
-    def bears(self, code: str) -> bool:
+    def is_relevant(self, code: str) -> bool:
         return any(coding.code == code for coding in (self.details.coding or [] if self.details else []))
 
     @property
-    def fails(self) -> bool:
+    def is_failure(self) -> bool:
         """An error that is not Epic's way to say "nothing found", or a word, however mild, that something is lacking."""
-        if self.code in LACKING or self.bears(EPIC_WITHHELD):
+        if self.code in WITHHOLDING_CODES or self.is_relevant(EPIC_WITHHELD):
             return True
-        return self.severity in {"error", "fatal"} and not self.bears(EPIC_NO_RESULTS)
+        return self.severity in {"error", "fatal"} and not self.is_relevant(EPIC_NO_RESULTS)
 
 
-LACKING = (
+WITHHOLDING_CODES = (
     *("security", "login", "unknown", "expired", "forbidden", "suppressed"),
     *("transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"),
     *("too-costly", "too-long"),
@@ -163,24 +165,24 @@ EPIC_WITHHELD = "59204"
 """Epic's code for results of a sub-type that the client is not authorized for: only a warning, and half an answer."""
 
 
-class Outcome(msgspec.Struct):
+class SentOutcome(msgspec.Struct):
     issue: list[Issue] | None = None
 
 
 def _is_failure(raw: bytes) -> bool:
     try:
-        outcome = msgspec.json.decode(raw, type=Outcome)
+        outcome = msgspec.json.decode(raw, type=SentOutcome)
     except (msgspec.MsgspecError, RecursionError):
         return True
-    return any(issue.fails for issue in outcome.issue or [])
+    return any(issue.is_failure for issue in outcome.issue or [])
 
 
 @dataclass(frozen=True, slots=True)
-class Prefetched:
-    entries: tuple[Entry, ...]
+class PrefetchResult:
+    entries: tuple[ChartEntry, ...]
     advertised: Mapping[str, str]
     """Key → query, as discovery lists them."""
-    states: Mapping[str, State]
+    states: Mapping[str, PrefetchState]
     """Advertised key → its state."""
     complete: frozenset[str]
     """Resource types asked for and arrived whole."""
@@ -190,70 +192,74 @@ class Prefetched:
     """Advertised key that is not whole → what the EHR's FHIR server said to it, where it was asked."""
 
     def came_under_another_name(self, key: str) -> bool:
-        return self.states[key] is State.MISSING and type_asked(self.advertised[key]) in self.complete
+        return self.states[key] is PrefetchState.MISSING and queried_type(self.advertised[key]) in self.complete
 
-    def lacks(self, key: str) -> Explanation:
+    def describe_gap(self, key: str) -> Explanation:
         """Why a key is not whole: its state, and what its FHIR server said where it was asked. For a card, and for a 412."""
         state = LACKING_STATES[self.states[key]]
         return Explanation(Reason.KEY_AND_SERVER, state=state, because=self.answered[key]) if key in self.answered else state
 
 
-def read_prefetch(prefetch: Mapping[str, bytes]) -> dict[str, Read]:
+def read_prefetch(prefetch: Mapping[str, bytes]) -> dict[str, KeyAnswer]:
     """Raises TooLarge."""
-    read = {key: read_value(raw) for key, raw in prefetch.items()}
-    if sum(len(found.entries) for found in read.values()) >= MOST_RESOURCES:
-        allowed = f"fewer than {MOST_RESOURCES}"
+    read = {key: read_key(raw) for key, raw in prefetch.items()}
+    if sum(len(found.entries) for found in read.values()) >= MAX_RESOURCES:
+        allowed = f"fewer than {MAX_RESOURCES}"
         raise TooLarge("the body is too large", [Fault("prefetch", "more resources", allowed)])
     return read
 
 
-def read_pages(pages: Iterable[bytes], whole: bool) -> Read:
+def read_pages(pages: Iterable[bytes], whole: bool) -> KeyAnswer:
     """The pages of one search as one answer. `whole`: no further page is known of."""
-    read = [read_value(page, following=True) for page in pages]
+    read = [read_key(page, following=True) for page in pages]
     if len(read) == 1 and read[0].single:
         return read[0]
     entries = tuple(entry for page in read for entry in page.entries)
     types = frozenset().union(*(page.types for page in read))
-    bad = [page for page in read if page.state in {State.ERROR, State.NULL}]  # a server that says null has not answered
+    bad = [
+        page for page in read if page.state in {PrefetchState.ERROR, PrefetchState.NULL}
+    ]  # a server that says null has not answered
     if len(bad) == len(read):
-        return Read(State.ERROR)
+        return KeyAnswer(PrefetchState.ERROR)
     promised = max(page.total for page in read) > sum(page.matches for page in read)
-    if not whole or bad or promised or any(page.state is State.PARTIAL for page in read):
-        return Read(State.PARTIAL, entries, types)
-    return Read(State.PRESENT if types else State.EMPTY, entries, types)
+    if not whole or bad or promised or any(page.state is PrefetchState.PARTIAL for page in read):
+        return KeyAnswer(PrefetchState.PARTIAL, entries, types)
+    return KeyAnswer(PrefetchState.PRESENT if types else PrefetchState.EMPTY, entries, types)
 
 
-def combine(
-    read: Mapping[str, Read], advertised: Mapping[str, str], answered: Mapping[str, Explanation] | None = None
-) -> Prefetched:
+def combine_answers(
+    read: Mapping[str, KeyAnswer], advertised: Mapping[str, str], answered: Mapping[str, Explanation] | None = None
+) -> PrefetchResult:
     """`advertised`: key → query, as discovery lists them. `answered`: what the FHIR server said to keys
     that it was asked for in vain.
 
     A resource type is complete when the advertised key that asks for it is, or when it came whole under another name.
     """
     complete: set[str] = set()
-    states: dict[str, State] = {}
+    states: dict[str, PrefetchState] = {}
     for key, query in advertised.items():
-        asked = type_asked(query)
-        states[key] = read[key].state if key in read else State.MISSING
-        if states[key] is State.PRESENT and asked not in read[key].types:
-            states[key] = State.ERROR  # an answer to another question
-        if states[key] is State.PRESENT and read[key].single and "?" in query:
-            states[key] = State.PARTIAL  # one resource in answer to a search: nobody knows whether there are more
+        asked = queried_type(query)
+        states[key] = read[key].state if key in read else PrefetchState.MISSING
+        if states[key] is PrefetchState.PRESENT and asked not in read[key].types:
+            states[key] = PrefetchState.ERROR  # an answer to another question
+        if states[key] is PrefetchState.PRESENT and read[key].single and "?" in query:
+            states[key] = PrefetchState.PARTIAL  # one resource in answer to a search: nobody knows whether there are more
         if states[key].complete:
             complete.add(asked)
     others, failed = _under_other_names({key: found for key, found in read.items() if key not in advertised})
     complete |= others
-    failed |= {type_asked(query) for key, query in advertised.items() if states[key] in {State.ERROR, State.PARTIAL}}
-    failed |= {type_asked(advertised[key]) for key in answered or {}}
+    failed |= {
+        queried_type(query) for key, query in advertised.items() if states[key] in {PrefetchState.ERROR, PrefetchState.PARTIAL}
+    }
+    failed |= {queried_type(advertised[key]) for key in answered or {}}
     complete -= failed
     if "MedicationStatement" not in complete:
         complete.discard("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
     entries = tuple(entry for found in read.values() for entry in found.entries)
-    return Prefetched(entries, advertised, states, frozenset(complete), frozenset(failed), answered or {})
+    return PrefetchResult(entries, advertised, states, frozenset(complete), frozenset(failed), answered or {})
 
 
-def _under_other_names(read: Mapping[str, Read]) -> tuple[set[str], set[str]]:
+def _under_other_names(read: Mapping[str, KeyAnswer]) -> tuple[set[str], set[str]]:
     """Types that came whole under keys of other names, and types of which a part came.
 
     A Bundle that holds Patient, Condition and Observation is a whole chart; one that holds a single type answers for
@@ -261,16 +267,16 @@ def _under_other_names(read: Mapping[str, Read]) -> tuple[set[str], set[str]]:
     them vouches for a type: it may have been the other half of the question.
     """
     whole: set[str] = set()
-    part = {kind for found in read.values() if found.state is State.PARTIAL for kind in found.types}
+    part = {kind for found in read.values() if found.state is PrefetchState.PARTIAL for kind in found.types}
     for found in read.values():
-        if found.state is not State.PRESENT:
+        if found.state is not PrefetchState.PRESENT:
             continue
         if found.single:
             whole |= found.types & {"Patient"}
         elif {"Patient", "Condition", "Observation"} <= found.types:
-            whole |= set(READ)
+            whole |= set(READ_TYPES)
         elif len(found.types) == 1 and found.types <= {"Condition", "Procedure", "MedicationRequest", "MedicationStatement"}:
             whole |= found.types
-    if any(found.state is State.ERROR for found in read.values()):
+    if any(found.state is PrefetchState.ERROR for found in read.values()):
         whole &= {"Patient"}
     return whole, part

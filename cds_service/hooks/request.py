@@ -15,15 +15,15 @@ UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F
 ID = r"^(Patient/)?(?!\.{1,2}\Z)[A-Za-z0-9._\-]{1,128}\Z"
 """A FHIR id; lenient, for servers that use underscores, and for clients that put the type before it. Another type than
 Patient is another question: whose chart is open? ".." is a way elsewhere on a server."""
-LONGEST_TEXT, LONGEST_TOKEN = 2_000, 20_000
-MOST_VALUES = client.MOST_VALUES
+MAX_TEXT_CHARS, MAX_TOKEN_CHARS = 2_000, 20_000
+MAX_JSON_VALUES = client.MAX_JSON_VALUES
 """JSON values in a body, counted by their commas: as in an answer of the FHIR server. A chart has one in 40 bytes, a full
 body of charts half as many; a body of nothing but `[],[],` would take a hundred times its size in memory."""
-MOST_KEYS = 100
+MAX_PREFETCH_KEYS = 100
 
 BEARER = r"^[Bb][Ee][Aa][Rr][Ee][Rr]\Z"
 """OAuth 2 does not mind capitals, and EHRs pass on what their token endpoint said."""
-TOKEN = r"^[\x21-\x7e]+\Z"
+TOKEN_PATTERN = r"^[\x21-\x7e]+\Z"
 """What can stand in an Authorization header."""
 
 SCHEMA: dict[str, Any] = {
@@ -32,12 +32,12 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "hook": {"type": "string"},
         "hookInstance": {"type": "string", "pattern": UUID},
-        "fhirServer": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
+        "fhirServer": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARS},
         "fhirAuthorization": {
             "type": "object",
             "required": ["access_token", "token_type"],
             "properties": {
-                "access_token": {"type": "string", "pattern": TOKEN, "maxLength": LONGEST_TOKEN},
+                "access_token": {"type": "string", "pattern": TOKEN_PATTERN, "maxLength": MAX_TOKEN_CHARS},
                 "token_type": {"type": "string", "pattern": BEARER},
             },
         },
@@ -55,9 +55,9 @@ CONTEXTS: dict[str, dict[str, Any]] = {
         "type": "object",
         "required": ["userId", "patientId"],
         "properties": {
-            "userId": {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
+            "userId": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARS},
             "patientId": {"type": "string", "pattern": ID},
-            "encounterId": {"type": ["string", "null"], "maxLength": LONGEST_TEXT},
+            "encounterId": {"type": ["string", "null"], "maxLength": MAX_TEXT_CHARS},
         },
     }
 }
@@ -76,7 +76,7 @@ class Envelope(msgspec.Struct, rename="camel"):
     extension: Any = None
 
 
-ENVELOPE = msgspec.json.Decoder(Envelope)
+ENVELOPE_DECODER = msgspec.json.Decoder(Envelope)
 KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -101,13 +101,13 @@ class HookRequest:
     access: Access | None = None
 
 
-def parse(body: bytes, hook: str) -> HookRequest:
+def parse_request(body: bytes, hook: str) -> HookRequest:
     """Raises BadRequest naming every fault with its path, what was found and what is allowed; TooLarge."""
-    if body.count(b",") > MOST_VALUES:
-        raise TooLarge("the body is too large", [Fault("body", "more values", f"at most {MOST_VALUES} values")])
+    if body.count(b",") > MAX_JSON_VALUES:
+        raise TooLarge("the body is too large", [Fault("body", "more values", f"at most {MAX_JSON_VALUES} values")])
     try:
         body.decode("utf-8")
-        envelope = ENVELOPE.decode(body)
+        envelope = ENVELOPE_DECODER.decode(body)
         prefetch_kind = _kind_of(bytes(envelope.prefetch))
         raw = KEYS.decode(envelope.prefetch) if prefetch_kind == "object" else {}
         sent = KEYS.decode(body)
@@ -131,8 +131,8 @@ def parse(body: bytes, hook: str) -> HookRequest:
     faults = _faults(plain, prefetch_kind, "prefetch" in sent, hook)
     if faults:
         raise BadRequest("the request is not a sound CDS Hooks request", faults)
-    if len(raw) > MOST_KEYS:
-        raise TooLarge("the body is too large", [Fault("prefetch", "more keys", f"at most {MOST_KEYS} keys")])
+    if len(raw) > MAX_PREFETCH_KEYS:
+        raise TooLarge("the body is too large", [Fault("prefetch", "more keys", f"at most {MAX_PREFETCH_KEYS} keys")])
     patient = str(envelope.context["patientId"]).rsplit("/", 1)[-1]
     prefetch = {key: bytes(value) for key, value in raw.items()}
     server = str(envelope.fhir_server or "")
@@ -187,7 +187,9 @@ def _fault(error: jsonschema.ValidationError, base: str) -> Fault:
     found = JSON_TYPES.get(type(error.instance), "something else")
     allowed = {
         "type": f"{error.validator_value}",
-        "pattern": {UUID: "a UUID", TOKEN: "a bearer token", BEARER: "Bearer"}.get(str(error.validator_value), PATIENT_ID),
+        "pattern": {UUID: "a UUID", TOKEN_PATTERN: "a bearer token", BEARER: "Bearer"}.get(
+            str(error.validator_value), PATIENT_ID
+        ),
         "minLength": "text that is not empty",
         "maxLength": f"at most {error.validator_value} characters",
         "const": f"{error.validator_value}",

@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
-from cds_service.clinical_picture import Amount
+from cds_service.clinical_picture import Interval
 from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.check import cross_references
-from cds_service.knowledge.evidence import Publication, conflicts, outcomes, review_plan
+from cds_service.knowledge.evidence import Publication, build_conflicts, build_outcomes, build_review_plan
 from cds_service.knowledge.model import (
     Band,
     BoardQuestion,
@@ -55,10 +55,10 @@ Tables = dict[str, Any]
 @cache
 def load() -> Knowledge:
     """The knowledge that ships with the package."""
-    return read(resources.files("cds_service.knowledge"))
+    return read_folder(resources.files("cds_service.knowledge"))
 
 
-def read(folder: Traversable) -> Knowledge:
+def read_folder(folder: Traversable) -> Knowledge:
     """Knowledge from a folder of TOML files. Raises KnowledgeError with every fault found."""
     faults: list[Fault] = []
     schema = json.loads((resources.files("cds_service.knowledge") / "schema.json").read_text("utf-8"))
@@ -77,7 +77,7 @@ def read(folder: Traversable) -> Knowledge:
             continue
         digest.update(name.encode() + b"\0" + text.encode() + b"\0")
         faults += shape_faults(schema, name, files[name])
-    faults += cross_references(files, MODALITIES, told=bool(faults))
+    faults += cross_references(files, MODALITIES, already_reported=bool(faults))
     if "scores.toml" not in files:
         raise KnowledgeError(faults)
     try:
@@ -149,9 +149,9 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         words=words,
         board_facts=tuple(files["board.toml"]["known"]),
         board_questions=tuple(BoardQuestion(q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
-        outcomes=outcomes(files["outcomes.toml"]),
-        conflicts=conflicts(files["conflicts.toml"]),
-        review=review_plan(files["review.toml"]),
+        outcomes=build_outcomes(files["outcomes.toml"]),
+        conflicts=build_conflicts(files["conflicts.toml"]),
+        review=build_review_plan(files["review.toml"]),
         window_bounds={name: _bounds(part) for part in files["local.toml"]["window"] for name in part["facts"]},
         limit_bounds={part["criterion"]: _bounds(part) for part in files["local.toml"]["limit"]},
     )  # fmt: skip
@@ -190,7 +190,7 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         vague_answers=table.get("vague_answers", False),
         order=table.get("order", ""),
         trend=table.get("trend", False),
-        usual=Amount.exactly(table["usual"]) if table["kind"] == "quantity" and "usual" in table else table.get("usual"),
+        usual=Interval.from_number(table["usual"]) if table["kind"] == "quantity" and "usual" in table else table.get("usual"),
     )
 
 

@@ -50,19 +50,19 @@ PASSED_OVER = frozenset({"ecog-3-or-worse", "transplanted-liver"})
 Tables = Mapping[str, Any]
 
 
-def cross_references(files: Mapping[str, Tables], modalities: Iterable[str], told: bool) -> list[Fault]:
-    """Every check that can be made of what could be read; `told`: whether a fault within a file is told already, which
-    may keep a check from ending."""
+def cross_references(files: Mapping[str, Tables], modalities: Iterable[str], already_reported: bool) -> list[Fault]:
+    """Every check that can be made of what could be read; `already_reported`: whether a fault within a file is told already,
+    which may keep a check from ending."""
     checks = [_facts, _units, _local, _criteria, *check_terminology.CHECKS, *check_sources.CHECKS]
     expected = {f"modalities/{name}.toml": name for name in modalities}
     checks += [partial(_modality, name=file, expected=name) for file, name in expected.items()]
-    checks += [check_sources.unused] if expected.keys() | {"outcomes.toml"} <= files.keys() else []
+    checks += [check_sources.unused_faults] if expected.keys() | {"outcomes.toml"} <= files.keys() else []
     faults: list[Fault] = []
     for check in checks:
         try:
             faults += check(files)
         except (KeyError, TypeError, AttributeError, ValueError):
-            if not told:
+            if not already_reported:
                 raise
     return faults
 

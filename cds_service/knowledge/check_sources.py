@@ -66,7 +66,7 @@ def _citations(files: Mapping[str, Tables]) -> Iterator[Fault]:
             yield Fault(f"publications.toml: {name}", "used by no statement", "a publication that a statement cites")
 
 
-def unused(files: Mapping[str, Tables]) -> Iterator[Fault]:
+def unused_faults(files: Mapping[str, Tables]) -> Iterator[Fault]:
     """Every statement is used, or says why not. Only for files that are all there: what is missing might use them."""
     places: dict[str, str] = {}
     for where, statement in _cited(files):
@@ -170,9 +170,9 @@ def _named(files: Mapping[str, Tables]) -> Iterator[Fault]:
 
 
 def _explanations(files: Mapping[str, Tables]) -> Iterator[Fault]:
-    known = numbers.in_files(files)
+    known = numbers.known_placeholders(files)
     for name, table in files["derived.toml"].items():
-        for place in numbers.places(table.get("how", "")):
+        for place in numbers.placeholders(table.get("how", "")):
             if place not in known:
                 yield Fault(
                     f"derived.toml: {name}.how", f"{{{place}}}", "a number of scores.toml, {days:fact} or {limit:criterion}"

@@ -92,7 +92,7 @@ class ReviewPlan:
     open: tuple[OpenCheck, ...]
 
 
-def outcomes(file: Tables) -> tuple[Outcome, ...]:
+def build_outcomes(file: Tables) -> tuple[Outcome, ...]:
     heads = {
         number: OutcomeTable(int(number), head["title"], head["design"], tuple(head["statements"]))
         for number, head in file["table"].items()
@@ -122,12 +122,12 @@ def outcomes(file: Tables) -> tuple[Outcome, ...]:
     )
 
 
-def conflicts(file: Tables) -> tuple[Conflict, ...]:
+def build_conflicts(file: Tables) -> tuple[Conflict, ...]:
     found = [Conflict(c["topic"], tuple(c["review"]), tuple(c["later"]), c["service"]) for c in file["between"]]
     found += [Conflict(c["topic"], tuple(c["statements"]), (), c["service"]) for c in file["within"]]
     return tuple(found)
 
 
-def review_plan(file: Tables) -> ReviewPlan:
+def build_review_plan(file: Tables) -> ReviewPlan:
     checks = (OpenCheck(c["says"], tuple(c["statements"]), date.fromisoformat(c["due"])) for c in file["open"])
     return ReviewPlan(date.fromisoformat(file["drawn_up"]), dict(file["months"]), tuple(checks))

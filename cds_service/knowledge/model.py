@@ -243,7 +243,7 @@ class Statement:
     checked: str = ""
     verified: str = ""
 
-    def may(self, role: str) -> bool:
+    def may_decide(self, role: str) -> bool:
         """Whether it can carry a criterion of that role (CLINICAL rules 3 and 4): a RESULT and what is of low confidence
         decide nothing, and what is from memory rules nothing out."""
         if self.kind not in DECIDING_KINDS or self.confidence == "low":

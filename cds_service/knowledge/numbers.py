@@ -11,12 +11,12 @@ import msgspec
 
 from cds_service.knowledge.model import Knowledge
 
-PLACE = re.compile(r"\{([^{}]+)\}")
+PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 Tables = Mapping[str, Any]
 
 
-def explained(knowledge: Knowledge, text: str) -> str:
+def fill_numbers(knowledge: Knowledge, text: str) -> str:
     """The text with the numbers that this knowledge decides by."""
     known = dict(_leaves(msgspec.to_builtins(knowledge.scores)))
     known |= {f"days:{name}": str(fact.window_days) for name, fact in knowledge.facts.items() if fact.window_days}
@@ -26,14 +26,14 @@ def explained(knowledge: Knowledge, text: str) -> str:
     for answer, words in ((True, "yes"), (False, "no")):
         sites = (site for site, drained in knowledge.portal_drained.items() if drained is answer)
         known[f"portal_drained:{words}"] = ", ".join(site.replace("-", " ") for site in sites)
-    return PLACE.sub(lambda place: known[place[1]], text)
+    return PLACEHOLDER.sub(lambda place: known[place[1]], text)
 
 
-def places(text: str) -> list[str]:
-    return PLACE.findall(text)
+def placeholders(text: str) -> list[str]:
+    return PLACEHOLDER.findall(text)
 
 
-def in_files(files: Mapping[str, Tables]) -> set[str]:
+def known_placeholders(files: Mapping[str, Tables]) -> set[str]:
     """Every place that the knowledge files offer."""
     known = {path for path, _ in _leaves(files["scores.toml"])} | {"portal_drained:yes", "portal_drained:no"}
     known |= {f"days:{name}" for name, fact in files["facts.toml"]["fact"].items() if "window_days" in fact}

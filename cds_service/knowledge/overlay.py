@@ -14,7 +14,7 @@ class Bounds:
     at_most: Decimal
     reason: str
 
-    def hold(self, number: Decimal) -> bool:
+    def contains(self, number: Decimal) -> bool:
         return self.at_least <= number <= self.at_most
 
 

@@ -12,7 +12,7 @@ import jsonschema
 from cds_service.errors import Fault
 
 Tables = Mapping[str, Any]
-LONGEST = 120
+MAX_SHOWN_CHARS = 120
 TYPES = {
     "string": "a text",
     "integer": "a whole number",
@@ -35,10 +35,10 @@ def shape_faults(schema: Tables, name: str, content: Tables) -> Iterator[Fault]:
     part = "modality" if name.startswith("modalities/") else name
     validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{part}", "$defs": schema["$defs"]})
     for error in sorted(validator.iter_errors(content), key=lambda e: [str(step) for step in e.absolute_path]):
-        yield from told(name, error)
+        yield from describe_error(name, error)
 
 
-def told(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
+def describe_error(name: str, error: jsonschema.ValidationError) -> Iterator[Fault]:
     """In words; those of the schema's `description` where it has them. A table is never repeated: it may hold keys."""
     path = ".".join(str(step) for step in error.absolute_path)
     allowed: Any = error.validator_value
@@ -83,4 +83,4 @@ def _short(value: object) -> str:
     if isinstance(value, str) and "@" in value:
         return "a text with @, not repeated: it may hold a password"
     text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}…"

@@ -11,7 +11,7 @@ from cds_service.knowledge.model import Knowledge
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StatementUse:
     """One line of the ledger. `standing`: decides | context | not used."""
 
     statement: str
@@ -20,15 +20,15 @@ class Entry:
     why: str = ""
 
 
-def ledger(knowledge: Knowledge) -> tuple[Entry, ...]:
+def statement_uses(knowledge: Knowledge) -> tuple[StatementUse, ...]:
     """One entry for each statement. Beside a local convention, and where its kind or confidence may not decide, a
     statement is context: it is the convention, or another statement, that decides there."""
     places: dict[str, dict[str, bool]] = {}
     for name, place, role in _uses(knowledge):
         cited = places.setdefault(name, {})
-        cited[place] = cited.get(place, False) or knowledge.statements[name].may(role)
+        cited[place] = cited.get(place, False) or knowledge.statements[name].may_decide(role)
     return tuple(
-        Entry(
+        StatementUse(
             name,
             "not used" if name not in places else "decides" if any(places[name].values()) else "context",
             tuple(places.get(name, ())),

@@ -73,7 +73,7 @@ _ASKING = frozenset({Use.QUESTION, Use.QUESTION_SITE})
 
 
 @dataclass(frozen=True, slots=True)
-class Coding:
+class StandardCoding:
     """A coding of a chart. `system` is our short name of the system, or the URI where it is none of ours."""
 
     system: str
@@ -131,7 +131,7 @@ class Terminology:
         for member in rows:
             self._add(member)
         self._values = {
-            (fact, system, bare(system, code)): value
+            (fact, system, without_dots(system, code)): value
             for fact, by_value in values.items()
             for value, by_system in by_value.items()
             for system, codes in by_system.items()
@@ -142,7 +142,7 @@ class Terminology:
 
     def _add(self, member: ValueSetMember) -> None:
         meaning = Meaning(member.concept, member.use, member.code, member.display)
-        self._rows.setdefault((member.system, bare(member.system, member.code)), []).append(meaning)
+        self._rows.setdefault((member.system, without_dots(member.system, member.code)), []).append(meaning)
 
     def with_local(self, local: LocalCodes) -> Terminology:
         """The same terminology and a site's codes beside it; a local code never changes what a standard one says."""
@@ -151,7 +151,7 @@ class Terminology:
         made._rows = {key: list(meanings) for key, meanings in self._rows.items()}
         for member in local.rows:
             made._add(member)
-        made._values = self._values | {(f, s, bare(s, code)): value for (f, s, code), value in local.values.items()}
+        made._values = self._values | {(f, s, without_dots(s, code)): value for (f, s, code), value in local.values.items()}
         made._longest = made._longest_prefix()
         return made
 
@@ -165,7 +165,7 @@ class Terminology:
         wanted, ours = set(concepts), set(own)
         asked = {code for _, code in self.local.facts}
         for (_, code), meant in self.local.means.items():
-            about = {meaning.concept for meaning in self.meanings(Coding(*meant))}
+            about = {meaning.concept for meaning in self.meanings(StandardCoding(*meant))}
             if meant in ours or about & wanted:
                 asked.add(code)
         return asked
@@ -178,34 +178,34 @@ class Terminology:
         plain = re.sub("^https:", "http:", sent).rstrip("/")
         return self.system_names.get(SNOMED_EDITION.sub(r"\1", plain) if SNOMED_EDITION.fullmatch(plain) else plain, sent)
 
-    def coding(self, system: str | None, code: str | None, display: str | None) -> Coding:
-        found = Coding(self.system_name(system), (code or "").strip(), (display or "").strip())
+    def coding(self, system: str | None, code: str | None, display: str | None) -> StandardCoding:
+        found = StandardCoding(self.system_name(system), (code or "").strip(), (display or "").strip())
         if meant := self.local.means.get((found.system, found.code)):
-            return Coding(*meant, found.display)
+            return StandardCoding(*meant, found.display)
         return found
 
-    def fact(self, coding: Coding) -> str | None:
+    def fact(self, coding: StandardCoding) -> str | None:
         """The fact that a site's code asks for."""
         return self.local.facts.get((coding.system, coding.code))
 
-    def meanings(self, coding: Coding) -> tuple[Meaning, ...]:
+    def meanings(self, coding: StandardCoding) -> tuple[Meaning, ...]:
         """Rows that match; for ICD-10 those of the longest matching prefix (C7B.1 is not merely a C7B)."""
         for code in self._candidates(coding):
             if rows := self._rows.get((coding.system, code)):
                 return tuple(rows)
         return ()
 
-    def value(self, fact: str, coding: Coding) -> str | None:
+    def value(self, fact: str, coding: StandardCoding) -> str | None:
         """The value that a code gives a coded fact: ("primary_site", C7A.012) -> small-bowel."""
         for code in self._candidates(coding):
             if found := self._values.get((fact, coding.system, code)):
                 return found
         return None
 
-    def _candidates(self, coding: Coding) -> Iterable[str]:
+    def _candidates(self, coding: StandardCoding) -> Iterable[str]:
         """The keys under which a coding may be held, the longest first. No prefix is longer than the longest key held, so
         that the work does not grow with the square of the length of a code."""
-        code = bare(coding.system, coding.code)
+        code = without_dots(coding.system, coding.code)
         if coding.system in PREFIX_SYSTEMS:
             return (code[:length] for length in range(min(len(code), self._longest), 2, -1))
         return (code,)
@@ -225,7 +225,7 @@ class Terminology:
                 yield system, meaning
 
 
-def bare(system: str, code: str) -> str:
+def without_dots(system: str, code: str) -> str:
     """A code as it is compared: ICD-10 is written with and without its dot (C78.7, C787); a text in any case, any spaces."""
     if system == TEXT:
         return " ".join(code.split()).casefold()

@@ -21,11 +21,11 @@ from cds_service.ledger.tables import SEEN_TOKENS
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells every start otherwise
 
-PATIENCE = 3
+DATABASE_TIMEOUT_S = 3
 """Seconds that a request waits for the database at most."""
-SWEEP_EVERY = 60
+SWEEP_INTERVAL_S = 60
 """Seconds between two clearings of what may be forgotten, in each worker."""
-OUR_LOCK = 4711_2010
+MIGRATION_LOCK_ID = 4711_2010
 """The advisory lock of PostgreSQL under which tables are changed: two replicas that start at once take turns."""
 NO_URL = "CDS_DATABASE: not a database URL such as sqlite:///ledger.db or postgresql://host/name"
 
@@ -58,7 +58,7 @@ class Ledger:
 
     def _sweep(self, now: float) -> None:
         """In a transaction of its own, now and then, by one thread at a time."""
-        if now - self._swept < SWEEP_EVERY or not self._sweeping.acquire(blocking=False):
+        if now - self._swept < SWEEP_INTERVAL_S or not self._sweeping.acquire(blocking=False):
             return
         try:
             self._swept = now
@@ -114,9 +114,9 @@ def _create_for_its_owner(url: URL) -> None:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        return create_engine(url, connect_args={"timeout": PATIENCE}, pool_timeout=PATIENCE)
-    waits = {"connect_timeout": PATIENCE, "options": f"-c statement_timeout={PATIENCE * 1000}"}
-    return create_engine(url, connect_args=waits, pool_pre_ping=True, pool_timeout=PATIENCE)
+        return create_engine(url, connect_args={"timeout": DATABASE_TIMEOUT_S}, pool_timeout=DATABASE_TIMEOUT_S)
+    waits = {"connect_timeout": DATABASE_TIMEOUT_S, "options": f"-c statement_timeout={DATABASE_TIMEOUT_S * 1000}"}
+    return create_engine(url, connect_args=waits, pool_pre_ping=True, pool_timeout=DATABASE_TIMEOUT_S)
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def _alone(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")  # a commit is one wait for the disk instead of four
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": OUR_LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK_ID})
     yield
     connection.commit()
 

@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
-from cds_service.outbound.policy import Reach, Refused
+from cds_service.outbound.policy import CallNotAllowed, OutboundPolicy
 
 
 class Lookup:
@@ -36,11 +36,11 @@ class Lookup:
             self.done.set()
 
 
-def session(reach: Reach, connect_to: Callable[[str, int], socket.socket]) -> requests.Session:
+def open_session(policy: OutboundPolicy, connect_to: Callable[[str, int], socket.socket]) -> requests.Session:
     made = requests.Session()
     made.trust_env = False  # a proxy or a netrc entry of the machine would take the token elsewhere
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    made.verify = str(reach.ca_file) if reach.ca_file else True
+    made.verify = str(policy.ca_file) if policy.ca_file else True
     adapter = _GuardedAdapter(connect_to)
     made.adapters.clear()
     made.mount("https://", adapter)
@@ -57,7 +57,7 @@ class _Guarded:
         try:
             made: socket.socket = type(self).connect_to(self._dns_host, self.port)
             return made
-        except Refused:
+        except CallNotAllowed:
             raise
         except OSError as error:
             raise NewConnectionError(self, "no connection") from error
@@ -94,7 +94,7 @@ def is_open(twin: socket.socket) -> bool:
     return not ended
 
 
-def cut(twin: socket.socket) -> None:
+def shut_socket(twin: socket.socket) -> None:
     with suppress(OSError):  # the other side may have been first
         twin.shutdown(socket.SHUT_RDWR)
     twin.close()

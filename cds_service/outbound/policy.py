@@ -13,7 +13,9 @@ from cds_service.reasons import Explanation, Reason
 
 Network = IPv4Network | IPv6Network
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "[::1]", "localhost"})
-METADATA = frozenset(ip_address(text) for text in ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254"))
+METADATA_ADDRESSES = frozenset(
+    ip_address(text) for text in ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254")
+)
 """Metadata services of clouds outside the link-local range, where 169.254.169.254 is."""
 NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -26,12 +28,12 @@ class CallFailed(Exception):
         self.why = why
 
 
-class Refused(CallFailed):
+class CallNotAllowed(CallFailed):
     """Not allowed: no connection was made."""
 
 
 @dataclass(frozen=True)
-class Reach:
+class OutboundPolicy:
     """`origins`: scheme, host and port of the FHIR servers ("https://fhir.hospital.example").
 
     Public addresses are reached by their origin alone; private ones only inside `networks`. Loopback needs
@@ -56,22 +58,22 @@ def origin_of(url: str) -> str:
     except LocationParseError:
         parts = None
     if parts is None or parts.scheme not in {"http", "https"} or not parts.host or parts.auth is not None or parts.port == 0:
-        raise Refused(Explanation(Reason.NO_HTTP_ADDRESS))
+        raise CallNotAllowed(Explanation(Reason.NO_HTTP_ADDRESS))
     if not all(0 < len(label) < 64 for label in parts.host.removesuffix(".").split(".")):  # RFC 1035 section 2.3.4
-        raise Refused(Explanation(Reason.NO_HTTP_ADDRESS))
+        raise CallNotAllowed(Explanation(Reason.NO_HTTP_ADDRESS))
     port = "" if parts.port in {None, {"http": 80, "https": 443}[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{parts.host.lower()}{port}"
 
 
-def allowed(origin: str, reach: Reach) -> bool:
+def is_origin_allowed(origin: str, policy: OutboundPolicy) -> bool:
     """By name. A development site without origins means every server of this machine."""
-    if reach.origins:
-        return origin in reach.origins
+    if policy.origins:
+        return origin in policy.origins
     host = origin.split("://")[1]
-    return reach.loopback and (host in LOOPBACK_NAMES or host.rsplit(":", 1)[0] in LOOPBACK_NAMES)
+    return policy.loopback and (host in LOOPBACK_NAMES or host.rsplit(":", 1)[0] in LOOPBACK_NAMES)
 
 
-def permitted(text: str, reach: Reach) -> bool:
+def is_address_allowed(text: str, policy: OutboundPolicy) -> bool:
     """By address, whatever name led to it; an IPv4 address wrapped in an IPv6 one counts as itself."""
     address = ip_address(text.split("%")[0])
     if isinstance(address, IPv6Address):
@@ -79,9 +81,9 @@ def permitted(text: str, reach: Reach) -> bool:
         if address in NAT64:
             inner = IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
-            return permitted(str(inner), reach)
+            return is_address_allowed(str(inner), policy)
     if address.is_loopback:
-        return reach.loopback
-    if address in METADATA or address.is_link_local or address.is_multicast or address.is_unspecified:
+        return policy.loopback
+    if address in METADATA_ADDRESSES or address.is_link_local or address.is_multicast or address.is_unspecified:
         return False
-    return any(address in network for network in reach.networks) or address.is_global
+    return any(address in network for network in policy.networks) or address.is_global

@@ -17,19 +17,26 @@ from types import TracebackType
 import requests
 from urllib3.exceptions import HTTPError
 
-from cds_service.outbound.connections import Lookup, cut, is_open, session
-from cds_service.outbound.policy import CallFailed, Reach, Refused, allowed, origin_of, permitted
+from cds_service.outbound.connections import Lookup, is_open, open_session, shut_socket
+from cds_service.outbound.policy import (
+    CallFailed,
+    CallNotAllowed,
+    OutboundPolicy,
+    is_address_allowed,
+    is_origin_allowed,
+    origin_of,
+)
 from cds_service.reasons import Explanation, Reason
 
-MOST_BYTES = 20_000_000
+MAX_RESPONSE_BYTES = 20_000_000
 """Of all answers to one hook call together, unpacked: as much as the largest request body."""
-CHUNK = 65_536
-SHARE = 0.6
+CHUNK_BYTES = 65_536
+FETCH_SHARE_OF_DEADLINE = 0.6
 """Of the seconds of a hook call for fetching; the rest is for the answer itself: where little is known, what would decide
 is searched for, about half a second of a core."""
 
 
-class Overdue(CallFailed):
+class DeadlinePassed(CallFailed):
     """The deadline of the whole hook call passed."""
 
     def __init__(self) -> None:
@@ -45,24 +52,24 @@ class Reply:
     body: bytes = field(repr=False)
 
 
-class Outbound:
+class OutboundSession:
     """The calls of one hook request. `get` and `post` may be used from several threads; leaving the context ends them all.
 
     So does the deadline: a time limit of a socket counts from one byte to the next, and a server that drips keeps to it.
     """
 
-    def __init__(self, reach: Reach) -> None:
-        self.reach = reach
-        self._ends = time.monotonic() + reach.seconds * SHARE
-        self._twins: list[socket.socket] = []
+    def __init__(self, policy: OutboundPolicy) -> None:
+        self.policy = policy
+        self._ends = time.monotonic() + policy.seconds * FETCH_SHARE_OF_DEADLINE
+        self._watched_sockets: list[socket.socket] = []
         self._lock = Lock()
         self._closed = False
-        self._room = MOST_BYTES
+        self._room = MAX_RESPONSE_BYTES
         self._lookups: dict[tuple[str, int], Lookup] = {}
         self._session: requests.Session | None = None
         self._end: Timer | None = None
 
-    def __enter__(self) -> Outbound:
+    def __enter__(self) -> OutboundSession:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -76,22 +83,22 @@ class Outbound:
         """A thread that still waits for a dripping server is woken by the end of its connection."""
         with self._lock:
             self._closed = True
-            twins, self._twins = self._twins, []
+            twins, self._watched_sockets = self._watched_sockets, []
         for twin in twins:
-            cut(twin)
+            shut_socket(twin)
 
     def _opened(self) -> requests.Session:
         """Made for the first call: a request whose prefetch is whole needs none."""
         with self._lock:
             if self._session is None:
-                self._session = session(self.reach, self._connect)
-                self._end = Timer(self.left, self._cut_all)
+                self._session = open_session(self.policy, self._connect)
+                self._end = Timer(self.seconds_left, self._cut_all)
                 self._end.daemon = True
                 self._end.start()
             return self._session
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds until the deadline; never below nought."""
         return max(0.0, self._ends - time.monotonic())
 
@@ -104,41 +111,47 @@ class Outbound:
         return self._call("POST", url, {**headers, "Content-Type": "application/x-www-form-urlencoded"}, form)
 
     def _call(self, method: str, url: str, headers: Mapping[str, str], form: str | None) -> Reply:
-        if not allowed(origin_of(url), self.reach):
-            raise Refused(Explanation(Reason.SERVER_NOT_ALLOWED))
-        if not self.left:
-            raise Overdue
+        if not is_origin_allowed(origin_of(url), self.policy):
+            raise CallNotAllowed(Explanation(Reason.SERVER_NOT_ALLOWED))
+        if not self.seconds_left:
+            raise DeadlinePassed
         sent = {"Accept-Encoding": "gzip", "User-Agent": "cds-service", **headers}
         try:
             with self._opened().request(
-                method, url, headers=sent, data=form, stream=True, allow_redirects=False, timeout=(self.left, self.left)
+                method,
+                url,
+                headers=sent,
+                data=form,
+                stream=True,
+                allow_redirects=False,
+                timeout=(self.seconds_left, self.seconds_left),
             ) as answer:
                 names = {name.lower(): value for name, value in answer.headers.items()}
                 reply = Reply(answer.status_code, names, self._body(answer))
             if self._closed:  # what was cut looks whole where no length was told
-                raise Overdue
+                raise DeadlinePassed
             return reply
         except CallFailed:
             raise
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
             if refused := _refusal(error):
                 raise refused from None
-            if not self.left or self._closed:
-                raise Overdue from None
+            if not self.seconds_left or self._closed:
+                raise DeadlinePassed from None
             raise CallFailed(_why(error)) from None
 
     def _body(self, answer: requests.Response) -> bytes:
         """Piece by piece, so that neither a slow nor an endless nor a tightly packed answer goes past its bound."""
         pieces: list[bytes] = []
-        while piece := answer.raw.read1(CHUNK, decode_content=True):
+        while piece := answer.raw.read1(CHUNK_BYTES, decode_content=True):
             pieces.append(piece)
             with self._lock:
                 self._room -= len(piece)
                 full = self._room < 0
             if full:
                 raise CallFailed(Explanation(Reason.TOO_LARGE))
-            if not self.left:
-                raise Overdue
+            if not self.seconds_left:
+                raise DeadlinePassed
         return b"".join(pieces)
 
     def _addresses(self, host: str, port: int) -> list[str]:
@@ -146,8 +159,8 @@ class Outbound:
         with self._lock:
             lookup = self._lookups.get((host, port)) or Lookup(host, port)
             self._lookups[host, port] = lookup
-        if not lookup.done.wait(self.left):
-            raise Overdue
+        if not lookup.done.wait(self.seconds_left):
+            raise DeadlinePassed
         if lookup.error:
             raise lookup.error
         return lookup.addresses
@@ -155,12 +168,12 @@ class Outbound:
     def _connect(self, host: str, port: int) -> socket.socket:
         """A connection to a checked address of the name. Raises Refused; OSError as the system does."""
         addresses = self._addresses(host.strip("[]"), port)
-        if not addresses or not all(permitted(address, self.reach) for address in addresses):
-            raise Refused(Explanation(Reason.ADDRESS_NOT_PERMITTED))
+        if not addresses or not all(is_address_allowed(address, self.policy) for address in addresses):
+            raise CallNotAllowed(Explanation(Reason.ADDRESS_NOT_PERMITTED))
         failure: OSError | None = None
         for address in addresses:
             try:
-                made = socket.create_connection((address, port), timeout=max(self.left, 0.001))
+                made = socket.create_connection((address, port), timeout=max(self.seconds_left, 0.001))
                 break
             except OSError as error:
                 failure = error
@@ -171,17 +184,17 @@ class Outbound:
         twin.settimeout(0)  # or a look at it would wait
         with self._lock:
             if not self._closed:
-                self._twins = [other for other in self._twins if is_open(other)] + [twin]
+                self._watched_sockets = [other for other in self._watched_sockets if is_open(other)] + [twin]
                 return made
-        cut(twin)
+        shut_socket(twin)
         return made
 
 
-def _refusal(error: BaseException | None) -> Refused | None:
+def _refusal(error: BaseException | None) -> CallNotAllowed | None:
     """Our own refusal, if that is what ended the connection: urllib3 and requests wrap it."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
-        if isinstance(error, Refused):
+        if isinstance(error, CallNotAllowed):
             return error
         seen.add(id(error))
         inner = [part for part in (*error.args, getattr(error, "reason", None)) if isinstance(part, BaseException)]

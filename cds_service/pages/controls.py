@@ -10,14 +10,14 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from cds_service.cards import wording
-from cds_service.clinical_picture import Amount, Observed, Value, When, plain
+from cds_service.clinical_picture import Interval, Observed, PartialDate, Value, format_decimal
 from cds_service.errors import Fault
 from cds_service.knowledge.model import RANK, FactDefinition
-from cds_service.pages.phrases import found_words, reading_of
-from cds_service.reasoning.evaluation import Board
+from cds_service.pages.phrases import describe_reading, fact_phrase
+from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.facts import Facts
 
-CHANGEABLE = {
+CHANGEABLE_FACTS = {
     "inr": "INR",
     "portal_vein": "Portal vein",
     "egfr": "eGFR",
@@ -28,7 +28,7 @@ CHANGEABLE = {
     "who_grade": "WHO grade",
 }
 """Fact → its label, short enough for two columns on a phone."""
-BESIDE = {"who_grade": "grade", "egfr": "egfr_used"}
+CALCULATED_COUNTERPART = {"who_grade": "grade", "egfr": "egfr_used"}
 """Facts that are also calculated from others: the control says what the calculation found."""
 SEEN_IN = "changed on this page"
 NUMBER = re.compile(r"[0-9]{1,6}([.,][0-9]{1,6})?")
@@ -54,7 +54,7 @@ class Control:
 
 def controls(facts: Facts, supposed: Mapping[str, str], faults: Mapping[str, Fault]) -> list[Control]:
     """`facts`: those of the chart itself; `supposed`: what stands in the controls now."""
-    return [_control(facts, name, supposed.get(name), faults.get(name)) for name in CHANGEABLE]
+    return [_control(facts, name, supposed.get(name), faults.get(name)) for name in CHANGEABLE_FACTS]
 
 
 def _control(facts: Facts, name: str, supposed: str | None, fault: Fault | None) -> Control:
@@ -63,11 +63,11 @@ def _control(facts: Facts, name: str, supposed: str | None, fault: Fault | None)
     chart = chart_value(facts, name)
     return Control(
         name=name,
-        label=CHANGEABLE[name],
+        label=CHANGEABLE_FACTS[name],
         unit=definition.unit_in_words.strip(),
-        options=tuple((option, wording.value(definition, option)) for option in definition.options),
-        low=plain(low),
-        high=plain(high),
+        options=tuple((option, wording.format_value(definition, option)) for option in definition.options),
+        low=format_decimal(low),
+        high=format_decimal(high),
         chart=chart,
         shown=chart if supposed is None else supposed,
         says=_says(facts, name),
@@ -78,19 +78,21 @@ def _control(facts: Facts, name: str, supposed: str | None, fault: Fault | None)
 
 def chart_value(facts: Facts, name: str) -> str:
     value = facts[name].value if facts[name].known else None
-    if isinstance(value, Amount):
-        return plain(value.exact) if value.exact is not None else ""
+    if isinstance(value, Interval):
+        return format_decimal(value.exact) if value.exact is not None else ""
     return str(value) if value is not None else ""
 
 
 def _says(facts: Facts, name: str) -> str:
     fact = facts[name]
-    said = found_words(facts.knowledge, name, fact)
+    said = fact_phrase(facts.knowledge, name, fact)
     if not fact.known and fact.seen:
-        said += ": " + "; ".join(f"{seen.value}, {seen.on}" for seen in (reading_of(facts.knowledge, r) for r in fact.seen[:2]))
-    beside = BESIDE.get(name)
+        said += ": " + "; ".join(
+            f"{seen.value}, {seen.on}" for seen in (describe_reading(facts.knowledge, r) for r in fact.seen[:2])
+        )
+    beside = CALCULATED_COUNTERPART.get(name)
     if beside and facts[beside].known and facts[beside].value != fact.value:
-        said += f"; calculated: {found_words(facts.knowledge, beside, facts[beside])}"
+        said += f"; calculated: {fact_phrase(facts.knowledge, beside, facts[beside])}"
     return said
 
 
@@ -105,10 +107,10 @@ class Supposed(NamedTuple):
     """Of it what cannot be read."""
 
 
-def supposed_values(form: Mapping[str, str], facts: Facts, today: date) -> Supposed:
+def read_controls(form: Mapping[str, str], facts: Facts, today: date) -> Supposed:
     """Return what a form supposes that the chart does not say."""
     supposed = Supposed({}, {}, {})
-    for name in CHANGEABLE:
+    for name in CHANGEABLE_FACTS:
         text = form.get(name, "").strip()
         if not text or text == chart_value(facts, name):
             continue
@@ -116,9 +118,9 @@ def supposed_values(form: Mapping[str, str], facts: Facts, today: date) -> Suppo
         supposed.texts[name] = text[:20]
         value = _value(definition, text)
         if value is None:
-            supposed.faults[name] = Fault(CHANGEABLE[name], "another value", allowed(definition))
+            supposed.faults[name] = Fault(CHANGEABLE_FACTS[name], "another value", accepted_values(definition))
         elif value != facts[name].value:
-            supposed.readings[name] = Observed(value, When.day(today), SEEN_IN, text)
+            supposed.readings[name] = Observed(value, PartialDate.from_day(today), SEEN_IN, text)
     return supposed
 
 
@@ -129,14 +131,14 @@ def _value(definition: FactDefinition, text: str) -> Value | None:
         return None
     number = Decimal(text.replace(",", "."))
     low, high = definition.range or (number, number)
-    return Amount.exactly(number) if low <= number <= high else None
+    return Interval.from_number(number) if low <= number <= high else None
 
 
-def allowed(definition: FactDefinition) -> str:
+def accepted_values(definition: FactDefinition) -> str:
     if definition.options:
-        return wording.listing([wording.value(definition, option) for option in definition.options], "or")
+        return wording.join_words([wording.format_value(definition, option) for option in definition.options], "or")
     low, high = definition.range or (Decimal(0), Decimal(1_000_000))
-    return f"a number from {plain(low)} to {plain(high)}{definition.unit_in_words}"
+    return f"a number from {format_decimal(low)} to {format_decimal(high)}{definition.unit_in_words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +152,11 @@ class Move:
     direction: str = ""
 
 
-def moves(before: Board, after: Board) -> list[Move]:
+def verdict_moves(before: Evaluation, after: Evaluation) -> list[Move]:
     """Verdicts first, those of later evidence and of 2010; then the parts of the stage."""
     found = []
-    for name, was in before.assessed.items():
-        now = after.assessed[name]
+    for name, was in before.assessments.items():
+        now = after.assessments[name]
         for edition, old, new in (
             ("with later evidence", was.verdict, now.verdict),
             ("by 2010 alone", was.by_2010.verdict, now.by_2010.verdict),
@@ -162,18 +164,25 @@ def moves(before: Board, after: Board) -> list[Move]:
             if old is not new:
                 rise = RANK[new] - RANK[old]
                 direction = "up" if rise > 0 else "down" if rise < 0 else ""
-                found.append(Move(was.modality.short, edition, wording.VERDICT[old], wording.VERDICT[new], direction))
+                found.append(
+                    Move(was.modality.short, edition, wording.VERDICT_WORDS[old], wording.VERDICT_WORDS[new], direction)
+                )
     return found
 
 
-def stage_moves(before: Board, after: Board) -> list[Move]:
-    known = before.knowledge
+def stage_moves(before: Evaluation, after: Evaluation) -> list[Move]:
+    knowledge = before.knowledge
     return [
-        Move(known.staging[name].title, "", said(known.words, part.value), said(known.words, after.stage[name].value))
+        Move(
+            knowledge.staging[name].title,
+            "",
+            option_label(knowledge.words, part.value),
+            option_label(knowledge.words, after.stage[name].value),
+        )
         for name, part in before.stage.items()
         if part.value != after.stage[name].value
     ]
 
 
-def said(words: Mapping[str, str], value: str) -> str:
+def option_label(words: Mapping[str, str], value: str) -> str:
     return words.get(value, value)

@@ -7,87 +7,87 @@ from dataclasses import dataclass
 from cds_service.cards import wording
 from cds_service.clinical_picture import Observed
 from cds_service.knowledge.model import FactDefinition
-from cds_service.pages.evaluate import Evaluation
-from cds_service.pages.submission import Given
-from cds_service.reasoning.current_facts import stale_or_conflicting
+from cds_service.pages.evaluate import Trial
+from cds_service.pages.submission import Submission
+from cds_service.reasoning.current_facts import unusable_facts
 from cds_service.reasons import DECIDED_CONFLICTS
 
-MOST = 4
+MAX_LINES = 4
 """Older readings named for each fact."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
+class IgnoredGroup:
     title: str
     why: str
     lines: tuple[str, ...]
 
 
-def ignored(given: Given, evaluation: Evaluation) -> list[Ignored]:
-    picture, board = evaluation.picture, evaluation.board
+def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
+    picture, evaluation = trial.picture, trial.evaluation
     groups = [
-        Ignored(
+        IgnoredGroup(
             "Left out",
             "Resources that do not count: another patient's, cancelled, not final, refuted.",
-            tuple(f"{wording.safe(why)}: {count}" for why, count in sorted(wording.left_out(picture.left_out).items())),
+            tuple(f"{wording.safe_text(why)}: {count}" for why, count in sorted(wording.left_out(picture.left_out).items())),
         ),
-        Ignored(
+        IgnoredGroup(
             "Could not be read",
             "The fact they speak of is unknown until a newer value is there.",
-            tuple(f"{wording.safe(item.seen_in)}: {wording.safe_explanation(item.why)}" for item in picture.unreadable),
+            tuple(f"{wording.safe_text(item.seen_in)}: {wording.safe_explanation(item.why)}" for item in picture.unreadable),
         ),
-        Ignored(
+        IgnoredGroup(
             "Not answered completely",
             "Prefetch keys that did not arrive whole: what they would hold is unknown.",
-            tuple(wording.safe(wording.key_not_consulted(part)) for part in picture.not_consulted),
+            tuple(wording.safe_text(wording.key_not_consulted(part)) for part in picture.not_consulted),
         ),
     ]
-    if board:
-        unusable = [wording.fact_line(board.knowledge, d.id, fact) for d, fact in stale_or_conflicting(board.facts)]
+    if evaluation:
+        unusable = [wording.fact_line(evaluation.knowledge, d.id, fact) for d, fact in unusable_facts(evaluation.facts)]
         decided = [
-            wording.fact_line(board.knowledge, name, fact)
-            for name, fact in board.facts.leaves.items()
+            wording.fact_line(evaluation.knowledge, name, fact)
+            for name, fact in evaluation.facts.recorded.items()
             if fact.known and fact.note_reason in DECIDED_CONFLICTS
         ]
         older = [
-            _superseded(board.knowledge.facts[name], rest)
-            for name, fact in board.facts.leaves.items()
+            _superseded(evaluation.knowledge.facts[name], rest)
+            for name, fact in evaluation.facts.recorded.items()
             if fact.known and (rest := [reading for reading in fact.history if reading not in fact.seen])
         ]
-        invalid = [f"{wording.safe(item.seen_in)}: {wording.safe_explanation(item.why)}" for item in board.invalid]
+        invalid = [f"{wording.safe_text(item.seen_in)}: {wording.safe_explanation(item.why)}" for item in evaluation.invalid]
         groups += [
-            Ignored(
+            IgnoredGroup(
                 "Used, though not valid FHIR R4",
                 "What was read of them is sound; their sender may want to know.",
                 tuple(invalid),
             ),
-            Ignored("Out of date, conflicting or undated", "There, but not usable today.", tuple(unusable)),
-            Ignored("Conflicts that were decided", "Two values of one date: the worse counts.", tuple(decided)),
-            Ignored(
+            IgnoredGroup("Out of date, conflicting or undated", "There, but not usable today.", tuple(unusable)),
+            IgnoredGroup("Conflicts that were decided", "Two values of one date: the worse counts.", tuple(decided)),
+            IgnoredGroup(
                 "Superseded",
                 "Another reading of the same fact counts: a newer or, where the rule book says so, a higher one.",
                 tuple(older),
             ),
         ]
     groups.append(
-        Ignored(
+        IgnoredGroup(
             "Not asked for",
             "Types of resource in the chart that no prefetch key of the service asks for.",
-            tuple(f"{wording.safe(kind)}: {count}" for kind, count in given.not_asked),
+            tuple(f"{wording.safe_text(kind)}: {count}" for kind, count in submission.not_asked),
         )
     )
     return [group for group in groups if group.lines]
 
 
 def _superseded(definition: FactDefinition, readings: list[Observed]) -> str:
-    named = "; ".join(wording.reading(definition, reading) for reading in readings[:MOST])
-    more = f"; and {len(readings) - MOST} more" if len(readings) > MOST else ""
+    named = "; ".join(wording.format_reading(definition, reading) for reading in readings[:MAX_LINES])
+    more = f"; and {len(readings) - MAX_LINES} more" if len(readings) > MAX_LINES else ""
     return f"{definition.says}: {named}{more}"
 
 
-def gate_lines(evaluation: Evaluation) -> list[str]:
+def gate_lines(trial: Trial) -> list[str]:
     """What the chart says of the disease itself, where that is not certain."""
     return [
-        f"{wording.safe(seen.recorded) or 'recorded'} ({seen.on or 'undated'}, {wording.safe(seen.seen_in)})"
-        for seen in evaluation.picture.gate.seen
+        f"{wording.safe_text(seen.recorded) or 'recorded'} ({seen.on or 'undated'}, {wording.safe_text(seen.seen_in)})"
+        for seen in trial.picture.gate.seen
     ]

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from cds_service.cards import wording
-from cds_service.clinical_picture import Amount, Observed
+from cds_service.clinical_picture import Interval, Observed
 from cds_service.knowledge.model import Comparison, FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import FactKind, Supplier
 from cds_service.reasoning.facts import Fact
 
-HOW = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
+COMPARISON_WORDS = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
 NO_UNIT = FactDefinition("", "", FactKind.QUANTITY, Supplier.NEVER)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadingView:
     fact: str
     value: str
     on: str
@@ -25,50 +25,51 @@ class Reading:
     more: str
 
 
-def fact_name(known: Knowledge, name: str) -> str:
-    definition = known.facts.get(name)
-    return definition.says if definition else known.derived[name].says
+def fact_name(knowledge: Knowledge, name: str) -> str:
+    definition = knowledge.facts.get(name)
+    return definition.says if definition else knowledge.derived[name].says
 
 
-def found_words(known: Knowledge, name: str, fact: Fact) -> str:
+def fact_phrase(knowledge: Knowledge, name: str, fact: Fact) -> str:
     """The value of a fact, or why there is none."""
     if fact.silent:
         return "nothing recorded"
     if not fact.known:
         return wording.safe_explanation(fact.why) or "not known"
-    return wording.value(measured(known, name), fact.value)
+    return wording.format_value(unit_definition(knowledge, name), fact.value)
 
 
-def measured(known: Knowledge, name: str) -> FactDefinition:
+def unit_definition(knowledge: Knowledge, name: str) -> FactDefinition:
     """Whose unit a fact has: its own, or for a calculated one that of the first number it is made from."""
-    if name in known.facts:
-        return known.facts[name]
-    reads = [known.facts[read] for read in known.derived[name].reads if read in known.facts]
+    if name in knowledge.facts:
+        return knowledge.facts[name]
+    reads = [knowledge.facts[read] for read in knowledge.derived[name].reads if read in knowledge.facts]
     return next((definition for definition in reads if definition.kind is FactKind.QUANTITY), NO_UNIT)
 
 
-def limit_words(known: Knowledge, test: Comparison) -> str:
+def limit_phrase(knowledge: Knowledge, test: Comparison) -> str:
     match test.limit:
         case bool():
             return "yes" if test.limit else "no"
         case Decimal():
-            return f"{HOW[test.how]} {wording.value(measured(known, test.fact), Amount.exactly(test.limit))}"
+            limit = Interval.from_number(test.limit)
+            return f"{COMPARISON_WORDS[test.how]} {wording.format_value(unit_definition(knowledge, test.fact), limit)}"
         case frozenset():
-            return wording.listing(sorted(option.replace("-", " ") for option in test.limit), "or")
+            return wording.join_words(sorted(option.replace("-", " ") for option in test.limit), "or")
     return test.limit.replace("-", " ")
 
 
-def reading_of(known: Knowledge, seen: Observed) -> Reading:
-    definition = known.facts.get(seen.fact)
+def describe_reading(knowledge: Knowledge, seen: Observed) -> ReadingView:
+    definition = knowledge.facts.get(seen.fact)
     more = [wording.safe_explanation(seen.note)] if seen.note is not None else []
-    value = wording.value(definition, seen.value) if definition else wording.safe(seen.recorded)
-    if seen.recorded and not _same(wording.safe(seen.recorded), value):
-        more.insert(0, f"recorded as {wording.safe(seen.recorded)}")
-    return Reading(
-        fact=wording.name(definition.says) if definition else "recorded",
+    value = wording.format_value(definition, seen.value) if definition else wording.safe_text(seen.recorded)
+    if seen.recorded and not _same(wording.safe_text(seen.recorded), value):
+        more.insert(0, f"recorded as {wording.safe_text(seen.recorded)}")
+    return ReadingView(
+        fact=wording.label_in_sentence(definition.says) if definition else "recorded",
         value=value,
         on=str(seen.on) if seen.on else "undated",
-        where=wording.safe(seen.seen_in),
+        where=wording.safe_text(seen.seen_in),
         more=", ".join(more),
     )
 

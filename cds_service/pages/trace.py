@@ -1,4 +1,4 @@
-"""Why: every criterion of every modality with what was found, in words. Reads a Board, decides nothing."""
+"""Why: every criterion of every modality with what was found, in words. Reads an Evaluation, decides nothing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from cds_service.cards import wording
 from cds_service.knowledge.model import Criterion, Knowledge
 from cds_service.knowledge.vocabulary import Edition, GradeLimit
-from cds_service.pages.phrases import Reading, fact_name, found_words, limit_words, reading_of
-from cds_service.reasoning.assessment import Assessed
-from cds_service.reasoning.evaluation import Board
-from cds_service.reasoning.judgement import Finding, IndicationFinding, judge
+from cds_service.pages.phrases import ReadingView, describe_reading, fact_name, fact_phrase, limit_phrase
+from cds_service.reasoning.assessment import Assessment
+from cds_service.reasoning.evaluation import Evaluation
+from cds_service.reasoning.judgement import Finding, IndicationFinding, judge_criterion
 
 MET = {True: "met", False: "not met", None: "unknown"}
 GATE = {
@@ -22,14 +22,14 @@ GATE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class TestRow:
     fact: str
     found: str
     limit: str
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CriterionRow:
     """One criterion. `state`: met, not met, unknown, not checked (counts as not met only because nothing is known)."""
 
     id: str
@@ -39,8 +39,8 @@ class Row:
     decided: bool
     scope: str
     joint: str
-    tests: tuple[Test, ...]
-    readings: tuple[Reading, ...]
+    tests: tuple[TestRow, ...]
+    readings: tuple[ReadingView, ...]
     notes: tuple[str, ...]
     statements: tuple[str, ...]
     local: bool
@@ -57,7 +57,7 @@ class IndicationTrace:
     statements: tuple[str, ...]
     local: bool
     closed: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[CriterionRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ class ModalityTrace:
     because: tuple[str, ...]
     missing: tuple[str, ...]
     best: str
-    groups: tuple[tuple[str, tuple[Row, ...]], ...]
+    groups: tuple[tuple[str, tuple[CriterionRow, ...]], ...]
     indications: tuple[IndicationTrace, ...]
 
 
-def trace(board: Board) -> list[ModalityTrace]:
-    return [_modality(board, assessed) for assessed in board.assessed.values()]
+def trace_evaluation(evaluation: Evaluation) -> list[ModalityTrace]:
+    return [_modality(evaluation, assessment) for assessment in evaluation.assessments.values()]
 
 
 def statements_of(traces: Iterable[ModalityTrace]) -> list[str]:
@@ -91,19 +91,20 @@ def statements_of(traces: Iterable[ModalityTrace]) -> list[str]:
     return sorted(cited, key=lambda name: (name[:1] != "S", name))
 
 
-def _modality(board: Board, assessed: Assessed) -> ModalityTrace:
-    modality, known = assessed.modality, board.knowledge
-    decided = {finding.criterion.id for finding in assessed.opinion.findings}
+def _modality(evaluation: Evaluation, assessment: Assessment) -> ModalityTrace:
+    modality, knowledge = assessment.modality, evaluation.knowledge
+    decided = {finding.criterion.id for finding in assessment.decision.findings}
 
-    def row(criterion: Criterion, scope: str = "") -> Row:
-        return _row(known, judge(criterion, board.facts), criterion.id in decided, scope)
+    def row(criterion: Criterion, scope: str = "") -> CriterionRow:
+        return _row(knowledge, judge_criterion(criterion, evaluation.facts), criterion.id in decided, scope)
 
-    gates = [row(known.criteria["gate.transplanted-liver"], "if met: no verdict")] if modality.liver_directed else []
+    gates = [row(knowledge.criteria["gate.transplanted-liver"], "if met: no verdict")] if modality.liver_directed else []
     while_open = "; if unknown: no verdict" if modality.nec is GradeLimit.NOT_INDICATED else ""
-    gates.append(row(known.criteria["gate.nec"], GATE[modality.nec] + while_open))
-    gates.append(row(known.criteria["gate.g3"], GATE[modality.g3]))
+    gates.append(row(knowledge.criteria["gate.nec"], GATE[modality.nec] + while_open))
+    gates.append(row(knowledge.criteria["gate.g3"], GATE[modality.g3]))
     exclusions = tuple(
-        row(criterion, f"only for {wording.listing(sorted(only))}" if only else "") for criterion, only in modality.exclusions
+        row(criterion, f"only for {wording.join_words(sorted(only))}" if only else "")
+        for criterion, only in modality.exclusions
     )
     held = GATE[GradeLimit.AT_MOST_CONSIDER]
     cautions = tuple(row(c, held if c.id in modality.downgraded_by else "") for c in modality.cautions)
@@ -113,69 +114,69 @@ def _modality(board: Board, assessed: Assessed) -> ModalityTrace:
         ("Exclusions", exclusions),
         ("Cautions", cautions),
     )
-    best = assessed.best_possible
+    best = assessment.best_possible
     return ModalityTrace(
         id=modality.id,
         title=modality.title,
         short=modality.short,
-        verdict=assessed.verdict.value,
-        by_2010=assessed.by_2010.verdict.value,
-        verdict_words=wording.VERDICT[assessed.verdict],
-        by_2010_words=wording.VERDICT[assessed.by_2010.verdict],
-        because=_because(assessed),
-        missing=tuple(wording.name(known.facts[name].says) for name in assessed.missing),
-        best=wording.VERDICT[best] if best and best is not assessed.verdict else "",
+        verdict=assessment.verdict.value,
+        by_2010=assessment.by_2010.verdict.value,
+        verdict_words=wording.VERDICT_WORDS[assessment.verdict],
+        by_2010_words=wording.VERDICT_WORDS[assessment.by_2010.verdict],
+        because=_because(assessment),
+        missing=tuple(wording.label_in_sentence(knowledge.facts[name].says) for name in assessment.missing),
+        best=wording.VERDICT_WORDS[best] if best and best is not assessment.verdict else "",
         groups=tuple((title, rows) for title, rows in groups if rows),
-        indications=tuple(_indication(board, assessed, number) for number in range(len(modality.indications))),
+        indications=tuple(_indication(evaluation, assessment, number) for number in range(len(modality.indications))),
     )
 
 
-def _because(assessed: Assessed) -> tuple[str, ...]:
+def _because(assessment: Assessment) -> tuple[str, ...]:
     """What decided, in short: criteria, then the indications that are met."""
-    found = [finding.criterion.says for finding in assessed.opinion.findings]
+    found = [finding.criterion.says for finding in assessment.decision.findings]
     found += [
         f"{part.indication.id}: {part.indication.says}"
-        for part in assessed.opinion.indications
-        if part.met and part.indication.id in assessed.opinion.decided_by
+        for part in assessment.decision.indications
+        if part.met and part.indication.id in assessment.decision.decided_by
     ]
-    if not found and all(part.met is False for part in assessed.opinion.indications):
+    if not found and all(part.met is False for part in assessment.decision.indications):
         found.append("no indication is met")
     return tuple(dict.fromkeys(found))
 
 
-def _indication(board: Board, assessed: Assessed, number: int) -> IndicationTrace:
-    indication = assessed.modality.indications[number]
+def _indication(evaluation: Evaluation, assessment: Assessment, number: int) -> IndicationTrace:
+    indication = assessment.modality.indications[number]
 
     def met(parts: tuple[IndicationFinding, ...]) -> str:
         return next((MET[part.met] for part in parts if part.indication.id == indication.id), "not in this edition")
 
-    rows = [_row(board.knowledge, judge(criterion, board.facts)) for criterion in indication.requires]
+    rows = [_row(evaluation.knowledge, judge_criterion(criterion, evaluation.facts)) for criterion in indication.requires]
     rows += [
-        _row(board.knowledge, judge(criterion, board.facts), scope="with later evidence only")
+        _row(evaluation.knowledge, judge_criterion(criterion, evaluation.facts), scope="with later evidence only")
         for criterion in indication.update_requires
     ]
     return IndicationTrace(
         id=indication.id,
         says=indication.says,
         edition="review of 2010" if indication.edition is Edition.REVIEW else "later evidence",
-        strength=wording.VERDICT[indication.strength],
-        by_2010=met(assessed.by_2010.indications),
-        now=met(assessed.opinion.indications),
+        strength=wording.VERDICT_WORDS[indication.strength],
+        by_2010=met(assessment.by_2010.indications),
+        now=met(assessment.decision.indications),
         statements=indication.statements,
         local=indication.local,
-        closed=tuple(board.knowledge.modality(name).short.lower() for name in indication.when_closed),
+        closed=tuple(evaluation.knowledge.modality(name).short.lower() for name in indication.when_closed),
         rows=tuple(rows),
     )
 
 
-def _row(known: Knowledge, finding: Finding, decided: bool = False, scope: str = "") -> Row:
+def _row(knowledge: Knowledge, finding: Finding, decided: bool = False, scope: str = "") -> CriterionRow:
     criterion = finding.criterion
     tests = tuple(
-        Test(fact_name(known, test.fact), found_words(known, test.fact, fact), limit_words(known, test))
+        TestRow(fact_name(knowledge, test.fact), fact_phrase(knowledge, test.fact, fact), limit_phrase(knowledge, test))
         for test, fact in zip(criterion.tests, finding.facts, strict=True)
     )
     seen = list(dict.fromkeys(reading for fact in finding.facts for reading in fact.seen))
-    return Row(
+    return CriterionRow(
         id=criterion.id,
         says=criterion.says,
         then=criterion.then,
@@ -184,7 +185,7 @@ def _row(known: Knowledge, finding: Finding, decided: bool = False, scope: str =
         scope=scope,
         joint="one of these is enough" if criterion.combine == "any" and len(tests) > 1 else "",
         tests=tests,
-        readings=tuple(reading_of(known, reading) for reading in seen),
+        readings=tuple(describe_reading(knowledge, reading) for reading in seen),
         notes=tuple(dict.fromkeys(wording.safe_explanation(f.note) for f in finding.facts if f.note is not None)),
         statements=criterion.statements,
         local=criterion.local,

@@ -30,24 +30,24 @@ from cds_service.errors import (
     UnknownService,
 )
 from cds_service.knowledge.model import Knowledge
-from cds_service.outbound.policy import Reach
-from cds_service.pages.controls import controls, moves, said, stage_moves, supposed_values
-from cds_service.pages.evaluate import STAGES, Evaluation, evaluate, suppose
+from cds_service.outbound.policy import OutboundPolicy
+from cds_service.pages.controls import controls, option_label, read_controls, stage_moves, verdict_moves
+from cds_service.pages.evaluate import STAGES, Trial, rerun_trial, run_trial
 from cds_service.pages.fixtures import START, fixtures
-from cds_service.pages.ignored_data import gate_lines, ignored
+from cds_service.pages.ignored_data import gate_lines, ignored_data
 from cds_service.pages.markup import html_of
-from cds_service.pages.phrases import reading_of
-from cds_service.pages.submission import Given, from_fixture, from_text, mark_of, without_token
-from cds_service.pages.trace import statements_of, trace
+from cds_service.pages.phrases import describe_reading
+from cds_service.pages.submission import Submission, chart_mark, remove_token, submission_from_fixture, submission_from_text
+from cds_service.pages.trace import statements_of, trace_evaluation
 from cds_service.sites import Site
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-MOST_RAW = 300_000
+MAX_RAW_CHARS = 300_000
 """Characters of the raw request that the page repeats."""
-MOST_FIELDS = 1000
+MAX_FIELDS = 1000
 """Fields of a form: as many as Werkzeug reads of a multipart one."""
 NOT_PLAIN = re.compile(r"[^\n -~]")
 UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})
@@ -55,19 +55,19 @@ UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PageView:
     """Everything of one evaluation that the template shows."""
 
-    given: Given
-    chart: Evaluation
-    now: Evaluation
+    submission: Submission
+    chart: Trial
+    now: Trial
     texts: dict[str, str]
     supposed: dict[str, Observed]
     faults: dict[str, Fault]
 
 
 def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
-    site = replace(site, reach=Reach())  # what is entered on a page is sent nowhere
+    site = replace(site, policy=OutboundPolicy())  # what is entered on a page is sent nowhere
     pages = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     pages.add_app_template_filter(html_of, "card_markdown")
 
@@ -76,17 +76,17 @@ def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
         name = request.args.get("fixture", "")
         if not name:
             return _page(site, None)
-        with current_app.extensions["places"].one():
+        with current_app.extensions["places"].slot():
             return _page(site, _show(_fixture(site, name, today()), site, today()))
 
     @pages.post("/")
     def evaluated() -> Response:
         form = _form()  # before a place is taken: a slow client takes none
         name = form.get("fixture", "")
-        with current_app.extensions["places"].one():
-            given = _fixture(site, name, today()) if name else from_text(_text(), site.knowledge)
-            same = bool(name) or form.get("of") == given.mark
-            shown = _show(given, site, today(), change=same and "reset" not in form)
+        with current_app.extensions["places"].slot():
+            submission = _fixture(site, name, today()) if name else submission_from_text(_text(), site.knowledge)
+            same = bool(name) or form.get("of") == submission.mark
+            shown = _show(submission, site, today(), change=same and "reset" not in form)
             return _page(site, shown, status=400 if shown.faults else 200)
 
     @pages.after_request
@@ -117,11 +117,11 @@ def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
     return pages
 
 
-def _fixture(site: Site, name: str, today: date) -> Given:
+def _fixture(site: Site, name: str, today: date) -> Submission:
     found = fixtures().get(name)
     if found is None:
         raise UnknownService("no such example", [Fault("fixture", "an unknown name", ", ".join(fixtures()) or "none here")])
-    return from_fixture(found, site.knowledge, today)
+    return submission_from_fixture(found, site.knowledge, today)
 
 
 def _form() -> MultiDict[str, str]:
@@ -131,8 +131,8 @@ def _form() -> MultiDict[str, str]:
         raise Forbidden("not sent by this page", [Fault("form", "one of another web site", "the form of this page")])
     # a pasted chart may be as large as a request; MAX_CONTENT_LENGTH still holds
     request.max_form_memory_size = current_app.config["MAX_CONTENT_LENGTH"]
-    if request.mimetype == "application/x-www-form-urlencoded" and request.get_data().count(b"&") > MOST_FIELDS:
-        raise TooLarge("too large", [Fault("form", "more fields", f"at most {MOST_FIELDS} fields")])
+    if request.mimetype == "application/x-www-form-urlencoded" and request.get_data().count(b"&") > MAX_FIELDS:
+        raise TooLarge("too large", [Fault("form", "more fields", f"at most {MAX_FIELDS} fields")])
     return request.form
 
 
@@ -156,24 +156,24 @@ def _text() -> str:
         raise BadRequest("not a text file", [Fault("file", "bytes that are not UTF-8", "JSON in UTF-8")]) from None
 
 
-def _show(given: Given, site: Site, today: date, change: bool = False) -> Shown:
-    chart = evaluate(given.body, site, today)
-    if not change or chart.board is None:
-        return Shown(given, chart, chart, {}, {}, {})
-    texts, supposed, faults = supposed_values(request.form, chart.board.facts, today)
-    now = suppose(chart, supposed, site, today) if supposed else chart
-    return Shown(given, chart, now, texts, supposed, faults)
+def _show(submission: Submission, site: Site, today: date, change: bool = False) -> PageView:
+    chart = run_trial(submission.body, site, today)
+    if not change or chart.evaluation is None:
+        return PageView(submission, chart, chart, {}, {}, {})
+    texts, supposed, faults = read_controls(request.form, chart.evaluation.facts, today)
+    now = rerun_trial(chart, supposed, site, today) if supposed else chart
+    return PageView(submission, chart, now, texts, supposed, faults)
 
 
-def _page(site: Site, shown: Shown | None, problem: CdsError | None = None, status: int = 200) -> Response:
-    kept = shown.given.text if shown else _pasted() if problem else ""
+def _page(site: Site, shown: PageView | None, problem: CdsError | None = None, status: int = 200) -> Response:
+    kept = shown.submission.text if shown else _pasted() if problem else ""
     html = render_template(
         "pages/try_it.html",
         knowledge=site.knowledge,
         fixtures=list(fixtures().values()),
-        chosen=shown.given.fixture.name if shown and shown.given.fixture else START,
+        chosen=shown.submission.fixture.name if shown and shown.submission.fixture else START,
         text=kept,
-        of=mark_of(kept),
+        of=chart_mark(kept),
         problem=problem,
         shown=shown,
         **(_context(shown, site.knowledge) if shown else {}),
@@ -184,46 +184,46 @@ def _page(site: Site, shown: Shown | None, problem: CdsError | None = None, stat
 def _pasted() -> str:
     """What was pasted stays in its field beside the error, where the form could be read at all."""
     try:
-        return without_token(_form().get("chart", "")) if request.method == "POST" else ""
+        return remove_token(_form().get("chart", "")) if request.method == "POST" else ""
     except (CdsError, HTTPException):
         return ""
 
 
-def _context(shown: Shown, known: Knowledge) -> dict[str, Any]:
-    board, before = shown.now.board, shown.chart.board
+def _context(shown: PageView, knowledge: Knowledge) -> dict[str, Any]:
+    evaluation, before = shown.now.evaluation, shown.chart.evaluation
     context: dict[str, Any] = {
         "cards": shown.now.cards,
         "gate_because": wording.sentence(shown.now.picture.gate.because),
         "gate_lines": gate_lines(shown.now),
-        "ignored": ignored(shown.given, shown.now),
-        "raw_request": _raw(shown.given.body),
+        "ignored": ignored_data(shown.submission, shown.now),
+        "raw_request": _raw(shown.submission.body),
         "raw_response": msgspec.json.format(msgspec.json.encode({"cards": shown.now.cards}), indent=2).decode(),
         "times": [(stage, shown.now.milliseconds[stage]) for stage in STAGES if stage in shown.now.milliseconds],
-        "board": board,
+        "board": evaluation,
     }
-    if board and before:
-        traces = trace(board)
+    if evaluation and before:
+        traces = trace_evaluation(evaluation)
         context |= {
             "traces": traces,
-            "statements": [known.statements[name] for name in statements_of(traces)],
-            "stage": [_stage_part(shown, name) for name in board.stage],
+            "statements": [knowledge.statements[name] for name in statements_of(traces)],
+            "stage": [_stage_part(shown, name) for name in evaluation.stage],
             "controls": controls(before.facts, shown.texts, shown.faults),
-            "moves": moves(before, board),
-            "stage_moves": stage_moves(before, board),
+            "moves": verdict_moves(before, evaluation),
+            "stage_moves": stage_moves(before, evaluation),
             "before": before,
-            "words": wording.VERDICT,
+            "words": wording.VERDICT_WORDS,
         }
     return context
 
 
-def _stage_part(shown: Shown, name: str) -> dict[str, Any]:
-    assert shown.now.board is not None
-    part, known = shown.now.board.stage[name], shown.now.board.knowledge
+def _stage_part(shown: PageView, name: str) -> dict[str, Any]:
+    assert shown.now.evaluation is not None
+    part, knowledge = shown.now.evaluation.stage[name], shown.now.evaluation.knowledge
     return {
-        "title": known.staging[name].title,
-        "value": said(known.words, part.value),
+        "title": knowledge.staging[name].title,
+        "value": option_label(knowledge.words, part.value),
         "because": "; ".join(map(wording.explain, part.because)),
-        "readings": [reading_of(known, seen) for seen in part.seen],
+        "readings": [describe_reading(knowledge, seen) for seen in part.seen],
     }
 
 
@@ -236,8 +236,8 @@ def _raw(body: bytes) -> str:
         text = json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode()
     except (ValueError, RecursionError):
         return "(could not be printed)"
-    shown = NOT_PLAIN.sub(lambda found: _seen(found[0]), text[:MOST_RAW])
-    return shown if len(text) <= MOST_RAW else f"{shown}\n… cut here: {len(text):,} characters in all"
+    shown = NOT_PLAIN.sub(lambda found: _seen(found[0]), text[:MAX_RAW_CHARS])
+    return shown if len(text) <= MAX_RAW_CHARS else f"{shown}\n… cut here: {len(text):,} characters in all"
 
 
 def _seen(letter: str) -> str:

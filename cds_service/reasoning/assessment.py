@@ -8,20 +8,20 @@ from functools import cached_property, partial
 
 from cds_service.knowledge.model import Criterion, Modality, Verdict
 from cds_service.knowledge.vocabulary import Edition
-from cds_service.reasoning.deciding_facts import what_would_decide
+from cds_service.reasoning.deciding_facts import find_deciding_facts
 from cds_service.reasoning.facts import Facts
-from cds_service.reasoning.judgement import Finding, Opinion, closed, judge, opine
-from cds_service.reasoning.what_if import Suppositions
+from cds_service.reasoning.judgement import EditionVerdict, Finding, alternatives_ruled_out, decide, judge_criterion
+from cds_service.reasoning.what_if import WhatIf
 
 
 @dataclass(frozen=True)
-class Assessed:
-    """One modality. `opinion` is that of 2010 plus update, which is the card's verdict; what would decide an
+class Assessment:
+    """One modality. `decision` is that of 2010 plus update, which is the card's verdict; what would decide an
     undetermined one is searched for when somebody asks."""
 
     modality: Modality
-    opinion: Opinion
-    by_2010: Opinion
+    decision: EditionVerdict
+    by_2010: EditionVerdict
     cautions: tuple[Finding, ...]
     not_checked: tuple[Finding, ...]
     search: Callable[[], tuple[tuple[str, ...], Verdict]]
@@ -43,62 +43,62 @@ class Assessed:
 
     @property
     def verdict(self) -> Verdict:
-        return self.opinion.verdict
+        return self.decision.verdict
 
     @property
     def contraindications(self) -> tuple[Finding, ...]:
-        return self.opinion.findings if self.verdict is Verdict.CONTRAINDICATED else ()
+        return self.decision.findings if self.verdict is Verdict.CONTRAINDICATED else ()
 
     def references(self) -> tuple[str, ...]:
         """The resources that decided, or that a caution rests on."""
-        findings = [*self.opinion.findings, *self.cautions]
-        for part in self.opinion.indications:
+        findings = [*self.decision.findings, *self.cautions]
+        for part in self.decision.indications:
             findings += part.requirements if part.met else ()
         return tuple(dict.fromkeys(r.seen_in for finding in findings for fact in finding.facts for r in fact.seen))
 
     def statements(self) -> tuple[str, ...]:
         """Every statement relied on: of what decided, of the cautions met, and those that always stand beside it."""
         names: list[str] = []
-        for finding in self.opinion.findings:
+        for finding in self.decision.findings:
             names += finding.criterion.statements
-        for found in self.opinion.indications:
-            if found.indication.id in self.opinion.decided_by:
+        for found in self.decision.indications:
+            if found.indication.id in self.decision.decided_by:
                 names += found.indication.statements
         for finding in self.cautions:
             names += finding.criterion.statements
         return tuple(dict.fromkeys([*names, *self.modality.beside, *self.modality.support]))
 
 
-def assess(facts: Facts) -> dict[str, Assessed]:
+def assess_modalities(facts: Facts) -> dict[str, Assessment]:
     """Every modality, in the order of the knowledge. Later ones may depend on the verdicts of earlier ones."""
     knowledge = facts.knowledge
     done: dict[str, Finding] = {}
 
     def judged(criterion: Criterion) -> Finding:
         if criterion.key not in done:
-            done[criterion.key] = judge(criterion, facts)
+            done[criterion.key] = judge_criterion(criterion, facts)
         return done[criterion.key]
 
-    suppositions = Suppositions(facts)
-    results: dict[str, Assessed] = {}
+    what_if = WhatIf(facts)
+    results: dict[str, Assessment] = {}
     verdicts: dict[Edition, dict[str, Verdict]] = {edition: {} for edition in Edition}
     for modality in knowledge.modalities:
         depends = tuple(dict.fromkeys(name for i in modality.indications for name in i.when_closed))
-        shut = {edition: closed(verdicts[edition], depends) if depends else False for edition in Edition}
-        opinions = {edition: opine(modality, knowledge.criteria, judged, edition, shut[edition]) for edition in Edition}
-        for edition, opinion in opinions.items():
-            verdicts[edition][modality.id] = opinion.verdict
+        ruled_out = {edition: alternatives_ruled_out(verdicts[edition], depends) if depends else False for edition in Edition}
+        opinions = {edition: decide(modality, knowledge.criteria, judged, edition, ruled_out[edition]) for edition in Edition}
+        for edition, decision in opinions.items():
+            verdicts[edition][modality.id] = decision.verdict
         now = opinions[Edition.UPDATE]
         undetermined = now.verdict is Verdict.UNDETERMINED
         findings = [judged(criterion) for criterion in modality.cautions]
         looked_for = [*findings, *([judged(knowledge.criteria["gate.transplanted-liver"])] if modality.liver_directed else [])]
-        results[modality.id] = Assessed(
+        results[modality.id] = Assessment(
             modality=modality,
-            opinion=now,
+            decision=now,
             by_2010=opinions[Edition.REVIEW],
             cautions=tuple(finding for finding in findings if finding.met),
             not_checked=tuple(finding for finding in looked_for if not finding.met and not finding.checked),
-            search=partial(what_would_decide, modality, suppositions, shut[Edition.UPDATE]),
-            depends_on=depends if undetermined and shut[Edition.UPDATE] is None else (),
+            search=partial(find_deciding_facts, modality, what_if, ruled_out[Edition.UPDATE]),
+            depends_on=depends if undetermined and ruled_out[Edition.UPDATE] is None else (),
         )
     return results

@@ -7,14 +7,22 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import cmp_to_key
 
-from cds_service.clinical_picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, When, highest
+from cds_service.clinical_picture import (
+    ClinicalPicture,
+    Interval,
+    Observed,
+    PartialDate,
+    Readings,
+    Unreadable,
+    largest_interval,
+)
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import Choice, FactKind
-from cds_service.reasoning.facts import SILENCE, Calculation, Fact, Facts, State, unknown
+from cds_service.reasoning.facts import SILENT_FACT, Calculation, Fact, Facts, FactState, unknown_fact
 from cds_service.reasons import Explanation, Reason, reason_of
 
 
-def settle(
+def determine_facts(
     picture: ClinicalPicture,
     knowledge: Knowledge,
     today: date,
@@ -24,13 +32,13 @@ def settle(
 
     Imaging has the shorter window in G3 and NEC, so the grade (pathology never ages) is settled first.
     """
-    facts = _settle_all(picture, knowledge, today, calculations, strict_imaging=False)
-    if facts["g3"].is_(True) or facts["nec"].is_(True):
-        facts = _settle_all(picture, knowledge, today, calculations, strict_imaging=True)
+    facts = _determine_all(picture, knowledge, today, calculations, strict_imaging=False)
+    if facts["g3"].equals(True) or facts["nec"].equals(True):
+        facts = _determine_all(picture, knowledge, today, calculations, strict_imaging=True)
     return facts
 
 
-def _settle_all(
+def _determine_all(
     picture: ClinicalPicture,
     knowledge: Knowledge,
     today: date,
@@ -38,7 +46,9 @@ def _settle_all(
     strict_imaging: bool,
 ) -> Facts:
     leaves = {
-        name: settle_fact(definition, picture.of(name), today, window_of(definition, picture, knowledge, strict_imaging))
+        name: determine_fact(
+            definition, picture.readings_of(name), today, window_of(definition, picture, knowledge, strict_imaging)
+        )
         for name, definition in knowledge.facts.items()
     }
     return Facts(leaves, knowledge, today, calculations)
@@ -46,18 +56,18 @@ def _settle_all(
 
 def window_of(definition: FactDefinition, picture: ClinicalPicture, knowledge: Knowledge, strict_imaging: bool) -> int | None:
     window = definition.window_days
-    if window is not None and definition.laboratory and picture.ordered:
+    if window is not None and definition.laboratory and picture.orders:
         window = min(window, knowledge.laboratory_days_with_order)
     if window is not None and definition.imaging and strict_imaging:
         window = min(window, knowledge.strict_imaging_days)
     return window
 
 
-def settle_fact(definition: FactDefinition, readings: Readings, today: date, window: int | None) -> Fact:
+def determine_fact(definition: FactDefinition, readings: Readings, today: date, window: int | None) -> Fact:
     """One fact from its readings: the newest, or the highest, or the union, as facts.toml says."""
     named = (replace(reading, fact=definition.id) for reading in readings.valid)
     asked = tuple(replace(reading, fact=definition.id) for reading in readings.open_question)
-    readings = replace(readings, valid=newest_first(named), open_question=asked)
+    readings = replace(readings, valid=sort_newest_first(named), open_question=asked)
     if definition.kind is FactKind.CODES:
         fact = _union(readings, today, window)
     elif definition.choose is Choice.HIGHEST:
@@ -69,7 +79,7 @@ def settle_fact(definition: FactDefinition, readings: Readings, today: date, win
     return replace(fact, unread=readings.unreadable) if readings.unreadable else fact
 
 
-def newest_first(readings: Iterable[Observed]) -> tuple[Observed, ...]:
+def sort_newest_first(readings: Iterable[Observed]) -> tuple[Observed, ...]:
     """By the day written; two instants, which may be of two time zones, by the instant. The reference breaks a tie, so
     that the order in which a chart was sent never shows."""
     written = sorted(readings, key=lambda reading: (_newest_first(reading), reading.seen_in))
@@ -92,7 +102,7 @@ def _newest_first(reading: Observed | Unreadable) -> tuple[int, float]:
     return (-on.latest.toordinal(), -on.instant.timestamp() if on.instant else 0.0)
 
 
-def same_time(first: When | None, second: When | None) -> bool:
+def may_be_simultaneous(first: PartialDate | None, second: PartialDate | None) -> bool:
     """Equal dates. Two instants of one day are apart; a day and an instant of it are not."""
     if first is None or second is None:
         return first is second
@@ -106,7 +116,7 @@ def _unread(bad: Unreadable) -> Explanation:
 
 
 def _nothing(readings: Readings) -> Fact:
-    return SILENCE if readings.complete else unknown(Reason.NOT_CONSULTED)
+    return SILENT_FACT if readings.complete else unknown_fact(Reason.NOT_CONSULTED)
 
 
 def _latest(definition: FactDefinition, readings: Readings, today: date, window: int | None) -> Fact:
@@ -119,14 +129,14 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
         if top is None or not _newer(top, bad):
             if _stands(definition, valid):
                 break
-            return Fact(State.UNKNOWN, seen=(top,) if top else (), history=valid, why=_unread(bad))
+            return Fact(FactState.UNKNOWN, seen=(top,) if top else (), history=valid, why=_unread(bad))
     live = [ask for ask in asks if top is None or ask.on is None or not _newer(top, ask)]
     if live:
-        there = _worst(definition, (r for r in valid if top is not None and same_time(r.on, top.on))) or top
+        there = _worst(definition, (r for r in valid if top is not None and may_be_simultaneous(r.on, top.on))) or top
         if there is None or not _worst_of_all(definition, there):
             return _asked(definition, valid, there, live[0], _out_of_window(there, today, window) if there else None)
     assert top  # else there was a question, or something that could not be read
-    ties = tuple(r for r in valid if same_time(r.on, top.on) or _as_new_as_any(definition, r, window))
+    ties = tuple(r for r in valid if may_be_simultaneous(r.on, top.on) or _as_new_as_any(definition, r, window))
     if definition.vague and any(r.value in definition.precise for r in ties):
         ties = tuple(r for r in ties if r.value != definition.vague)
         top = ties[0]
@@ -134,9 +144,9 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     if any(reading.value != top.value for reading in ties):
         worst = _worst(definition, ties)
         if worst is None:
-            of_one_date = all(same_time(reading.on, top.on) for reading in ties)
+            of_one_date = all(may_be_simultaneous(reading.on, top.on) for reading in ties)
             why = Reason.CONFLICT_OF_ONE_DATE if of_one_date else Reason.CONFLICT_NONE_NEWER
-            return Fact(State.UNKNOWN, seen=ties, history=valid, why=Explanation(why))
+            return Fact(FactState.UNKNOWN, seen=ties, history=valid, why=Explanation(why))
         top, note = worst, Explanation(Reason.CONFLICT_WORSE_COUNTS)
     if definition.vague and top.value == definition.vague:
         precise = [r for r in valid if r.value in definition.precise and not _out_of_window(r, today, window)]
@@ -144,15 +154,15 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
     late = _out_of_window(top, today, window)
     if late:
         if definition.stale_denial_is_silent and not _adverse(definition, top) and readings.complete:
-            return Fact(State.SILENT, seen=(top,), history=valid, why=Explanation(late))
-        return Fact(State.UNKNOWN, seen=(top,), history=valid, why=Explanation(late))
+            return Fact(FactState.SILENT, seen=(top,), history=valid, why=Explanation(late))
+        return Fact(FactState.UNKNOWN, seen=(top,), history=valid, why=Explanation(late))
     undated = next((r for r in valid if r.on is None and not r.ageless and window is not None and r.value != top.value), None)
     if undated and definition.kind in {FactKind.BOOLEAN, FactKind.CODE} and not _adverse(definition, top):
-        return Fact(State.UNKNOWN, seen=(top, undated), history=valid, why=Explanation(Reason.UNDATED_BESIDE_DATED))
+        return Fact(FactState.UNKNOWN, seen=(top, undated), history=valid, why=Explanation(Reason.UNDATED_BESIDE_DATED))
     seen = ties if reason_of(note) is Reason.CONFLICT_WORSE_COUNTS else (top,)
     unrefined = definition.vague and top.value == definition.vague and not definition.vague_answers
     options = definition.precise if unrefined else ()
-    return Fact(State.KNOWN, top.value, top.on, seen, valid, note=note, options=options)
+    return Fact(FactState.KNOWN, top.value, top.on, seen, valid, note=note, options=options)
 
 
 def _asked(
@@ -160,8 +170,8 @@ def _asked(
 ) -> Fact:
     """A question no older than the newest answer leaves it open; what is there, whatever is asked, it does not take back."""
     if there is not None and definition.vague and _adverse(definition, there) and not late:
-        return Fact(State.KNOWN, definition.vague, there.on, (there,), valid, note=ask.note, options=definition.precise)
-    return Fact(State.UNKNOWN, seen=(ask,), history=valid, why=ask.note)
+        return Fact(FactState.KNOWN, definition.vague, there.on, (there,), valid, note=ask.note, options=definition.precise)
+    return Fact(FactState.UNKNOWN, seen=(ask,), history=valid, why=ask.note)
 
 
 def _as_new_as_any(definition: FactDefinition, reading: Observed, window: int | None) -> bool:
@@ -174,7 +184,7 @@ def _as_new_as_any(definition: FactDefinition, reading: Observed, window: int | 
 def _stands(definition: FactDefinition, valid: tuple[Observed, ...]) -> bool:
     """Whether the worst of the newest numbers stands beside one that cannot be read: an adverse one does, where the
     highest counts. Any other becomes a question, as the one not read may be worse."""
-    newest = [reading for reading in valid if same_time(reading.on, valid[0].on)]
+    newest = [reading for reading in valid if may_be_simultaneous(reading.on, valid[0].on)]
     return definition.conflict is Choice.HIGHEST and any(_adverse(definition, reading) for reading in newest)
 
 
@@ -188,7 +198,7 @@ def _newer(first: Observed | Unreadable, second: Observed | Unreadable) -> bool:
         return False
     if second.on is None:
         return isinstance(second, Observed)
-    if same_time(first.on, second.on):
+    if may_be_simultaneous(first.on, second.on):
         return False
     if first.on.instant and second.on.instant:
         return first.on.instant > second.on.instant
@@ -196,7 +206,7 @@ def _newer(first: Observed | Unreadable, second: Observed | Unreadable) -> bool:
 
 
 def _adverse(definition: FactDefinition, reading: Observed) -> bool:
-    if definition.adverse_above is not None and isinstance(reading.value, Amount):
+    if definition.adverse_above is not None and isinstance(reading.value, Interval):
         return reading.value.at_most(definition.adverse_above) is not True
     return definition.adverse is not None and reading.value in definition.adverse
 
@@ -205,7 +215,7 @@ def _worst(definition: FactDefinition, ties: Iterable[Observed]) -> Observed | N
     """Of one date's contradicting answers the adverse one, where facts.toml tells which that is (worst first)."""
     readings = tuple(ties)
     if definition.conflict is Choice.HIGHEST and readings:
-        return max(readings, key=lambda r: r.value.low or 0 if isinstance(r.value, Amount) else 0)
+        return max(readings, key=lambda r: r.value.low or 0 if isinstance(r.value, Interval) else 0)
     for value in definition.adverse or ():
         for reading in readings:
             if reading.value == value:
@@ -224,15 +234,15 @@ def _out_of_window(reading: Observed, today: date, window: int | None) -> Reason
 
 def _highest(readings: Readings) -> Fact:
     if readings.unreadable:
-        return Fact(State.UNKNOWN, seen=readings.valid, history=readings.valid, why=_unread(readings.unreadable[0]))
+        return Fact(FactState.UNKNOWN, seen=readings.valid, history=readings.valid, why=_unread(readings.unreadable[0]))
     if not readings.valid:
         return _nothing(readings)
-    amounts = [(reading, reading.value) for reading in readings.valid if isinstance(reading.value, Amount)]
+    amounts = [(reading, reading.value) for reading in readings.valid if isinstance(reading.value, Interval)]
     top, value = max(amounts, key=lambda pair: pair[1].low if pair[1].low is not None else -1)
     differ = any(other != value for _, other in amounts)
     note = Explanation(Reason.SEVERAL_HIGHEST_COUNTS) if differ else None
     seen = readings.valid if note else (top,)
-    return Fact(State.KNOWN, highest(amount for _, amount in amounts), top.on, seen, readings.valid, note=note)
+    return Fact(FactState.KNOWN, largest_interval(amount for _, amount in amounts), top.on, seen, readings.valid, note=note)
 
 
 def _presence(readings: Readings, today: date, window: int | None) -> Fact:
@@ -240,17 +250,17 @@ def _presence(readings: Readings, today: date, window: int | None) -> Fact:
     current = [r for r in readings.valid if not _out_of_window(r, today, window)]
     undated = [r for r in readings.valid if window is not None and r.on is None]
     if current:
-        return Fact(State.KNOWN, True, current[0].on, tuple(current), readings.valid)
+        return Fact(FactState.KNOWN, True, current[0].on, tuple(current), readings.valid)
     if undated:
-        return Fact(State.UNKNOWN, seen=tuple(undated), history=readings.valid, why=Explanation(Reason.UNDATED))
+        return Fact(FactState.UNKNOWN, seen=tuple(undated), history=readings.valid, why=Explanation(Reason.UNDATED))
     if readings.unreadable:
-        return Fact(State.UNKNOWN, history=readings.valid, why=_unread(readings.unreadable[0]))
+        return Fact(FactState.UNKNOWN, history=readings.valid, why=_unread(readings.unreadable[0]))
     if readings.open_question:
-        return Fact(State.UNKNOWN, seen=readings.open_question, history=readings.valid, why=readings.open_question[0].note)
+        return Fact(FactState.UNKNOWN, seen=readings.open_question, history=readings.valid, why=readings.open_question[0].note)
     if not readings.complete:
-        return unknown(Reason.NOT_CONSULTED)
+        return unknown_fact(Reason.NOT_CONSULTED)
     late = Explanation(Reason.OUT_OF_DATE) if readings.valid else None
-    return Fact(State.SILENT, seen=readings.valid, history=readings.valid, why=late)
+    return Fact(FactState.SILENT, seen=readings.valid, history=readings.valid, why=late)
 
 
 def _union(readings: Readings, today: date, window: int | None) -> Fact:
@@ -259,25 +269,25 @@ def _union(readings: Readings, today: date, window: int | None) -> Fact:
     newest = current[0] if current else None
     for bad in readings.unreadable:
         if newest is None or not _newer(newest, bad):
-            return Fact(State.UNKNOWN, seen=current, history=readings.valid, why=_unread(bad))
+            return Fact(FactState.UNKNOWN, seen=current, history=readings.valid, why=_unread(bad))
     if newest is not None:
         answers = frozenset(str(reading.value) for reading in current)
-        return Fact(State.KNOWN, answers, newest.on, current, readings.valid)
+        return Fact(FactState.KNOWN, answers, newest.on, current, readings.valid)
     if readings.valid:
-        return Fact(State.UNKNOWN, seen=readings.valid[:1], history=readings.valid, why=Explanation(Reason.OUT_OF_DATE))
+        return Fact(FactState.UNKNOWN, seen=readings.valid[:1], history=readings.valid, why=Explanation(Reason.OUT_OF_DATE))
     return _nothing(readings)
 
 
-def stale_or_conflicting(facts: Facts) -> Iterator[tuple[FactDefinition, Fact]]:
+def unusable_facts(facts: Facts) -> Iterator[tuple[FactDefinition, Fact]]:
     """Facts whose value is there but cannot be used, for the data-quality part of the cards."""
-    for name, fact in facts.leaves.items():
+    for name, fact in facts.recorded.items():
         if fact.why is not None and (fact.seen or fact.reason is Reason.UNREADABLE):
             yield facts.knowledge.facts[name], fact
 
 
 def denied_diagnoses(facts: Facts) -> Iterator[tuple[FactDefinition, Fact, Observed]]:
     """Facts whose newer answer stands, though an active diagnosis still says the adverse one."""
-    for name, fact in facts.leaves.items():
+    for name, fact in facts.recorded.items():
         definition = facts.knowledge.facts[name]
         if fact.known and fact.seen and not _adverse(definition, fact.seen[0]):
             coded = (reading for reading in fact.history if reading.ageless and _adverse(definition, reading))

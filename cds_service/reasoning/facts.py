@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 
-from cds_service.clinical_picture import Amount, Observed, Unreadable, Value, When
+from cds_service.clinical_picture import Interval, Observed, PartialDate, Unreadable, Value
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasons import Explanation, Reason, reason_of
 
 
-class State(StrEnum):
+class FactState(StrEnum):
     KNOWN = "known"
     SILENT = "silent"
     UNKNOWN = "unknown"
@@ -31,9 +31,9 @@ class Fact:
     `why` says why it is unknown; `note` how a calculated value came about, or a conflict that was decided.
     """
 
-    state: State
+    state: FactState
     value: Value | None = None
-    on: When | None = None
+    on: PartialDate | None = None
     seen: tuple[Observed, ...] = ()
     history: tuple[Observed, ...] = ()
     why: Explanation | None = field(default=None, compare=False)
@@ -55,47 +55,47 @@ class Fact:
 
     @property
     def known(self) -> bool:
-        return self.state is State.KNOWN
+        return self.state is FactState.KNOWN
 
     @property
     def silent(self) -> bool:
-        return self.state is State.SILENT
+        return self.state is FactState.SILENT
 
     @property
     def unknown(self) -> bool:
-        return self.state is State.UNKNOWN
+        return self.state is FactState.UNKNOWN
 
-    def is_(self, value: str | bool) -> bool:
+    def equals(self, value: str | bool) -> bool:
         return self.known and self.value == value
 
     @property
-    def amount(self) -> Amount | None:
-        return self.value if self.known and isinstance(self.value, Amount) else None
+    def amount(self) -> Interval | None:
+        return self.value if self.known and isinstance(self.value, Interval) else None
 
 
-SILENCE = Fact(State.SILENT)
+SILENT_FACT = Fact(FactState.SILENT)
 
 
 Why = Explanation | Reason
 """An explanation, or the reason of one that names nothing."""
 
 
-def known(value: Value, *parts: Fact, note: Why | None = None) -> Fact:
+def known_fact(value: Value, *parts: Fact, note: Why | None = None) -> Fact:
     """A calculated fact that rests on others: its date is that of its newest part."""
     seen = tuple(dict.fromkeys(reading for part in parts for reading in part.seen))
     dates = [part.on for part in parts if part.on is not None]
     newest = max(dates, key=lambda on: on.latest) if dates else None
-    return Fact(State.KNOWN, value, newest, seen, note=_explanation(note))
+    return Fact(FactState.KNOWN, value, newest, seen, note=_explanation(note))
 
 
-def unknown(why: Why, *parts: Fact) -> Fact:
+def unknown_fact(why: Why, *parts: Fact) -> Fact:
     seen = tuple(dict.fromkeys(reading for part in parts for reading in part.seen))
-    return Fact(State.UNKNOWN, seen=seen, why=_explanation(why))
+    return Fact(FactState.UNKNOWN, seen=seen, why=_explanation(why))
 
 
-def tri(answer: bool | None, why: Why, *parts: Fact, note: Why | None = None) -> Fact:
+def answer_fact(answer: bool | None, why: Why, *parts: Fact, note: Why | None = None) -> Fact:
     """A calculated yes, no or unknown."""
-    return unknown(why, *parts) if answer is None else known(answer, *parts, note=note)
+    return unknown_fact(why, *parts) if answer is None else known_fact(answer, *parts, note=note)
 
 
 def _explanation(why: Why | None) -> Explanation | None:
@@ -113,7 +113,7 @@ class Facts:
     was calculated itself it looks at state, value, date, reason and options, never at the readings.
     """
 
-    leaves: Mapping[str, Fact]
+    recorded: Mapping[str, Fact]
     knowledge: Knowledge
     today: date
     calculations: Mapping[str, Calculation]
@@ -123,7 +123,7 @@ class Facts:
     def __getitem__(self, name: str) -> Fact:
         if self._allowed is not None and name not in self._allowed:
             raise KeyError(f"{name} is not among the facts that this calculation reads (derived.toml)")
-        if (leaf := self.leaves.get(name)) is not None:
+        if (leaf := self.recorded.get(name)) is not None:
             return leaf
         if (done := self._done.get(name)) is not None:
             return done
@@ -136,7 +136,7 @@ class Facts:
 _LEAVES: dict[tuple[str, str], frozenset[str]] = {}
 
 
-def leaves_of(knowledge: Knowledge, name: str) -> frozenset[str]:
+def recorded_inputs(knowledge: Knowledge, name: str) -> frozenset[str]:
     """The plain facts that a fact rests on, through every calculation."""
     key = (knowledge.digest, name)
     if key not in _LEAVES:
@@ -144,7 +144,7 @@ def leaves_of(knowledge: Knowledge, name: str) -> frozenset[str]:
         found = (
             frozenset({name})
             if definition is None
-            else frozenset().union(*(leaves_of(knowledge, read) for read in definition.reads))
+            else frozenset().union(*(recorded_inputs(knowledge, read) for read in definition.reads))
         )
         _LEAVES[key] = found
     return _LEAVES[key]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from cds_service.clinical_picture import Amount
+from cds_service.clinical_picture import Interval
 from cds_service.knowledge.model import RANK, Comparison, Criterion, Indication, Modality, Verdict
 from cds_service.knowledge.vocabulary import Edition, GradeLimit
 from cds_service.reasoning.facts import Fact, Facts
@@ -46,7 +46,7 @@ class OpenPart(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class EditionVerdict:
     """The verdict of one edition, and the ids and findings that decided it."""
 
     verdict: Verdict
@@ -57,11 +57,11 @@ class Opinion:
     """Of an undetermined verdict alone."""
 
 
-def compare(test: Comparison, fact: Fact) -> bool | None:
+def compare_with_limit(test: Comparison, fact: Fact) -> bool | None:
     """A known fact against one limit. None: not known precisely enough to say."""
     value, limit = fact.value, test.limit
     if isinstance(limit, Decimal):
-        if not isinstance(value, Amount):
+        if not isinstance(value, Interval):
             return None
         answers = {"at_most": value.at_most, "at_least": value.at_least, "below": value.below, "above": value.above}
         return answers[test.how](limit)
@@ -71,7 +71,7 @@ def compare(test: Comparison, fact: Fact) -> bool | None:
     return None if any(option in matches for option in fact.options) else False
 
 
-def judge(criterion: Criterion, facts: Facts) -> Finding:
+def judge_criterion(criterion: Criterion, facts: Facts) -> Finding:
     answers: list[bool | None] = []
     parts: list[Fact] = []
     checked, refuted = True, False
@@ -79,7 +79,7 @@ def judge(criterion: Criterion, facts: Facts) -> Finding:
         fact = facts[test.fact]
         parts.append(fact)
         if fact.known:
-            answers.append(compare(test, fact))
+            answers.append(compare_with_limit(test, fact))
             refuted = refuted or answers[-1] is False
         elif (fact.silent and criterion.silent_is_not_met) or (fact.unknown and criterion.unknown_is_not_met):
             answers.append(False)
@@ -96,21 +96,21 @@ def judge(criterion: Criterion, facts: Facts) -> Finding:
     return Finding(criterion, met, tuple(parts), checked or met is True)
 
 
-Judge = Callable[[Criterion], Finding]
+CriterionJudge = Callable[[Criterion], Finding]
 """How a criterion is judged: on the facts of the chart, or on facts supposed in the search for what is missing."""
 
 
 def judge_indication(
-    indication: Indication, modality: Modality, judged: Judge, edition: Edition, shut: bool | None
+    indication: Indication, modality: Modality, judged: CriterionJudge, edition: Edition, ruled_out: bool | None
 ) -> IndicationFinding:
-    """`shut`: whether every modality the indication depends on is closed (systemic therapy's Y3)."""
+    """`ruled_out`: whether every modality the indication depends on is closed (systemic therapy's Y3)."""
     needed = indication.requires + (indication.update_requires if edition is Edition.UPDATE else ())
     requirements = tuple(judged(criterion) for criterion in needed)
     own = [judged(criterion) for criterion, only in modality.exclusions if indication.id in only]
     against = tuple(finding for finding in own if finding.met is not False)
     answers = [finding.met for finding in requirements] + [_not(finding.met) for finding in own]
     if indication.when_closed:
-        answers.append(shut)
+        answers.append(ruled_out)
     met = False if False in answers else (None if None in answers else True)
     return IndicationFinding(indication, met, requirements, against)
 
@@ -119,39 +119,43 @@ def _not(answer: bool | None) -> bool | None:
     return None if answer is None else not answer
 
 
-def opine(
-    modality: Modality, criteria: Mapping[str, Criterion], judged: Judge, edition: Edition, shut: bool | None = False
-) -> Opinion:
+def decide(
+    modality: Modality,
+    criteria: Mapping[str, Criterion],
+    judged: CriterionJudge,
+    edition: Edition,
+    ruled_out: bool | None = False,
+) -> EditionVerdict:
     """The verdict of one edition: the 2010 review alone, or with what came after it."""
     indications = tuple(
-        judge_indication(indication, modality, judged, edition, shut)
+        judge_indication(indication, modality, judged, edition, ruled_out)
         for indication in modality.indications
         if edition is Edition.UPDATE or indication.edition is Edition.REVIEW
     )
 
-    def opinion(
+    def verdict_of(
         verdict: Verdict, findings: Iterable[Finding], ids: Iterable[str] = (), open_: OpenPart | None = None
-    ) -> Opinion:
+    ) -> EditionVerdict:
         found = tuple(findings)
         named = dict.fromkeys([*(finding.criterion.id for finding in found), *ids])
-        return Opinion(verdict, tuple(named), found, indications, open_)
+        return EditionVerdict(verdict, tuple(named), found, indications, open_)
 
     graft = judged(criteria["gate.transplanted-liver"])
     if modality.liver_directed and graft.met:
-        return opinion(Verdict.UNDETERMINED, [graft], open_=OpenPart.INDICATION)
+        return verdict_of(Verdict.UNDETERMINED, [graft], open_=OpenPart.INDICATION)
     contraindications = [judged(criterion) for criterion in modality.contraindications]
     if met := [finding for finding in contraindications if finding.met]:
-        return opinion(Verdict.CONTRAINDICATED, met)
+        return verdict_of(Verdict.CONTRAINDICATED, met)
 
     nec, g3 = judged(criteria["gate.nec"]), judged(criteria["gate.g3"])
     gates = [nec] if modality.nec is GradeLimit.NOT_INDICATED and nec.met is not False else []
     gates += [g3] if modality.g3 is GradeLimit.NOT_INDICATED and g3.met is not False else []
     exclusions = [judged(criterion) for criterion, only in modality.exclusions if not only]
     if met := [finding for finding in (*gates, *exclusions) if finding.met]:
-        return opinion(Verdict.NOT_INDICATED, met)
+        return verdict_of(Verdict.NOT_INDICATED, met)
     if all(found.met is False for found in indications):
         against = {f.criterion.id: f for found in indications for f in found.excluded_by if f.met}
-        return opinion(Verdict.NOT_INDICATED, against.values(), [found.indication.id for found in indications])
+        return verdict_of(Verdict.NOT_INDICATED, against.values(), [found.indication.id for found in indications])
 
     fulfilled = [found for found in indications if found.met]
     unknown = [finding for finding in (*contraindications, *exclusions) if finding.met is None]
@@ -161,15 +165,15 @@ def opine(
         if not fulfilled:
             ids += [found.indication.id for found in indications if found.met is None]
         safety = fulfilled and not any(finding.met is None for finding in exclusions)
-        return opinion(Verdict.UNDETERMINED, unknown, ids, OpenPart.SAFETY if safety else OpenPart.INDICATION)
+        return verdict_of(Verdict.UNDETERMINED, unknown, ids, OpenPart.SAFETY if safety else OpenPart.INDICATION)
 
     strongest = max((found.indication.strength for found in fulfilled), key=RANK.__getitem__)
     if _held_down(modality, judged, nec, g3):
         strongest = min(strongest, Verdict.CONSIDER, key=RANK.__getitem__)
-    return opinion(strongest, [], [found.indication.id for found in fulfilled])
+    return verdict_of(strongest, [], [found.indication.id for found in fulfilled])
 
 
-def _held_down(modality: Modality, judged: Judge, nec: Finding, g3: Finding) -> bool:
+def _held_down(modality: Modality, judged: CriterionJudge, nec: Finding, g3: Finding) -> bool:
     """Whether the grade, or an open caution of the modality, allows no more than consider."""
     if modality.g3 is GradeLimit.AT_MOST_CONSIDER and g3.met is not False:
         return True
@@ -178,7 +182,7 @@ def _held_down(modality: Modality, judged: Judge, nec: Finding, g3: Finding) -> 
     return any(judged(criterion).met for criterion in modality.cautions if criterion.id in modality.downgraded_by)
 
 
-def closed(verdicts: Mapping[str, Verdict], names: Iterable[str]) -> bool | None:
+def alternatives_ruled_out(verdicts: Mapping[str, Verdict], names: Iterable[str]) -> bool | None:
     """Whether all the named modalities are contraindicated or not indicated."""
     found = [verdicts[name] for name in names]
     if any(RANK[verdict] > RANK[Verdict.UNDETERMINED] for verdict in found):

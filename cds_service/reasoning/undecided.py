@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import combinations, pairwise
 
-from cds_service.clinical_picture import Amount, Value
+from cds_service.clinical_picture import Interval, Value
 from cds_service.knowledge.model import Criterion, Knowledge, Modality
 from cds_service.knowledge.vocabulary import Edition, FactKind, GradeLimit
 from cds_service.reasoning.facts import Fact, Facts
-from cds_service.reasoning.judgement import Finding, judge, judge_indication
+from cds_service.reasoning.judgement import Finding, judge_criterion, judge_indication
 
 
-def candidates(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]:
+def trial_values(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]:
     """One value of a fact for every region that the knowledge tells apart."""
     if fact.options:
         return fact.options
@@ -27,10 +27,10 @@ def candidates(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]
             pairs = [frozenset(pair) for pair in combinations(definition.options[:3], 2)]
             return (*pairs, *(frozenset({option}) for option in definition.options))
         case FactKind.QUANTITY | FactKind.INTEGER | FactKind.PERSON:
-            regions = [Amount.exactly(number) for number in _regions(knowledge, name)]
+            regions = [Interval.from_number(number) for number in _regions(knowledge, name)]
             usual = definition.usual
             if not regions and usual is not None and definition.range:
-                regions = [Amount.exactly(definition.range[1])]  # read by a calculation only: try an extreme
+                regions = [Interval.from_number(definition.range[1])]  # read by a calculation only: try an extreme
             return (*regions, usual) if regions and usual is not None and usual not in regions else tuple(regions)
     return ()
 
@@ -60,29 +60,31 @@ def criteria_of(modality: Modality, knowledge: Knowledge) -> Iterator[Criterion]
     yield from (criterion for criterion in modality.cautions if criterion.id in modality.downgraded_by)
 
 
-def open_leaves(modality: Modality, facts: Facts, shut: bool | None) -> tuple[str, ...]:
+def undecided_facts(modality: Modality, facts: Facts, ruled_out: bool | None) -> tuple[str, ...]:
     """Open facts under findings that are not decided yet, each one that can be answered or supposed."""
     names: dict[str, None] = {}
-    for finding in _undecided(modality, facts, shut):
+    for finding in _undecided_findings(modality, facts, ruled_out):
         for fact in finding.criterion.facts:
             _collect(facts, fact, names, finding.criterion.silent_is_not_met)
     return tuple(names)
 
 
-def _undecided(modality: Modality, facts: Facts, shut: bool | None) -> Iterator[Finding]:
+def _undecided_findings(modality: Modality, facts: Facts, ruled_out: bool | None) -> Iterator[Finding]:
     criteria = facts.knowledge.criteria
     standing = [*modality.contraindications, *(criterion for criterion, only in modality.exclusions if not only)]
     standing += [criteria["gate.nec"]] if modality.nec is GradeLimit.NOT_INDICATED else []
     for criterion in standing:
-        finding = judge(criterion, facts)
+        finding = judge_criterion(criterion, facts)
         if finding.met is None:
             yield finding
     for indication in modality.indications:
-        found = judge_indication(indication, modality, lambda criterion: judge(criterion, facts), Edition.UPDATE, shut)
+        found = judge_indication(
+            indication, modality, lambda criterion: judge_criterion(criterion, facts), Edition.UPDATE, ruled_out
+        )
         if found.met is None:
             yield from (finding for finding in (*found.requirements, *found.excluded_by) if finding.met is None)
     if modality.g3 is not GradeLimit.OPEN and facts["g3"].unknown:
-        yield judge(criteria["gate.g3"], facts)
+        yield judge_criterion(criteria["gate.g3"], facts)
 
 
 def _collect(facts: Facts, name: str, names: dict[str, None], silence_settles: bool) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from cds_service.rulebook.book import rule_book
 from cds_service.rulebook.due import due_list
-from cds_service.rulebook.html import html
-from cds_service.rulebook.markdown import markdown
+from cds_service.rulebook.html import render_html
+from cds_service.rulebook.markdown import render_markdown
 
-__all__ = ["due_list", "html", "markdown", "rule_book"]
+__all__ = ["due_list", "render_html", "render_markdown", "rule_book"]

@@ -48,13 +48,15 @@ class Book:
     sections: tuple[Section, ...]
 
 
-def bullets(items: Iterable[str]) -> tuple[Block, ...]:
+def bullet_block(items: Iterable[str]) -> tuple[Block, ...]:
     """A list, or nothing where it would be empty."""
     found = tuple(items)
     return (Bullets(found),) if found else ()
 
 
-def table(head: str, rows: Iterable[Sequence[str]], widths: Sequence[int], anchors: Iterable[str] = ()) -> tuple[Block, ...]:
+def table_block(
+    head: str, rows: Iterable[Sequence[str]], widths: Sequence[int], anchors: Iterable[str] = ()
+) -> tuple[Block, ...]:
     """A table (head: titles between bars), or nothing where it would be empty."""
     found = tuple(tuple(row) for row in rows)
     return (Table(tuple(head.split("|")), found, tuple(widths), tuple(anchors)),) if found else ()

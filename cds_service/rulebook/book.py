@@ -5,51 +5,51 @@ from __future__ import annotations
 from collections import Counter
 
 from cds_service.knowledge.model import Knowledge
-from cds_service.knowledge.statement_uses import ledger
+from cds_service.knowledge.statement_uses import statement_uses
 from cds_service.rulebook import limits, sources
-from cds_service.rulebook.blocks import Book, Section, bullets, table
-from cds_service.rulebook.modalities import treatments
-from cds_service.rulebook.prose import chapter, prose, said
+from cds_service.rulebook.blocks import Book, Section, bullet_block, table_block
+from cds_service.rulebook.modalities import treatments_section
+from cds_service.rulebook.prose import chapter, load_prose, text
 
 
 def rule_book(knowledge: Knowledge) -> Book:
     return Book(
-        said("book", "title"),
+        text("book", "title"),
         _status(knowledge),
         (
             _reading(),
-            treatments(knowledge),
-            limits.calculations(knowledge),
+            treatments_section(knowledge),
+            limits.calculations_section(knowledge),
             _staging(knowledge),
-            limits.limits(knowledge),
-            limits.windows(knowledge),
-            limits.silence(knowledge),
-            sources.conflicts(knowledge),
-            sources.outcomes(knowledge),
-            limits.local_choices(knowledge),
+            limits.limits_section(knowledge),
+            limits.windows_section(knowledge),
+            limits.silence_section(knowledge),
+            sources.conflicts_section(knowledge),
+            sources.outcomes_section(knowledge),
+            limits.local_choices_section(knowledge),
             *_site(knowledge),
-            sources.doubtful(knowledge),
-            sources.reviews(knowledge),
-            sources.statements(knowledge),
-            sources.publications(knowledge),
+            sources.doubts_section(knowledge),
+            sources.reviews_section(knowledge),
+            sources.statements_section(knowledge),
+            sources.publications_section(knowledge),
         ),
     )
 
 
 def _status(knowledge: Knowledge) -> tuple[str, ...]:
     marks = Counter(statement.verified for statement in knowledge.statements.values())
-    standing = Counter(entry.standing for entry in ledger(knowledge))
+    standing = Counter(entry.standing for entry in statement_uses(knowledge))
     return (
         _signature(knowledge),
         "; ".join(f"{count} of {marks.total()} statements: {mark}" for mark, count in marks.most_common()) + ".",
-        said("book", "digest", provenance=knowledge.provenance),
-        said(
+        text("book", "digest", provenance=knowledge.provenance),
+        text(
             "book", "counts",
             modalities=len(knowledge.modalities), criteria=len(knowledge.criteria), statements=len(knowledge.statements),
             decides=standing["decides"], context=standing["context"], not_used=standing["not used"],
             series=len(knowledge.outcomes), publications=len(knowledge.publications),
         ),
-        said("book", "tone"),
+        text("book", "tone"),
     )  # fmt: skip
 
 
@@ -57,19 +57,19 @@ def _signature(knowledge: Knowledge) -> str:
     """A signature counts for the very text that was signed."""
     sign = knowledge.overlay.sign_off
     if sign is None or not knowledge.signed:
-        return said("book", "unsigned")
+        return text("book", "unsigned")
     return f"**Signed by {sign.name}**, {sign.role}, on {sign.on}: {sign.what}."
 
 
 def _reading() -> Section:
-    verdicts = ((f"**{name}**", when) for name, when in prose()["reading"]["verdicts"])
-    return chapter("reading", *table("Verdict|When", verdicts, (20, 80)), *bullets(prose()["reading"]["notes"]))
+    verdicts = ((f"**{name}**", when) for name, when in load_prose()["reading"]["verdicts"])
+    return chapter("reading", *table_block("Verdict|When", verdicts, (20, 80)), *bullet_block(load_prose()["reading"]["notes"]))
 
 
 def _site(knowledge: Knowledge) -> tuple[Section, ...]:
     """What a site added, set and said, for who has to sign it."""
     overlay = knowledge.overlay
-    return (chapter("site", *bullets(overlay.choices), site=overlay.site),) if overlay.choices else ()
+    return (chapter("site", *bullet_block(overlay.choices), site=overlay.site),) if overlay.choices else ()
 
 
 def _staging(knowledge: Knowledge) -> Section:
@@ -77,4 +77,4 @@ def _staging(knowledge: Knowledge) -> Section:
     for part in knowledge.staging.values():
         bands = " · ".join(knowledge.words.get(band.name, band.name) for band in part.bands)
         rows.append((f"**{part.title}**", bands or "as documented or calculated", ", ".join(part.statements)))
-    return chapter("stage", *table("Part|Bands|Sources", rows, (30, 45, 25)))
+    return chapter("stage", *table_block("Part|Bands|Sources", rows, (30, 45, 25)))

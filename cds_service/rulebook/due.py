@@ -9,7 +9,7 @@ from cds_service.knowledge.model import Knowledge, Statement
 from cds_service.knowledge.vocabulary import Edition
 
 
-def due(knowledge: Knowledge, statement: Statement) -> date:
+def due_date(knowledge: Knowledge, statement: Statement) -> date:
     """The day a statement is to be compared with its source again."""
     last = date.fromisoformat(statement.checked) if statement.checked else knowledge.review.drawn_up
     return _months_later(last, knowledge.review.months[_interval(statement)])
@@ -36,19 +36,19 @@ REASONS = {
 }
 
 
-def plan(knowledge: Knowledge) -> list[tuple[str, str, str]]:
+def review_plan(knowledge: Knowledge) -> list[tuple[str, str, str]]:
     """Day, what, statements: the open checks and the groups of statements, soonest first."""
     found = [(check.due, check.says, check.statements) for check in knowledge.review.open]
     groups: dict[tuple[date, str], list[str]] = {}
     for statement in knowledge.statements.values():
-        groups.setdefault((due(knowledge, statement), _interval(statement)), []).append(statement.id)
+        groups.setdefault((due_date(knowledge, statement), _interval(statement)), []).append(statement.id)
     found += [(day, REASONS[reason], tuple(names)) for (day, reason), names in groups.items()]
-    return [(str(day), says, ranges(names)) for day, says, names in sorted(found, key=lambda item: item[0])]
+    return [(str(day), says, format_ranges(names)) for day, says, names in sorted(found, key=lambda item: item[0])]
 
 
 def due_list(knowledge: Knowledge, today: date) -> str:
     """What is due on that day; else when the next is."""
-    rows = plan(knowledge)
+    rows = review_plan(knowledge)
     late = [row for row in rows if date.fromisoformat(row[0]) <= today]
     coming = [row for row in rows if row not in late]
     lines = [f"Due by {today}:" if late else f"Nothing is due by {today}."]
@@ -63,7 +63,7 @@ def _line(row: tuple[str, str, str]) -> str:
     return f"- {day}  {says}{f': {names}' if names else ''}"
 
 
-def ranges(names: tuple[str, ...]) -> str:
+def format_ranges(names: tuple[str, ...]) -> str:
     """S001, S002, S003, S007 → "S001-S003, S007"."""
     return ", ".join(_runs(names))
 

@@ -18,7 +18,7 @@ ADDRESS = re.compile(r"&lt;(https://[^\s&]+(?:&amp;[^\s&]+)*)&gt;")
 KINDS = {Text: "text", Bullets: "bullets", Table: "table"}
 
 
-def html(book: Book) -> str:
+def render_html(book: Book) -> str:
     """The content security policy in its head allows its own style sheet by hash, and nothing else at all."""
     environment = Environment(
         loader=PackageLoader("cds_service.rulebook"),

@@ -9,12 +9,12 @@ from decimal import Decimal
 import msgspec
 
 from cds_service.knowledge.model import Knowledge
-from cds_service.knowledge.numbers import explained
+from cds_service.knowledge.numbers import fill_numbers
 from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.vocabulary import FactKind
-from cds_service.rulebook.blocks import Section, Text, bullets, table
-from cds_service.rulebook.prose import chapter, prose, said
-from cds_service.rulebook.words import capital, compared, sentence, sources
+from cds_service.rulebook.blocks import Section, Text, bullet_block, table_block
+from cds_service.rulebook.prose import chapter, load_prose, text
+from cds_service.rulebook.words import capitalize, comparison_text, criterion_text, source_list
 
 ROLE = {
     "gate": "gate", "contraindication": "contraindicates", "exclusion": "excludes", "requirement": "indication needs it",
@@ -23,17 +23,17 @@ ROLE = {
 LINE = re.compile(r"(?<=[.;]) (?=(?:Absent|Possible|Yes|No|Else|Everything else|Open|Where)\b)")
 
 
-def calculations(knowledge: Knowledge) -> Section:
+def calculations_section(knowledge: Knowledge) -> Section:
     rows = (
-        (f"**{capital(derived.says)}**†", _how(knowledge, derived.how), _reads(knowledge, name))
+        (f"**{capitalize(derived.says)}**†", _how(knowledge, derived.how), _reads(knowledge, name))
         for name, derived in knowledge.derived.items()
     )
-    return chapter("calculations", *table("Calculated fact|How|From", rows, (20, 55, 25)))
+    return chapter("calculations", *table_block("Calculated fact|How|From", rows, (20, 55, 25)))
 
 
 def _how(knowledge: Knowledge, how: str) -> str:
     """What makes it so, what denies it and what leaves it open, each on a line of its own."""
-    return LINE.sub("\n", explained(knowledge, how))
+    return LINE.sub("\n", fill_numbers(knowledge, how))
 
 
 def _reads(knowledge: Knowledge, name: str) -> str:
@@ -43,34 +43,36 @@ def _reads(knowledge: Knowledge, name: str) -> str:
     )
 
 
-def limits(knowledge: Knowledge) -> Section:
+def limits_section(knowledge: Knowledge) -> Section:
     """Every number that is compared with a value of a chart."""
     return chapter(
         "limits",
-        *table("Limit|What it does|Sources", _limits_of_criteria(knowledge), (45, 30, 25)),
-        Text(said("limits", "scores")),
-        *table("Calculation|Numbers|Sources", _limits_of_scores(knowledge), (25, 50, 25)),
+        *table_block("Limit|What it does|Sources", _limits_of_criteria(knowledge), (45, 30, 25)),
+        Text(text("limits", "scores")),
+        *table_block("Calculation|Numbers|Sources", _limits_of_scores(knowledge), (25, 50, 25)),
     )
 
 
 def _limits_of_criteria(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
     for key, criterion in knowledge.criteria.items():
-        source = sources(knowledge, criterion.statements, criterion.local)
+        source = source_list(knowledge, criterion.statements, criterion.local)
         for test in criterion.tests:
             if isinstance(test.limit, Decimal):
-                yield compared(knowledge, test), f"{ROLE[key.split('.')[0]]}: {criterion.id}", source
+                yield comparison_text(knowledge, test), f"{ROLE[key.split('.')[0]]}: {criterion.id}", source
 
 
 def _limits_of_scores(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
     for part, content in msgspec.to_builtins(knowledge.scores).items():
-        source = sources(knowledge, content.get("statements", ()), content.get("local", False)) or content.get("citation", "")
+        source = source_list(knowledge, content.get("statements", ()), content.get("local", False)) or content.get(
+            "citation", ""
+        )
         skipped = {"statements", "local", "citation", "fact"}
         numbers = "; ".join(_told(key, value) for key, value in content.items() if key not in skipped)
         yield f"**{_score_name(part)}**", numbers, source
 
 
 def _score_name(key: str) -> str:
-    words: dict[str, str] = prose()["scores"]
+    words: dict[str, str] = load_prose()["scores"]
     return words.get(key, key.replace("_", " "))
 
 
@@ -80,7 +82,7 @@ def _told(key: str, value: object) -> str:
     return f"{_score_name(key)} {value}"
 
 
-def windows(knowledge: Knowledge) -> Section:
+def windows_section(knowledge: Knowledge) -> Section:
     by_days: dict[int | None, list[str]] = {}
     for fact in knowledge.facts.values():
         if fact.kind is not FactKind.PERSON:
@@ -88,12 +90,12 @@ def windows(knowledge: Knowledge) -> Section:
             by_days.setdefault(fact.window_days, []).append(f"{fact.says}{mark}")
     ordered = sorted(by_days.items(), key=lambda item: item[0] or 100_000)
     rows = ((f"{days} days" if days else "no limit", "; ".join(names)) for days, names in ordered)
-    imaging = said("windows", "imaging", days=knowledge.strict_imaging_days)
-    laboratory = said("windows", "laboratory", days=knowledge.laboratory_days_with_order)
-    return chapter("windows", *table("Window|Facts", rows, (15, 85)), *bullets([imaging, laboratory]))
+    imaging = text("windows", "imaging", days=knowledge.strict_imaging_days)
+    laboratory = text("windows", "laboratory", days=knowledge.laboratory_days_with_order)
+    return chapter("windows", *table_block("Window|Facts", rows, (15, 85)), *bullet_block([imaging, laboratory]))
 
 
-def silence(knowledge: Knowledge) -> Section:
+def silence_section(knowledge: Knowledge) -> Section:
     deciding = [
         criterion
         for key, criterion in knowledge.criteria.items()
@@ -112,17 +114,17 @@ def silence(knowledge: Knowledge) -> Section:
         "settled": settled,
         "complete": [fact.says for fact in knowledge.facts.values() if fact.every_entry_recognised],
     }
-    lines = [said("silence", key, names="; ".join(dict.fromkeys(names))) for key, names in told.items() if names]
-    return chapter("silence", *bullets([*lines, said("silence", "calculated")]))
+    lines = [text("silence", key, names="; ".join(dict.fromkeys(names))) for key, names in told.items() if names]
+    return chapter("silence", *bullet_block([*lines, text("silence", "calculated")]))
 
 
 def _fact(knowledge: Knowledge, name: str) -> str:
     return knowledge.facts[name].says if name in knowledge.facts else knowledge.derived[name].says
 
 
-def local_choices(knowledge: Knowledge) -> Section:
+def local_choices_section(knowledge: Knowledge) -> Section:
     """Conventions that no source carries (CLINICAL rule 4)."""
-    criteria = [f"{sentence(c)}: {ROLE[key.split('.')[0]]}" for key, c in knowledge.criteria.items() if c.local]
+    criteria = [f"{criterion_text(c)}: {ROLE[key.split('.')[0]]}" for key, c in knowledge.criteria.items() if c.local]
     indications = [f"**{i.id}** {i.says}" for modality in knowledge.modalities for i in modality.indications if i.local]
     scores = [
         f"{_score_name(part)}: "
@@ -132,9 +134,9 @@ def local_choices(knowledge: Knowledge) -> Section:
     ]
     return chapter(
         "local",
-        *bullets([*criteria, *indications, *scores, *prose()["local"]["others"]]),
-        Text(said("local", "bounds")),
-        *table("What a site may set|From|To|Why no further", _bounds(knowledge), (45, 10, 10, 35)),
+        *bullet_block([*criteria, *indications, *scores, *load_prose()["local"]["others"]]),
+        Text(text("local", "bounds")),
+        *table_block("What a site may set|From|To|Why no further", _bounds(knowledge), (45, 10, 10, 35)),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cds_service.rulebook.blocks import Block, Book, Bullets, Section, Text
 
 
-def markdown(book: Book) -> str:
+def render_markdown(book: Book) -> str:
     parts = [f"# {book.title}", *book.status]
     for section in book.sections:
         parts += _section(section, 2)

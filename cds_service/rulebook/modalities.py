@@ -7,12 +7,12 @@ from decimal import Decimal
 
 from cds_service.knowledge.model import Criterion, Indication, Knowledge, Modality, Technique
 from cds_service.knowledge.vocabulary import GradeLimit
-from cds_service.rulebook.blocks import Block, Section, Text, bullets, table
-from cds_service.rulebook.prose import chapter, prose
-from cds_service.rulebook.words import CALCULATED, EDITION, met_when, not_recorded, sentence, sources
+from cds_service.rulebook.blocks import Block, Section, Text, bullet_block, table_block
+from cds_service.rulebook.prose import chapter, load_prose
+from cds_service.rulebook.words import CALCULATED, EDITION, condition_text, criterion_text, silence_text, source_list
 
 
-def treatments(knowledge: Knowledge) -> Section:
+def treatments_section(knowledge: Knowledge) -> Section:
     return chapter("treatments", sections=tuple(_treatment(knowledge, modality) for modality in knowledge.modalities))
 
 
@@ -22,7 +22,7 @@ def _treatment(knowledge: Knowledge, modality: Modality) -> Section:
         Section(
             f"{name}-indications",
             "Indications",
-            table(
+            table_block(
                 "Indication|Edition, strength|Needs, all of|Sources",
                 (_indication(knowledge, indication) for indication in modality.indications),
                 (25, 15, 40, 20),
@@ -43,23 +43,28 @@ def _treatment(knowledge: Knowledge, modality: Modality) -> Section:
         told = ((criterion, ", ".join(sorted(only))) for criterion, only in modality.exclusions)
         say = (Text(f"Beside them: {modality.excluded_say}."),) if modality.excluded_say else ()
         parts.append(Section(f"{name}-exclusions", "Exclusions: not indicated", (*_deciding(knowledge, told), *say)))
-    told_gates = prose()["gates"]
+    told_gates = load_prose()["gates"]
     cautioned = any(caution.id == "grade-unknown" for caution in modality.cautions)
     not_excluded = modality.nec if modality.nec is GradeLimit.NOT_INDICATED else "caution" if cautioned else ""
     gates = [told_gates["nec"][modality.nec]]
     gates += [told_gates["nec_not_excluded"][not_excluded]] if not_excluded else []
     gates += [words] if (words := told_gates["g3"][modality.g3]) else []
-    gates += [prose()["gates"]["words"]["graft"]] if modality.liver_directed else []
-    gates += [prose()["gates"]["words"]["downgraded"].format(caution=caution) for caution in modality.downgraded_by]
-    parts.append(Section(f"{name}-gates", "Grade and other gates", bullets(gates)))
-    cautions = ((sentence(c), met_when(knowledge, c), sources(knowledge, c.statements, c.local)) for c in modality.cautions)
-    parts.append(Section(f"{name}-cautions", "Cautions", table("Caution|Told when|Sources", cautions, (45, 35, 20))))
+    gates += [load_prose()["gates"]["words"]["graft"]] if modality.liver_directed else []
+    gates += [load_prose()["gates"]["words"]["downgraded"].format(caution=caution) for caution in modality.downgraded_by]
+    parts.append(Section(f"{name}-gates", "Grade and other gates", bullet_block(gates)))
+    cautions = (
+        (criterion_text(c), condition_text(knowledge, c), source_list(knowledge, c.statements, c.local))
+        for c in modality.cautions
+    )
+    parts.append(Section(f"{name}-cautions", "Cautions", table_block("Caution|Told when|Sources", cautions, (45, 35, 20))))
     if modality.techniques:
         options = [_option(knowledge, technique) for technique in modality.techniques]
-        parts.append(Section(f"{name}-options", "Options and techniques: told, never part of the verdict", bullets(options)))
+        parts.append(
+            Section(f"{name}-options", "Options and techniques: told, never part of the verdict", bullet_block(options))
+        )
     beside = [f"{knowledge.statements[s].says} [{s}]" for s in (*modality.beside, *modality.support)]
     about = [f"Also: {', '.join(modality.about)}."] if modality.about else []
-    parts.append(Section(f"{name}-beside", "What its card says beside it", bullets([*beside, *about])))
+    parts.append(Section(f"{name}-beside", "What its card says beside it", bullet_block([*beside, *about])))
     return Section(name, modality.title, (), tuple(parts))
 
 
@@ -76,7 +81,7 @@ def _indication(knowledge: Knowledge, indication: Indication) -> tuple[str, ...]
         f"**{indication.id}** {indication.says}",
         strength,
         "\n".join(f"• {need}" for need in needs),
-        sources(knowledge, cited, indication.local),
+        source_list(knowledge, cited, indication.local),
     )
 
 
@@ -87,21 +92,21 @@ def _need(knowledge: Knowledge, criterion: Criterion) -> str:
     plain_yes = all(test.limit is True for test in criterion.tests)
     told = CALCULATED if calculated else ""
     if number or not (calculated or plain_yes):
-        told = f" ({met_when(knowledge, criterion)})"
+        told = f" ({condition_text(knowledge, criterion)})"
     return f"{criterion.says}{told}{' **local**' if criterion.local else ''}"
 
 
 def _deciding(knowledge: Knowledge, criteria: Iterable[tuple[Criterion, str]]) -> tuple[Block, ...]:
     rows = (
         (
-            sentence(criterion) + (f"; of {only} only" if only else ""),
-            met_when(knowledge, criterion),
-            not_recorded(knowledge, criterion),
-            sources(knowledge, criterion.statements, criterion.local),
+            criterion_text(criterion) + (f"; of {only} only" if only else ""),
+            condition_text(knowledge, criterion),
+            silence_text(knowledge, criterion),
+            source_list(knowledge, criterion.statements, criterion.local),
         )
         for criterion, only in criteria
     )
-    return table("Criterion|Met when|Nothing recorded|Sources", rows, (30, 30, 20, 20))
+    return table_block("Criterion|Met when|Nothing recorded|Sources", rows, (30, 30, 20, 20))
 
 
 def _option(knowledge: Knowledge, technique: Technique) -> str:

@@ -11,16 +11,16 @@ from cds_service.rulebook.blocks import Block, Section, Text
 
 
 @cache
-def prose() -> dict[str, Any]:
+def load_prose() -> dict[str, Any]:
     return tomllib.loads((resources.files("cds_service.rulebook") / "prose.toml").read_text("utf-8"))
 
 
-def said(chapter: str, key: str, **numbers: object) -> str:
-    text: str = prose()[chapter][key]
+def text(chapter: str, key: str, **numbers: object) -> str:
+    text: str = load_prose()[chapter][key]
     return text.format(**numbers)
 
 
 def chapter(name: str, *blocks: Block, sections: tuple[Section, ...] = (), **numbers: object) -> Section:
     """A section with its title and introduction."""
-    intro = Text(said(name, "intro", **numbers))
-    return Section(name, said(name, "title", **numbers), (intro, *blocks), sections)
+    intro = Text(text(name, "intro", **numbers))
+    return Section(name, text(name, "title", **numbers), (intro, *blocks), sections)

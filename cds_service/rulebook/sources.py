@@ -7,18 +7,18 @@ from collections.abc import Iterable
 
 from cds_service.knowledge.evidence import Conflict, Outcome
 from cds_service.knowledge.model import Knowledge, Statement
-from cds_service.knowledge.statement_uses import Entry, ledger
-from cds_service.rulebook.blocks import Section, Text, table
-from cds_service.rulebook.due import plan
-from cds_service.rulebook.prose import chapter, said
-from cds_service.rulebook.words import sources
+from cds_service.knowledge.statement_uses import StatementUse, statement_uses
+from cds_service.rulebook.blocks import Section, Text, table_block
+from cds_service.rulebook.due import review_plan
+from cds_service.rulebook.prose import chapter, text
+from cds_service.rulebook.words import source_list
 
 
-def conflicts(knowledge: Knowledge) -> Section:
+def conflicts_section(knowledge: Knowledge) -> Section:
     beside = [_side_by_side(knowledge, number, c) for number, c in enumerate(knowledge.conflicts, 1) if c.later]
     within = ((f"**{c.topic}**", _said(knowledge, c.review), c.service) for c in knowledge.conflicts if not c.later)
-    columns = table("Topic|Statements, first the one that prevails|What the service does", within, (20, 55, 25))
-    inside = Section("conflicts-within", said("conflicts", "within"), columns)
+    columns = table_block("Topic|Statements, first the one that prevails|What the service does", within, (20, 55, 25))
+    inside = Section("conflicts-within", text("conflicts", "within"), columns)
     return chapter("conflicts", sections=(*beside, inside))
 
 
@@ -27,16 +27,16 @@ def _side_by_side(knowledge: Knowledge, number: int, conflict: Conflict) -> Sect
     return Section(
         f"conflict-{number}",
         conflict.topic,
-        (Text(f"**The service:** {conflict.service}"), *table("The review of 2010|Later", [row], (40, 60))),
+        (Text(f"**The service:** {conflict.service}"), *table_block("The review of 2010|Later", [row], (40, 60))),
     )
 
 
 def _said(knowledge: Knowledge, names: Iterable[str]) -> str:
     """Statements, each on a line of its own, with what is doubtful about it."""
-    return "\n".join(f"**{sources(knowledge, [name])}** {knowledge.statements[name].says}" for name in names)
+    return "\n".join(f"**{source_list(knowledge, [name])}** {knowledge.statements[name].says}" for name in names)
 
 
-def outcomes(knowledge: Knowledge) -> Section:
+def outcomes_section(knowledge: Knowledge) -> Section:
     by_table: dict[int, list[Outcome]] = {}
     for row in knowledge.outcomes:
         by_table.setdefault(row.table.number, []).append(row)
@@ -60,7 +60,7 @@ def _outcome_table(knowledge: Knowledge, number: int, rows: list[Outcome]) -> Se
     says = " ".join(f"{knowledge.statements[name].says} [{name}]" for name in head.statements)
     whole = f"{head.design.capitalize()}. Of the table as a whole the review says: {says}"
     columns = "Series|Patients, treatment|Survival|Symptoms, course|Remarks|Source"
-    listed = table(columns, lines, (15, 20, 20, 15, 20, 10))
+    listed = table_block(columns, lines, (15, 20, 20, 15, 20, 10))
     return Section(f"table-{number}", f"Table {number}. {head.title}", (Text(whole), *listed))
 
 
@@ -68,18 +68,18 @@ def _stop(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def doubtful(knowledge: Knowledge) -> Section:
+def doubts_section(knowledge: Knowledge) -> Section:
     """Low and moderate confidence, from memory, misprinted."""
-    places = {entry.statement: entry for entry in ledger(knowledge)}
+    places = {entry.statement: entry for entry in statement_uses(knowledge)}
     misprinted = [s for s in knowledge.statements.values() if not s.display]
     rows = [s for s in knowledge.statements.values() if s.display and (s.confidence != "high" or s.from_memory)]
     rows.sort(key=lambda s: ("low", "moderate", "high").index(s.confidence))
     lines = ((f"**{s.id}** {s.says}", s.confidence, _doubt(s), _used(places[s.id])) for s in rows)
     return chapter(
         "doubtful",
-        *table("Statement|Confidence|What is doubtful|Used in", lines, (35, 15, 30, 20)),
-        Text(said("doubtful", "withheld")),
-        *table("Statement|Why", ((f"**{s.id}** {s.says}", s.caution) for s in misprinted), (50, 50)),
+        *table_block("Statement|Confidence|What is doubtful|Used in", lines, (35, 15, 30, 20)),
+        Text(text("doubtful", "withheld")),
+        *table_block("Statement|Why", ((f"**{s.id}** {s.says}", s.caution) for s in misprinted), (50, 50)),
     )
 
 
@@ -88,25 +88,27 @@ def _doubt(statement: Statement) -> str:
     return f"{memory}{statement.caution}".strip()
 
 
-def _used(entry: Entry) -> str:
+def _used(entry: StatementUse) -> str:
     return f"{entry.standing}: {'; '.join(entry.places) or entry.why}"
 
 
-def reviews(knowledge: Knowledge) -> Section:
-    return chapter("reviews", *table("Due|What|Statements", plan(knowledge), (15, 45, 40)), day=knowledge.review.drawn_up)
+def reviews_section(knowledge: Knowledge) -> Section:
+    return chapter(
+        "reviews", *table_block("Due|What|Statements", review_plan(knowledge), (15, 45, 40)), day=knowledge.review.drawn_up
+    )
 
 
-def statements(knowledge: Knowledge) -> Section:
-    entries = ledger(knowledge)
+def statements_section(knowledge: Knowledge) -> Section:
+    entries = statement_uses(knowledge)
     parts = (("S", "The review of 2010"), ("M", "Later evidence"))
     return chapter(
         "statements",
-        *table("Edition|Decides|Context|Not used|Together", _counts(entries), (40, 15, 15, 15, 15)),
+        *table_block("Edition|Decides|Context|Not used|Together", _counts(entries), (40, 15, 15, 15, 15)),
         sections=tuple(_statement_table(knowledge, entries, letter, title) for letter, title in parts),
     )
 
 
-def _counts(entries: Iterable[Entry]) -> list[tuple[str, ...]]:
+def _counts(entries: Iterable[StatementUse]) -> list[tuple[str, ...]]:
     found = list(entries)
     rows = []
     for letter, title in (("S", "The review of 2010"), ("M", "Later evidence")):
@@ -115,7 +117,7 @@ def _counts(entries: Iterable[Entry]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _statement_table(knowledge: Knowledge, entries: Iterable[Entry], letter: str, title: str) -> Section:
+def _statement_table(knowledge: Knowledge, entries: Iterable[StatementUse], letter: str, title: str) -> Section:
     chosen = [entry for entry in entries if entry.statement.startswith(letter)]
     rows = (
         (e.statement, _content(knowledge.statements[e.statement]), _used(e), _cited(knowledge, e.statement)) for e in chosen
@@ -123,7 +125,7 @@ def _statement_table(knowledge: Knowledge, entries: Iterable[Entry], letter: str
     return Section(
         f"statements-{letter.lower()}",
         f"{title}: {len(chosen)} statements",
-        table("Id|Statement|Use|Source", rows, (10, 45, 25, 20), (e.statement for e in chosen)),
+        table_block("Id|Statement|Use|Source", rows, (10, 45, 25, 20), (e.statement for e in chosen)),
     )
 
 
@@ -139,7 +141,7 @@ def _cited(knowledge: Knowledge, name: str) -> str:
     return "; ".join(statement.publications) or f"no publication: {statement.unsourced}"
 
 
-def publications(knowledge: Knowledge) -> Section:
+def publications_section(knowledge: Knowledge) -> Section:
     behind: dict[str, list[str]] = {}
     for statement in knowledge.statements.values():
         for name in statement.publications:
@@ -154,7 +156,7 @@ def publications(knowledge: Knowledge) -> Section:
     found = Counter(
         "DOI" if p.doi else "PMID" if p.pmid else "search" if p.search else "words" for p in knowledge.publications.values()
     )
-    listed = table("Key|Citation|Link|Statements", rows, (15, 40, 25, 20))
+    listed = table_block("Key|Citation|Link|Statements", rows, (15, 40, 25, 20))
     return chapter(
         "publications",
         *listed,

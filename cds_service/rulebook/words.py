@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from cds_service.clinical_picture import plain
+from cds_service.clinical_picture import format_decimal
 from cds_service.knowledge.model import Comparison, Criterion, Knowledge
 from cds_service.knowledge.vocabulary import Edition
 
@@ -14,22 +14,22 @@ EDITION = {Edition.REVIEW: "2010", Edition.UPDATE: "later"}
 CALCULATED = "†"
 
 
-def named(knowledge: Knowledge, fact: str) -> str:
+def fact_label(knowledge: Knowledge, fact: str) -> str:
     definition = knowledge.facts.get(fact)
     return definition.says if definition else f"{knowledge.derived[fact].says}{CALCULATED}"
 
 
-def compared(knowledge: Knowledge, test: Comparison) -> str:
-    says, limit = named(knowledge, test.fact), test.limit
+def comparison_text(knowledge: Knowledge, test: Comparison) -> str:
+    says, limit = fact_label(knowledge, test.fact), test.limit
     if isinstance(limit, Decimal):
-        return f"{says}: {COMPARISONS[test.how]} {plain(limit)}{unit(knowledge, test.fact)}"
+        return f"{says}: {COMPARISONS[test.how]} {format_decimal(limit)}{unit_text(knowledge, test.fact)}"
     if isinstance(limit, bool):
         return f"{says}: {'yes' if limit else 'no'}"
     wanted = sorted(limit) if isinstance(limit, frozenset) else [limit]
     return f"{says}: {' or '.join(value.replace('-', ' ') for value in wanted)}"
 
 
-def unit(knowledge: Knowledge, fact: str) -> str:
+def unit_text(knowledge: Knowledge, fact: str) -> str:
     """Of a fact, or of the one fact that a calculated number stands for."""
     if definition := knowledge.facts.get(fact):
         return definition.unit_in_words
@@ -37,22 +37,22 @@ def unit(knowledge: Knowledge, fact: str) -> str:
     return first.unit_in_words if first else ""
 
 
-def met_when(knowledge: Knowledge, criterion: Criterion) -> str:
+def condition_text(knowledge: Knowledge, criterion: Criterion) -> str:
     """The comparison; only "calculated" where it would repeat the sentence of the criterion."""
     if len(criterion.tests) == 1 and criterion.tests[0].limit is True:
         fact = criterion.tests[0].fact
-        if named(knowledge, fact).rstrip(CALCULATED).casefold() == criterion.says.casefold():
+        if fact_label(knowledge, fact).rstrip(CALCULATED).casefold() == criterion.says.casefold():
             return f"calculated{CALCULATED}" if fact in knowledge.derived else "recorded"
     joint = "; or " if criterion.combine == "any" else "; and "
-    return joint.join(compared(knowledge, test) for test in criterion.tests) or "always"
+    return joint.join(comparison_text(knowledge, test) for test in criterion.tests) or "always"
 
 
-def sentence(criterion: Criterion) -> str:
+def criterion_text(criterion: Criterion) -> str:
     then = f": {criterion.then}" if criterion.then else ""
     return f"**{criterion.says}**{then} ({criterion.id})"
 
 
-def not_recorded(knowledge: Knowledge, criterion: Criterion) -> str:
+def silence_text(knowledge: Knowledge, criterion: Criterion) -> str:
     """What it means that the chart holds nothing, though it was asked; and that nothing could be learnt."""
     if any(test.fact in knowledge.derived for test in criterion.tests):
         return f"see the calculation{CALCULATED}"
@@ -61,7 +61,7 @@ def not_recorded(knowledge: Knowledge, criterion: Criterion) -> str:
     return "not met; unknown: open" if criterion.silent_is_not_met else "open"
 
 
-def sources(knowledge: Knowledge, statements: Iterable[str], local: bool = False) -> str:
+def source_list(knowledge: Knowledge, statements: Iterable[str], local: bool = False) -> str:
     """Ids of statements, each with what is doubtful about it."""
     return ", ".join([*(_doubt(knowledge, name) for name in statements), *(["**local**"] if local else [])])
 
@@ -73,5 +73,5 @@ def _doubt(knowledge: Knowledge, name: str) -> str:
     return f"{name} ({', '.join(doubts)})" if doubts else name
 
 
-def capital(text: str) -> str:
+def capitalize(text: str) -> str:
     return text if text[1:2].isupper() else text[:1].upper() + text[1:]

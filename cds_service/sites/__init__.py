@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cds_service import knowledge
 from cds_service.auth.client import Client
 from cds_service.knowledge.model import Knowledge
-from cds_service.outbound.policy import Reach
+from cds_service.outbound.policy import OutboundPolicy
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +21,12 @@ class Site:
     id: str
     title: str
     knowledge: Knowledge
-    reach: Reach
+    policy: OutboundPolicy
     clients: tuple[Client, ...] = ()
     authenticated_by_proxy: bool = False
     banner: str = ""
 
 
-def development() -> Site:
+def development_site() -> Site:
     """No site file: the knowledge as it ships, and FHIR servers on this machine only. Raises KnowledgeError."""
-    return Site("development", "No site file: this machine only", knowledge.load(), Reach(loopback=True, open=True))
+    return Site("development", "No site file: this machine only", knowledge.load(), OutboundPolicy(loopback=True, open=True))

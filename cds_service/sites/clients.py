@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import Any
 
-from cds_service.auth.client import ALGORITHMS, LEEWAY, LIFETIME, Client
-from cds_service.auth.keys import AT_MOST_KEYS, algorithms_of, fault_of, key_set
+from cds_service.auth.client import ALGORITHMS, LEEWAY_S, MAX_LIFETIME_S, Client
+from cds_service.auth.keys import MAX_KEYS, algorithms_of, fault_of, key_set
 from cds_service.errors import Fault
-from cds_service.outbound.policy import Reach, Refused, origin_of
+from cds_service.outbound.policy import CallNotAllowed, OutboundPolicy, origin_of
 
 Tables = dict[str, Any]
 
@@ -36,14 +36,14 @@ def client_faults(tables: Tables) -> Iterator[tuple[str, str, str]]:
 def _can_be_called(url: str) -> bool:
     try:
         origin_of(url)
-    except Refused:
+    except CallNotAllowed:
         return False
     return True
 
 
 def _key_faults(keys: object, algorithms: object) -> Iterator[tuple[str, str, str]]:
-    if not isinstance(keys, list) or not 0 < len(keys) <= AT_MOST_KEYS:
-        yield "keys", "something else", f"a list of at most {AT_MOST_KEYS} JWKs: [[client.keys]]"
+    if not isinstance(keys, list) or not 0 < len(keys) <= MAX_KEYS:
+        yield "keys", "something else", f"a list of at most {MAX_KEYS} JWKs: [[client.keys]]"
         return
     faults = [fault_of(key) for key in keys]
     for number, fault in enumerate(faults):
@@ -61,7 +61,7 @@ def _key_faults(keys: object, algorithms: object) -> Iterator[tuple[str, str, st
         yield "algorithms", "none that the keys are for", "an algorithm of one of the keys"
 
 
-def clients(tables: Tables, reach: Reach) -> tuple[Client, ...]:
+def read_clients(tables: Tables, policy: OutboundPolicy) -> tuple[Client, ...]:
     """Of tables without faults. Keys of a `jku` are fetched as FHIR servers are: private addresses only in [fhir].networks."""
     return tuple(
         Client(
@@ -69,11 +69,11 @@ def clients(tables: Tables, reach: Reach) -> tuple[Client, ...]:
             issuer=table["iss"],
             jku=table.get("jku", ""),
             keys=key_set(table["keys"]) if "keys" in table else None,
-            reach=reach,
+            policy=policy,
             algorithms=frozenset(table.get("algorithms", ALGORITHMS)),
             tenants=frozenset(table.get("tenants", ())),
-            lifetime=table.get("max_lifetime", LIFETIME),
-            leeway=table.get("leeway", LEEWAY),
+            lifetime=table.get("max_lifetime", MAX_LIFETIME_S),
+            leeway=table.get("leeway", LEEWAY_S),
         )
         for table in tables.get("client", ())
     )

@@ -6,22 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cds_service.fhir.values import STRING as NUMBER
+from cds_service.fhir.values import NUMBER_IN_TEXT as NUMBER
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import TEXT, Coding, LocalCodes, Use, ValueSetMember, bare
+from cds_service.knowledge.terminology import TEXT, LocalCodes, StandardCoding, Use, ValueSetMember, without_dots
 from cds_service.knowledge.vocabulary import FactKind
 
 Tables = Mapping[str, Any]
 Told = tuple[str, str, str]
 """Where, what was found, what is allowed."""
-OWN = "nlm-assessment"
+OWN_SYSTEM = "nlm-assessment"
 """How `means` names the project's own CodeSystem."""
-NOT_ASKED = {FactKind.PRESENCE: "a fact that codes of diagnoses, procedures or drugs state: `means` or `concept` instead",
+ADVICE_BY_KIND = {FactKind.PRESENCE: "a fact that codes of diagnoses, procedures or drugs state: `means` or `concept` instead",
              FactKind.PERSON: "a fact that a site can map"}  # fmt: skip
 
 
 @dataclass
-class Codes:
+class SiteCodes:
     """Collects the entries, and every fault of them."""
 
     knowledge: Knowledge
@@ -57,8 +57,8 @@ class Codes:
         value = None
         if kind == "fact":
             definition = self.knowledge.facts.get(entry["fact"])
-            if definition is None or definition.kind in NOT_ASKED:
-                allowed = NOT_ASKED[definition.kind] if definition else "a fact of facts.toml"
+            if definition is None or definition.kind in ADVICE_BY_KIND:
+                allowed = ADVICE_BY_KIND[definition.kind] if definition else "a fact of facts.toml"
                 yield f"{where}.fact", repr(entry["fact"]), allowed
                 return
             if "value" in entry:
@@ -104,17 +104,23 @@ class Codes:
     def _text(self, where: str, entry: Tables) -> Iterator[Told]:
         """A text that a chart sends for an answer, whole and nothing else: no free text is read."""
         definition = self.knowledge.facts.get(entry.get("fact", ""))
-        if definition is None or definition.kind in NOT_ASKED or "value" not in entry or "code" in entry or "system" in entry:
+        if (
+            definition is None
+            or definition.kind in ADVICE_BY_KIND
+            or "value" not in entry
+            or "code" in entry
+            or "system" in entry
+        ):
             yield where, "a text", "a text beside a fact of Observations and its value, without system and code"
             return
         value = _value(definition, entry["value"])
         if value is None:
             yield f"{where}.value", repr(entry["value"]), _allowed(definition)
             return
-        said = bare(TEXT, entry["text"])
+        said = without_dots(TEXT, entry["text"])
         asked = [definition.id, *(["yes_no"] if definition.kind is FactKind.BOOLEAN else [])]
-        answers = {self.knowledge.terminology.value(name, Coding(TEXT, said)) for name in asked}
-        answers |= {option for option in definition.options if bare(TEXT, option) == said}
+        answers = {self.knowledge.terminology.value(name, StandardCoding(TEXT, said)) for name in asked}
+        answers |= {option for option in definition.options if without_dots(TEXT, option) == said}
         if answers - {None, value} or (definition.kind.numeric and NUMBER.fullmatch(said)):
             yield f"{where}.text", repr(entry["text"]), "a text that is no answer already, and not read as a number"
         elif self._said.setdefault((TEXT, said, definition.id), where) != where:
@@ -127,12 +133,12 @@ class Codes:
 
     def _standard(self, means: str) -> tuple[str, str] | None:
         system, _, code = means.partition("|")
-        if system == OWN:
+        if system == OWN_SYSTEM:
             return (self.knowledge.assessment_system, code)
         return (system, code) if system in self.knowledge.terminology.uris else None
 
     def _held(self, key: tuple[str, str]) -> bool:
-        coding, facts = Coding(*key), self.knowledge.facts
+        coding, facts = StandardCoding(*key), self.knowledge.facts
         if key[0] == self.knowledge.assessment_system:
             return any(key[1] in (*d.assessment, *d.options) for d in facts.values())
         terms = self.knowledge.terminology

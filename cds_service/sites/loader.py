@@ -20,14 +20,14 @@ import jsonschema
 
 from cds_service import knowledge
 from cds_service.errors import Fault, SiteError
-from cds_service.knowledge.shape import told
-from cds_service.outbound.policy import Network, Reach, Refused, origin_of
+from cds_service.knowledge.shape import describe_error
+from cds_service.outbound.policy import CallNotAllowed, Network, OutboundPolicy, origin_of
 from cds_service.sites import Site
-from cds_service.sites.clients import client_faults, clients
+from cds_service.sites.clients import client_faults, read_clients
 from cds_service.sites.overlay import CLINICAL, lay_over
 
 Tables = dict[str, Any]
-WHOLE = {"code": 2, "limits": 2, "site": 1, "sign_off": 1}
+WHOLE_FILE = {"code": 2, "limits": 2, "site": 1, "sign_off": 1}
 """Section → how deep the tables lie that are read whole or not at all."""
 
 
@@ -53,7 +53,7 @@ def read_sites(paths: Iterable[Path], today: date | None = None) -> tuple[Site, 
 def _shared_origins(sites: Iterable[Site]) -> Iterator[Fault]:
     """A caller names the path on an allowed server, so its token could be sent to what the other site has there."""
     for one, other in combinations(sites, 2):
-        for origin in sorted(set(one.reach.origins) & set(other.reach.origins)):
+        for origin in sorted(set(one.policy.origins) & set(other.policy.origins)):
             where = f"origins: {origin}"
             yield Fault(where, f"in two sites ({one.id}, {other.id})", "a server of one site only, or a service for each site")
 
@@ -74,20 +74,20 @@ def _read(path: Path, today: date | None) -> Site:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SiteError([Fault(str(path), str(error), "TOML in UTF-8")]) from None
     misfits = sorted(_validator().iter_errors(tables), key=lambda e: [str(step) for step in e.absolute_path])
-    faults = [fault for misfit in misfits for fault in told(path.name, misfit)]
+    faults = [fault for misfit in misfits for fault in describe_error(path.name, misfit)]
     laid, clinical = lay_over(knowledge.load(), _fitting(tables, misfits), today)
     for where, found, allowed in (*_fhir_faults(tables.get("fhir"), path.parent), *client_faults(tables), *clinical):
         faults.append(Fault(f"{path.name}: {where}", found, allowed))
     if faults:
         raise SiteError(faults)
     site = tables["site"]
-    reach = _reach(tables.get("fhir"), path.parent)
+    policy = _reach(tables.get("fhir"), path.parent)
     return Site(
         id=site["id"],
         title=site["title"],
         knowledge=laid,
-        reach=reach,
-        clients=clients(tables, reach),
+        policy=policy,
+        clients=read_clients(tables, policy),
         authenticated_by_proxy=site.get("authenticated_by_proxy", False),
         banner=site.get("banner", ""),
     )
@@ -105,7 +105,7 @@ def _fitting(tables: Tables, misfits: Iterable[jsonschema.ValidationError]) -> T
             continue
         if path == ["wording"] and misfit.validator == "additionalProperties":
             continue  # the keys beside the unknown one are looked at
-        *above, last = path[: WHOLE.get(str(path[0]), len(path))]
+        *above, last = path[: WHOLE_FILE.get(str(path[0]), len(path))]
         part: Any = kept
         for step in above:
             part = part.get(step, {})
@@ -130,7 +130,7 @@ def _fhir_faults(fhir: Any, folder: Path) -> Iterator[tuple[str, str, str]]:
     for origin in _strings(fhir.get("origins")):
         try:
             origin_of(origin)
-        except Refused:
+        except CallNotAllowed:
             if origin.startswith(("http://", "https://")) and "@" not in origin:  # else the schema has told it
                 yield "fhir.origins", repr(origin), "an address that can be called, such as https://fhir.north.example"
             continue
@@ -165,16 +165,16 @@ def _strings(items: Any) -> list[str]:
     return [item for item in items if isinstance(item, str)] if isinstance(items, list) else []
 
 
-def _reach(fhir: Tables | None, folder: Path) -> Reach:
+def _reach(fhir: Tables | None, folder: Path) -> OutboundPolicy:
     """Without [fhir] the site answers from prefetch alone: nothing may be called."""
     if fhir is None:
-        return Reach()
+        return OutboundPolicy()
     networks: tuple[Network, ...] = tuple(ipaddress.ip_network(text) for text in fhir.get("networks", ()))
-    return Reach(
+    return OutboundPolicy(
         origins=tuple(dict.fromkeys(map(origin_of, fhir["origins"]))),  # as calls are compared: no default port
         networks=networks,
         loopback=fhir.get("loopback", False),
         open=fhir.get("open", False),
-        seconds=float(fhir.get("seconds", Reach.seconds)),
+        seconds=float(fhir.get("seconds", OutboundPolicy.seconds)),
         ca_file=folder / fhir["ca_file"] if "ca_file" in fhir else None,
     )

@@ -15,10 +15,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from cds_service.fhir.units import spelt_as
+from cds_service.fhir.units import spelling_of
 from cds_service.knowledge.model import Criterion, Exclusion, FactDefinition, Knowledge, Modality
 from cds_service.knowledge.overlay import Overlay, SignOff
-from cds_service.sites.codes import Codes, Told
+from cds_service.sites.codes import SiteCodes, Told
 
 Tables = Mapping[str, Any]
 CLINICAL = ("code", "units", "windows", "limits", "wording")
@@ -32,7 +32,7 @@ def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tupl
 
     `tables`: what of the site file fits sites/schema.json. `today`: no signature is of a later day.
     """
-    codes = Codes(base)
+    codes = SiteCodes(base)
     faults = [*codes.read(tables.get("code", []))]
     facts, criteria = dict(base.facts), dict(base.criteria)
     for found in (_units(base, facts, tables), _windows(base, facts, tables), _limits(base, facts, criteria, tables)):
@@ -105,7 +105,7 @@ def _units(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) ->
             continue
         local: dict[str, str] = {}
         for sent, unit in spellings.items():
-            where, spelling = f"units.{name}.{sent}", spelt_as(sent)
+            where, spelling = f"units.{name}.{sent}", spelling_of(sent)
             meant = base.units.aliases.get(spelling, spelling)
             if unit not in definition.units:
                 yield where, repr(unit), f"one of {', '.join(definition.units)}"
@@ -122,7 +122,7 @@ def _windows(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) 
         bounds = base.window_bounds.get(name)
         if bounds is None:
             yield f"windows.{name}", repr(name), "a fact whose window a site may set (knowledge/local.toml)"
-        elif not bounds.hold(Decimal(days)):
+        elif not bounds.contains(Decimal(days)):
             yield f"windows.{name}", f"{days} days", f"{bounds.at_least} to {bounds.at_most} days: {bounds.reason}"
         else:
             facts[name] = replace(facts[name], window_days=days)
@@ -138,7 +138,7 @@ def _limits(
             yield where, repr(key), f"one of {', '.join(base.limit_bounds)}"
             continue
         criterion, number = base.criteria[key], table["limit"]
-        if not bounds.hold(Decimal(number)):
+        if not bounds.contains(Decimal(number)):
             yield f"{where}.limit", str(number), f"{bounds.at_least} to {bounds.at_most}: {bounds.reason}"
         if not re.search(rf"\b{number}\b", table["says"]):
             yield f"{where}.says", repr(table["says"]), f"a sentence that names its number, {number}"

@@ -10,12 +10,12 @@ from importlib import resources
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
-from cds_service.auth.caller import Callers, refused
+from cds_service.auth.caller import Callers, reject
 from cds_service.auth.keys import fetch_keys
 from cds_service.errors import Fault, SiteError
 from cds_service.ledger import open_ledger
 from cds_service.settings import Settings
-from cds_service.sites import Site, development
+from cds_service.sites import Site, development_site
 from cds_service.sites.clients import issuer_faults
 from cds_service.sites.loader import read_site, read_sites
 
@@ -24,7 +24,7 @@ SANDBOX = "sandbox"
 
 
 @dataclass(frozen=True)
-class Served:
+class SiteRegistry:
     """`callers`: who may call; None where nobody is told apart: the development site, or one behind a proxy that does it."""
 
     sites: tuple[Site, ...]
@@ -33,11 +33,11 @@ class Served:
     """The development site: only this machine is answered, whatever address the server listens on."""
 
     @property
-    def only(self) -> Site | None:
+    def only_site(self) -> Site | None:
         return self.sites[0] if len(self.sites) == 1 else None
 
     @property
-    def for_anyone(self) -> Site | None:
+    def site_for_anyone(self) -> Site | None:
         """The site by which to answer somebody unknown: any, if all judge by the same knowledge; else nobody can say."""
         return self.sites[0] if len({site.knowledge.digest for site in self.sites}) == 1 else None
 
@@ -45,43 +45,43 @@ class Served:
         """The site of whoever calls this path. Raises Unauthorized; Overloaded when the ledger does not answer."""
         if self.callers is None:
             return self.sites[0]
-        client = self.callers.identify(authorization, path, now)
+        client = self.callers.identify_client(authorization, path, now)
         return next(site for site in self.sites if client in site.clients)
 
-    def discovered_by(self, authorization: str | None, path: str, now: float) -> Site:
+    def site_for_discovery(self, authorization: str | None, path: str, now: float) -> Site:
         """Discovery is open; but a token that comes is checked, and where sites differ in what they ask, one has to come."""
-        if authorization or self.for_anyone is None:
+        if authorization or self.site_for_anyone is None:
             return self.site_of(authorization, path, now)
-        return self.for_anyone
+        return self.site_for_anyone
 
     def check_peer(self, address: str | None, host: str | None) -> None:
         """Raises Unauthorized for another machine than this one, if only this one is served. `host`: the header. A browser
         of this machine names a web site there whose name was made to lead to us (DNS rebinding)."""
         if self.local and not is_this_machine(address or ""):
-            raise refused("no site file, and not of this machine")
+            raise reject("no site file, and not of this machine")
         if self.local and not ((named := HOST.fullmatch(host or "")) and is_this_machine(named[1] or named[2])):
-            raise refused("no site file, and called by another name than this machine's")
+            raise reject("no site file, and called by another name than this machine's")
 
 
-def open_sites(settings: Settings, today: date | None = None) -> Served:
+def open_registry(settings: Settings, today: date | None = None) -> SiteRegistry:
     """Raises SiteError with every fault of all files together; ValueError for a setting that is missing or wrong."""
     if settings.profile:
-        sites: tuple[Site, ...] = (sandbox(),)
+        sites: tuple[Site, ...] = (sandbox_site(),)
     elif settings.sites:
         sites = read_sites(settings.sites, today)
     else:
-        return Served((development(),), local=True)
+        return SiteRegistry((development_site(),), local=True)
     clients = [client for site in sites for client in site.clients]
     if faults := [*issuer_faults(clients), *_unguarded(sites)]:
         raise SiteError(faults)
     if not clients:
-        return Served(sites)
+        return SiteRegistry(sites)
     if not settings.public_urls:
         raise ValueError("CDS_PUBLIC_URL: not set; callers sign for the address at which they reach the service")
-    return Served(sites, Callers(clients, settings.public_urls, open_ledger(settings.database), fetch_keys))
+    return SiteRegistry(sites, Callers(clients, settings.public_urls, open_ledger(settings.database), fetch_keys))
 
 
-def sandbox() -> Site:
+def sandbox_site() -> Site:
     """Anyone can call as the sandbox, whose private key is public; every card says so."""
     with resources.as_file(resources.files("cds_service.sites") / "sandbox.toml") as file:
         return read_site(Path(file))

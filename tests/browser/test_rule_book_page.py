@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from cds_service import knowledge
-from cds_service.rulebook import html, rule_book
+from cds_service.rulebook import render_html, rule_book
 from tests.browser.test_try_it_page import ARGUMENTS, PHONE
 from tests.support.browser import CHROMIUM
 
@@ -19,7 +19,7 @@ from tests.support.browser import CHROMIUM
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page; whatever it asked for beside itself, and whatever the browser said of it, is a fault."""
     file = tmp_path_factory.mktemp("book") / "rules.html"
-    file.write_text(html(rule_book(knowledge.load())), "utf-8")
+    file.write_text(render_html(rule_book(knowledge.load())), "utf-8")
     faults: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)

@@ -12,13 +12,13 @@ import pytest
 from fhir.resources.R4B.servicerequest import ServiceRequest
 
 from cds_service import knowledge
-from cds_service.cards.card import EXTENSION, SUMMARY_BELOW, Card
-from cds_service.cards.overview import summary_of
-from cds_service.cards.wording import safe
-from cds_service.fhir.chart_files import Chart, read_file, story_date
-from cds_service.hooks.patient_view import cards_of_chart, reader
+from cds_service.cards.card import EXTENSION, MAX_SUMMARY_CHARS_EXCLUSIVE, Card
+from cds_service.cards.overview import format_summary
+from cds_service.cards.wording import safe_text
+from cds_service.fhir.chart_files import ChartFile, read_file, story_date
+from cds_service.hooks.patient_view import cards_of_chart, reader_for
 from cds_service.reasoning.calculations import CALCULATIONS
-from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.current_facts import determine_facts
 from tests.conftest import ROOT
 
 FIXTURES = ROOT / "fhir_fixtures"
@@ -28,13 +28,13 @@ SNOMED = "http://snomed.info/sct"
 def resources(case: str) -> tuple[list[dict[str, Any]], date]:
     path = FIXTURES / case / "chart.json"
     chart, day = read_file(path), story_date(path)
-    assert isinstance(chart, Chart)
+    assert isinstance(chart, ChartFile)
     assert day is not None
     return [copy.deepcopy(resource) for resource, _ in chart.resources], day
 
 
 def cards(found: list[dict[str, Any]], day: date) -> list[Card]:
-    return cards_of_chart(Chart(tuple((resource, None) for resource in found)).chart(), knowledge.load(), day, "test")
+    return cards_of_chart(ChartFile(tuple((resource, None) for resource in found)).chart(), knowledge.load(), day, "test")
 
 
 def patient_of(found: list[dict[str, Any]]) -> str:
@@ -146,7 +146,7 @@ def test_a_drug_in_doubt_that_would_stop_what_is_ordered_is_named_as_not_checked
 
 def test_what_is_not_checked_is_named_once_and_not_again_as_its_coded_diagnosis() -> None:
     found, day = resources("arterial-candidate")
-    unknown = Chart(tuple((r, None) for r in [*found, order(found, "3E053HZ", day, PCS)])).chart()
+    unknown = ChartFile(tuple((r, None) for r in [*found, order(found, "3E053HZ", day, PCS)])).chart()
     unknown.failed = unknown.complete
     unknown.complete = frozenset()
     told = cards_of_chart(unknown, knowledge.load(), day, "test")[0].detail
@@ -236,7 +236,7 @@ def test_a_deciding_resource_that_is_not_valid_r4_is_told_and_still_decides() ->
     "text", ["<script>alert(1)</script>", "[click](https://evil.example)", "**bold** `code` # title", "a|b"]
 )
 def test_recorded_text_cannot_become_markup(text: str) -> None:
-    assert not set(safe(text)) & set("<>[]*`#|_!\\")
+    assert not set(safe_text(text)) & set("<>[]*`#|_!\\")
 
 
 def test_grades_that_disagree_are_shown_where_the_stage_is() -> None:
@@ -287,8 +287,8 @@ def test_every_summary_of_an_overview_is_complete_and_short_enough() -> None:
     shorts = [modality.short.lower() for modality in known.modalities]
     several = [[], *([name] for name in shorts), *map(list, combinations(shorts, 2)), shorts]
     for group, options, stopped, ruled_out in product(groups, several, range(8), range(8)):
-        said = summary_of(known, group, options, stopped, ruled_out)
-        assert 0 < len(said) < SUMMARY_BELOW, said
+        said = format_summary(known, group, options, stopped, ruled_out)
+        assert 0 < len(said) < MAX_SUMMARY_CHARS_EXCLUSIVE, said
         assert "to discuss" in said or not options
         undetermined = len(shorts) - len(options) - stopped - ruled_out
         assert undetermined <= 0 or not re.search(r"\b(none|no treatment)\b", said), said
@@ -318,10 +318,10 @@ def test_a_drug_entry_without_known_code_or_name_leaves_drugs_unknown_and_is_cou
     told = "1 drug entry could not be read"
     assert not any(told in card.detail for card in cards(found, day))
     assert any(told in card.detail for card in cards([*found, drug], day))
-    chart = Chart(tuple((resource, None) for resource in [*found, drug])).chart()
+    chart = ChartFile(tuple((resource, None) for resource in [*found, drug])).chart()
     known = knowledge.load()
-    picture = reader(known).read(chart, day)
-    facts = settle(picture, known, day, CALCULATIONS)
+    picture = reader_for(known).read(chart, day)
+    facts = determine_facts(picture, known, day, CALCULATIONS)
     drugs = [name for name, d in known.facts.items() if d.kind == "presence" and d.source == "Medication"]
     absent = [name for name in drugs if facts[name].silent]
     assert absent == ([] if active else [name for name in drugs if known.facts[name].active])

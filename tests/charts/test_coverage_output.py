@@ -17,11 +17,11 @@ import pytest
 from cds_service import knowledge
 from cds_service.__main__ import main
 from cds_service.coverage import survey
-from cds_service.coverage.advice import MOST_TABLES, advice, snippet
+from cds_service.coverage.advice import MAX_TABLES, advice, snippet
 from cds_service.coverage.page import as_page
 from cds_service.coverage.progress import Progress
 from cds_service.coverage.report import Report, as_json
-from cds_service.coverage.rows import LONGEST_DISPLAY
+from cds_service.coverage.rows import MAX_DISPLAY_CHARS
 from cds_service.coverage.text import as_text
 from tests.charts.test_coverage import BILIRUBIN, HERE, charts_of, local, look, observation, patient
 from tests.conftest import bundle
@@ -124,11 +124,11 @@ def test_lines_for_the_site_file_are_toml_with_empty_facts_whatever_was_sent(tmp
 
 
 def test_lines_for_the_site_file_are_few_enough_to_decide(tmp_path: Path) -> None:
-    many = [observation(local(f"C{number}", "Liver"), id=str(number)) for number in range(3 * MOST_TABLES)]
+    many = [observation(local(f"C{number}", "Liver"), id=str(number)) for number in range(3 * MAX_TABLES)]
     report = charts_of([patient(), *many], at=tmp_path / "x")
-    assert len(report.local) == 3 * MOST_TABLES
-    assert len(tomllib.loads(snippet(report))["code"]) == MOST_TABLES
-    assert f"… and {3 * MOST_TABLES - 25} more" in as_text(report)
+    assert len(report.local) == 3 * MAX_TABLES
+    assert len(tomllib.loads(snippet(report))["code"]) == MAX_TABLES
+    assert f"… and {3 * MAX_TABLES - 25} more" in as_text(report)
 
 
 def test_page_escapes_what_was_sent_and_loads_nothing(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_page_escapes_what_was_sent_and_loads_nothing(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in page
     assert not re.search(r"<(?:link|img|iframe|form)\b|(?:src|href)\s*=|url\(|@import", page)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", everything(report))
-    assert all(len(row.display) <= LONGEST_DISPLAY for row in report.local)
+    assert all(len(row.display) <= MAX_DISPLAY_CHARS for row in report.local)
 
 
 def test_report_is_the_same_in_text_json_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

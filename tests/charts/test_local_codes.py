@@ -13,11 +13,11 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.app import create_app
-from cds_service.fhir.chart_files import Chart, as_request, read_file
-from cds_service.fhir.queries import queries
+from cds_service.fhir.chart_files import ChartFile, build_request, read_file
+from cds_service.fhir.queries import build_queries
 from cds_service.settings import Settings
 from cds_service.sites import Site
-from cds_service.sites.codes import Codes
+from cds_service.sites.codes import SiteCodes
 from cds_service.sites.loader import read_site
 from tests.conftest import FIXTURES, INSTANCE, SERVICE, as_of, folder_of
 
@@ -70,15 +70,15 @@ def explained(system: str, code: str) -> Iterator[str]:
                 yield f'fact = "{definition.id}"\nvalue = "{code}"'
         return
     name = KNOWN.terminology.system_names[system]
-    held = Codes(KNOWN)._held((name, code))
+    held = SiteCodes(KNOWN)._held((name, code))
     yield f'means = "{name}|{code}"' + ("" if held else "\nunheld = true")
 
 
 def cards(path: Path, site_file: Path | None, fixture: str, site: Site | None) -> list[dict[str, Any]]:
     """The answer to the chart of a file, its digests, provenance and uuids aside."""
     content = read_file(path)
-    assert isinstance(content, Chart)
-    request = as_request(content, timedelta(0), INSTANCE, queries(site.knowledge if site else KNOWN))
+    assert isinstance(content, ChartFile)
+    request = build_request(content, timedelta(0), INSTANCE, build_queries(site.knowledge if site else KNOWN))
     settings = Settings(pages=False, sites=(site_file,) if site_file else ())
     answer = create_app(settings, lambda: as_of(fixture)).test_client().post(SERVICE, json=request)
     assert answer.status_code == 200

@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from cds_service.errors import ChartError
-from cds_service.fhir.chart_files import Chart, read_file
+from cds_service.fhir.chart_files import ChartFile, read_file
 from tests.conftest import SERVICE, Clock, as_of, bare_request, bundle, diagnostics, extensions, request_of
 from tests.protocol.test_requests import condition, nlm, patient
 
@@ -163,7 +163,7 @@ def test_an_entry_without_an_id_is_told_apart_by_its_full_url() -> None:
         ({key: value for key, value in nlm().items() if key != "id"} | {"onsetDateTime": f"2026-0{n}"}, f"urn:uuid:{n}")
         for n in (1, 2)
     ]
-    assert [where for where, _ in Chart(tuple(resources)).chart().conditions] == ["Condition/1", "Condition/2"]
+    assert [where for where, _ in ChartFile(tuple(resources)).chart().conditions] == ["Condition/1", "Condition/2"]
 
 
 LIVER_METASTASES = nlm(meta={"lastUpdated": "2026-01-01T00:00:00Z"}, onsetDateTime="2026-01") | {"id": "7"}
@@ -171,7 +171,7 @@ OTHER = condition(id="7", meta={"lastUpdated": "2026-02-01T00:00:00Z"}, onsetDat
 
 
 def onsets(*entries: tuple[dict[str, Any], str | None]) -> list[str]:
-    return sorted(str(found.onset_date_time) for _, found in Chart(entries).chart().conditions)
+    return sorted(str(found.onset_date_time) for _, found in ChartFile(entries).chart().conditions)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_full_url_that_is_no_string_stops_no_chart(tmp_path: Path) -> None:
     ]
     odd.write_text(json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}), "utf-8")
     found = read_file(odd)
-    assert isinstance(found, Chart)
+    assert isinstance(found, ChartFile)
     assert len(found.chart().conditions) == 1
 
 

@@ -12,14 +12,14 @@ from flask.testing import FlaskClient
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.fhir.chart_files import Chart, as_request, read_file
+from cds_service.fhir.chart_files import ChartFile, build_request, read_file
 from cds_service.hooks import patient_view
 from tests.conftest import INSTANCE, PREFETCH, ROOT, SERVICE, bare_request, diagnostics
 
 DATA = ROOT / "tests/data"
 FILES = sorted(path for path in DATA.rglob("*.json") if path.parent != DATA)
 CONTENT = {path: read_file(path) for path in FILES}
-CHARTS = {path: content for path, content in CONTENT.items() if isinstance(content, Chart)}
+CHARTS = {path: content for path, content in CONTENT.items() if isinstance(content, ChartFile)}
 REQUESTS = {path: content for path, content in CONTENT.items() if isinstance(content, bytes)}
 LARGEST_OF_ALL = 1_500_000
 DAY = date(2026, 11, 23)
@@ -29,9 +29,9 @@ def name(path: Path) -> str:
     return str(path.relative_to(DATA))
 
 
-def chart_as_request(chart: Chart) -> dict[str, Any]:
+def chart_as_request(chart: ChartFile) -> dict[str, Any]:
     """As an EHR would send it; a file without a patient is asked about somebody it does not hold."""
-    request = as_request(chart, timedelta(0), INSTANCE, PREFETCH)
+    request = build_request(chart, timedelta(0), INSTANCE, PREFETCH)
     request["context"]["patientId"] = request["context"]["patientId"] or "nobody"
     return request
 

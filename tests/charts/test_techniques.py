@@ -11,13 +11,13 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.cards.card import EXTENSION, Card
-from cds_service.cards.compose import compose
-from cds_service.cards.missing_data import missing
-from cds_service.cards.modality_card import about
-from cds_service.cards.overview import overview
-from cds_service.fhir.chart_files import Chart
+from cds_service.cards.compose import compose_cards
+from cds_service.cards.missing_data import missing_data_card
+from cds_service.cards.modality_card import modality_fields
+from cds_service.cards.overview import overview_card
+from cds_service.fhir.chart_files import ChartFile
 from cds_service.hooks.patient_view import cards_of_chart
-from cds_service.reasoning.evaluation import Board
+from cds_service.reasoning.evaluation import Evaluation
 from cds_service.sites.loader import read_site
 from tests.charts.test_cards import order, resources
 from tests.support.vignette import Said, Vignette, without_search
@@ -41,11 +41,11 @@ ALMOST = {name: value for name, value in UNRESECTABLE.items() if name != "portal
 """All that decides is known, but for the portal vein."""
 
 
-def board(given: dict[str, Any], *ordered: str) -> Board:
+def board(given: dict[str, Any], *ordered: str) -> Evaluation:
     found = Vignette("", {"ordered": ordered}, given, DAY)
     known = knowledge.load()
-    said = Said(found.facts(known), found.picture(known).ordered).board
-    return replace(said, assessed={name: without_search(modality) for name, modality in said.assessed.items()})
+    said = Said(found.facts(known), found.picture(known).orders).board
+    return replace(said, assessments={name: without_search(assessment) for name, assessment in said.assessments.items()})
 
 
 def line(card: Card, start: str) -> str:
@@ -54,7 +54,7 @@ def line(card: Card, start: str) -> str:
 
 def option(given: dict[str, Any], modality: str, *ordered: str) -> Card:
     """The card on which a modality is discussed, alone or with others."""
-    cards = [card for card in compose(board(given, *ordered)) if card.kind == "modality"]
+    cards = [card for card in compose_cards(board(given, *ordered)) if card.kind == "modality"]
     return next(c for c in cards if modality in [c.extension[EXTENSION].get("modality"),
                                                  *c.extension[EXTENSION].get("modalities", [])])  # fmt: skip
 
@@ -70,9 +70,9 @@ def test_what_would_stop_radionuclide_therapy_and_nobody_looked_at_is_named_with
 
 def test_what_would_stop_an_ordered_technique_is_named_as_not_checked_though_nothing_is_recommended() -> None:
     bare = {"primary_site": "small-bowel", "hormonal_syndrome": "none"}
-    assert "lung shunt" not in overview(board(bare), ()).detail
-    assert "leukocytes" not in overview(board(bare), ()).detail
-    ordered = overview(board(bare, "proc.prrt", "proc.radioembolization"), ())
+    assert "lung shunt" not in overview_card(board(bare), ()).detail
+    assert "leukocytes" not in overview_card(board(bare), ()).detail
+    ordered = overview_card(board(bare, "proc.prrt", "proc.radioembolization"), ())
     assert "leukocytes" in line(ordered, "**Not checked:**")
     assert "hepatopulmonary shunt fraction" in line(ordered, "**Not checked:**")
 
@@ -86,7 +86,7 @@ def test_an_order_of_a_technique_in_a_sites_own_code_is_an_order_of_its_treatmen
     )
     found, day = resources("arterial-portal-vein-occluded")
     site = read_site(site_file)
-    chart = Chart(tuple((r, None) for r in [*found, order(found, "SIRT-1", day, "urn:oid:2.999.4711")])).chart()
+    chart = ChartFile(tuple((r, None) for r in [*found, order(found, "SIRT-1", day, "urn:oid:2.999.4711")])).chart()
     shown = [card for card in cards_of_chart(chart, site.knowledge, day, "test") if card.kind == "contraindication"]
     assert [(card.indicator, card.extension[EXTENSION]["modality"]) for card in shown] == [
         ("critical", "hepatic-arterial-therapy")
@@ -115,7 +115,7 @@ EXCLUDED: list[dict[str, Any]] = [
 
 
 def contraindicated(given: dict[str, Any]) -> list[str]:
-    found = [card.extension[EXTENSION] for card in compose(board(given)) if card.kind == "contraindication"]
+    found = [card.extension[EXTENSION] for card in compose_cards(board(given)) if card.kind == "contraindication"]
     return [name for content in found for name in content.get("modalities", [content.get("modality")])]
 
 
@@ -138,11 +138,11 @@ def test_a_debulking_that_its_own_exclusion_rules_out_has_no_contraindication_ca
 
 @pytest.mark.parametrize("site", ["small-bowel", "lung"])
 def test_widespread_beside_nothing_outside_the_liver_is_shown_as_a_conflict_where_the_stage_is(site: str) -> None:
-    told = line(overview(board(UNRESECTABLE | {"primary_site": site, "disease_extent": "widespread"}), ()), "**Stage.**")
+    told = line(overview_card(board(UNRESECTABLE | {"primary_site": site, "disease_extent": "widespread"}), ()), "**Stage.**")
     assert "conflict: judged widespread, with nothing outside the liver recorded" in told
     assert "Treatment group: widespread" in told
     assert "…" not in told
-    assert "conflict" not in line(overview(board(UNRESECTABLE | {"primary_site": site}), ()), "**Stage.**")
+    assert "conflict" not in line(overview_card(board(UNRESECTABLE | {"primary_site": site}), ()), "**Stage.**")
 
 
 def test_a_local_convention_is_not_called_the_review() -> None:
@@ -155,22 +155,24 @@ def test_a_local_convention_is_not_called_the_review() -> None:
 
 def test_a_card_on_one_treatment_names_it_and_one_on_several_lists_them() -> None:
     pregnant = UNRESECTABLE | {"pregnancy": True}
-    stops = [c.extension[EXTENSION] for c in compose(board(pregnant, "proc.radioembolization")) if c.indicator == "critical"]
+    stops = [
+        c.extension[EXTENSION] for c in compose_cards(board(pregnant, "proc.radioembolization")) if c.indicator == "critical"
+    ]
     assert [(s.get("modality"), s.get("modalities")) for s in stops] == [("hepatic-arterial-therapy", None)]
     both = board(pregnant, "proc.radioembolization", "proc.prrt")
-    stops = [c.extension[EXTENSION] for c in compose(both) if c.indicator == "critical"]
+    stops = [c.extension[EXTENSION] for c in compose_cards(both) if c.indicator == "critical"]
     assert [s.get("modalities") for s in stops] == [["hepatic-arterial-therapy", "systemic-therapy"]]
     assert "modality" not in stops[0]
-    assert about(["resection", "resection"]) == {"modality": "resection"}
-    assert about([]) == {}
+    assert modality_fields(["resection", "resection"]) == {"modality": "resection"}
+    assert modality_fields([]) == {}
 
 
 def test_missing_data_of_one_treatment_names_it() -> None:
     searched = Said(Vignette("", {}, ALMOST, DAY).facts(knowledge.load()), {}).board
-    card = missing(searched)
+    card = missing_data_card(searched)
     assert card is not None
     content = card.extension[EXTENSION]
-    assert [name for name, modality in searched.assessed.items() if modality.missing] == [content["modality"]]
+    assert [name for name, assessment in searched.assessments.items() if assessment.missing] == [content["modality"]]
     assert "modalities" not in content
 
 
@@ -200,7 +202,7 @@ def test_an_insulinoma_rests_on_what_speaks_of_insulinoma_and_not_on_the_trial_o
 
 def test_what_stops_an_ordered_technique_stands_on_the_overview_where_its_treatment_has_no_card() -> None:
     counts = OPERABLE | {"platelets": "30", "egfr": "20", "haemoglobin": "7", "sstr_positive": False}
-    told = line(overview(board(counts, "proc.prrt"), ()), "Radionuclide therapy (PRRT), ordered")
+    told = line(overview_card(board(counts, "proc.prrt"), ()), "Radionuclide therapy (PRRT), ordered")
     for part in ("Platelets below 75", "eGFR below 40", "Haemoglobin below 8"):
         assert part in told
-    assert "Radionuclide" not in overview(board(counts), ()).detail
+    assert "Radionuclide" not in overview_card(board(counts), ()).detail

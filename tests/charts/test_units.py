@@ -12,7 +12,7 @@ import pytest
 from cds_service import knowledge
 from cds_service.cards.wording import explain
 from cds_service.fhir.resources import Quantity
-from cds_service.fhir.units import UCUM, Scale, UnitError, convert
+from cds_service.fhir.units import UCUM, Scale, UnitError, convert_value
 from cds_service.reasons import Reason
 from tests.charts.test_reading import LOINC, OWN, fact, observation
 
@@ -237,24 +237,24 @@ def test_every_spelling_leads_to_a_unit_that_some_fact_accepts_and_only_there(sp
 
 # ── the units of one site ─────────────────────────────────────────────────────────────────────────────────────────
 BILIRUBIN = KNOWN.facts["total_bilirubin"]
-LOCAL = Scale.of(KNOWN.units, replace(BILIRUBIN, local_units={"BILI-E": "umol/L", "": "umol/L"}))
+LOCAL = Scale.for_fact(KNOWN.units, replace(BILIRUBIN, local_units={"BILI-E": "umol/L", "": "umol/L"}))
 
 
 def test_a_spelling_of_the_site_counts_and_every_other_still_does() -> None:
-    local = Scale.of(KNOWN.units, replace(BILIRUBIN, local_units={"BILI-E": "umol/L"}))
+    local = Scale.for_fact(KNOWN.units, replace(BILIRUBIN, local_units={"BILI-E": "umol/L"}))
     assert local.factor("BILI-E") == LOCAL.factor("BILI-E") == BILIRUBIN.units["umol/L"]
     assert [LOCAL.factor(unit) for unit in ("mg/dL", "MG/DL", "mg/dl")] == [1, 1, 1]
     assert LOCAL.factor("stones") is None
-    assert Scale.of(KNOWN.units, BILIRUBIN).factor("BILI-E") is None
+    assert Scale.for_fact(KNOWN.units, BILIRUBIN).factor("BILI-E") is None
 
 
 def test_what_a_site_says_of_numbers_without_unit_counts_for_those_only() -> None:
-    assert LOCAL.resolve(Quantity()) == BILIRUBIN.units["umol/L"]
-    assert LOCAL.resolve(Quantity(code="mg/dL", system=UCUM)) == 1
-    assert LOCAL.resolve(Quantity(unit="mg/dL")) == 1
+    assert LOCAL.resolve_unit(Quantity()) == BILIRUBIN.units["umol/L"]
+    assert LOCAL.resolve_unit(Quantity(code="mg/dL", system=UCUM)) == 1
+    assert LOCAL.resolve_unit(Quantity(unit="mg/dL")) == 1
     for sent in (Quantity(unit="stones"), Quantity(code="stones"), Quantity(code="stones", system=UCUM)):
         with pytest.raises(UnitError, match=Reason.UNIT_NOT_ACCEPTED):
-            LOCAL.resolve(sent)
+            LOCAL.resolve_unit(sent)
 
 
 @pytest.mark.parametrize(
@@ -262,12 +262,12 @@ def test_what_a_site_says_of_numbers_without_unit_counts_for_those_only() -> Non
 )
 def test_a_trap_is_named_whether_it_stands_in_the_code_or_in_the_text(quantity: Quantity) -> None:
     with pytest.raises(UnitError) as refused:
-        LOCAL.resolve(quantity)
+        LOCAL.resolve_unit(quantity)
     assert refused.value.why.reason is Reason.UNIT_AMBIGUOUS
     assert KNOWN.units.refused["mg%"] in explain(refused.value.why)
 
 
 def test_a_converted_value_is_rounded_half_up_to_the_digits_it_was_given_with() -> None:
-    assert str(convert(Decimal("1.0"), Decimal(8))) == "0.13"
-    assert str(convert(Decimal("3"), Decimal(8))) == "0.38"
-    assert str(convert(Decimal("1.20"), Decimal(1))) == "1.20"
+    assert str(convert_value(Decimal("1.0"), Decimal(8))) == "0.13"
+    assert str(convert_value(Decimal("3"), Decimal(8))) == "0.38"
+    assert str(convert_value(Decimal("1.20"), Decimal(1))) == "1.20"

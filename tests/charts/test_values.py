@@ -9,11 +9,11 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.cards import wording
-from cds_service.cards.compose import compose
+from cds_service.cards.compose import compose_cards
 from cds_service.clinical_picture import Nlm
-from cds_service.reasoning.assessment import assess
-from cds_service.reasoning.evaluation import Board
-from cds_service.reasoning.staging import stage
+from cds_service.reasoning.assessment import assess_modalities
+from cds_service.reasoning.evaluation import Evaluation
+from cds_service.reasoning.staging import determine_stage
 from cds_service.reasons import Reason
 from tests.charts.test_reading import (
     CM,
@@ -241,14 +241,14 @@ def test_a_resource_sent_twice_in_other_words_is_one() -> None:
 def test_an_operation_or_an_echocardiogram_to_come_has_not_been() -> None:
     echo = {"resourceType": "Procedure", "id": "echo", "status": "completed", "subject": MINE,
             "code": {"coding": [{"system": SNOMED, "code": "40701008"}]}}  # fmt: skip
-    assert facts(echo | {"performedDateTime": "2026-10-20"})["cardiac_assessment_current"].is_(True)
-    assert not facts(echo | {"performedDateTime": "2027-10-20"})["cardiac_assessment_current"].is_(True)
+    assert facts(echo | {"performedDateTime": "2026-10-20"})["cardiac_assessment_current"].equals(True)
+    assert not facts(echo | {"performedDateTime": "2027-10-20"})["cardiac_assessment_current"].equals(True)
 
 
 def detail(*resources: dict[str, Any]) -> str:
     judged = facts(*resources)
-    board = Board(picture(*resources), judged, stage(judged), assess(judged))
-    return "\n".join(card.detail for card in compose(board))
+    evaluation = Evaluation(picture(*resources), judged, determine_stage(judged), assess_modalities(judged))
+    return "\n".join(card.detail for card in compose_cards(evaluation))
 
 
 def test_a_refused_unit_is_told_on_the_card_with_its_resource_and_as_it_was_sent() -> None:
@@ -285,7 +285,7 @@ def test_the_highest_of_several_values_is_no_surer_than_they_are(others: list[st
     readings = [observation(*KI67, valueString=f"{text} %") | {"id": f"k{n}"} for n, text in enumerate(others)]
     found = fact("ki67_index", *readings)
     assert found.known
-    assert wording.value(knowledge.load().facts["ki67_index"], found.value) == f"{said} %"
+    assert wording.format_value(knowledge.load().facts["ki67_index"], found.value) == f"{said} %"
 
 
 def test_the_highest_value_may_be_one_that_is_known_by_its_upper_end_only() -> None:

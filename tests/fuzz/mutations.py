@@ -16,7 +16,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from cds_service.fhir.chart_files import Chart, as_request, read_file
+from cds_service.fhir.chart_files import ChartFile, build_request, read_file
 from tests.conftest import FIXTURES, INSTANCE, PREFETCH, ROOT, SERVICE, request_of
 
 Json = Any
@@ -41,8 +41,8 @@ def sources() -> tuple[str, ...]:
     for path in sorted((ROOT / "tests/data").rglob("*.json")):
         if 0 < path.stat().st_size < 40_000 and path.parent.name != "data":
             content = read_file(path)
-            if isinstance(content, Chart):
-                found.append(as_request(content, timedelta(0), INSTANCE, PREFETCH))
+            if isinstance(content, ChartFile):
+                found.append(build_request(content, timedelta(0), INSTANCE, PREFETCH))
     return tuple(json.dumps(request) for request in found)
 
 

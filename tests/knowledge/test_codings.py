@@ -7,10 +7,10 @@ from itertools import groupby
 import pytest
 
 from cds_service import knowledge
-from cds_service.fhir.reader import Reader
+from cds_service.fhir.reader import ChartReader
 from tests.support.coding_tables import Line, lines
 
-READER = Reader(knowledge.load())
+READER = ChartReader(knowledge.load())
 BY_STORY = [(story, list(some)) for story, some in groupby(lines(), key=lambda line: line.story)]
 
 

@@ -14,13 +14,13 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.cli.terminology_export import LICENCES, NAMED, code_of_fact, code_system, concept_map, terminology
-from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Coding
+from cds_service.cli.terminology_export import LICENCES, NAMED, code_of_fact, code_system, concept_map, export_resources
+from cds_service.knowledge.terminology import PREFIX_SYSTEMS, StandardCoding
 from tests.conftest import empty_parts
 
 KNOWN = knowledge.load()
 TERMS = KNOWN.terminology
-RESOURCES = list(terminology(KNOWN))
+RESOURCES = list(export_resources(KNOWN))
 VALUE_SETS = {resource["id"]: resource for resource in RESOURCES if resource["resourceType"] == "ValueSet"}
 NPM = Path(os.environ.get("FHIR_NPM", "/nowhere"))
 VALIDATE = """
@@ -92,16 +92,16 @@ def test_definition_of_a_code_says_its_value_unit_answers_and_window(code: str, 
     assert [concept["definition"] for concept in code_system(KNOWN)["concept"] if concept["code"] == code] == [says]
 
 
-def candidates() -> Iterator[Coding]:
+def candidates() -> Iterator[StandardCoding]:
     """Every code that we hold; of the trees of ICD-10 also one below each, and the code above."""
     for system, meaning in TERMS.all_rows():
-        yield Coding(system, meaning.code)
+        yield StandardCoding(system, meaning.code)
         if system in PREFIX_SYSTEMS:
-            yield Coding(system, f"{meaning.code}9")
-            yield Coding(system, meaning.code[:-1].rstrip("."))
+            yield StandardCoding(system, f"{meaning.code}9")
+            yield StandardCoding(system, meaning.code[:-1].rstrip("."))
 
 
-def holds(compose: dict[str, Any], coding: Coding) -> bool:
+def holds(compose: dict[str, Any], coding: StandardCoding) -> bool:
     def any_of(parts: list[dict[str, Any]]) -> bool:
         for part in parts:
             if part["system"] != TERMS.uris.get(coding.system):
@@ -125,10 +125,10 @@ def test_value_set_of_a_fact_holds_the_codes_that_state_it_and_no_other(definiti
 
 def test_both_halves_of_the_disease_have_their_value_sets() -> None:
     nen, liver = (VALUE_SETS[name]["compose"] for name in ("concept-cond-net-malignant", "concept-cond-liver-mets"))
-    assert holds(nen, Coding("icd-10-cm", "C7A.012"))
-    assert not holds(nen, Coding("icd-10-cm", "D3A.012"))
-    assert holds(liver, Coding("icd-10", "C78.7"))
-    assert not holds(liver, Coding("icd-10", "C78.6"))
+    assert holds(nen, StandardCoding("icd-10-cm", "C7A.012"))
+    assert not holds(nen, StandardCoding("icd-10-cm", "D3A.012"))
+    assert holds(liver, StandardCoding("icd-10", "C78.7"))
+    assert not holds(liver, StandardCoding("icd-10", "C78.6"))
 
 
 def test_names_of_licensed_terminologies_stay_out_and_their_terms_are_said() -> None:

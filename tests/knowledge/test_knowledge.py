@@ -15,8 +15,8 @@ from cds_service import knowledge
 from cds_service.__main__ import main
 from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.model import Knowledge, Verdict
-from cds_service.knowledge.numbers import explained
-from cds_service.knowledge.statement_uses import ledger
+from cds_service.knowledge.numbers import fill_numbers
+from cds_service.knowledge.statement_uses import statement_uses
 from cds_service.reasoning.calculations import CALCULATIONS
 from tests.conftest import FIXTURES, ROOT, folder_of
 
@@ -69,7 +69,7 @@ def spoil(folder: Path, name: str, pattern: str, replacement: str) -> None:
 
 def told(folder: Path) -> str:
     with pytest.raises(KnowledgeError) as refused:
-        knowledge.read(folder)
+        knowledge.read_folder(folder)
     assert all(fault.where and fault.found and fault.allowed for fault in refused.value.faults)
     return str(refused.value)
 
@@ -85,9 +85,9 @@ def test_the_shipped_knowledge_loads_and_has_a_digest() -> None:
 
 
 def test_a_copy_with_another_word_has_another_digest(copy: Path) -> None:
-    assert knowledge.read(copy).digest == knowledge.load().digest
+    assert knowledge.read_folder(copy).digest == knowledge.load().digest
     (copy / "criteria.toml").write_text((copy / "criteria.toml").read_text("utf-8") + "# read again\n", "utf-8")
-    assert knowledge.read(copy).digest != knowledge.load().digest
+    assert knowledge.read_folder(copy).digest != knowledge.load().digest
 
 
 def test_every_fault_between_the_files_is_told_at_once_with_file_and_key(copy: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_faults_of_the_others(copy:
 
 def test_every_statement_decides_is_context_or_says_why_it_is_not_used() -> None:
     known = knowledge.load()
-    entries = ledger(known)
+    entries = statement_uses(known)
     assert Counter((entry.statement[0], entry.standing) for entry in entries) == {
         ("S", "decides"): 13, ("S", "context"): 68, ("S", "not used"): 22,
         ("M", "decides"): 29, ("M", "context"): 44, ("M", "not used"): 12,
@@ -215,7 +215,7 @@ def test_every_statement_decides_is_context_or_says_why_it_is_not_used() -> None
 
 
 def test_misprints_factors_without_direction_and_sex_are_used_nowhere() -> None:
-    standing = {entry.statement: entry.standing for entry in ledger(knowledge.load())}
+    standing = {entry.statement: entry.standing for entry in statement_uses(knowledge.load())}
     for name in ("S035", "S075", "S087", "S099", "S084", "S089", "S096", "S029", "M059"):
         assert standing[name] == "not used", name
 
@@ -231,10 +231,10 @@ def test_every_publication_has_a_link_or_says_why_not_and_the_39_references_are_
 def test_every_calculation_is_told_in_words_with_the_numbers_it_decides_by() -> None:
     known = knowledge.load()
     for derived in known.derived.values():
-        told_in_words = explained(known, derived.how)
+        told_in_words = fill_numbers(known, derived.how)
         assert len(told_in_words) > 20, derived.id
         assert "{" not in told_in_words
-    assert "20 % of a normal liver, 30 % after" in explained(known, known.derived["remnant"].how)
+    assert "20 % of a normal liver, 30 % after" in fill_numbers(known, known.derived["remnant"].how)
 
 
 @pytest.mark.parametrize(

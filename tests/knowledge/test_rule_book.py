@@ -22,13 +22,13 @@ from cds_service import knowledge
 from cds_service.__main__ import main
 from cds_service.knowledge.model import Comparison
 from cds_service.knowledge.overlay import Overlay, SignOff
-from cds_service.knowledge.statement_uses import ledger
-from cds_service.rulebook import due_list, html, markdown, rule_book
+from cds_service.knowledge.statement_uses import statement_uses
+from cds_service.rulebook import due_list, render_html, render_markdown, rule_book
 from tests.conftest import ROOT
 
 KNOWN = knowledge.load()
-PAGE = html(rule_book(KNOWN))
-TEXT = markdown(rule_book(KNOWN))
+PAGE = render_html(rule_book(KNOWN))
+TEXT = render_markdown(rule_book(KNOWN))
 
 
 class Page(HTMLParser):
@@ -117,7 +117,7 @@ def test_every_link_leads_somewhere_and_every_name_is_there_once() -> None:
     assert {link for link in links if link.startswith("#")} <= {f"#{name}" for name in ids}
     addresses = {publication.url for publication in KNOWN.publications.values() if publication.url}
     assert {link for link in links if not link.startswith("#")} == addresses
-    assert {f"#{entry.statement}" for entry in ledger(KNOWN) if entry.standing == "decides"} <= set(links)
+    assert {f"#{entry.statement}" for entry in statement_uses(KNOWN) if entry.standing == "decides"} <= set(links)
 
 
 def test_headings_go_down_one_step_at_a_time() -> None:
@@ -130,10 +130,10 @@ def test_headings_go_down_one_step_at_a_time() -> None:
 def test_what_somebody_writes_into_the_knowledge_is_text_and_never_markup() -> None:
     wild = replace(KNOWN.statements["S019"], says='<script>alert(1)</script> & "quoted" | barred')
     book = rule_book(replace(KNOWN, statements={**KNOWN.statements, "S019": wild}))
-    page = Page(html(book))
+    page = Page(render_html(book))
     assert "script" not in {name for name, _ in page.elements}
     assert "<script>alert(1)</script>" in "".join(page.words)
-    row = next(line for line in markdown(book).splitlines() if line.startswith("| S019 |"))
+    row = next(line for line in render_markdown(book).splitlines() if line.startswith("| S019 |"))
     assert row.count(" | ") == 3
 
 
@@ -149,7 +149,7 @@ def test_the_book_shows_the_limits_windows_and_codes_of_the_knowledge_it_is_give
     changed = replace(
         KNOWN, criteria={**KNOWN.criteria, key: ecog}, modalities=modalities, scores=scores, facts=facts, digest="0" * 16
     )
-    told = markdown(rule_book(changed))
+    told = render_markdown(rule_book(changed))
     assert "ECOG performance status: at least 2" in told
     assert "ECOG 2 or worse" in told
     assert "at least 25 % of a normal liver" in told
@@ -164,11 +164,11 @@ def test_the_book_says_who_signed_it_or_that_nobody_did() -> None:
     assert "188 of 188 statements: not clinically verified" in TEXT
     for digest, counts in ((KNOWN.digest, True), ("another-digest", False)):
         sign = SignOff("Dr A. Example", "hepatobiliary surgeon", "2026-12-01", "the whole", digest)
-        told = markdown(rule_book(replace(KNOWN, overlay=Overlay("north", sign_off=sign))))
+        told = render_markdown(rule_book(replace(KNOWN, overlay=Overlay("north", sign_off=sign))))
         assert ("**Signed by Dr A. Example**, hepatobiliary surgeon, on 2026-12-01: the whole." in told) is counts
         assert ("No clinician has signed this knowledge" in told) is not counts
     one = replace(KNOWN.statements["S019"], verified="Dr A. Example, 2026-12-01")
-    told = markdown(rule_book(replace(KNOWN, statements={**KNOWN.statements, "S019": one})))
+    told = render_markdown(rule_book(replace(KNOWN, statements={**KNOWN.statements, "S019": one})))
     assert "187 of 188 statements: not clinically verified; 1 of 188 statements: Dr A. Example, 2026-12-01." in told
 
 

@@ -15,7 +15,7 @@ ALL = list(vignettes())
 @pytest.mark.parametrize("vignette", ALL, ids=lambda vignette: vignette.story)
 def test_vignette(vignette: Vignette) -> None:
     known = knowledge.load()
-    assert list(disagreements(vignette, vignette.facts(known), vignette.picture(known).ordered)) == []
+    assert list(disagreements(vignette, vignette.facts(known), vignette.picture(known).orders)) == []
 
 
 def test_every_vignette_has_a_sentence_of_its_own_as_name_and_there_are_enough_of_them() -> None:

@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from cds_service import knowledge
 from cds_service.clinical_picture import ClinicalPicture, Nlm
 from cds_service.fhir import units
-from cds_service.fhir.chart import Entry, read_chart
-from cds_service.fhir.chart_files import shifted
-from cds_service.fhir.resources import READ
+from cds_service.fhir.chart import ChartEntry, read_chart
+from cds_service.fhir.chart_files import shift_dates
+from cds_service.fhir.resources import READ_TYPES
 from cds_service.hooks import patient_view
 from cds_service.knowledge.model import RANK, FactDefinition, Verdict
-from cds_service.reasoning.assessment import assess
+from cds_service.reasoning.assessment import assess_modalities
 from cds_service.reasoning.calculations import CALCULATIONS
-from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.current_facts import determine_facts
 from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file
 from tests.laws.test_laws import OWN
 from tests.support.strategies import Law
@@ -42,7 +42,7 @@ SLOW = {"almost-nothing-known"}  # the search for missing facts; its law is anot
 def _moved(fixture: str) -> list[Resource]:
     """The resources of a fixture, as if they were of patient p and the day of the fixture were TODAY."""
     found = []
-    for resource, _ in shifted([list(pair) for pair in chart_file(fixture).resources], TODAY - as_of(fixture)):
+    for resource, _ in shift_dates([list(pair) for pair in chart_file(fixture).resources], TODAY - as_of(fixture)):
         if resource["resourceType"] == "Patient":
             continue
         text = json.dumps(resource)
@@ -77,21 +77,21 @@ def whole(ids: list[str]) -> list[Resource]:
     return [POOL[name] for name in ids]
 
 
-def read(resources: list[Resource], asked: frozenset[str] = frozenset(READ)) -> ClinicalPicture:
-    chart = read_chart([Entry(json.dumps(resource).encode()) for resource in (PATIENT, *resources)], "p")
+def read(resources: list[Resource], asked: frozenset[str] = frozenset(READ_TYPES)) -> ClinicalPicture:
+    chart = read_chart([ChartEntry(json.dumps(resource).encode()) for resource in (PATIENT, *resources)], "p")
     chart.complete = asked
-    return patient_view.reader(KNOWN).read(chart, TODAY)
+    return patient_view.reader_for(KNOWN).read(chart, TODAY)
 
 
 def cards(resources: list[Resource]) -> Any:
-    chart = read_chart([Entry(json.dumps(resource).encode()) for resource in (PATIENT, *resources)], "p")
-    chart.complete = frozenset(READ)
+    chart = read_chart([ChartEntry(json.dumps(resource).encode()) for resource in (PATIENT, *resources)], "p")
+    chart.complete = frozenset(READ_TYPES)
     return json.loads(msgspec.json.encode(patient_view.cards_of_chart(chart, KNOWN, TODAY, INSTANCE)))
 
 
 def verdicts(picture: ClinicalPicture) -> dict[str, Verdict]:
-    facts = settle(picture, KNOWN, TODAY, CALCULATIONS)
-    return {name: modality.verdict for name, modality in assess(facts).items()}
+    facts = determine_facts(picture, KNOWN, TODAY, CALCULATIONS)
+    return {name: assessment.verdict for name, assessment in assess_modalities(facts).items()}
 
 
 @Law(25)
@@ -159,10 +159,10 @@ def in_other_unit(resource: Resource, unit_place: int) -> Resource:
         return resource
     accepted = found[0].units
     unit = sorted(accepted)[unit_place % len(accepted)]
-    factor = units.Scale.of(KNOWN.units, found[0]).factor(quantity.get("code") or quantity.get("unit") or "")
+    factor = units.Scale.for_fact(KNOWN.units, found[0]).factor(quantity.get("code") or quantity.get("unit") or "")
     if factor is None:
         return resource  # refused as it is
-    ours = units.convert(Decimal(str(quantity["value"])), factor)
+    ours = units.convert_value(Decimal(str(quantity["value"])), factor)
     changed = deepcopy(resource)
     changed["valueQuantity"] |= {"value": float(ours * accepted[unit]), "unit": unit, "system": units.UCUM, "code": unit}
     return changed
@@ -222,7 +222,7 @@ def test_an_adverse_result_that_nobody_can_read_is_still_a_question(ids: list[st
     spoilt = {key: value for key, value in ADVERSE[name].items() if not key.startswith("value")}
     spoilt["dataAbsentReason"] = {"coding": [{"code": "error"}]}
     before, after = read([*whole(ids), ADVERSE[name]]), read([*whole(ids), spoilt])
-    assert before.of(name).valid
+    assert before.readings_of(name).valid
     no_bolder(before, after, name)
 
 
@@ -231,8 +231,8 @@ def test_an_adverse_result_that_nobody_can_read_is_still_a_question(ids: list[st
 def test_a_type_of_resource_that_nobody_asked_for_is_still_a_question(ids: list[str], name: str) -> None:
     kind = ADVERSE[name]["resourceType"]
     before = read([*whole(ids), ADVERSE[name]])
-    after = read([resource for resource in whole(ids) if resource["resourceType"] != kind], frozenset(READ) - {kind})
-    assert before.of(name).valid
+    after = read([resource for resource in whole(ids) if resource["resourceType"] != kind], frozenset(READ_TYPES) - {kind})
+    assert before.readings_of(name).valid
     no_bolder(before, after, name)
 
 

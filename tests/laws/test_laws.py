@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.cards.overview import assessment_of
-from cds_service.clinical_picture import Amount, ClinicalPicture, Readings, Value
+from cds_service.cards.overview import assessment_json
+from cds_service.clinical_picture import ClinicalPicture, Interval, Readings, Value
 from cds_service.knowledge.model import RANK, Modality, Verdict
-from cds_service.reasoning.assessment import Assessed, assess
+from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.calculations import CALCULATIONS
-from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.facts import Facts
 from cds_service.reasoning.judgement import Finding
-from cds_service.reasoning.staging import stage
+from cds_service.reasoning.staging import determine_stage
 from cds_service.reasoning.undecided import criteria_of
 from tests.conftest import ROOT
 from tests.support.strategies import (
@@ -54,7 +54,7 @@ CONTRAINDICATED_BY: dict[str, tuple[str, Value]] = {
     "portal-vein-occlusion": ("portal_vein", "occluded"),
     "uncorrectable-coagulopathy": ("coagulopathy_uncorrectable", True),
     "renal-failure": ("renal_failure", True),
-    "ecog-3-or-worse": ("ecog", Amount.exactly(3)),
+    "ecog-3-or-worse": ("ecog", Interval.from_number(3)),
     "severe-carcinoid-heart-disease": ("carcinoid_heart_disease", "severe-untreated"),
     "distant-extrahepatic-disease": ("extrahepatic_disease", "unresectable"),
 }
@@ -69,18 +69,20 @@ FROM_NORMAL_TO_WORST: dict[str, tuple[str, ...]] = {
 
 
 def facts_of(picture: ClinicalPicture) -> Facts:
-    return settle(picture, KNOWN, TODAY, CALCULATIONS)
+    return determine_facts(picture, KNOWN, TODAY, CALCULATIONS)
 
 
 def verdicts(facts: Facts) -> dict[str, Verdict]:
-    return {name: modality.verdict for name, modality in assess(facts).items()}
+    return {name: assessment.verdict for name, assessment in assess_modalities(facts).items()}
 
 
 def told(picture: ClinicalPicture) -> dict[str, Any]:
     """All that a machine is told of a picture but the missing facts, which take long to search for."""
     facts = facts_of(picture)
-    parts = {name: (part.value, part.because) for name, part in stage(facts).items()}
-    return {name: assessment_of(without_search(modality)) for name, modality in assess(facts).items()} | {"stage": parts}
+    parts = {name: (part.value, part.because) for name, part in determine_stage(facts).items()}
+    return {name: assessment_json(without_search(assessment)) for name, assessment in assess_modalities(facts).items()} | {
+        "stage": parts
+    }
 
 
 def own_facts(modality: Modality) -> set[str]:
@@ -106,7 +108,7 @@ OWN = {modality.id: own_facts(modality) for modality in KNOWN.modalities}
 
 def short_window(facts: Facts) -> bool:
     """Whether imaging counts for 90 days only (CLINICAL section 3): a rule of age, not of what a grade means."""
-    return facts["g3"].is_(True) or facts["nec"].is_(True)
+    return facts["g3"].equals(True) or facts["nec"].equals(True)
 
 
 @Law(400)
@@ -124,15 +126,15 @@ def test_forgetting_a_fact_never_strengthens_a_verdict(picture: ClinicalPicture,
 
 @pytest.mark.parametrize("name", sorted(EXCEPTED))
 def test_an_excepted_fact_that_is_forgotten_is_named_as_not_checked(name: str) -> None:
-    value: Value = Amount.exactly(3) if name == "ecog" else True
+    value: Value = Interval.from_number(3) if name == "ecog" else True
     caution = {"ecog": "ecog-unknown", "carcinoid_heart_coded": "carcinoid-heart-disease"}.get(name)
     strengthened = 0
     for situation in SITUATIONS:
         picture = base(situation, assessed=True)
         picture = with_fact(picture, "carcinoid_heart_disease", Readings(complete=True))
         recorded = with_fact(picture, name, Readings(observed(name, value, days_ago(0)), complete=True))
-        before, forgotten = assess(facts_of(recorded)), facts_of(with_fact(picture, name, UNKNOWN))
-        for modality, now in assess(forgotten).items():
+        before, forgotten = assess_modalities(facts_of(recorded)), facts_of(with_fact(picture, name, UNKNOWN))
+        for modality, now in assess_modalities(forgotten).items():
             if RANK[now.verdict] > max(RANK[before[modality].verdict], RANK[Verdict.UNDETERMINED]):
                 strengthened += 1
                 named = {finding.criterion.id for finding in (*now.cautions, *now.not_checked)}
@@ -152,12 +154,12 @@ def test_adding_a_contraindication_contraindicates_and_never_improves(picture: C
     name, value = CONTRAINDICATED_BY[added]
     before = verdicts(facts_of(picture))
     facts = facts_of(with_fact(picture, name, Readings(observed(name, value, days_ago(0)), complete=True)))
-    for modality, after in assess(facts).items():
+    for modality, after in assess_modalities(facts).items():
         if added in {criterion.id for criterion in after.modality.contraindications}:
             assert RANK[after.verdict] <= RANK[before[modality]], modality
-            graft = after.modality.liver_directed and facts["transplanted"].is_(True)
+            graft = after.modality.liver_directed and facts["transplanted"].equals(True)
             assert after.verdict is (Verdict.UNDETERMINED if graft else Verdict.CONTRAINDICATED), modality
-            assert graft or added in after.opinion.decided_by
+            assert graft or added in after.decision.decided_by
 
 
 @Law(200)
@@ -169,7 +171,7 @@ def test_a_more_abnormal_laboratory_value_never_improves(picture: ClinicalPictur
     better, worse = sorted(data.draw(st.lists(st.integers(0, len(ladder) - 1), min_size=2, max_size=2, unique=True)))
 
     def with_value(place: int) -> Facts:
-        value = Amount.exactly(ladder[place])
+        value = Interval.from_number(ladder[place])
         return facts_of(with_fact(picture, name, Readings(observed(name, value, days_ago(0)), complete=True)))
 
     fine, bad = with_value(better), with_value(worse)
@@ -187,7 +189,7 @@ def test_order_and_duplicates_of_readings_change_nothing(picture: ClinicalPictur
     rnd = random.Random(seed)
     shuffled = {}
     for name in rnd.sample(NAMES, len(NAMES)):
-        found = picture.of(name)
+        found = picture.readings_of(name)
         valid = [*found.valid, *(reading for reading in found.valid if rnd.random() < 0.3)]
         shuffled[name] = Readings(
             tuple(rnd.sample(valid, len(valid))), found.unreadable[::-1] * 2, found.complete, found.open_question * 2
@@ -198,24 +200,24 @@ def test_order_and_duplicates_of_readings_change_nothing(picture: ClinicalPictur
 @Law(120)
 @given(pictures())
 def test_every_verdict_has_reasons_and_every_reason_a_publication(picture: ClinicalPicture) -> None:
-    for result in assess(facts_of(picture)).values():
-        for opinion in (result.opinion, result.by_2010):
-            assert opinion.decided_by, result.modality.id
-            assert bool(opinion.open) == (opinion.verdict is Verdict.UNDETERMINED)
-            explained = {*(finding.criterion.id for finding in opinion.findings), *(i.id for i in result.modality.indications)}
-            assert set(opinion.decided_by) <= explained | {"grade-unknown"}
+    for result in assess_modalities(facts_of(picture)).values():
+        for decision in (result.decision, result.by_2010):
+            assert decision.decided_by, result.modality.id
+            assert bool(decision.open) == (decision.verdict is Verdict.UNDETERMINED)
+            explained = {*(finding.criterion.id for finding in decision.findings), *(i.id for i in result.modality.indications)}
+            assert set(decision.decided_by) <= explained | {"grade-unknown"}
         for sentences, local in reasons(result):
             sources = {publication for sentence in sentences for publication in KNOWN.statements[sentence].publications}
             assert local or sources, result.modality.id
             assert sources <= set(KNOWN.publications)
 
 
-def reasons(result: Assessed) -> Iterator[tuple[tuple[str, ...], bool]]:
+def reasons(result: Assessment) -> Iterator[tuple[tuple[str, ...], bool]]:
     """Statements of each reason, and whether it is marked local."""
-    findings: tuple[Finding, ...] = (*result.opinion.findings, *result.by_2010.findings, *result.cautions)
+    findings: tuple[Finding, ...] = (*result.decision.findings, *result.by_2010.findings, *result.cautions)
     for finding in findings:
         yield finding.criterion.statements, finding.criterion.local
-    for part in result.opinion.indications:
+    for part in result.decision.indications:
         yield part.indication.statements, part.indication.local
 
 
@@ -228,9 +230,9 @@ STAGES: dict[str, list[str]] = {
 @Law(120)
 @given(pictures())
 def test_staging_is_total_and_deterministic(picture: ClinicalPicture) -> None:
-    parts = stage(facts_of(picture))
+    parts = determine_stage(facts_of(picture))
     assert list(parts) == list(STAGES)
     for name, part in parts.items():
         assert part.value in STAGES[name], name
         assert part.value not in {"unknown", "undetermined"} or part.because, f"{name} is unknown without a reason"
-    assert stage(facts_of(picture)) == parts
+    assert determine_stage(facts_of(picture)) == parts

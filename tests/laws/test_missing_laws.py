@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from cds_service.clinical_picture import ClinicalPicture, Readings, Unreadable
 from cds_service.knowledge.model import RANK, Modality, Verdict
 from cds_service.knowledge.vocabulary import Edition
-from cds_service.reasoning.assessment import Assessed, assess
+from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.calculations import CALCULATIONS
-from cds_service.reasoning.current_facts import settle
-from cds_service.reasoning.deciding_facts import Search
+from cds_service.reasoning.current_facts import determine_facts
+from cds_service.reasoning.deciding_facts import DecidingFactSearch
 from cds_service.reasoning.facts import Fact, Facts
-from cds_service.reasoning.judgement import closed, judge, opine
-from cds_service.reasoning.what_if import Suppositions, supposed
+from cds_service.reasoning.judgement import alternatives_ruled_out, decide, judge_criterion
+from cds_service.reasoning.what_if import WhatIf, hypothetical_fact
 from tests.support.pictures import UNIT
 from tests.support.strategies import BASES, KNOWN, REDRAWN, SITUATIONS, TODAY, Law, days_ago, variants
 
@@ -52,20 +52,20 @@ NEARLY_KNOWN = st.builds(
 
 
 def judged(modality: Modality, facts: Facts, shut: bool | None) -> Verdict:
-    return opine(modality, KNOWN.criteria, lambda criterion: judge(criterion, facts), Edition.UPDATE, shut).verdict
+    return decide(modality, KNOWN.criteria, lambda criterion: judge_criterion(criterion, facts), Edition.UPDATE, shut).verdict
 
 
-def search_of(result: Assessed, facts: Facts, results: dict[str, Assessed]) -> Search:
+def search_of(result: Assessment, facts: Facts, results: dict[str, Assessment]) -> DecidingFactSearch:
     depends = [other for indication in result.modality.indications for other in indication.when_closed]
-    shut = closed({name: found.verdict for name, found in results.items()}, depends) if depends else False
-    return Search(result.modality, Suppositions(facts), shut)
+    shut = alternatives_ruled_out({name: found.verdict for name, found in results.items()}, depends) if depends else False
+    return DecidingFactSearch(result.modality, WhatIf(facts), shut)
 
 
 @Law(100)
 @given(NEARLY_KNOWN)
 def test_what_is_missing_is_what_brute_force_finds(picture: ClinicalPicture) -> None:
-    facts = settle(picture, KNOWN, TODAY, CALCULATIONS)
-    results = assess(facts)
+    facts = determine_facts(picture, KNOWN, TODAY, CALCULATIONS)
+    results = assess_modalities(facts)
     for result in results.values():
         if result.verdict is not Verdict.UNDETERMINED:
             assert (result.missing, result.best_possible) == ((), None)
@@ -74,14 +74,15 @@ def test_what_is_missing_is_what_brute_force_finds(picture: ClinicalPicture) -> 
         names = [name for name in search.asked if search.values[name]]
         if not names or prod(len(search.values[name]) + 1 for name in names) > MOST_COMBINATIONS:
             continue
-        on_record = {name: facts.leaves[name] for name in names}
+        on_record = {name: facts.recorded[name] for name in names}
         answers = {
-            name: [on_record[name], *(supposed(on_record[name], v, days_ago(0)) for v in search.values[name])] for name in names
+            name: [on_record[name], *(hypothetical_fact(on_record[name], v, days_ago(0)) for v in search.values[name])]
+            for name in names
         }
         table = {}
         for places in product(*(range(len(answers[name])) for name in names)):
-            leaves = {**facts.leaves, **{name: answers[name][place] for name, place in zip(names, places, strict=True)}}
-            table[places] = judged(result.modality, Facts(leaves, KNOWN, TODAY, CALCULATIONS), search.shut)
+            leaves = {**facts.recorded, **{name: answers[name][place] for name, place in zip(names, places, strict=True)}}
+            table[places] = judged(result.modality, Facts(leaves, KNOWN, TODAY, CALCULATIONS), search.ruled_out)
         deciding = set()
         for position, name in enumerate(names):
             of_others: dict[tuple[int, ...], set[Verdict]] = {}
@@ -94,7 +95,7 @@ def test_what_is_missing_is_what_brute_force_finds(picture: ClinicalPicture) -> 
         assert result.best_possible is not None
         reachable = max(table.values(), key=RANK.__getitem__)
         assert RANK[result.best_possible] >= RANK[reachable], result.modality.id
-        if search.shut is not None:
+        if search.ruled_out is not None:
             assert result.best_possible is reachable, result.modality.id
 
 
@@ -112,8 +113,8 @@ WITH_MUCH_OPEN = st.builds(
 @given(WITH_MUCH_OPEN, st.integers(0, 99))
 def test_answers_to_what_is_not_missing_change_no_verdict_alone_or_together(picture: ClinicalPicture, seed: int) -> None:
     rnd = random.Random(seed)
-    facts = settle(picture, KNOWN, TODAY, CALCULATIONS)
-    results = assess(facts)
+    facts = determine_facts(picture, KNOWN, TODAY, CALCULATIONS)
+    results = assess_modalities(facts)
     for result in results.values():
         if result.verdict is not Verdict.UNDETERMINED:
             continue
@@ -124,9 +125,9 @@ def test_answers_to_what_is_not_missing_change_no_verdict_alone_or_together(pict
             for name in some:
                 possible = search.values[name]
                 value = rnd.choice([possible[0], possible[-1], *possible])
-                given[name] = supposed(facts.leaves[name], value, days_ago(0))
-            answered = Facts({**facts.leaves, **given}, KNOWN, TODAY, CALCULATIONS)
-            verdict = judged(result.modality, answered, search.shut)
+                given[name] = hypothetical_fact(facts.recorded[name], value, days_ago(0))
+            answered = Facts({**facts.recorded, **given}, KNOWN, TODAY, CALCULATIONS)
+            verdict = judged(result.modality, answered, search.ruled_out)
             assert verdict is Verdict.UNDETERMINED, f"{result.modality.id}: {[(n, fact.value) for n, fact in given.items()]}"
 
 
@@ -135,15 +136,15 @@ def test_answers_to_what_is_not_missing_change_no_verdict_alone_or_together(pict
 def test_a_fact_on_supposed_answers_is_the_one_calculated_from_the_start(picture: ClinicalPicture, seed: int) -> None:
     """Suppositions keeps what was calculated, and shows a calculation less of what another one calculated."""
     rnd = random.Random(seed)
-    facts = settle(picture, KNOWN, TODAY, CALCULATIONS)
-    suppositions = Suppositions(facts)
-    open_ones = [name for name in ASKABLE if not facts.leaves[name].known and suppositions.values(name)]
+    facts = determine_facts(picture, KNOWN, TODAY, CALCULATIONS)
+    what_if = WhatIf(facts)
+    open_ones = [name for name in ASKABLE if not facts.recorded[name].known and what_if.trial_values(name)]
     for _ in range(10):
-        context = {name: rnd.randrange(len(suppositions.values(name))) for name in open_ones if rnd.random() < 0.4}
-        answers = {name: suppositions.supposed(name, place) for name, place in context.items()}
-        afresh = Facts({**facts.leaves, **answers}, KNOWN, TODAY, CALCULATIONS)
+        context = {name: rnd.randrange(len(what_if.trial_values(name))) for name in open_ones if rnd.random() < 0.4}
+        answers = {name: what_if.hypothetical(name, place) for name, place in context.items()}
+        afresh = Facts({**facts.recorded, **answers}, KNOWN, TODAY, CALCULATIONS)
         for name in CALCULATIONS:
-            assert of_use(suppositions.fact(name, context)) == of_use(afresh[name]), name
+            assert of_use(what_if.fact(name, context)) == of_use(afresh[name]), name
 
 
 def of_use(fact: Fact) -> tuple[object, ...]:
@@ -152,11 +153,11 @@ def of_use(fact: Fact) -> tuple[object, ...]:
 
 def test_what_was_supposed_for_a_chart_is_let_go_with_it() -> None:
     """It is much, where little is known; in a cycle it would wait for a collection, and the memory of a worker grow."""
-    facts = settle(ClinicalPicture({}), KNOWN, TODAY, CALCULATIONS)
-    results = assess(facts)
+    facts = determine_facts(ClinicalPicture({}), KNOWN, TODAY, CALCULATIONS)
+    results = assess_modalities(facts)
     search = results["resection"].search
     assert isinstance(search, partial)
-    kept = weakref.ref(next(part for part in search.args if isinstance(part, Suppositions)))
+    kept = weakref.ref(next(part for part in search.args if isinstance(part, WhatIf)))
     gc.collect()
     gc.disable()
     try:

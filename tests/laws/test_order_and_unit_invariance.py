@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from cds_service import knowledge
-from cds_service.fhir.chart import Entry, read_chart
-from cds_service.fhir.resources import READ
-from cds_service.fhir.units import UCUM, convert
+from cds_service.fhir.chart import ChartEntry, read_chart
+from cds_service.fhir.resources import READ_TYPES
+from cds_service.fhir.units import UCUM, convert_value
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.knowledge.model import FactDefinition
 from tests.conftest import FIXTURES, as_of, chart_file
@@ -29,8 +29,8 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 def cards(resources: list[Resource], fixture: str) -> str:
     """Of the fixture's patient, whoever else is in the chart."""
-    chart = read_chart([Entry(json.dumps(resource).encode()) for resource in resources], patient_of(fixture))
-    chart.complete = frozenset(READ)
+    chart = read_chart([ChartEntry(json.dumps(resource).encode()) for resource in resources], patient_of(fixture))
+    chart.complete = frozenset(READ_TYPES)
     return msgspec.json.encode(cards_of_chart(chart, KNOWN, as_of(fixture), "test")).decode()
 
 
@@ -126,7 +126,7 @@ def in_other_units(place: int) -> Callable[[str], list[Resource]]:
                 before = definition.units[KNOWN.units.aliases.get(quantity["code"], quantity["code"])]
                 unit = spelt[(place + changed) % len(spelt)]
                 factor = definition.units[KNOWN.units.aliases.get(unit, unit)]
-                number = convert(Decimal(str(quantity["value"])), before) * factor
+                number = convert_value(Decimal(str(quantity["value"])), before) * factor
                 resource["valueQuantity"] = {"value": float(number), "unit": unit, "system": UCUM, "code": unit}
                 changed += 1
         assert changed > 3 or fixture == "colorectal-liver-metastases"

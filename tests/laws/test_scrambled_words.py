@@ -19,8 +19,8 @@ import pytest
 from cds_service import knowledge
 from cds_service.cards import wording
 from cds_service.cards.card import EXTENSION, Card
-from cds_service.cards.overview import assessment_of
-from cds_service.fhir.chart_files import Chart, read_file, story_date
+from cds_service.cards.overview import assessment_json
+from cds_service.fhir.chart_files import ChartFile, read_file, story_date
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasons import Reason
@@ -112,16 +112,16 @@ def scrambled() -> tuple[Knowledge, dict[Reason, str], list[str]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tomllib, "loads", loads)
-        known = knowledge.read(FOLDER)
+        known = knowledge.read_folder(FOLDER)
     words = {reason: scrambler.sentence(text) for reason, text in wording._words().items()}
     return known, words, scrambler.originals
 
 
 @pytest.fixture
 def strange(monkeypatch: pytest.MonkeyPatch) -> Knowledge:
-    known, words, _ = scrambled()
+    knowledge, words, _ = scrambled()
     monkeypatch.setattr(wording, "_words", lambda: words)
-    return known
+    return knowledge
 
 
 def test_every_sentence_is_replaced_and_nothing_else() -> None:
@@ -144,16 +144,16 @@ def _of_file(name: str, text: str) -> list[str]:
     return counter.originals
 
 
-def decided(vignette: Vignette, known: Knowledge) -> dict[str, Any]:
+def decided(vignette: Vignette, knowledge: Knowledge) -> dict[str, Any]:
     """All that the service decides of a vignette."""
-    facts = vignette.facts(known)
-    said = Said(facts, vignette.picture(known).ordered)
+    facts = vignette.facts(knowledge)
+    said = Said(facts, vignette.picture(knowledge).orders)
     return {
-        "assessments": {name: assessment_of(without_search(modality)) for name, modality in said.assessed.items()},
+        "assessments": {name: assessment_json(without_search(assessment)) for name, assessment in said.assessed.items()},
         "cautions": {name: [f.criterion.id for f in m.cautions] for name, m in said.assessed.items()},
         "not checked": {name: [f.criterion.id for f in m.not_checked] for name, m in said.assessed.items()},
         "stage": {name: part.value for name, part in said.board.stage.items()},
-        "facts": {name: (facts[name].state, facts[name].value) for name in (*known.facts, *known.derived)},
+        "facts": {name: (facts[name].state, facts[name].value) for name in (*knowledge.facts, *knowledge.derived)},
     }
 
 
@@ -179,7 +179,7 @@ def test_with_every_word_replaced_a_fixture_has_the_same_cards_and_none_of_the_o
 ) -> None:
     path = ROOT / "fhir_fixtures" / case / "chart.json"
     content, day = read_file(path), story_date(path)
-    assert isinstance(content, Chart)
+    assert isinstance(content, ChartFile)
     assert day is not None
     shown = cards_of_chart(content.chart(), strange, day, "test")
     monkeypatch.undo()
@@ -203,7 +203,7 @@ def test_a_coded_portal_vein_thrombosis_raises_its_caution_whatever_the_words(st
     caution = "portal-vein-thrombosis-extent-unknown"
     assert not any(caution in cautions_of(card) for card in cards(found, day))
     for known in (strange, knowledge.load()):
-        shown = cards_of_chart(Chart(tuple((r, None) for r in [*found, thrombosis])).chart(), known, day, "test")
+        shown = cards_of_chart(ChartFile(tuple((r, None) for r in [*found, thrombosis])).chart(), known, day, "test")
         overview = shown[0].extension[EXTENSION]["modalities"]["hepatic-arterial-therapy"]
         assert caution in overview["cautions"]
 

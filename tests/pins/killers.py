@@ -16,15 +16,15 @@ import msgspec
 
 from cds_service import knowledge
 from cds_service.clinical_picture import ClinicalPicture
-from cds_service.fhir.reader import Reader
+from cds_service.fhir.reader import ChartReader
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
 from cds_service.reasoning.calculations import CALCULATIONS
-from cds_service.reasoning.current_facts import settle, settle_fact, window_of
+from cds_service.reasoning.current_facts import determine_fact, determine_facts, window_of
 from cds_service.reasoning.facts import Facts
-from cds_service.reasoning.judgement import judge
+from cds_service.reasoning.judgement import judge_criterion
 from cds_service.reasoning.undecided import criteria_of
 from tests.pins import mutants
 from tests.pins.change import Files
@@ -66,14 +66,14 @@ class Case:
     """Whether its grade shortens the window of imaging."""
     _met: dict[str, tuple[bool | None, bool]] = field(default_factory=dict)
 
-    def finding(self, known: Knowledge, key: str) -> tuple[bool | None, bool]:
+    def finding(self, knowledge: Knowledge, key: str) -> tuple[bool | None, bool]:
         if key not in self._met:
-            self._met[key] = _finding(known, key, self.facts)
+            self._met[key] = _finding(knowledge, key, self.facts)
         return self._met[key]
 
 
-def _finding(known: Knowledge, key: str, facts: Facts) -> tuple[bool | None, bool]:
-    found = judge(known.criteria[key], facts)
+def _finding(knowledge: Knowledge, key: str, facts: Facts) -> tuple[bool | None, bool]:
+    found = judge_criterion(knowledge.criteria[key], facts)
     return found.met, found.checked
 
 
@@ -82,7 +82,7 @@ class Pinning:
         self.files = mutants.read()
         self.known = _built(self.files, "shipped")
         self.lines = list(coding_tables.lines())
-        self.reader = Reader(self.known)
+        self.reader = ChartReader(self.known)
         self._holds: dict[str, bool] = {}
         self._judges: dict[str, frozenset[str]] = {}
 
@@ -91,11 +91,11 @@ class Pinning:
         found = []
         for vignette in vignettes():
             picture = vignette.picture(self.known)
-            facts = settle(picture, self.known, vignette.today, CALCULATIONS)
+            facts = determine_facts(picture, self.known, vignette.today, CALCULATIONS)
             for name in self.known.derived:
                 facts[name]  # worked out once for all mutants that cannot change it
             words = frozenset(WORD.findall(str((vignette.given, vignette.table))))
-            strict = facts["g3"].is_(True) or facts["nec"].is_(True)
+            strict = facts["g3"].equals(True) or facts["nec"].equals(True)
             found.append(Case(vignette, picture, facts, words, strict))
         return found
 
@@ -103,16 +103,16 @@ class Pinning:
         """The name of a vignette or line of charts that fails, how the service refuses to start, or nothing."""
         files = mutant.of(self.files)
         try:
-            known = self._built(files, mutant.file, f"mutant {number}")
+            knowledge = self._built(files, mutant.file, f"mutant {number}")
         except Exception as error:  # whatever it is: the service does not start
             return f"refused: {type(error).__name__}"
         refused = mutant.file not in BY_CHARTS and self._refused(files)
         if refused:
             return refused
-        attempts = [self._vignettes(mutant, known)]
+        attempts = [self._vignettes(mutant, knowledge)]
         if mutant.file in BY_CHARTS | {"coded_values.toml", "facts.toml"} or mutant.path[-1] == "ordered_by":
             first = mutant.file != "facts.toml" or mutant.path[-1] in READ_FROM_CHARTS
-            attempts.insert(0 if first else 1, self._charts(mutant, known))
+            attempts.insert(0 if first else 1, self._charts(mutant, knowledge))
         if mutant.file in BY_CHARTS:
             attempts = attempts[:1]  # no vignette holds a code
         for attempt in attempts:
@@ -122,7 +122,7 @@ class Pinning:
         return next((f"refused: {fault.where}" for fault in faults), "") or self._refused(files)
 
     def _refused(self, files: Files) -> str:
-        faults = cross_references(files, knowledge.MODALITIES, told=False)
+        faults = cross_references(files, knowledge.MODALITIES, already_reported=False)
         return f"refused: {faults[0].where}" if faults else ""
 
     def _built(self, files: Files, changed: str, digest: str) -> Knowledge:
@@ -130,12 +130,12 @@ class Pinning:
         same, empty = self.known, dict(EMPTY)
         if codes := changed in {"terminology.toml", "coded_values.toml"}:
             del empty["terminology.toml"]
-        known = _built({**files, **empty}, digest)
-        terminology = known.terminology if codes else same.terminology
-        return replace(known, terminology=terminology, statements=same.statements, publications=same.publications)
+        knowledge = _built({**files, **empty}, digest)
+        terminology = knowledge.terminology if codes else same.terminology
+        return replace(knowledge, terminology=terminology, statements=same.statements, publications=same.publications)
 
-    def _charts(self, mutant: Mutant, known: Knowledge) -> Iterator[str]:
-        words, reader = _words(mutant), Reader(known)
+    def _charts(self, mutant: Mutant, knowledge: Knowledge) -> Iterator[str]:
+        words, reader = _words(mutant), ChartReader(knowledge)
         if mutant.path[-1] in {"concepts", "ordered_by"}:
             words |= {meaning.code for _, meaning in self.known.terminology.all_rows() if meaning.concept in words}
         for row in sorted(self.lines, key=lambda line: -len(words & line.words)):
@@ -146,7 +146,7 @@ class Pinning:
             if wrong and self._sound(row.name, partial(row.disagreement, self.reader)):
                 yield row.name
 
-    def _vignettes(self, mutant: Mutant, known: Knowledge) -> Iterator[str]:
+    def _vignettes(self, mutant: Mutant, knowledge: Knowledge) -> Iterator[str]:
         words = _words(mutant)
         late = str(mutant.path[-1]) not in SEARCHED_KEYS | {"missing_order", "settled_by_silence"}
         in_order = mutant.path[-1] == "missing_order"
@@ -158,10 +158,10 @@ class Pinning:
 
         for case in sorted(self.cases, key=place):
             try:
-                facts = self._facts(mutant, known, case)
+                facts = self._facts(mutant, knowledge, case)
                 if facts is None:
                     continue
-                wrong = next(disagreements(case.vignette, facts, case.picture.ordered), "")
+                wrong = next(disagreements(case.vignette, facts, case.picture.orders), "")
             except Exception as error:
                 wrong = type(error).__name__
             if wrong and self._sound(case.vignette.story, partial(self._now, case)):
@@ -174,31 +174,31 @@ class Pinning:
         return self._holds[name]
 
     def _now(self, case: Case) -> str:
-        return next(disagreements(case.vignette, case.facts, case.picture.ordered), "")
+        return next(disagreements(case.vignette, case.facts, case.picture.orders), "")
 
-    def _facts(self, mutant: Mutant, known: Knowledge, case: Case) -> Facts | None:
+    def _facts(self, mutant: Mutant, knowledge: Knowledge, case: Case) -> Facts | None:
         """The facts of a case by the mutant's knowledge; None where it cannot say anything else than before."""
         vignette, key = case.vignette, str(mutant.path[-1])
         if mutant.file == "criteria.toml":
             name = f"{mutant.path[0]}.{mutant.path[1]}"
             if name == ECOG:
-                return settle(case.picture, known, vignette.today, CALCULATIONS)
-            facts = replace(case.facts, knowledge=known)
-            same = key != "as" and _finding(known, name, facts) == case.finding(self.known, name)
+                return determine_facts(case.picture, knowledge, vignette.today, CALCULATIONS)
+            facts = replace(case.facts, knowledge=knowledge)
+            same = key != "as" and _finding(knowledge, name, facts) == case.finding(self.known, name)
             return None if same and not vignette.searched & self._judged_by(name) else facts
         if mutant.file.startswith("modalities/"):
             name = mutant.file.removeprefix("modalities/").removesuffix(".toml")
-            return replace(case.facts, knowledge=known) if vignette.speaks_of(name) else None
+            return replace(case.facts, knowledge=knowledge) if vignette.speaks_of(name) else None
         if mutant.file in BY_FACTS:
-            return replace(case.facts, knowledge=known)
+            return replace(case.facts, knowledge=knowledge)
         if mutant.file == "facts.toml" and len(mutant.path) > 2:
             name = str(mutant.path[1])
-            window = window_of(known.facts[name], case.picture, known, case.strict)
-            leaf = settle_fact(known.facts[name], case.picture.of(name), vignette.today, window)
+            window = window_of(knowledge.facts[name], case.picture, knowledge, case.strict)
+            leaf = determine_fact(knowledge.facts[name], case.picture.readings_of(name), vignette.today, window)
             reaches = vignette.searches and key in SEARCHED_KEYS
-            if leaf == case.facts.leaves[name] and not reaches and key not in SHOWN_KEYS:
+            if leaf == case.facts.recorded[name] and not reaches and key not in SHOWN_KEYS:
                 return None
-        return settle(case.picture, known, vignette.today, CALCULATIONS)
+        return determine_facts(case.picture, knowledge, vignette.today, CALCULATIONS)
 
     def _judged_by(self, name: str) -> frozenset[str]:
         """The modalities whose verdict looks at a criterion."""

@@ -16,7 +16,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from cds_service import errors
 from cds_service.app import create_app
-from cds_service.capacity import AT_ONCE
+from cds_service.capacity import MAX_CONCURRENT_EVALUATIONS
 from cds_service.hooks import SERVICES
 from cds_service.settings import Settings
 from tests.conftest import (
@@ -127,10 +127,10 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
         "too-slow": shipped.post(SERVICE, input_stream=BreaksOff(b"{}"), content_type="application/json"),
     }
     with ExitStack() as taken:
-        for _ in range(AT_ONCE):
-            taken.enter_context(shipped.application.extensions["places"].one())
+        for _ in range(MAX_CONCURRENT_EVALUATIONS):
+            taken.enter_context(shipped.application.extensions["places"].slot())
         answers["overloaded"] = shipped.post(SERVICE, json=request)
-    monkeypatch.setattr("cds_service.app.parse", broken)
+    monkeypatch.setattr("cds_service.app.parse_request", broken)
     answers["internal"] = shipped.post(SERVICE, json=request)
     door = open_door(tmp_path, site_file(keys=[ec_key().jwk]))
     door.sql("DROP TABLE seen_tokens")

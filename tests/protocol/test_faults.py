@@ -17,10 +17,10 @@ import pytest
 import trustme
 from flask.testing import FlaskClient
 
-from cds_service.fhir.client import ALL_CATEGORIES, EPIC_CATEGORIES, MOST_VALUES, Server, fetch
+from cds_service.fhir.client import ALL_CATEGORIES, EPIC_CATEGORIES, MAX_JSON_VALUES, EhrServer, fetch_queries
 from cds_service.hooks import request
-from cds_service.outbound.policy import Reach
-from cds_service.outbound.session import Outbound
+from cds_service.outbound.policy import OutboundPolicy
+from cds_service.outbound.session import OutboundSession
 from cds_service.reasons import Reason, reason_of
 from cds_service.sites import Site
 from tests.conftest import (
@@ -49,7 +49,7 @@ Prefetch = dict[str, Any]
 
 @pytest.fixture
 def site(site: Site) -> Site:
-    return replace(site, reach=replace(site.reach, seconds=4))
+    return replace(site, policy=replace(site.policy, seconds=4))
 
 
 @pytest.fixture
@@ -320,9 +320,9 @@ def test_a_fault_of_the_fhir_server_is_told(client: FlaskClient, ehr: FhirServer
 
 def test_an_answer_of_millions_of_values_is_told_and_never_decoded(client: FlaskClient, ehr: FhirServer) -> None:
     """18 kB of gzip, 19 MB unpacked: decoded they would take 700 MB."""
-    assert MOST_VALUES == request.MOST_VALUES, "what may be sent, and what may be fetched"
+    assert MAX_JSON_VALUES == request.MAX_JSON_VALUES, "what may be sent, and what may be fetched"
     start, end = b'{"resourceType": "Bundle", "entry": [', b"0]}"
-    for count, read in ((MOST_VALUES - 1, True), (9_500_000, False)):
+    for count, read in ((MAX_JSON_VALUES - 1, True), (9_500_000, False)):
         values = gzip.compress(start + b"0," * count + end)
         ehr.faults["^Observation"] = fhir_server.body(values, Content_Encoding="gzip")
         answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
@@ -488,8 +488,8 @@ SLOW = {"three seconds": fhir_server.late(3), "byte by byte": fhir_server.drippi
 def test_fetching_ends_at_the_deadline_whatever_the_server_does(ehr: FhirServer, fault: fhir_server.Fault) -> None:
     ehr.faults["^Observation"] = fault
     start = time.monotonic()
-    with Outbound(Reach(loopback=True, open=True, seconds=1)) as out:
-        found = fetch(Server(ehr.base), {"a": "Observation?patient=1", "b": "Condition?patient=1"}, out)
+    with OutboundSession(OutboundPolicy(loopback=True, open=True, seconds=1)) as session:
+        found = fetch_queries(EhrServer(ehr.base), {"a": "Observation?patient=1", "b": "Condition?patient=1"}, session)
     assert 0.5 < time.monotonic() - start < 1.2
     assert (found["a"].pages, reason_of(found["a"].why)) == ((), Reason.OVERDUE)
     assert found["b"].whole
@@ -506,17 +506,23 @@ def test_one_slow_query_costs_itself_and_nothing_else(client: FlaskClient, ehr: 
 
 def test_pages_without_an_end_have_one() -> None:
     again = bundle(link=[{"relation": "next", "url": "Observation?again=1"}])
-    with FhirServer(faults={".": fhir_server.body(again)}) as ehr, Outbound(Reach(loopback=True, open=True, seconds=30)) as out:
-        found = fetch(Server(ehr.base), {"a": "Observation?patient=1"}, out)
+    with (
+        FhirServer(faults={".": fhir_server.body(again)}) as ehr,
+        OutboundSession(OutboundPolicy(loopback=True, open=True, seconds=30)) as session,
+    ):
+        found = fetch_queries(EhrServer(ehr.base), {"a": "Observation?patient=1"}, session)
     assert outline(found["a"].why) == (Reason.TOO_MANY_PAGES, {"most": 50})
     assert len(ehr.asked) == 50
 
 
 def test_queries_run_side_by_side() -> None:
     queries = {str(number): f"Condition?patient={number}" for number in range(8)}
-    with FhirServer(RESOURCES, latency=0.5) as ehr, Outbound(Reach(loopback=True, open=True, seconds=4)) as out:
+    with (
+        FhirServer(RESOURCES, latency=0.5) as ehr,
+        OutboundSession(OutboundPolicy(loopback=True, open=True, seconds=4)) as session,
+    ):
         start = time.monotonic()
-        found = fetch(Server(ehr.base), queries, out)
+        found = fetch_queries(EhrServer(ehr.base), queries, session)
         assert time.monotonic() - start < 1.5, "eight queries of half a second"
     assert all(answer.whole for answer in found.values())
 
@@ -568,7 +574,7 @@ class TestASite:
 
     @pytest.fixture
     def site(self, site: Site, ehr: FhirServer) -> Site:
-        return replace(site, reach=Reach(origins=(ehr.origin,), loopback=True, seconds=4))
+        return replace(site, policy=OutboundPolicy(origins=(ehr.origin,), loopback=True, seconds=4))
 
     def test_without_a_token_its_server_is_not_called(self, client: FlaskClient, ehr: FhirServer) -> None:
         answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
@@ -672,10 +678,12 @@ class TestTls:
         known = "unknown" not in request.node.name
         wrong = "another name" in request.node.name.replace("_", " ")
         origin = secure.origin.replace("localhost", "127.0.0.1") if wrong else secure.origin
-        return replace(site, reach=Reach(origins=(origin,), loopback=True, seconds=4, ca_file=file if known else None))
+        return replace(
+            site, policy=OutboundPolicy(origins=(origin,), loopback=True, seconds=4, ca_file=file if known else None)
+        )
 
     def ask(self, client: FlaskClient, site: Site) -> Any:
-        base = f"{site.reach.origins[0]}/fhir"
+        base = f"{site.policy.origins[0]}/fhir"
         return client.post(SERVICE, json=without("observations", fhirServer=base, fhirAuthorization=AUTHORIZED))
 
     def test_a_certificate_of_the_sites_authority_is_accepted(self, client: FlaskClient, site: Site) -> None:

@@ -19,23 +19,23 @@ import pytest
 from flask.testing import FlaskClient
 
 from cds_service.app import create_app
-from cds_service.capacity import AT_ONCE
-from cds_service.fhir.chart_files import Chart, as_request, read_file
+from cds_service.capacity import MAX_CONCURRENT_EVALUATIONS
+from cds_service.fhir.chart_files import ChartFile, build_request, read_file
 from cds_service.hooks import patient_view
-from cds_service.hooks.request import parse
+from cds_service.hooks.request import parse_request
 from cds_service.pages import fixtures as examples
-from cds_service.pages.controls import CHANGEABLE, controls
-from cds_service.pages.evaluate import evaluate
+from cds_service.pages.controls import CHANGEABLE_FACTS, controls
+from cds_service.pages.evaluate import run_trial
 from cds_service.pages.fixtures import fixtures
 from cds_service.pages.markup import html_of
-from cds_service.pages.submission import from_fixture, from_text
+from cds_service.pages.submission import submission_from_fixture, submission_from_text
 from cds_service.pages.views import POLICY
 from cds_service.settings import Settings
-from cds_service.sites import development
+from cds_service.sites import development_site
 from tests.conftest import PREFETCH
 
 TODAY = date(2026, 11, 23)
-SITE = development()
+SITE = development_site()
 NAMES = sorted(fixtures())
 ARTERIAL = "arterial-candidate"
 
@@ -51,9 +51,9 @@ def chart_text(name: str = ARTERIAL) -> str:
 
 def request_text(name: str = ARTERIAL) -> str:
     chart = read_file(fixtures()[name].chart)
-    assert isinstance(chart, Chart)
+    assert isinstance(chart, ChartFile)
     instance = "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea"
-    return json.dumps(as_request(chart, timedelta(0), instance, PREFETCH))
+    return json.dumps(build_request(chart, timedelta(0), instance, PREFETCH))
 
 
 def words(page: str) -> str:
@@ -89,9 +89,9 @@ def test_page_needs_no_inline_style_script_or_other_host(pages: FlaskClient) -> 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_page_and_service_agree_on_every_example(pages: FlaskClient, name: str) -> None:
-    given = from_fixture(fixtures()[name], SITE.knowledge, TODAY)
-    cards = patient_view.answer(parse(given.body, "patient-view"), SITE, TODAY).cards
-    assert msgspec.json.encode(evaluate(given.body, SITE, TODAY).cards) == msgspec.json.encode(cards)
+    submission = submission_from_fixture(fixtures()[name], SITE.knowledge, TODAY)
+    cards = patient_view.answer_request(parse_request(submission.body, "patient-view"), SITE, TODAY).cards
+    assert msgspec.json.encode(run_trial(submission.body, SITE, TODAY).cards) == msgspec.json.encode(cards)
     page = pages.get(f"/?fixture={name}")
     assert page.status_code == 200
     for card in cards:
@@ -103,7 +103,7 @@ def test_page_and_service_agree_on_every_example(pages: FlaskClient, name: str) 
 def test_pasted_chart_gives_the_cards_of_the_same_request(name: str) -> None:
     day = fixtures()[name].as_of or TODAY
     pasted, asked = (
-        evaluate(from_text(text, SITE.knowledge).body, SITE, day) for text in (chart_text(name), request_text(name))
+        run_trial(submission_from_text(text, SITE.knowledge).body, SITE, day) for text in (chart_text(name), request_text(name))
     )
     assert [(card.summary, card.detail) for card in pasted.cards] == [(card.summary, card.detail) for card in asked.cards]
 
@@ -150,11 +150,11 @@ def test_supposed_value_moves_the_verdict_as_a_chart_with_it_would(pages: FlaskC
 
 @pytest.mark.parametrize("name", NAMES)
 def test_values_of_the_chart_in_the_controls_change_nothing(pages: FlaskClient, name: str) -> None:
-    evaluation = evaluate(from_fixture(fixtures()[name], SITE.knowledge, TODAY).body, SITE, TODAY)
-    if evaluation.board is None:
+    trial = run_trial(submission_from_fixture(fixtures()[name], SITE.knowledge, TODAY).body, SITE, TODAY)
+    if trial.evaluation is None:
         return
-    unchanged = {control.name: control.shown for control in controls(evaluation.board.facts, {}, {})}
-    assert set(unchanged) == set(CHANGEABLE)
+    unchanged = {control.name: control.shown for control in controls(trial.evaluation.facts, {}, {})}
+    assert set(unchanged) == set(CHANGEABLE_FACTS)
     answer = pages.post("/", data={"fixture": name, **unchanged})
     assert answer.status_code == 200
     assert "Supposed:" not in words(answer.text)
@@ -396,8 +396,8 @@ def test_the_page_reads_a_chart_in_a_place_and_says_when_there_is_none() -> None
     app = create_app(Settings(), lambda: TODAY)
     client = app.test_client()
     with ExitStack() as taken:
-        for _ in range(AT_ONCE):
-            taken.enter_context(app.extensions["places"].one())
+        for _ in range(MAX_CONCURRENT_EVALUATIONS):
+            taken.enter_context(app.extensions["places"].slot())
         for answer in (client.post("/", data={"chart": "no JSON"}), client.get(f"/?fixture={ARTERIAL}")):
             assert answer.status_code == 503
             assert answer.headers["Retry-After"] == "2"

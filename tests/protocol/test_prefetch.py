@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.cli.install_sheet import EHRS, install_sheet
+from cds_service.cli.install_sheet import EHR_NAMES, install_sheet
 from tests.conftest import PREFETCH, SERVICE, Clock, as_of, bundle, request_of
 
 FIXTURE = "resectable"
@@ -30,7 +30,7 @@ def sheet(ehr: str) -> str:
     return install_sheet(knowledge.load(), ehr, "nlm-patient-view", "patient-view")
 
 
-QUERIES = sorted({*PREFETCH.values(), *(query for ehr in EHRS for query in QUERY.findall(sheet(ehr)))})
+QUERIES = sorted({*PREFETCH.values(), *(query for ehr in EHR_NAMES for query in QUERY.findall(sheet(ehr)))})
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=[f"{query[:30]} {len(query)}" for query in QUERIES])
@@ -57,7 +57,7 @@ def test_observations_are_asked_for_by_every_code_that_is_read() -> None:
     assert {"6301-6", "59847-4", "31206-6", "423740007", "89247-1", "21889-1"} <= asked
 
 
-@pytest.mark.parametrize("ehr", EHRS)
+@pytest.mark.parametrize("ehr", EHR_NAMES)
 def test_the_install_sheet_names_every_key_query_scope_and_fact(ehr: str) -> None:
     with redirect_stdout(io.StringIO()) as out:
         assert main(["prefetch", "--for", ehr]) == 0

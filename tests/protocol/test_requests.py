@@ -532,7 +532,7 @@ def test_errors_carry_the_cors_headers_too(client: FlaskClient, monkeypatch: pyt
         client.post(SERVICE, data=b" " * 1_000_001, content_type=JSON, headers=headers),
         client.post(SERVICE, data="x", headers=headers),
     ]
-    monkeypatch.setattr("cds_service.app.parse", None)
+    monkeypatch.setattr("cds_service.app.parse_request", None)
     answers.append(client.post(SERVICE, json=bare_request(), headers=headers))
     assert [answer.status_code for answer in answers] == [200, 400, 404, 405, 412, 413, 415, 500]
     assert {answer.headers.get("Access-Control-Allow-Origin") for answer in answers} == {ORIGIN}
@@ -645,7 +645,7 @@ def test_a_fault_of_the_service_tells_neither_caller_nor_log_what_it_choked_on(
         raise ValueError(MARKER)
 
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr("cds_service.app.parse", choke)
+    monkeypatch.setattr("cds_service.app.parse_request", choke)
     answer = client.post(SERVICE, json=bare_request())
     assert answer.status_code == 500
     assert diagnostics(answer) == ["a fault of the service; nothing was decided"]

@@ -23,8 +23,8 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from cds_service.__main__ import main
-from cds_service.capacity import AT_ONCE
-from cds_service.gunicorn_server import OPTIONS, Server, Worker, address
+from cds_service.capacity import MAX_CONCURRENT_EVALUATIONS
+from cds_service.gunicorn_server import OPTIONS, GunicornServer, Worker, format_address
 from tests.conftest import EXTENSION, SERVICE, as_of, bare_request, request_of, validator
 from tests.support.callers import BASE, Ehr, bearer, ec_key
 from tests.support.callers import site_file as callers_file
@@ -35,13 +35,13 @@ SOUND = json.dumps(request_of("resectable")).encode()
 EMPTY = json.dumps(bare_request(prefetch={"conditions": None})).encode()
 HEAD = f"POST {SERVICE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
 SLEEPY = (
-    "import logging, time\nread = app.parse\n"
+    "import logging, time\nread = app.parse_request\n"
     "def sleepy(body, hook):\n"
     "    if b'sleep' in body: time.sleep(3)\n"
     "    if b'warn' in body: logging.getLogger('urllib3').warning('GET /Patient/MARKER')\n"
     "    return read(body, hook)\n"
-    "app.parse = sleepy\n"
-    "gunicorn_server.READ_WITHIN, gunicorn_server.ANSWERED_WITHIN = 3, 6\n"
+    "app.parse_request = sleepy\n"
+    "gunicorn_server.REQUEST_READ_TIMEOUT_S, gunicorn_server.RESPONSE_WRITE_TIMEOUT_S = 3, 6\n"
 )
 """A request that holds the word "sleep" takes three seconds; deadlines are short."""
 
@@ -141,8 +141,8 @@ def test_a_client_that_never_takes_its_answer_is_cut_off(service: Running) -> No
 
 
 def test_who_finds_no_place_is_told_in_milliseconds_to_come_again(service: Running) -> None:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        busy = [pool.submit(service.post, asleep()) for _ in range(AT_ONCE)]
+    with ThreadPoolExecutor(MAX_CONCURRENT_EVALUATIONS) as pool:
+        busy = [pool.submit(service.post, asleep()) for _ in range(MAX_CONCURRENT_EVALUATIONS)]
         time.sleep(1)
         times = []
         for _ in range(10):
@@ -162,13 +162,13 @@ def test_who_finds_no_place_is_told_in_milliseconds_to_come_again(service: Runni
             b"HTTP/1.1 200"
         )
         assert time.perf_counter() - started < 1, "discovery needs no place"
-        assert [future.result()[0] for future in busy] == [200] * AT_ONCE, "who has a place keeps it"
+        assert [future.result()[0] for future in busy] == [200] * MAX_CONCURRENT_EVALUATIONS, "who has a place keeps it"
     assert sorted(times)[5] < 0.25, times
     assert service.post(EMPTY)[0] == 200
 
 
 def test_there_are_more_threads_than_places() -> None:
-    assert OPTIONS["threads"] >= 2 * AT_ONCE
+    assert OPTIONS["threads"] >= 2 * MAX_CONCURRENT_EVALUATIONS
 
 
 # ── recycling and stopping ───────────────────────────────────────────────────────────────────────────────────────
@@ -259,7 +259,7 @@ def test_gunicorn_calls_what_we_override(owner: type, name: str) -> None:
 
 
 def test_each_method_of_our_subclasses_is_looked_up_above() -> None:
-    for ours, theirs in ((Worker, ThreadWorker), (Server, BaseApplication)):
+    for ours, theirs in ((Worker, ThreadWorker), (GunicornServer, BaseApplication)):
         overridden = {name for name, member in vars(ours).items() if inspect.isfunction(member)}
         assert overridden <= {name for owner, name in PARAMETERS if owner is theirs}
 
@@ -519,6 +519,6 @@ def test_an_address_of_ipv6_is_written_in_brackets(monkeypatch: pytest.MonkeyPat
         return socket.socket()
 
     monkeypatch.setattr(socket, "create_server", listen)
-    assert address("::1", 8080) == "[::1]:8080"
-    assert address("127.0.0.1", 8080) == "127.0.0.1:8080"
+    assert format_address("::1", 8080) == "[::1]:8080"
+    assert format_address("127.0.0.1", 8080) == "127.0.0.1:8080"
     assert asked == [(("::1", 8080), socket.AF_INET6), (("127.0.0.1", 8080), socket.AF_INET)]

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from werkzeug.test import TestResponse
 
 from cds_service.auth import keys as trusted_keys
-from cds_service.outbound.policy import CallFailed, Reach
+from cds_service.outbound.policy import CallFailed, OutboundPolicy
 from cds_service.reasons import Explanation, Reason
 from tests.conftest import SERVICE
 from tests.support.callers import (
@@ -408,7 +408,7 @@ def test_keys_are_fetched_once_and_remembered(fetching: Door, ehr: Ehr, server: 
 
 def test_invented_kids_make_one_request_and_no_more(fetching: Door, ehr: Ehr, server: Listener) -> None:
     assert status(fetching, ehr) == 200
-    fetching.time[0] += trusted_keys.BETWEEN
+    fetching.time[0] += trusted_keys.MIN_REFETCH_INTERVAL_S
     for number in range(50):
         assert status(fetching, ehr, header={"kid": f"invented-{number}"}) == 401
     assert server.asked == 2
@@ -421,7 +421,7 @@ def test_a_new_key_is_found_by_looking_again_and_the_old_one_ends(fetching: Door
     server.serve_keys(new.jwk)
     ehr.key = new
     assert status(fetching, ehr) == 401  # asked a moment ago
-    fetching.time[0] += trusted_keys.BETWEEN
+    fetching.time[0] += trusted_keys.MIN_REFETCH_INTERVAL_S
     assert status(fetching, ehr) == 200
     ehr.key = old
     assert status(fetching, ehr) == 401
@@ -431,14 +431,14 @@ def test_a_new_key_is_found_by_looking_again_and_the_old_one_ends(fetching: Door
 def test_a_withdrawn_key_opens_no_longer_than_an_hour(fetching: Door, ehr: Ehr, server: Listener) -> None:
     assert status(fetching, ehr) == 200
     server.serve_keys()
-    fetching.time[0] += trusted_keys.FRESH + 1
+    fetching.time[0] += trusted_keys.KEYS_FRESH_S + 1
     assert status(fetching, ehr) == 401
 
 
 def test_a_key_swapped_under_its_name_does_not_open_with_the_old_one(fetching: Door, ehr: Ehr, server: Listener) -> None:
     assert status(fetching, ehr) == 200
     server.serve_keys({**EVIL.jwk, "kid": ehr.key.kid})
-    fetching.time[0] += trusted_keys.FRESH + 1
+    fetching.time[0] += trusted_keys.KEYS_FRESH_S + 1
     assert status(fetching, ehr) == 401
     assert status(fetching, ehr, key=EVIL) == 200  # the pinned address is the issuer's word
 
@@ -460,11 +460,11 @@ def nested(server: Listener) -> None:
 
 
 def too_large(server: Listener) -> None:
-    server.body = json.dumps({"keys": [ec_key().jwk], "x": "x" * trusted_keys.AT_MOST_BYTES}).encode()
+    server.body = json.dumps({"keys": [ec_key().jwk], "x": "x" * trusted_keys.MAX_KEY_SET_BYTES}).encode()
 
 
 def too_many(server: Listener) -> None:
-    server.body = json.dumps({"keys": [ec_key().jwk] * (trusted_keys.AT_MOST_KEYS + 1)}).encode()
+    server.body = json.dumps({"keys": [ec_key().jwk] * (trusted_keys.MAX_KEYS + 1)}).encode()
 
 
 def slow(server: Listener) -> None:
@@ -488,14 +488,14 @@ def test_while_the_key_server_is_ill_the_remembered_keys_serve_for_a_day(
 ) -> None:
     assert status(fetching, ehr) == 200
     outage(server)
-    fetching.time[0] += trusted_keys.FRESH + 1
+    fetching.time[0] += trusted_keys.KEYS_FRESH_S + 1
     assert status(fetching, ehr) == 200
     assert status(fetching, ehr, key=EVIL) == 401
     assert server.asked == 2
-    fetching.time[0] = NOW + trusted_keys.STALE + 1
+    fetching.time[0] = NOW + trusted_keys.KEYS_USABLE_S + 1
     assert status(fetching, ehr) == 401
     server.serve_keys(ec_key().jwk)
-    fetching.time[0] += trusted_keys.BETWEEN
+    fetching.time[0] += trusted_keys.MIN_REFETCH_INTERVAL_S
     assert status(fetching, ehr) == 200
 
 
@@ -508,7 +508,7 @@ def test_keys_that_were_never_had_let_nobody_in(
     assert server.asked == 1
     assert "not read" in caplog.text
     server.serve_keys(ec_key().jwk)
-    fetching.time[0] += trusted_keys.BETWEEN
+    fetching.time[0] += trusted_keys.MIN_REFETCH_INTERVAL_S
     assert status(fetching, ehr) == 200
 
 
@@ -534,7 +534,7 @@ def test_a_key_server_that_drips_holds_nobody_up_and_is_asked_again(tmp_path: Pa
     assert status(door, south) == 200
     assert [answers.get(timeout=5) for _ in range(4)] == [401] * 4
     server.serve_keys(ec_key().jwk)
-    door.time[0] += trusted_keys.BETWEEN
+    door.time[0] += trusted_keys.MIN_REFETCH_INTERVAL_S
     assert status(door, north) == 200
     assert server.asked == 2
 
@@ -542,17 +542,17 @@ def test_a_key_server_that_drips_holds_nobody_up_and_is_asked_again(tmp_path: Pa
 def test_who_waits_for_the_first_keys_waits_no_longer_than_a_fetch_may_take() -> None:
     going, done = Event(), Event()
 
-    def stuck(jku: str, reach: Reach) -> bytes:
+    def stuck(jku: str, reach: OutboundPolicy) -> bytes:
         going.set()
         done.wait(10)
         raise CallFailed(Explanation(Reason.OVERDUE))
 
-    keys = trusted_keys.FetchedKeys(JKU, Reach(seconds=0.2), stuck)
-    first = Thread(target=keys.find, args=("a", "ES384", NOW), daemon=True)
+    keys = trusted_keys.FetchedKeys(JKU, OutboundPolicy(seconds=0.2), stuck)
+    first = Thread(target=keys.find_key, args=("a", "ES384", NOW), daemon=True)
     first.start()
     assert going.wait(5)
     answers: SimpleQueue[object] = SimpleQueue()
-    Thread(target=lambda: answers.put(keys.find("a", "ES384", NOW)), daemon=True).start()
+    Thread(target=lambda: answers.put(keys.find_key("a", "ES384", NOW)), daemon=True).start()
     assert answers.get(timeout=5) is None
     done.set()
     first.join()

@@ -14,8 +14,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from cds_service.app import create_app
-from cds_service.fhir.chart import Entry, read_chart
-from cds_service.fhir.resources import READ
+from cds_service.fhir.chart import ChartEntry, read_chart
+from cds_service.fhir.resources import READ_TYPES
 from cds_service.fhir.versions import SENT_TWICE, server_of
 from cds_service.settings import Settings
 from tests.conftest import SERVICE, Clock, bare_request, bundle
@@ -193,7 +193,7 @@ def test_a_full_url_longer_than_any_server_has_names_none_and_costs_nothing() ->
 WITHIN = [{"url": "http://x.example", "valueBoolean": True}]
 NOT_LOOKED_INTO: dict[str, tuple[str, dict[str, Any]]] = {
     f"{name}.{field.encode_name}": (name, {field.encode_name: WITHIN})
-    for name, kind in READ.items()
+    for name, kind in READ_TYPES.items()
     for field in msgspec.structs.fields(kind)
     if field.name != "id" and (field.type is Any or "Raw" in str(field.type))
 } | {
@@ -218,8 +218,8 @@ def test_drugs_and_ages_are_among_what_is_not_looked_into() -> None:
     assert {"MedicationRequest.contained", "Condition.abatementAge", "Patient.implicitRules"} <= NOT_LOOKED_INTO.keys()
 
 
-def entry(resource: dict[str, Any], full_url: str | None = None) -> Entry:
-    return Entry(json.dumps(resource).encode(), full_url)
+def entry(resource: dict[str, Any], full_url: str | None = None) -> ChartEntry:
+    return ChartEntry(json.dumps(resource).encode(), full_url)
 
 
 def post(client: FlaskClient, **prefetch: list[Any]) -> list[dict[str, Any]]:

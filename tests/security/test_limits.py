@@ -13,11 +13,11 @@ from flask.testing import FlaskClient
 
 from cds_service import gunicorn_server, knowledge
 from cds_service.app import create_app
-from cds_service.capacity import AT_ONCE
+from cds_service.capacity import MAX_CONCURRENT_EVALUATIONS
 from cds_service.fhir import client as fhir_client
 from cds_service.fhir.values import LARGEST_EXPONENT
 from cds_service.hooks import prefetch, request
-from cds_service.knowledge.terminology import Coding
+from cds_service.knowledge.terminology import StandardCoding
 from cds_service.pages import views
 from cds_service.settings import Settings
 from tests.conftest import (
@@ -56,7 +56,7 @@ def raw_request(**raw: bytes) -> bytes:
 
 
 def test_more_values_than_a_chart_can_hold_are_413(large: FlaskClient) -> None:
-    most = request.MOST_VALUES
+    most = request.MAX_JSON_VALUES
     for count, status in ((most - 10, 200), (most + 1, 413)):
         body = raw_request(prefetch=b'{"conditions": null}', extension=b'{"a": [' + b"1," * count + b"1]}")
         answer = large.post(SERVICE, data=body, content_type=JSON)
@@ -65,7 +65,7 @@ def test_more_values_than_a_chart_can_hold_are_413(large: FlaskClient) -> None:
 
 
 def test_more_prefetch_keys_than_anybody_asks_for_are_413(client: FlaskClient) -> None:
-    keys = {"conditions": None, **{f"k{number}": None for number in range(request.MOST_KEYS - 1)}}
+    keys = {"conditions": None, **{f"k{number}": None for number in range(request.MAX_PREFETCH_KEYS - 1)}}
     assert client.post(SERVICE, json=bare_request(prefetch=keys)).status_code == 200
     answer = client.post(SERVICE, json=bare_request(prefetch=keys | {"one": None}))
     assert answer.status_code == 413
@@ -73,7 +73,7 @@ def test_more_prefetch_keys_than_anybody_asks_for_are_413(client: FlaskClient) -
 
 
 def test_more_resources_than_a_chart_holds_are_413(large: FlaskClient) -> None:
-    half = prefetch.MOST_RESOURCES // 2
+    half = prefetch.MAX_RESOURCES // 2
     for count, status in ((half - 1, 200), (half, 413)):
         entries = b'{"resourceType": "Bundle", "entry": [' + b",".join([b'{"resource": {"resourceType": "X"}}'] * count) + b"]}"
         body = raw_request(prefetch=b'{"conditions": null, "a": %s, "b": %s}' % (entries, entries))
@@ -83,7 +83,7 @@ def test_more_resources_than_a_chart_holds_are_413(large: FlaskClient) -> None:
 
 
 def test_a_bundle_of_more_junk_than_is_read_is_not_whole(large: FlaskClient) -> None:
-    junk = b'{"resourceType": "Bundle", "entry": [' + b"{}," * prefetch.MOST_RESOURCES + b"{}]}"
+    junk = b'{"resourceType": "Bundle", "entry": [' + b"{}," * prefetch.MAX_RESOURCES + b"{}]}"
     answer = large.post(SERVICE, data=raw_request(prefetch=b'{"conditions": ' + junk + b"}"), content_type=JSON)
     assert answer.status_code == 412
 
@@ -225,18 +225,18 @@ def test_the_limits_that_security_md_tells_are_those_of_the_service() -> None:
     requests, jitter = options["max_requests"], options["max_requests_jitter"]
     for row, numbers in {
         "body": [Settings().max_body_bytes],
-        "JSON values in a body (its commas)": [request.MOST_VALUES],
-        "JSON values in one answer of the FHIR server (its commas)": [fhir_client.MOST_VALUES],
-        "fields of the form of the try-it page": [views.MOST_FIELDS],
-        "prefetch keys": [request.MOST_KEYS],
-        "resources in the prefetch": [prefetch.MOST_RESOURCES],
-        "`userId`, `encounterId`, `fhirServer`; access token": [request.LONGEST_TEXT, request.LONGEST_TOKEN],
+        "JSON values in a body (its commas)": [request.MAX_JSON_VALUES],
+        "JSON values in one answer of the FHIR server (its commas)": [fhir_client.MAX_JSON_VALUES],
+        "fields of the form of the try-it page": [views.MAX_FIELDS],
+        "prefetch keys": [request.MAX_PREFETCH_KEYS],
+        "resources in the prefetch": [prefetch.MAX_RESOURCES],
+        "`userId`, `encounterId`, `fhirServer`; access token": [request.MAX_TEXT_CHARS, request.MAX_TOKEN_CHARS],
         "a number of the chart": [LARGEST_EXPONENT, 2 * LARGEST_EXPONENT],
-        "request line": [gunicorn_server.LONGEST_LINE],
-        "headers": [gunicorn_server.MOST_HEADERS, gunicorn_server.LONGEST_HEADER],
-        "time to send a request": [gunicorn_server.READ_WITHIN],
-        "time to take the answer": [gunicorn_server.ANSWERED_WITHIN],
-        "charts judged at once": [AT_ONCE, options["workers"]],
+        "request line": [gunicorn_server.MAX_REQUEST_LINE_BYTES],
+        "headers": [gunicorn_server.MAX_HEADERS, gunicorn_server.MAX_HEADER_BYTES],
+        "time to send a request": [gunicorn_server.REQUEST_READ_TIMEOUT_S],
+        "time to take the answer": [gunicorn_server.RESPONSE_WRITE_TIMEOUT_S],
+        "charts judged at once": [MAX_CONCURRENT_EVALUATIONS, options["workers"]],
         "requests of one worker": [requests, requests + jitter],
         "stop (SIGTERM)": [options["graceful_timeout"]],
     }.items():
@@ -250,7 +250,7 @@ def test_the_time_for_a_code_grows_no_faster_than_its_length(system: str) -> Non
     terminology = knowledge.load().terminology
 
     def seconds(length: int) -> float:
-        coding = Coding(system, "Z" * length)
+        coding = StandardCoding(system, "Z" * length)
         times = []
         for _ in range(5):
             start = time.process_time()

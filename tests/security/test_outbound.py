@@ -16,16 +16,25 @@ import pytest
 import requests
 import responses
 
-from cds_service.fhir.client import Fetched, Server, fetch
-from cds_service.outbound.policy import CallFailed, Reach, Refused, allowed, origin_of, permitted
-from cds_service.outbound.session import Outbound
+from cds_service.fhir.client import EhrServer, FetchResult, fetch_queries
+from cds_service.outbound.policy import (
+    CallFailed,
+    CallNotAllowed,
+    OutboundPolicy,
+    is_address_allowed,
+    is_origin_allowed,
+    origin_of,
+)
+from cds_service.outbound.session import OutboundSession
 from cds_service.reasons import Explanation, Reason, reason_of
 from tests.support.fhir_server import FhirServer
 from tests.support.pictures import outline
 
-PUBLIC = Reach(origins=("https://fhir.hospital.example",))
-ON_PREMISE = Reach(origins=("https://fhir.hospital.example",), networks=(ip_network("10.20.0.0/16"), ip_network("fd12::/16")))
-HERE = Reach(loopback=True, open=True, seconds=5)
+PUBLIC = OutboundPolicy(origins=("https://fhir.hospital.example",))
+ON_PREMISE = OutboundPolicy(
+    origins=("https://fhir.hospital.example",), networks=(ip_network("10.20.0.0/16"), ip_network("fd12::/16"))
+)
+HERE = OutboundPolicy(loopback=True, open=True, seconds=5)
 
 ADDRESSES: dict[str, tuple[bool, bool, bool]] = {  # reached by: a public site, an on-premise site, development
     "93.184.216.34": (True, True, True),
@@ -69,13 +78,15 @@ ADDRESSES: dict[str, tuple[bool, bool, bool]] = {  # reached by: a public site, 
 
 @pytest.mark.parametrize(("address", "reached"), ADDRESSES.items(), ids=ADDRESSES)
 def test_an_address_is_reached_only_where_it_is_meant_to_be(address: str, reached: tuple[bool, bool, bool]) -> None:
-    assert tuple(permitted(address, reach) for reach in (PUBLIC, ON_PREMISE, HERE)) == reached
+    assert tuple(is_address_allowed(address, policy) for policy in (PUBLIC, ON_PREMISE, HERE)) == reached
 
 
 def test_metadata_services_are_never_reached_even_inside_an_allowed_network() -> None:
-    wide = Reach(networks=(ip_network("169.254.0.0/16"), ip_network("fd00::/8"), ip_network("192.0.0.0/24")), loopback=True)
+    wide = OutboundPolicy(
+        networks=(ip_network("169.254.0.0/16"), ip_network("fd00::/8"), ip_network("192.0.0.0/24")), loopback=True
+    )
     for address in ("169.254.169.254", "fd00:ec2::254", "192.0.0.192"):
-        assert not permitted(address, wide)
+        assert not is_address_allowed(address, wide)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +113,7 @@ def test_an_origin_is_scheme_host_and_port(url: str, origin: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_plain_http_address_is_refused(url: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(CallNotAllowed):
         origin_of(url)
 
 
@@ -114,18 +125,18 @@ def test_what_is_no_plain_http_address_is_refused(url: str) -> None:
     ],
 )  # fmt: skip
 def test_only_the_very_origin_is_allowed(origin: str) -> None:
-    assert not allowed(origin, PUBLIC)
-    assert allowed("https://fhir.hospital.example", PUBLIC)
+    assert not is_origin_allowed(origin, PUBLIC)
+    assert is_origin_allowed("https://fhir.hospital.example", PUBLIC)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9", "localhost:9", "[::1]:9", "127.0.0.1", "localhost"])
 def test_development_means_servers_of_this_machine_by_their_plain_names(host: str) -> None:
-    assert allowed(f"http://{host}", HERE)
+    assert is_origin_allowed(f"http://{host}", HERE)
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "example.org", "localhost.evil.example"])
 def test_development_takes_no_other_spelling_and_no_other_host(host: str) -> None:
-    assert not allowed(f"http://{host}", HERE)
+    assert not is_origin_allowed(f"http://{host}", HERE)
 
 
 # ── names and their addresses ────────────────────────────────────────────────────────────────────────────────────
@@ -155,8 +166,8 @@ def test_a_name_with_one_address_that_may_not_be_called_is_not_called(
     resolving(monkeypatch, addresses)
     connected: list[Any] = []
     monkeypatch.setattr(socket, "create_connection", lambda *a, **k: connected.append(a))
-    with Outbound(PUBLIC) as out, pytest.raises(Refused, match=Reason.ADDRESS_NOT_PERMITTED):
-        out.get("https://fhir.hospital.example/r4/Patient/1", {})
+    with OutboundSession(PUBLIC) as session, pytest.raises(CallNotAllowed, match=Reason.ADDRESS_NOT_PERMITTED):
+        session.get("https://fhir.hospital.example/r4/Patient/1", {})
     assert connected == []
 
 
@@ -165,8 +176,8 @@ def test_a_name_is_looked_up_once_and_the_checked_address_is_called(monkeypatch:
     with FhirServer([{"resourceType": "Patient", "id": "1"}]) as server:
         origin = f"http://fhir.test:{server.port}"
         asked = resolving(monkeypatch, ["127.0.0.1"], ["169.254.169.254"])
-        with Outbound(Reach(origins=(origin,), loopback=True)) as out:
-            assert out.get(f"{origin}/fhir/Patient/1", {}).status == 200
+        with OutboundSession(OutboundPolicy(origins=(origin,), loopback=True)) as session:
+            assert session.get(f"{origin}/fhir/Patient/1", {}).status == 200
         assert asked == ["fhir.test"]
         assert server.asked[0].headers["host"] == f"fhir.test:{server.port}"
 
@@ -176,18 +187,18 @@ def test_a_proxy_a_netrc_file_and_a_cookie_of_the_machine_are_not_used(monkeypat
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with FhirServer() as server, Outbound(HERE) as out:
+    with FhirServer() as server, OutboundSession(HERE) as session:
         server.faults["."] = lambda handler: handler.answer(200, {}, Set_Cookie="session=1; Path=/")
         for _ in range(2):
-            out.get(f"{server.base}/Patient/1", {"Authorization": "Bearer t"})
+            session.get(f"{server.base}/Patient/1", {"Authorization": "Bearer t"})
         assert [asked.headers["authorization"] for asked in server.asked] == ["Bearer t", "Bearer t"]
         assert not any("cookie" in asked.headers for asked in server.asked)
 
 
 def test_nothing_is_called_after_the_deadline() -> None:
-    with FhirServer() as server, Outbound(Reach(loopback=True, seconds=0)) as out:
+    with FhirServer() as server, OutboundSession(OutboundPolicy(loopback=True, seconds=0)) as session:
         with pytest.raises(CallFailed, match=Reason.OVERDUE):
-            out.get(f"{server.base}/Patient/1", {})
+            session.get(f"{server.base}/Patient/1", {})
         assert server.asked == []
 
 
@@ -212,9 +223,9 @@ def test_no_call_outlasts_its_deadline_however_its_server_drips(case: str) -> No
                 time.sleep(pause)
 
     def call(port: int) -> None:
-        with Outbound(Reach(loopback=True, seconds=0.5)) as out:
+        with OutboundSession(OutboundPolicy(loopback=True, seconds=0.5)) as session:
             try:
-                out.get(f"http://127.0.0.1:{port}/", {})
+                session.get(f"http://127.0.0.1:{port}/", {})
                 told.put("an answer")
             except CallFailed as error:
                 told.put(error.why.reason)
@@ -231,9 +242,9 @@ CONDITIONS = "https://fhir.hospital.example/r4/Condition?patient=1"
 EMPTY = '{"resourceType": "Bundle", "type": "searchset", "total": 0}'
 
 
-def asked_of(server: str = "https://fhir.hospital.example/r4") -> Fetched:
-    with Outbound(PUBLIC) as out:
-        return fetch(Server(server, "token"), {"a": "Condition?patient=1"}, out)["a"]
+def asked_of(server: str = "https://fhir.hospital.example/r4") -> FetchResult:
+    with OutboundSession(PUBLIC) as session:
+        return fetch_queries(EhrServer(server, "token"), {"a": "Condition?patient=1"}, session)["a"]
 
 
 @responses.activate
@@ -257,7 +268,7 @@ def test_whatever_goes_wrong_is_told_by_a_reason_of_ours(error: Exception, told:
 @pytest.mark.parametrize("base", ["https://fhir.hospital.example/r4", "https://fhir.hospital.example/r4/"])
 def test_a_base_with_and_without_its_last_slash_is_the_same(base: str) -> None:
     responses.get(CONDITIONS, body=EMPTY)
-    assert asked_of(base) == Fetched((EMPTY.encode(),))
+    assert asked_of(base) == FetchResult((EMPTY.encode(),))
 
 
 @responses.activate
@@ -266,7 +277,7 @@ def test_a_server_that_is_busy_is_asked_again_when_it_says(after: str) -> None:
     text = email.utils.formatdate(time.time() + 0.2, usegmt=True) if after == "date" else after
     responses.get(CONDITIONS, status=503, headers={"Retry-After": text})
     responses.get(CONDITIONS, body=EMPTY)
-    assert asked_of() == Fetched((EMPTY.encode(),))
+    assert asked_of() == FetchResult((EMPTY.encode(),))
     assert len(responses.calls) == 2
 
 
@@ -278,7 +289,7 @@ def test_a_next_page_is_found_by_a_relative_or_an_absolute_address(next_url: str
     link = f'{{"resourceType": "Bundle", "link": [{{"relation": "next", "url": "{next_url}"}}]}}'
     responses.get(CONDITIONS, body=link)
     responses.get("https://fhir.hospital.example/r4/Condition?page=2", body=EMPTY)
-    assert asked_of() == Fetched((link.encode(), EMPTY.encode()))
+    assert asked_of() == FetchResult((link.encode(), EMPTY.encode()))
 
 
 @responses.activate
@@ -295,4 +306,4 @@ def test_a_next_page_of_another_scheme_port_or_host_is_not_called(next_url: str)
 
 
 def test_neither_a_server_nor_a_request_shows_its_token_in_print() -> None:
-    assert "secret" not in repr(Server("https://fhir.hospital.example", "secret"))
+    assert "secret" not in repr(EhrServer("https://fhir.hospital.example", "secret"))

@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 from cds_service import knowledge
 from cds_service.__main__ import main
 from cds_service.app import create_app
-from cds_service.cards.wording import LONGEST, opening, safe
+from cds_service.cards.wording import MAX_RECORDED_CHARS, lead_text, safe_text
 from cds_service.settings import Settings
 from tests.conftest import FIXTURES, ROOT, SERVICE, Clock, as_of, request_of
 
@@ -240,8 +240,8 @@ def test_what_a_clinician_reads_of_a_text_stays() -> None:
         "Ki-67 (MIB-1): 12 %", "24 umol/(24.h)", "Observation/a.b-1", "-1.5 mg/dL", "10.2 × 10³/µL", "Müller's sign",
         "C7B.02", "S. 3; T2/N1", "e.g. cm²", "神経内分泌腫瘍",
     ):  # fmt: skip
-        assert safe(text) == text
-    assert safe("Mu\u0308ller") == "Müller"
+        assert safe_text(text) == text
+    assert safe_text("Mu\u0308ller") == "Müller"
 
 
 def test_an_id_writes_nothing_but_text_to_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,19 +266,19 @@ def test_no_character_that_nobody_sees_is_left_of_a_text() -> None:
     points = [point for first, _, last in ranges for point in range(int(first, 16), int(last or first, 16) + 1)]
     assert len(points) == 4174
     for point in points:
-        assert safe(f"a{chr(point)}b") in {"ab", "a b"}, f"{point:04X}"
-        assert safe(chr(point)) == "", f"{point:04X}"
+        assert safe_text(f"a{chr(point)}b") in {"ab", "a b"}, f"{point:04X}"
+        assert safe_text(chr(point)) == "", f"{point:04X}"
 
 
 def test_a_text_is_never_longer_than_a_line() -> None:
-    assert len(safe("a b " * 5_000_000)) <= LONGEST
+    assert len(safe_text("a b " * 5_000_000)) <= MAX_RECORDED_CHARS
 
 
 def test_a_line_never_begins_with_what_begins_a_list() -> None:
     for text in ("1. x", "- x", "+ x", "12) x", "= x", ": x"):
-        assert opening(text).startswith("recorded as ")
-    assert opening("carcinoid") == "carcinoid"
-    assert opening("***") == ""
+        assert lead_text(text).startswith("recorded as ")
+    assert lead_text("carcinoid") == "carcinoid"
+    assert lead_text("***") == ""
 
 
 # ── links ────────────────────────────────────────────────────────────────────────────────────────────────────────

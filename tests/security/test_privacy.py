@@ -20,12 +20,12 @@ from tests.support.servers import Running, running
 
 MARK = MARKER.encode()
 BREAK = (
-    "read = app.parse\n"
+    "read = app.parse_request\n"
     "def breaking(body, hook):\n"
     "    if b'explode' in body: raise ValueError(body)\n"
     "    return read(body, hook)\n"
-    "app.parse = breaking\n"
-    "gunicorn_server.READ_WITHIN = 1\n"
+    "app.parse_request = breaking\n"
+    "gunicorn_server.REQUEST_READ_TIMEOUT_S = 1\n"
 )
 """A body that holds the word "explode" is a fault of the service."""
 TOKEN = {"access_token": f"{MARKER}.{MARKER}", "token_type": "Bearer", "expires_in": 300, "scope": MARKER, "subject": MARKER}

@@ -15,10 +15,10 @@ from flask.testing import FlaskClient
 
 from cds_service.__main__ import main
 from cds_service.app import create_app
-from cds_service.cli.listening import SANDBOX_ORIGIN, settle_listening
+from cds_service.cli.listening import SANDBOX_ORIGIN, check_listening
 from cds_service.errors import SiteError, Unauthorized
 from cds_service.settings import Settings
-from cds_service.sites.registry import is_this_machine, open_sites, sandbox
+from cds_service.sites.registry import is_this_machine, open_registry, sandbox_site
 from tests.conftest import ROOT, SERVICE, CheckedClient, as_of, bare_request, diagnostics, extensions, request_of
 from tests.support.callers import (
     BASE,
@@ -138,7 +138,7 @@ def test_this_machine_is_known_by_its_addresses_alone() -> None:
 
 def refused(settings: Settings) -> list[str]:
     with pytest.raises(SiteError) as caught:
-        open_sites(settings)
+        open_registry(settings)
     return [str(fault) for fault in caught.value.faults]
 
 
@@ -165,7 +165,7 @@ def test_a_site_behind_a_proxy_stands_alone(tmp_path: Path) -> None:
 def test_callers_without_a_public_address_do_not_start(tmp_path: Path) -> None:
     files = written(tmp_path, site_file(keys=[ec_key().jwk]))
     with pytest.raises(ValueError, match="CDS_PUBLIC_URL: not set"):
-        open_sites(Settings(sites=files))
+        open_registry(Settings(sites=files))
 
 
 def test_one_issuer_leads_to_one_site(tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def sandbox_token() -> str:
 
 
 def in_the_sandbox(folder: Path, host: str = "127.0.0.1", **more: Any) -> Settings:
-    return settle_listening(Settings(profile="sandbox", database=f"sqlite:///{folder}/ledger.db", **more), host, 8000)
+    return check_listening(Settings(profile="sandbox", database=f"sqlite:///{folder}/ledger.db", **more), host, 8000)
 
 
 def test_the_sandbox_is_let_in_by_one_flag_with_a_token_that_it_signed_itself(tmp_path: Path) -> None:
@@ -393,11 +393,11 @@ def test_the_sandboxs_token_opens_nothing_where_it_was_not_asked_for(tmp_path: P
 
 
 def test_the_sandbox_may_be_answered_from_its_own_fhir_server_only() -> None:
-    site = sandbox()
-    assert site.reach.origins == ("https://launch.smarthealthit.org",)
-    assert site.reach.open
-    assert not site.reach.networks
-    assert not site.reach.loopback
+    site = sandbox_site()
+    assert site.policy.origins == ("https://launch.smarthealthit.org",)
+    assert site.policy.open
+    assert not site.policy.networks
+    assert not site.policy.loopback
     (client,) = site.clients
     assert client.keys is not None
     assert set(client.keys) == {("44823f3d-0b01-4a6c-a80e-b9d3e8a7226f", "ES384")}
@@ -405,7 +405,7 @@ def test_the_sandbox_may_be_answered_from_its_own_fhir_server_only() -> None:
 
 @pytest.mark.parametrize("fixture", ["resectable", "arterial-candidate"])
 def test_a_banner_stands_first_on_every_card(tmp_path: Path, fixture: str) -> None:
-    banner = sandbox().banner
+    banner = sandbox_site().banner
     assert "anyone can call" in banner
     content = site_file(keys=[ec_key().jwk], fhir=f'banner = "{banner}"')
     client = served(tmp_path, content, day=as_of(fixture))
@@ -428,7 +428,7 @@ def test_the_sandbox_profile_knows_its_address_on_this_machine_and_must_be_told_
     assert in_the_sandbox(tmp_path).public_urls == ("http://127.0.0.1:8000", "http://localhost:8000")
     assert in_the_sandbox(tmp_path, public_urls=(BASE,)).public_urls == (BASE,)
     with pytest.raises(ValueError, match="CDS_PUBLIC_URL: not set"):
-        open_sites(in_the_sandbox(tmp_path, host="0.0.0.0"))
+        open_registry(in_the_sandbox(tmp_path, host="0.0.0.0"))
 
 
 def test_no_variable_of_the_environment_admits_the_sandbox() -> None:
@@ -448,12 +448,12 @@ def test_discovery_is_for_anyone_where_all_sites_ask_for_the_same(both: FlaskCli
 
 def test_where_sites_ask_for_different_things_discovery_has_to_know_who_asks(tmp_path: Path) -> None:
     files = written(tmp_path, *(site_file(name, keys=[ec_key(f"{name}-1").jwk]) for name in ("north", "south")))
-    found = open_sites(Settings(sites=files, public_urls=(BASE,), database=f"sqlite:///{tmp_path}/ledger.db"))
+    found = open_registry(Settings(sites=files, public_urls=(BASE,), database=f"sqlite:///{tmp_path}/ledger.db"))
     north, south = found.sites
     south = replace(south, knowledge=replace(south.knowledge, digest="0" * 16))
     differing = replace(found, sites=(north, south))
     with pytest.raises(Unauthorized):
-        differing.discovered_by(None, "/cds-services", NOW)
+        differing.site_for_discovery(None, "/cds-services", NOW)
     for site in (north, south):
         token = ehr_of(site.id).token(aud=DISCOVERY)
-        assert differing.discovered_by(f"Bearer {token}", "/cds-services", NOW) is site
+        assert differing.site_for_discovery(f"Bearer {token}", "/cds-services", NOW) is site

@@ -8,8 +8,8 @@ import pytest
 import trustme
 
 from cds_service.errors import SiteError
-from cds_service.outbound.policy import allowed, origin_of
-from cds_service.sites import development
+from cds_service.outbound.policy import is_origin_allowed, origin_of
+from cds_service.sites import development_site
 from cds_service.sites.loader import read_site, read_sites
 
 LEAST = '[site]\nid = "north"\ntitle = "North Hospital"\n'
@@ -30,15 +30,15 @@ def test_a_site_without_fhir_servers_calls_nobody(tmp_path: Path) -> None:
     file.write_text(LEAST, "utf-8")
     site = read_site(file)
     assert (site.id, site.title) == ("north", "North Hospital")
-    assert not site.reach.origins
-    assert not site.reach.loopback
+    assert not site.policy.origins
+    assert not site.policy.loopback
 
 
 def test_without_a_site_file_only_this_machine_is_called() -> None:
-    reach = development().reach
-    assert reach.loopback
-    assert not reach.origins
-    assert not reach.networks
+    policy = development_site().policy
+    assert policy.loopback
+    assert not policy.origins
+    assert not policy.networks
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_certificates_of_a_private_authority_are_read(tmp_path: Path) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     file = tmp_path / "north.toml"
     file.write_text(FHIR + 'ca_file = "ca.pem"\n', "utf-8")
-    assert read_site(file).reach.ca_file == tmp_path / "ca.pem"
+    assert read_site(file).policy.ca_file == tmp_path / "ca.pem"
 
 
 def test_one_server_stands_in_one_site_only(tmp_path: Path) -> None:
@@ -161,6 +161,6 @@ def test_an_origin_with_its_default_port_is_the_origin_without_it(tmp_path: Path
     file = tmp_path / "north.toml"
     named = ("https://a.example:443", "https://a.example", "https://a.example:8443")
     file.write_text(f"{LEAST}[fhir]\norigins = {list(named)}\n", "utf-8")
-    reach = read_site(file).reach
-    assert reach.origins == ("https://a.example", "https://a.example:8443")
-    assert allowed(origin_of("https://a.example:443/r4/Patient/1"), reach)
+    policy = read_site(file).policy
+    assert policy.origins == ("https://a.example", "https://a.example:8443")
+    assert is_origin_allowed(origin_of("https://a.example:443/r4/Patient/1"), policy)

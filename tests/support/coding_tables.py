@@ -29,10 +29,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from cds_service.clinical_picture import Amount, ClinicalPicture, Value
-from cds_service.fhir.chart import Entry, read_chart
-from cds_service.fhir.reader import Reader
-from cds_service.fhir.resources import READ
+from cds_service.clinical_picture import ClinicalPicture, Interval, Value
+from cds_service.fhir.chart import ChartEntry, read_chart
+from cds_service.fhir.reader import ChartReader
+from cds_service.fhir.resources import READ_TYPES
 from cds_service.fhir.units import UCUM
 from cds_service.knowledge.model import Knowledge
 from tests.conftest import ROOT
@@ -92,33 +92,33 @@ class Line:
     words: frozenset[str]
     without: frozenset[str]
 
-    def disagreement(self, reader: Reader) -> str:
+    def disagreement(self, reader: ChartReader) -> str:
         """What the reading of the chart says otherwise; empty where it agrees."""
-        chart = read_chart([Entry(raw) for raw in self.resources], "p")
-        chart.complete = frozenset(READ) - self.without
+        chart = read_chart([ChartEntry(raw) for raw in self.resources], "p")
+        chart.complete = frozenset(READ_TYPES) - self.without
         found = said(reader.knowledge, reader.read(chart, TODAY))
         wrong = {key: found[key] for key, wanted in self.expected.items() if found[key] != wanted}
         return f"{wrong}, expected { ({key: self.expected[key] for key in wrong}) }" if wrong else ""
 
 
-def said(known: Knowledge, picture: ClinicalPicture) -> dict[str, Any]:
-    facts = {name: readings for name, readings in picture.readings.items() if known.facts[name].kind != "person"}
+def said(knowledge: Knowledge, picture: ClinicalPicture) -> dict[str, Any]:
+    facts = {name: readings for name, readings in picture.readings.items() if knowledge.facts[name].kind != "person"}
     return {
         "states": {
-            name: ", ".join(sorted({_text(reading.value, known.facts[name].unit) for reading in readings.valid}))
+            name: ", ".join(sorted({_text(reading.value, knowledge.facts[name].unit) for reading in readings.valid}))
             for name, readings in facts.items()
             if readings.valid
         },
         "unreadable": {name for name, readings in facts.items() if readings.unreadable},
         "asks": {name for name, readings in facts.items() if readings.open_question},
-        "orders": set(picture.ordered) | set(picture.ordered_tests),
+        "orders": set(picture.orders) | set(picture.ordered_tests),
         "unasked": {name for name, readings in facts.items() if not readings.complete},
         "gate": picture.gate.answer.value,
     }
 
 
 def _text(value: Value, unit: str) -> str:
-    if isinstance(value, Amount):
+    if isinstance(value, Interval):
         return f"{value} {unit}".strip()
     return str(value).lower() if isinstance(value, bool) else str(value)
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 
-from cds_service.clinical_picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
-from cds_service.fhir.dates import parse
+from cds_service.clinical_picture import ClinicalPicture, Interval, Observed, PartialDate, Readings, Unreadable, Value
+from cds_service.fhir.dates import parse_date
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.reasoning.facts import Fact
 from cds_service.reasons import Explanation, Reason
@@ -61,16 +61,16 @@ def with_reasons(fact: Fact) -> tuple[Fact, object, object]:
     return fact, outline(fact.why), outline(fact.note)
 
 
-def _parts(part: object, today: date) -> tuple[object, When | None]:
+def _parts(part: object, today: date) -> tuple[object, PartialDate | None]:
     if not isinstance(part, str):
-        return part, When.day(today)
+        return part, PartialDate.from_day(today)
     found = VALUE.fullmatch(part)
     assert found, part
     if found["on"] == "no date":
         return found["what"], None
     if found["ago"]:
-        return found["what"], When.day(today - timedelta(days=int(found["ago"])))
-    return found["what"], parse(found["on"]) if found["on"] else When.day(today)
+        return found["what"], PartialDate.from_day(today - timedelta(days=int(found["ago"])))
+    return found["what"], parse_date(found["on"]) if found["on"] else PartialDate.from_day(today)
 
 
 def _value(definition: FactDefinition, what: object) -> Value:
@@ -85,4 +85,4 @@ def _value(definition: FactDefinition, what: object) -> Value:
         return text
     found = NUMBER.fullmatch(text)
     assert found, f"{definition.id}: {text!r} is not a number"
-    return Amount.compared(found["comparator"], Decimal(found["number"]))
+    return Interval.from_comparator(found["comparator"], Decimal(found["number"]))

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from cds_service import knowledge
-from cds_service.clinical_picture import Amount, ClinicalPicture, Observed, Readings, Unreadable, Value, When
-from cds_service.reasoning.facts import SILENCE, leaves_of
-from cds_service.reasoning.undecided import candidates, criteria_of
+from cds_service.clinical_picture import ClinicalPicture, Interval, Observed, PartialDate, Readings, Unreadable, Value
+from cds_service.reasoning.facts import SILENT_FACT, recorded_inputs
+from cds_service.reasoning.undecided import criteria_of, trial_values
 from cds_service.reasons import Explanation, Reason
 from tests.support import depth
 from tests.support.pictures import UNIT, picture
@@ -86,23 +86,23 @@ class Law:
         return law
 
 
-def days_ago(days: int) -> When:
-    return When.day(TODAY - timedelta(days=days))
+def days_ago(days: int) -> PartialDate:
+    return PartialDate.from_day(TODAY - timedelta(days=days))
 
 
 def values(name: str) -> tuple[Value, ...]:
     """A value of every region that the knowledge tells apart, the limits themselves among them."""
     kind = KNOWN.facts[name].kind
     if name == "age":
-        return tuple(Amount.exactly(years) for years in (40, 52, 57, 63, 75))
+        return tuple(Interval.from_number(years) for years in (40, 52, 57, 63, 75))
     if name == "sex":
         return ("female", "male")
     if kind in {"presence", "person"}:
         return (True,)
-    return candidates(KNOWN, name, SILENCE) or (Amount.exactly(1),)
+    return trial_values(KNOWN, name, SILENT_FACT) or (Interval.from_number(1),)
 
 
-def observed(name: str, value: Value, on: When | None, place: int = 0) -> tuple[Observed, ...]:
+def observed(name: str, value: Value, on: PartialDate | None, place: int = 0) -> tuple[Observed, ...]:
     """A reading; of an answer with several parts, one for each."""
     parts: list[Any] = sorted(value) if isinstance(value, frozenset) else [value]
     return tuple(Observed(part, on, f"X/{name}-{place}-{number}", str(part)) for number, part in enumerate(parts))
@@ -129,8 +129,8 @@ def variants(name: str) -> tuple[Readings, ...]:
         found.append(Readings((*today, *observed(name, other, days_ago(0), 1)), complete=True))
         bad = Unreadable(days_ago(20), f"X/{name}-bad", UNIT)
         found.append(Readings(observed(name, value, days_ago(place % 2 * 40)), (bad,), complete=True))
-        if isinstance(value, Amount) and value.exact is not None and value.exact > 0:
-            vague = tuple(Amount.compared(sign, value.exact) for sign in ("<", ">="))
+        if isinstance(value, Interval) and value.exact is not None and value.exact > 0:
+            vague = tuple(Interval.from_comparator(sign, value.exact) for sign in ("<", ">="))
             found += [Readings(observed(name, amount, days_ago(0)), complete=True) for amount in vague]
     if definition.kind != "person":
         found.append(Readings((), (Unreadable(days_ago(5), f"X/{name}-bad", UNIT),), complete=True))
@@ -152,7 +152,7 @@ def base(situation: str, assessed: bool) -> ClinicalPicture:
 
 BASES = tuple(base(situation, assessed) for situation in SITUATIONS for assessed in (True, False))
 JUDGED = {leaf for modality in KNOWN.modalities for criterion in criteria_of(modality, KNOWN)
-          for name in criterion.facts for leaf in leaves_of(KNOWN, name)}  # fmt: skip
+          for name in criterion.facts for leaf in recorded_inputs(KNOWN, name)}  # fmt: skip
 REDRAWN = st.tuples(st.sampled_from([*NAMES, *sorted(JUDGED) * 3]), st.integers(0, 99))
 """What a verdict rests on is redrawn more often than what only stands on a card."""
 

@@ -40,17 +40,17 @@ from typing import Any
 
 from cds_service.cards import missing_data, suggestions, urgent
 from cds_service.cards import overview as overview
-from cds_service.cards.overview import assessment_of
-from cds_service.cards.technique_findings import ways
-from cds_service.clinical_picture import ClinicalPicture, Observed, When
+from cds_service.cards.overview import assessment_json
+from cds_service.cards.technique_findings import evaluate_techniques
+from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate
 from cds_service.knowledge.model import Knowledge
-from cds_service.reasoning.assessment import Assessed, assess
+from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.calculations import CALCULATIONS
-from cds_service.reasoning.current_facts import settle
-from cds_service.reasoning.evaluation import Board
+from cds_service.reasoning.current_facts import determine_facts
+from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.facts import Fact, Facts
-from cds_service.reasoning.judgement import Finding, judge
-from cds_service.reasoning.staging import stage
+from cds_service.reasoning.judgement import Finding, judge_criterion
+from cds_service.reasoning.staging import determine_stage
 from tests.conftest import ROOT
 from tests.support.pictures import picture
 
@@ -82,11 +82,11 @@ class Vignette:
         found = picture(knowledge, self.given, self.today, self.table.get("unknown", ()))
         names = set(self.table.get("ordered", ()))
         names |= {modality.id for modality in knowledge.modalities if modality.orders & names}
-        orders = {name: Observed(True, When.day(self.today), "ServiceRequest/1", name) for name in sorted(names)}
-        return replace(found, ordered=orders, patient_id="example")
+        orders = {name: Observed(True, PartialDate.from_day(self.today), "ServiceRequest/1", name) for name in sorted(names)}
+        return replace(found, orders=orders, patient_id="example")
 
     def facts(self, knowledge: Knowledge) -> Facts:
-        return settle(self.picture(knowledge), knowledge, self.today, CALCULATIONS)
+        return determine_facts(self.picture(knowledge), knowledge, self.today, CALCULATIONS)
 
     @cached_property
     def searched(self) -> frozenset[str]:
@@ -123,27 +123,28 @@ class Said:
         self.facts, self.ordered = facts, ordered
 
     @cached_property
-    def assessed(self) -> dict[str, Assessed]:
-        return assess(self.facts)
+    def assessed(self) -> dict[str, Assessment]:
+        return assess_modalities(self.facts)
 
     @cached_property
-    def board(self) -> Board:
-        about = ClinicalPicture({}, ordered=self.ordered, patient_id="example")
-        return Board(about, self.facts, stage(self.facts), self.assessed)
+    def board(self) -> Evaluation:
+        about = ClinicalPicture({}, orders=self.ordered, patient_id="example")
+        return Evaluation(about, self.facts, determine_stage(self.facts), self.assessed)
 
     @cached_property
-    def quiet(self) -> Board:
+    def quiet(self) -> Evaluation:
         """The board without the search for deciding facts."""
-        assessed = {name: without_search(modality) for name, modality in self.assessed.items()}
-        return replace(self.board, assessed=assessed)
+        assessed = {name: without_search(assessment) for name, assessment in self.assessed.items()}
+        return replace(self.board, assessments=assessed)
 
     def of(self, modality: str) -> dict[str, Any]:
-        return assessment_of(without_search(self.assessed[modality]))
+        return assessment_json(without_search(self.assessed[modality]))
 
     def ways(self, modality: str) -> list[tuple[str, list[str], list[str], list[str]]]:
-        found = ways(self.facts, self.assessed[modality], self.ordered)
+        found = evaluate_techniques(self.facts, self.assessed[modality], self.ordered)
         return [
-            (w.technique.says, _ids(w.stops), _ids(w.burdens), overview.open_facts(self.quiet, w.not_checked)) for w in found
+            (w.technique.says, _ids(w.stops), _ids(w.cautions), overview.unchecked_facts(self.quiet, w.not_checked))
+            for w in found
         ]
 
 
@@ -151,8 +152,8 @@ def _ids(findings: Iterable[Finding]) -> list[str]:
     return [finding.criterion.id for finding in findings]
 
 
-def without_search(modality: Assessed) -> Assessed:
-    return replace(modality, search=lambda: ((), modality.verdict))
+def without_search(assessment: Assessment) -> Assessment:
+    return replace(assessment, search=lambda: ((), assessment.verdict))
 
 
 def disagreements(vignette: Vignette, facts: Facts, ordered: Mapping[str, Observed]) -> Iterator[str]:
@@ -184,12 +185,12 @@ def _way(said: Said, about: str, place: int) -> Any:
 
 
 def _alarm(said: Said, kind: str, wanted: object) -> str:
-    cards = (urgent.stopped_order(said.quiet), urgent.contraindications(said.quiet), urgent.safety(said.quiet))
+    cards = (urgent.stopped_order_card(said.quiet), urgent.contraindication_card(said.quiet), urgent.safety_card(said.quiet))
     return next((card.indicator for card in cards if card and card.kind == kind), "none")
 
 
-def _against(modality: Assessed, wanted: Iterable[str]) -> dict[str, list[str]]:
-    found = {part.indication.id: part.excluded_by for part in modality.opinion.indications}
+def _against(assessment: Assessment, wanted: Iterable[str]) -> dict[str, list[str]]:
+    found = {part.indication.id: part.excluded_by for part in assessment.decision.indications}
     return {name: [finding.criterion.id for finding in found[name] if finding.met] for name in wanted}
 
 
@@ -213,7 +214,7 @@ def _drafts(said: Said, modality: str, wanted: object) -> list[str]:
 
 def _on_record(said: Said, _: str, wanted: list[str]) -> list[str]:
     """The wanted lines in the order in which the overview shows them."""
-    lines = [line.removeprefix("- ") for line in overview.overview(said.quiet, ()).detail.splitlines()]
+    lines = [line.removeprefix("- ") for line in overview.overview_card(said.quiet, ()).detail.splitlines()]
     places = {one: place for one in wanted for place, line in enumerate(lines) if line.startswith(one)}
     return sorted((one for one in wanted if one in places), key=places.__getitem__)
 
@@ -229,7 +230,7 @@ SAYS: Mapping[str, Any] = {
     "findings": lambda said, name, wanted: {
         part["id"]: part["finding"] for part in said.of(name)["indications"] if part["id"] in wanted
     },
-    "criteria": lambda said, key, _: FOUND[judge(said.facts.knowledge.criteria[key], said.facts).met],
+    "criteria": lambda said, key, _: FOUND[judge_criterion(said.facts.knowledge.criteria[key], said.facts).met],
     "findings_2010": lambda said, name, wanted: {
         part.indication.id: FOUND[part.met] for part in said.assessed[name].by_2010.indications if part.indication.id in wanted
     },
@@ -238,13 +239,13 @@ SAYS: Mapping[str, Any] = {
     },
     "rests_on": lambda said, name, wanted: {
         part.indication.id: [finding.criterion.id for finding in part.requirements]
-        for part in said.assessed[name].opinion.indications
+        for part in said.assessed[name].decision.indications
         if part.indication.id in wanted
     },
     "against": lambda said, name, wanted: _against(said.assessed[name], wanted),
     "facts": lambda said, name, _: _value(said.facts[name]),
     "stage": lambda said, name, _: said.board.stage[name].value,
-    "best": lambda said, name, _: assessment_of(said.assessed[name]).get("best_possible", ""),
+    "best": lambda said, name, _: assessment_json(said.assessed[name]).get("best_possible", ""),
     "missing": lambda said, name, _: list(said.assessed[name].missing),
     "missing_has": lambda said, name, wanted: [one for one in wanted if one in said.assessed[name].missing],
     "options": lambda said, name, wanted: _starting(wanted, (way[0] for way in said.ways(name))),
@@ -257,6 +258,6 @@ SAYS: Mapping[str, Any] = {
     "drafts": _drafts,
     "questions": lambda said, _, wanted: missing_data.missing_section(said.quiet).startswith("**Questions"),
     "on_record": _on_record,
-    "not_checked": lambda said, name, wanted: overview.unchecked(said.quiet, [said.assessed[name]]),
+    "not_checked": lambda said, name, wanted: overview.unchecked_fact_names(said.quiet, [said.assessed[name]]),
     "last": lambda said, _, wanted: said.quiet.options[-1].modality.id if said.quiet.options else "",
 }

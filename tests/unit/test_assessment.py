@@ -7,9 +7,9 @@ from datetime import date
 
 from cds_service import knowledge
 from cds_service.knowledge.model import Verdict
-from cds_service.reasoning.assessment import Assessed, assess
+from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.calculations import CALCULATIONS
-from cds_service.reasoning.current_facts import settle
+from cds_service.reasoning.current_facts import determine_facts
 from tests.support.pictures import picture
 from tests.support.vignette import vignettes
 
@@ -23,12 +23,12 @@ LOCAL = ("resection", "debulking", "ablation", "hepatic-arterial-therapy")
 ]
 
 
-def assessed(given: Mapping[str, object]) -> dict[str, Assessed]:
-    return assess(settle(picture(KNOWN, given, TODAY), KNOWN, TODAY, CALCULATIONS))
+def assessed(given: Mapping[str, object]) -> dict[str, Assessment]:
+    return assess_modalities(determine_facts(picture(KNOWN, given, TODAY), KNOWN, TODAY, CALCULATIONS))
 
 
-def seen(modality: Assessed) -> list[str]:
-    return [reference.removeprefix("Observation/").removesuffix("-0") for reference in modality.references()]
+def seen(assessment: Assessment) -> list[str]:
+    return [reference.removeprefix("Observation/").removesuffix("-0") for reference in assessment.references()]
 
 
 # ── Y3 depends on the other verdicts ──────────────────────────────────────────────────────────────────────────────
@@ -57,7 +57,7 @@ def test_systemic_therapy_open_for_its_own_sake_depends_on_nothing() -> None:
 
 
 def test_no_other_modality_depends_on_verdicts() -> None:
-    assert {name for name, modality in assessed({}).items() if modality.depends_on} == {"systemic-therapy"}
+    assert {name for name, assessment in assessed({}).items() if assessment.depends_on} == {"systemic-therapy"}
 
 
 # ── what would decide ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -80,7 +80,7 @@ def test_contraindications_are_named_of_a_contraindicated_modality_only() -> Non
     arterial, resection = found["hepatic-arterial-therapy"], found["resection"]
     assert [finding.criterion.id for finding in arterial.contraindications] == ["portal-vein-occlusion"]
     assert resection.verdict is Verdict.NOT_INDICATED
-    assert resection.opinion.findings
+    assert resection.decision.findings
     assert resection.contraindications == ()
 
 
@@ -98,10 +98,10 @@ def test_the_statements_are_those_that_decided_of_the_cautions_met_and_those_alw
 
 def test_the_statements_of_an_indication_are_relied_on_where_it_decided_and_only_there() -> None:
     arterial = assessed(CLOSED | {"portal_vein": "patent", "renal_failure": False})["hepatic-arterial-therapy"]
-    assert arterial.opinion.decided_by == ("H1",)
+    assert arterial.decision.decided_by == ("H1",)
     assert arterial.statements()[:2] == ("S041", "S067")
     systemic = assessed(CLOSED)["systemic-therapy"]
-    assert systemic.opinion.decided_by == ("Y3",)
+    assert systemic.decision.decided_by == ("Y3",)
     assert systemic.statements() == ("S070", "S004")
 
 

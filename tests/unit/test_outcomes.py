@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from cds_service import knowledge
-from cds_service.cards.outcomes import line, nearest
-from cds_service.reasoning.assessment import assess
+from cds_service.cards.outcomes import nearest_outcomes, outcome_line
+from cds_service.reasoning.assessment import assess_modalities
 from cds_service.reasoning.calculations import CALCULATIONS
-from cds_service.reasoning.current_facts import settle
-from cds_service.reasoning.evaluation import Board
-from cds_service.reasoning.staging import stage
+from cds_service.reasoning.current_facts import determine_facts
+from cds_service.reasoning.evaluation import Evaluation
+from cds_service.reasoning.staging import determine_stage
 from tests.support.pictures import picture
 
 TODAY = date(2026, 11, 1)
@@ -22,14 +22,14 @@ KNOWN = knowledge.load()
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
-def board(**given: Any) -> Board:
+def board(**given: Any) -> Evaluation:
     found = picture(KNOWN, given, TODAY, ())
-    facts = settle(found, KNOWN, TODAY, CALCULATIONS)
-    return Board(found, facts, stage(facts), assess(facts))
+    facts = determine_facts(found, KNOWN, TODAY, CALCULATIONS)
+    return Evaluation(found, facts, determine_stage(facts), assess_modalities(facts))
 
 
-def series(of: Board, modality: str, folded: bool = False) -> list[str]:
-    return [row.series for row in nearest(of, of.assessed[modality], folded)]
+def series(of: Evaluation, modality: str, folded: bool = False) -> list[str]:
+    return [row.series for row in nearest_outcomes(of, of.assessments[modality], folded)]
 
 
 def test_there_are_the_21_rows_of_the_review() -> None:
@@ -64,7 +64,7 @@ def test_misprinted_figures_are_in_no_row() -> None:
 def test_a_series_of_other_patients_is_not_shown() -> None:
     for site, own, other in (("small-bowel", "Swärd 2009", "Lang 1999"), ("pancreas", "Lang 1999", "Swärd 2009")):
         of = board(primary_site=site)
-        shown = [name for modality in of.assessed for name in series(of, modality)]
+        shown = [name for modality in of.assessments for name in series(of, modality)]
         assert own in shown
         assert other not in shown
 
@@ -100,10 +100,10 @@ def test_each_line_says_how_many_patients_and_how_they_were_looked_at() -> None:
     of = board(primary_site="lung")
     for row in KNOWN.outcomes:
         if row.modalities:
-            said = line(of, row)
+            said = outcome_line(of, row)
             assert f"n = {row.n}," in said
             assert "retrospective" in said
             assert all(name in said for name in row.statements)
             assert len(said) < 330
     low = next(row for row in KNOWN.outcomes if row.id == "T3-3")
-    assert "low confidence" in line(of, low)
+    assert "low confidence" in outcome_line(of, low)

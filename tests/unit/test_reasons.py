@@ -116,7 +116,7 @@ def nodes() -> Iterator[Place]:
 
 
 def reasons_in(node: ast.AST) -> list[Reason]:
-    """Every `Reason.X` below a node."""
+    """Every `ReasonRow.X` below a node."""
     return [
         Reason[part.attr]
         for part in ast.walk(node)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from cds_service.clinical_picture import When
-from cds_service.reasoning.calculations.dates import newer
-from cds_service.reasoning.facts import SILENCE, Fact, Facts, known, unknown
+from cds_service.clinical_picture import PartialDate
+from cds_service.reasoning.calculations.dates import is_newer
+from cds_service.reasoning.facts import SILENT_FACT, Fact, Facts, known_fact, unknown_fact
 from cds_service.reasons import Reason
 
 
@@ -14,13 +14,13 @@ def transplanted(facts: Facts) -> Fact:
     """A coded transplant or an assessment. What is in doubt, or not recorded, counts as not met and is listed as not
     checked."""
     parts = [facts[name] for name in ("liver_transplant", "liver_transplant_coded", "liver_transplant_status_coded")]
-    found = [part for part in parts if part.is_(True)]
+    found = [part for part in parts if part.equals(True)]
     if found:
-        return known(True, *found)
+        return known_fact(True, *found)
     doubtful = [part for part in parts if part.unknown]
     if doubtful:
-        return unknown(doubtful[0].why or Reason.IN_DOUBT, *doubtful)
-    return known(False, parts[0]) if parts[0].is_(False) else SILENCE
+        return unknown_fact(doubtful[0].why or Reason.IN_DOUBT, *doubtful)
+    return known_fact(False, parts[0]) if parts[0].equals(False) else SILENT_FACT
 
 
 def recurrence(facts: Facts) -> Fact:
@@ -30,57 +30,57 @@ def recurrence(facts: Facts) -> Fact:
     later = facts["new_liver_metastasis"]
     if not assessed.silent:
         return assessed
-    if resection.known and later.known and any(newer(later.on, reading.on) for reading in resection.seen):
-        return known(True, resection, later, note=Reason.NEW_METASTASIS)
+    if resection.known and later.known and any(is_newer(later.on, reading.on) for reading in resection.seen):
+        return known_fact(True, resection, later, note=Reason.NEW_METASTASIS)
     if resection.known:
-        return unknown(Reason.RECURRENCE_OPEN, resection)
-    return known(False) if resection.silent else unknown(resection.why or Reason.NOT_DOCUMENTED, resection)
+        return unknown_fact(Reason.RECURRENCE_OPEN, resection)
+    return known_fact(False) if resection.silent else unknown_fact(resection.why or Reason.NOT_DOCUMENTED, resection)
 
 
 def stable_six_months(facts: Facts) -> Fact:
     status, months = facts["disease_status"], facts["months_since_status"]
-    if status.is_("progression"):
-        return known(False, status)
+    if status.equals("progression"):
+        return known_fact(False, status)
     if not status.known:
-        return unknown(status.why or Reason.NOT_DOCUMENTED, status)
+        return unknown_fact(status.why or Reason.NOT_DOCUMENTED, status)
     if months.amount is None:
-        return unknown(months.why or Reason.DURATION_NOT_DOCUMENTED, status)
-    if any(not newer(months.on, reading.on) for reading in status.history if reading.value == "progression"):
-        return unknown(Reason.DURATION_SINCE_PROGRESSION_OPEN, status)
+        return unknown_fact(months.why or Reason.DURATION_NOT_DOCUMENTED, status)
+    if any(not is_newer(months.on, reading.on) for reading in status.history if reading.value == "progression"):
+        return unknown_fact(Reason.DURATION_SINCE_PROGRESSION_OPEN, status)
     answer = months.amount.at_least(facts.knowledge.scores.stable_disease.months)
-    return unknown(Reason.DURATION_NOT_EXACT, status) if answer is None else known(answer, status, months)
+    return unknown_fact(Reason.DURATION_NOT_EXACT, status) if answer is None else known_fact(answer, status, months)
 
 
 def progression_on_analogue(facts: Facts) -> Fact:
     status, analogue = facts["disease_status"], facts["somatostatin_analogue"]
     if analogue.silent:
-        return known(False)
+        return known_fact(False)
     if status.known and status.value != "progression":
-        return known(False, status)
+        return known_fact(False, status)
     if not status.known:
-        return unknown(status.why or Reason.NOT_DOCUMENTED, status)
+        return unknown_fact(status.why or Reason.NOT_DOCUMENTED, status)
     if analogue.unknown:
-        return unknown(analogue.why or Reason.NOT_DOCUMENTED, analogue)
+        return unknown_fact(analogue.why or Reason.NOT_DOCUMENTED, analogue)
     started = min((r.on for r in analogue.history if r.on), key=lambda on: on.latest, default=None)
     if started is None or status.on is None:
-        return unknown(Reason.ANALOGUE_NOT_DATED, analogue)
-    if newer(status.on, started):
-        return known(True, status, analogue)
+        return unknown_fact(Reason.ANALOGUE_NOT_DATED, analogue)
+    if is_newer(status.on, started):
+        return known_fact(True, status, analogue)
     if started.earliest < status.on.latest:
-        return unknown(Reason.PROGRESSION_NOT_DATED, status, analogue)
-    return known(False, status, analogue)
+        return unknown_fact(Reason.PROGRESSION_NOT_DATED, status, analogue)
+    return known_fact(False, status, analogue)
 
 
 def newly_diagnosed(facts: Facts) -> Fact:
     first = facts["nen_diagnosis"]
     if not first.known or first.on is None:
-        return unknown(Reason.DIAGNOSIS_NOT_DATED, first)
+        return unknown_fact(Reason.DIAGNOSIS_NOT_DATED, first)
     limit = facts.today - timedelta(days=facts.knowledge.scores.new_diagnosis.within_days)
     if first.on.latest < limit:
-        return known(False, first)
+        return known_fact(False, first)
     if first.on.earliest < limit or any(reading.on is None for reading in first.history):
-        return unknown(Reason.DIAGNOSIS_DATE_NOT_EXACT, first)
-    return known(True, first)
+        return unknown_fact(Reason.DIAGNOSIS_DATE_NOT_EXACT, first)
+    return known_fact(True, first)
 
 
 def recent_liver_surgery(facts: Facts) -> Fact:
@@ -88,10 +88,10 @@ def recent_liver_surgery(facts: Facts) -> Fact:
     limit = facts.today - timedelta(days=facts.knowledge.scores.recent_liver_surgery.within_days)
     recent = [part for part in parts if part.known and part.on is not None and part.on.earliest >= limit]
     if recent:
-        return known(True, *recent)
+        return known_fact(True, *recent)
     open_part = next((part for part in parts if part.unknown or any(_may_be_since(limit, r.on) for r in part.seen)), None)
-    return unknown(open_part.why or Reason.DATE_NOT_EXACT, open_part) if open_part else known(False)
+    return unknown_fact(open_part.why or Reason.DATE_NOT_EXACT, open_part) if open_part else known_fact(False)
 
 
-def _may_be_since(limit: date, on: When | None) -> bool:
+def _may_be_since(limit: date, on: PartialDate | None) -> bool:
     return on is None or on.latest >= limit

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cds_service.clinical_picture import When
+from cds_service.clinical_picture import PartialDate
 from cds_service.reasoning.facts import Fact
 
 
-def newest(dates: Iterable[When | None]) -> When | None:
+def newest_date(dates: Iterable[PartialDate | None]) -> PartialDate | None:
     found = [on for on in dates if on is not None]
     return max(found, key=lambda on: on.latest) if found else None
 
 
-def newer(first: When | None, second: When | None) -> bool:
+def is_newer(first: PartialDate | None, second: PartialDate | None) -> bool:
     """Certainly newer: an undated finding is neither newer nor older than anything."""
     if first is None or second is None:
         return False
@@ -22,7 +22,7 @@ def newer(first: When | None, second: When | None) -> bool:
     return first.earliest > second.latest
 
 
-def not_older(first: When | None, second: When | None) -> bool:
+def is_not_older(first: PartialDate | None, second: PartialDate | None) -> bool:
     """Certainly no older: two hours of one day by the hour, a month by the day it may have begun."""
     if first is None or second is None:
         return False
@@ -31,15 +31,15 @@ def not_older(first: When | None, second: When | None) -> bool:
     return first.earliest >= second.latest
 
 
-def newer_than_all(denial: When | None, findings: Iterable[When | None]) -> bool:
-    return all(newer(denial, on) for on in findings)
+def is_newer_than_all(denial: PartialDate | None, findings: Iterable[PartialDate | None]) -> bool:
+    return all(is_newer(denial, on) for on in findings)
 
 
-def stands_against(denial: When | None, findings: Iterable[When | None]) -> bool:
+def denial_holds_against(denial: PartialDate | None, findings: Iterable[PartialDate | None]) -> bool:
     """Whether a denial stands: it is dated, and certainly no older than any of the findings, of which none is undated."""
-    return denial is not None and all(not_older(denial, on) for on in findings)
+    return denial is not None and all(is_not_older(denial, on) for on in findings)
 
 
-def dates_of(fact: Fact) -> list[When | None]:
+def reading_dates(fact: Fact) -> list[PartialDate | None]:
     """Of everything that a recorded fact rests on: its own date is that of the newest, and forgets an undated one."""
     return [reading.on for reading in fact.seen]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cds_service.knowledge.scores import Bands
-from cds_service.reasoning.facts import Fact, Facts, known, tri, unknown
+from cds_service.reasoning.facts import Fact, Facts, answer_fact, known_fact, unknown_fact
 from cds_service.reasons import Explanation, Reason, reason_of
 
 SEVERITY = ("G1", "G2", "G3", "G3-or-NEC", "NEC")
@@ -15,7 +15,7 @@ INDICES = ("ki67_index", "mitotic_count")
 
 
 @dataclass(frozen=True, slots=True)
-class Graded:
+class GradeResult:
     grade: str
     """One of SEVERITY, or an empty string when unknown."""
     parts: tuple[Fact, ...]
@@ -70,9 +70,9 @@ def _by_indices(facts: Facts) -> IndexGrade:
         return IndexGrade(f"G{max(grades)}", one_index, parts)
     differentiation = facts["differentiation"]
     parts = (*parts, differentiation) if differentiation.known else parts
-    if differentiation.is_("well"):
+    if differentiation.equals("well"):
         return IndexGrade("G3", False, parts)
-    return IndexGrade("NEC" if differentiation.is_("poor") else "G3-or-NEC", False, parts)
+    return IndexGrade("NEC" if differentiation.equals("poor") else "G3-or-NEC", False, parts)
 
 
 def _index_above_reported(facts: Facts) -> bool:
@@ -82,28 +82,28 @@ def _index_above_reported(facts: Facts) -> bool:
     return given.known and max(by_index) > SEVERITY.index(str(given.value)) + 1
 
 
-def _graded(facts: Facts) -> Graded:
+def _grade_result(facts: Facts) -> GradeResult:
     given, differentiation = facts["who_grade"], facts["differentiation"]
     derived, one_index, parts, why = _by_indices(facts)
     answers = {derived: parts} if derived else {}
     if given.known:
         answers[str(given.value)] = (given,)
-    if differentiation.is_("poor"):
+    if differentiation.equals("poor"):
         answers["NEC"] = (differentiation,)
     if given.unknown and "NEC" not in answers:
-        return Graded("", (), why=_of(Reason.REPORTED_GRADE_OPEN, given.why))  # it might be a worse one
+        return GradeResult("", (), why=_of(Reason.REPORTED_GRADE_OPEN, given.why))  # it might be a worse one
     if reason_of(why) is Reason.SITE_UNKNOWN and "NEC" not in answers and _index_above_reported(facts):
-        return Graded("", (given,), why=_of(Reason.INDEX_ABOVE_REPORTED, why))
+        return GradeResult("", (given,), why=_of(Reason.INDEX_ABOVE_REPORTED, why))
     if not answers:
-        return Graded("", (), why=why)
-    if "G3-or-NEC" in answers and differentiation.is_("well"):
+        return GradeResult("", (), why=why)
+    if "G3-or-NEC" in answers and differentiation.equals("well"):
         answers.setdefault("G3", (*answers["G3-or-NEC"], differentiation))
     if "G3" in answers:
         answers.pop("G3-or-NEC", None)  # somebody said which of the two it is
     worst = max(answers, key=SEVERITY.index)
     note = Explanation(Reason.GRADES_DISAGREE) if len(answers) > 1 else None
     all_parts = tuple(part for some in answers.values() for part in some)
-    return Graded(worst, all_parts if note else answers[worst], one_index and not given.known, note)
+    return GradeResult(worst, all_parts if note else answers[worst], one_index and not given.known, note)
 
 
 def _of(reason: Reason, because: Explanation | None, **names: str) -> Explanation:
@@ -112,62 +112,62 @@ def _of(reason: Reason, because: Explanation | None, **names: str) -> Explanatio
 
 
 def grade(facts: Facts) -> Fact:
-    found = _graded(facts)
+    found = _grade_result(facts)
     return (
-        known(found.grade, *found.parts, note=found.note)
+        known_fact(found.grade, *found.parts, note=found.note)
         if found.grade
-        else unknown(found.why or Reason.GRADE_UNKNOWN, *found.parts)
+        else unknown_fact(found.why or Reason.GRADE_UNKNOWN, *found.parts)
     )
 
 
 def grade_by_one_index(facts: Facts) -> Fact:
-    found = _graded(facts)
-    return tri(found.one_index if found.grade else None, Reason.GRADE_UNKNOWN, *found.parts)
+    found = _grade_result(facts)
+    return answer_fact(found.one_index if found.grade else None, Reason.GRADE_UNKNOWN, *found.parts)
 
 
 def nec(facts: Facts) -> Fact:
     """Yes, no, or not excluded."""
-    found = _graded(facts)
+    found = _grade_result(facts)
     if found.grade == "NEC":
-        return known(True, *found.parts)
+        return known_fact(True, *found.parts)
     for name in ("differentiation", *INDICES, "who_grade"):
         fact = facts[name]
         if fact.unknown:
-            return unknown(_of(Reason.FACT_OPEN, fact.why, fact=facts.knowledge.facts[name].says), fact)
+            return unknown_fact(_of(Reason.FACT_OPEN, fact.why, fact=facts.knowledge.facts[name].says), fact)
     if found.grade == "G3-or-NEC":
-        return unknown(Reason.G3_OR_NEC_BY_DIFFERENTIATION, *found.parts)
+        return unknown_fact(Reason.G3_OR_NEC_BY_DIFFERENTIATION, *found.parts)
     if found.grade:
-        return known(False, *found.parts)
-    if facts["differentiation"].is_("well"):
-        return known(False, facts["differentiation"])
+        return known_fact(False, *found.parts)
+    if facts["differentiation"].equals("well"):
+        return known_fact(False, facts["differentiation"])
     bands = facts.knowledge.scores.grade
     within = [
         (facts[name], amount.at_most(getattr(bands, name).g3_above)) for name in INDICES if (amount := facts[name].amount)
     ]
     if within and all(answer for _, answer in within):  # the higher index decides: one above 20 leaves it open
-        return known(False, *(index for index, _ in within))
-    return unknown(found.why or Reason.GRADE_UNKNOWN)
+        return known_fact(False, *(index for index, _ in within))
+    return unknown_fact(found.why or Reason.GRADE_UNKNOWN)
 
 
 def nec_open(facts: Facts) -> Fact:
     fact = facts["nec"]
-    return known(fact.unknown, fact)
+    return known_fact(fact.unknown, fact)
 
 
 def g3(facts: Facts) -> Fact:
     fact = facts["grade"]
-    if fact.is_("G3-or-NEC") or fact.unknown:
-        return unknown(fact.why or Reason.G3_OR_NEC, fact)
-    return known(fact.value == "G3", fact)
+    if fact.equals("G3-or-NEC") or fact.unknown:
+        return unknown_fact(fact.why or Reason.G3_OR_NEC, fact)
+    return known_fact(fact.value == "G3", fact)
 
 
 def well_differentiated(facts: Facts) -> Fact:
     """G1 and G2 are well differentiated by definition; above, differentiation has to be known (M001)."""
     differentiation, grade_fact = facts["differentiation"], facts["grade"]
-    if facts["nec"].is_(True):
-        return known(False, facts["nec"])
-    if differentiation.is_("well"):
-        return known(True, differentiation)
+    if facts["nec"].equals(True):
+        return known_fact(False, facts["nec"])
+    if differentiation.equals("well"):
+        return known_fact(True, differentiation)
     if grade_fact.known and grade_fact.value in {"G1", "G2", "G3"}:
-        return known(True, grade_fact)
-    return unknown(Reason.DIFFERENTIATION_UNKNOWN, differentiation)
+        return known_fact(True, grade_fact)
+    return unknown_fact(Reason.DIFFERENTIATION_UNKNOWN, differentiation)

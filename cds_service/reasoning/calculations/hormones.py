@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cds_service.clinical_picture import When
-from cds_service.reasoning.calculations.dates import dates_of, newer, newest, stands_against
-from cds_service.reasoning.facts import Fact, Facts, known, tri, unknown
+from cds_service.clinical_picture import PartialDate
+from cds_service.reasoning.calculations.dates import denial_holds_against, is_newer, newest_date, reading_dates
+from cds_service.reasoning.facts import Fact, Facts, answer_fact, known_fact, unknown_fact
 from cds_service.reasons import Reason
 
 MIDGUT = frozenset({"small-bowel", "appendix"})
@@ -14,63 +14,63 @@ DENIALS = frozenset({"none", "controlled"})
 def functioning(facts: Facts) -> Fact:
     syndrome = facts["hormonal_syndrome"]
     if not syndrome.known:
-        return unknown(syndrome.why or Reason.NOT_DOCUMENTED, syndrome)
-    return known(syndrome.value != "none", syndrome)
+        return unknown_fact(syndrome.why or Reason.NOT_DOCUMENTED, syndrome)
+    return known_fact(syndrome.value != "none", syndrome)
 
 
 def insulinoma(facts: Facts) -> Fact:
     syndrome = facts["hormonal_syndrome"]
     if not syndrome.known or syndrome.value == "unspecified":
-        return unknown(syndrome.why or Reason.SYNDROME_NOT_NAMED, syndrome)
-    return known(syndrome.value == "insulinoma", syndrome)
+        return unknown_fact(syndrome.why or Reason.SYNDROME_NOT_NAMED, syndrome)
+    return known_fact(syndrome.value == "insulinoma", syndrome)
 
 
 def carcinoid_possible(facts: Facts) -> Fact:
     syndrome, site = facts["hormonal_syndrome"], facts["primary_site"]
-    if syndrome.is_("carcinoid"):
-        return known(True, syndrome)
+    if syndrome.equals("carcinoid"):
+        return known_fact(True, syndrome)
     open_syndrome = not syndrome.known or syndrome.value == "unspecified"
-    return known(open_syndrome and site.known and site.value in MIDGUT, site)
+    return known_fact(open_syndrome and site.known and site.value in MIDGUT, site)
 
 
-def _failures(facts: Facts) -> tuple[dict[str, When], bool | None]:
+def _failures(facts: Facts) -> tuple[dict[str, PartialDate], bool | None]:
     """What the symptoms are documented as refractory to, and whether that is denied since (None: the same date)."""
     listed, controlled = facts["symptoms_refractory_to"], facts["hormonal_symptoms_controlled"]
-    failed: dict[str, When] = {}
-    denials = [controlled.on] if controlled.is_(True) else []
+    failed: dict[str, PartialDate] = {}
+    denials = [controlled.on] if controlled.equals(True) else []
     for reading in listed.seen if listed.known else ():
         if reading.on is None:
             continue
         if str(reading.value) in DENIALS:
             denials.append(reading.on)
-        elif (old := failed.get(str(reading.value))) is None or newer(reading.on, old):
+        elif (old := failed.get(str(reading.value))) is None or is_newer(reading.on, old):
             failed[str(reading.value)] = reading.on
-    denied, last = newest(denials), newest(failed.values())
+    denied, last = newest_date(denials), newest_date(failed.values())
     undated = any(reading.on is None and str(reading.value) in DENIALS for reading in listed.history)
     if undated or _may_deny(controlled, last):
         return failed, None
     if denied is None:
         return failed, False
-    if last is None or newer(denied, last):
+    if last is None or is_newer(denied, last):
         return failed, True
-    return failed, False if newer(last, denied) else None
+    return failed, False if is_newer(last, denied) else None
 
 
-def _may_deny(controlled: Fact, last: When | None) -> bool:
+def _may_deny(controlled: Fact, last: PartialDate | None) -> bool:
     """Whether an answer on control that nobody could read, or asked for, or that is in doubt, may be newer than the last
     failure."""
     if controlled.unknown and controlled.reason is Reason.NOT_CONSULTED:
         return True
     dates = [item.on for item in controlled.unread]
     dates += [reading.on for reading in controlled.seen if controlled.unknown and reading.value is True]
-    return any(on is None or last is None or not newer(last, on) for on in dates)
+    return any(on is None or last is None or not is_newer(last, on) for on in dates)
 
 
 def _refractory(facts: Facts, enough: bool, denied: bool | None) -> Fact:
     parts = (facts["symptoms_refractory_to"], facts["hormonal_symptoms_controlled"])
     if denied is None:
-        return unknown(Reason.CONTROL_OPEN, *parts)
-    return tri(False if denied else (True if enough else None), Reason.NOT_DOCUMENTED, *(p for p in parts if p.known))
+        return unknown_fact(Reason.CONTROL_OPEN, *parts)
+    return answer_fact(False if denied else (True if enough else None), Reason.NOT_DOCUMENTED, *(p for p in parts if p.known))
 
 
 def refractory_to_suppression(facts: Facts) -> Fact:
@@ -82,8 +82,8 @@ def refractory_to_suppression(facts: Facts) -> Fact:
 def refractory_for_transplantation(facts: Facts) -> Fact:
     """For the 2010 rule (S069): hormonal suppression failed, and arterial therapy failed or contraindicated."""
     failed, denied = _failures(facts)
-    contraindicated = facts["portal_vein"].is_("occluded") or any(
-        facts[name].is_(True) for name in ("hepatic_failure_found", "coagulopathy_found", "renal_failure_found")
+    contraindicated = facts["portal_vein"].equals("occluded") or any(
+        facts[name].equals(True) for name in ("hepatic_failure_found", "coagulopathy_found", "renal_failure_found")
     )
     enough = "hormonal-suppression" in failed and ("arterial-therapy" in failed or contraindicated)
     return _refractory(facts, enough, denied)
@@ -93,13 +93,13 @@ def carcinoid_heart_open(facts: Facts) -> Fact:
     """Carcinoid heart disease whose severity is not recorded as absent, mild or treated since; an echo alone clears nothing."""
     assessed, coded = facts["carcinoid_heart_disease"], facts["carcinoid_heart_coded"]
     if assessed.known and assessed.value in {"present", "severe-untreated"}:
-        return known(True, assessed)
-    cleared = assessed.known and (not coded.known or stands_against(assessed.on, dates_of(coded)))
+        return known_fact(True, assessed)
+    cleared = assessed.known and (not coded.known or denial_holds_against(assessed.on, reading_dates(coded)))
     if coded.known:
-        return known(not cleared, assessed if cleared else coded)
-    return known(False, assessed) if assessed.known else unknown(assessed.why or Reason.NOT_DOCUMENTED, assessed)
+        return known_fact(not cleared, assessed if cleared else coded)
+    return known_fact(False, assessed) if assessed.known else unknown_fact(assessed.why or Reason.NOT_DOCUMENTED, assessed)
 
 
 def cardiac_assessment_current(facts: Facts) -> Fact:
     done = facts["cardiac_assessment"]
-    return unknown(done.why or Reason.NOT_DOCUMENTED, done) if done.unknown else known(done.is_(True), done)
+    return unknown_fact(done.why or Reason.NOT_DOCUMENTED, done) if done.unknown else known_fact(done.equals(True), done)

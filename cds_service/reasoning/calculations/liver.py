@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cds_service.reasoning.facts import SILENCE, Fact, Facts, Why, known, unknown
+from cds_service.reasoning.facts import SILENT_FACT, Fact, Facts, Why, known_fact, unknown_fact
 from cds_service.reasons import Reason
 
 
@@ -11,17 +11,17 @@ def remnant(facts: Facts) -> Fact:
     documented, volume = facts["remnant_sufficient"], facts["future_liver_remnant"]
     by_volume = _sufficient_by_volume(facts)
     if documented.unknown:
-        return unknown(documented.why or Reason.NOT_DOCUMENTED, documented)
+        return unknown_fact(documented.why or Reason.NOT_DOCUMENTED, documented)
     if documented.known:
         if volume.unknown and volume.reason is not Reason.OUT_OF_DATE:
             # it might disagree; one out of date is older than the judgement
-            return unknown(volume.why or Reason.NOT_DOCUMENTED, documented, volume)
+            return unknown_fact(volume.why or Reason.NOT_DOCUMENTED, documented, volume)
         if by_volume is not None and by_volume != documented.value:
-            return unknown(Reason.REMNANT_DISAGREES, documented, volume)
-        return known("sufficient" if documented.value else "insufficient", documented)
+            return unknown_fact(Reason.REMNANT_DISAGREES, documented, volume)
+        return known_fact("sufficient" if documented.value else "insufficient", documented)
     if by_volume is None:
-        return unknown(volume.why or Reason.REMNANT_UNKNOWN, volume)
-    return known("sufficient" if by_volume else "insufficient", volume)
+        return unknown_fact(volume.why or Reason.REMNANT_UNKNOWN, volume)
+    return known_fact("sufficient" if by_volume else "insufficient", volume)
 
 
 def _sufficient_by_volume(facts: Facts) -> bool | None:
@@ -29,7 +29,7 @@ def _sufficient_by_volume(facts: Facts) -> bool | None:
     if amount is None:
         return None
     background = facts["background_liver"]
-    if facts["cirrhosis_coded"].known or background.is_("cirrhosis"):
+    if facts["cirrhosis_coded"].known or background.equals("cirrhosis"):
         return amount.at_least(limits.cirrhosis)
     if background.known:
         return amount.at_least(getattr(limits, str(background.value)))
@@ -45,16 +45,16 @@ def liver_prevents_resection(facts: Facts) -> Fact:
         fact
         for fact, stops in (
             (resectability, resectability.known and resectability.value != "complete"),
-            (left, left.is_("insufficient")),
-            (drainage, drainage.is_(False)),
+            (left, left.equals("insufficient")),
+            (drainage, drainage.equals(False)),
         )
         if stops
     ]
     if against:
-        return known(True, *against)
+        return known_fact(True, *against)
     if resectability.known and left.known and drainage.known:
-        return known(False, resectability, left, drainage)
-    return unknown(_first_open(resectability, left, drainage), resectability, left, drainage)
+        return known_fact(False, resectability, left, drainage)
+    return unknown_fact(_first_open(resectability, left, drainage), resectability, left, drainage)
 
 
 def curative_resection(facts: Facts) -> Fact:
@@ -66,23 +66,23 @@ def curative_resection(facts: Facts) -> Fact:
         fact
         for fact, stops in (
             (resectability, resectability.known and resectability.value != "complete"),
-            (left, left.is_("insufficient")),
-            (drainage, drainage.is_(False)),
-            (outside, outside.is_("unresectable")),
-            (failure, failure.is_(True)),
+            (left, left.equals("insufficient")),
+            (drainage, drainage.equals(False)),
+            (outside, outside.equals("unresectable")),
+            (failure, failure.equals(True)),
             (ecog, ecog.amount is not None and ecog.amount.at_least(facts.knowledge.ecog_limit) is True),
-            (heart, heart.is_("severe-untreated")),
+            (heart, heart.equals("severe-untreated")),
         )
         if stops
     ]
     if against:
-        return known("not-possible", *against)
+        return known_fact("not-possible", *against)
     needed = (resectability, left, drainage, outside, failure)
     if all(fact.known for fact in needed) and not outside.options and not heart.unknown:
-        return known("possible", *needed)
+        return known_fact("possible", *needed)
     if outside.options:
-        return unknown(Reason.OUTSIDE_RESECTABLE, outside)
-    return unknown(_first_open(*needed, heart), *needed)
+        return unknown_fact(Reason.OUTSIDE_RESECTABLE, outside)
+    return unknown_fact(_first_open(*needed, heart), *needed)
 
 
 def _first_open(*parts: Fact) -> Why:
@@ -96,14 +96,14 @@ def extent(facts: Facts) -> Fact:
     if not judged.silent:
         return judged
     confirmed = facts["liver_only_confirmed"]
-    return known("liver-only", confirmed, note=Reason.NOTHING_OUTSIDE_ON_PET) if confirmed.is_(True) else judged
+    return known_fact("liver-only", confirmed, note=Reason.NOTHING_OUTSIDE_ON_PET) if confirmed.equals(True) else judged
 
 
 def removable(facts: Facts) -> Fact:
     """The recorded share; silent with unresectable disease it is settled (nothing to remove), else it stays open."""
     share = facts["removable_fraction"]
     if share.silent:
-        return SILENCE if facts["resectability"].is_("unresectable") else unknown(Reason.NOT_DOCUMENTED, share)
+        return SILENT_FACT if facts["resectability"].equals("unresectable") else unknown_fact(Reason.NOT_DOCUMENTED, share)
     return share
 
 
@@ -111,28 +111,28 @@ def liver_only_confirmed(facts: Facts) -> Fact:
     """A negative SSTR-PET backs nothing: the tumour may not show on it (M069)."""
     outside, pet = facts["extrahepatic_disease"], facts["sstr_positive"]
     if outside.known and outside.value != "none":
-        return known(False, outside)
-    if outside.is_("none") and pet.is_(True):
-        return known(True, outside, pet)
-    return unknown(Reason.NO_PET_BACKING if outside.known else outside.why or Reason.NOT_DOCUMENTED, outside, pet)
+        return known_fact(False, outside)
+    if outside.equals("none") and pet.equals(True):
+        return known_fact(True, outside, pet)
+    return unknown_fact(Reason.NO_PET_BACKING if outside.known else outside.why or Reason.NOT_DOCUMENTED, outside, pet)
 
 
 def liver_only_unconfirmed(facts: Facts) -> Fact:
     outside, pet = facts["extrahepatic_disease"], facts["sstr_positive"]
-    return known(outside.is_("none") and not pet.is_(True), outside)
+    return known_fact(outside.equals("none") and not pet.equals(True), outside)
 
 
 def portal_drained(facts: Facts) -> Fact:
     site = facts["primary_site"]
     answer = facts.knowledge.portal_drained.get(str(site.value)) if site.known else None
-    return unknown(Reason.SITE_NOT_PRECISE, site) if answer is None else known(answer, site)
+    return unknown_fact(Reason.SITE_NOT_PRECISE, site) if answer is None else known_fact(answer, site)
 
 
 def biliary_access(facts: Facts) -> Fact:
     """A known pancreatoduodenectomy is bilioenteric access, whatever else is recorded."""
     assessed, whipple = facts["bilioenteric_access"], facts["pancreatoduodenectomy"]
-    found = [fact for fact in (assessed, whipple) if fact.is_(True)]
+    found = [fact for fact in (assessed, whipple) if fact.equals(True)]
     found += [facts["biliary_procedure_coded"]] if facts["biliary_procedure_coded"].known else []
     if found:
-        return known(True, *found)
-    return known(False, assessed) if assessed.is_(False) else unknown(Reason.NOT_DOCUMENTED)
+        return known_fact(True, *found)
+    return known_fact(False, assessed) if assessed.equals(False) else unknown_fact(Reason.NOT_DOCUMENTED)

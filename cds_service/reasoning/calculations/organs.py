@@ -5,23 +5,23 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
-from cds_service.clinical_picture import Amount, Observed, When
+from cds_service.clinical_picture import Interval, Observed, PartialDate
 from cds_service.knowledge.scores import Falling, Rising
-from cds_service.reasoning.calculations.dates import dates_of, newer_than_all, stands_against
-from cds_service.reasoning.facts import Fact, Facts, State, known, unknown
+from cds_service.reasoning.calculations.dates import denial_holds_against, is_newer_than_all, reading_dates
+from cds_service.reasoning.facts import Fact, Facts, FactState, known_fact, unknown_fact
 from cds_service.reasons import Explanation, Reason
 
 HEPATIC_PARTS = ("total_bilirubin", "albumin", "inr", "ascites", "encephalopathy")
 
 
-def _points_rising(amount: Amount, bands: Rising) -> tuple[int, int]:
+def _points_rising(amount: Interval, bands: Rising) -> tuple[int, int]:
     """Fewest and most points that a value can mean, for a test whose high values are bad."""
     most = 1 if amount.below(bands.two_from) else 2 if amount.at_most(bands.three_above) else 3
     fewest = 3 if amount.above(bands.three_above) else 2 if amount.at_least(bands.two_from) else 1
     return fewest, most
 
 
-def _points_falling(amount: Amount, bands: Falling) -> tuple[int, int]:
+def _points_falling(amount: Interval, bands: Falling) -> tuple[int, int]:
     most = 1 if amount.above(bands.one_above) else 2 if amount.at_least(bands.three_below) else 3
     fewest = 3 if amount.below(bands.three_below) else 2 if amount.at_most(bands.one_above) else 1
     return fewest, most
@@ -54,35 +54,35 @@ def child_pugh_class(facts: Facts) -> Fact:
     if given.unknown:
         return given
     if not facts["vitamin_k_antagonist"].silent:
-        return unknown(Reason.ON_VITAMIN_K_ANTAGONIST, facts["vitamin_k_antagonist"])
+        return unknown_fact(Reason.ON_VITAMIN_K_ANTAGONIST, facts["vitamin_k_antagonist"])
     limits, points = facts.knowledge.scores.hepatic_failure, _points(facts)
     parts = tuple(facts[name] for name in HEPATIC_PARTS if facts[name].known)
     parts += tuple(facts[f"{name}_coded"] for name in ("ascites", "encephalopathy") if facts[f"{name}_coded"].known)
     fewest = sum(found[0] if found else 1 for found in points.values())
     if fewest >= limits.child_pugh_c_from:
-        return known("C", *parts, note=Explanation(Reason.POINTS_AT_LEAST, points=fewest))
+        return known_fact("C", *parts, note=Explanation(Reason.POINTS_AT_LEAST, points=fewest))
     ranges = [found for found in points.values() if found]
     if len(ranges) == len(HEPATIC_PARTS) and fewest == sum(found[1] for found in ranges):
         grade = "B" if fewest >= limits.child_pugh_b_from else "A"
-        return known(grade, *parts, note=Explanation(Reason.POINTS, points=fewest))
-    return unknown(Reason.PARTS_UNKNOWN, *parts)
+        return known_fact(grade, *parts, note=Explanation(Reason.POINTS, points=fewest))
+    return unknown_fact(Reason.PARTS_UNKNOWN, *parts)
 
 
-def _stands(denial: Fact, against: list[When | None], laboratory: tuple[Fact, ...]) -> bool:
+def _stands(denial: Fact, against: list[PartialDate | None], laboratory: tuple[Fact, ...]) -> bool:
     """Whether a denial by assessment holds: none of the abnormal values is newer, nor any that could not be read, and
     everything that could be abnormal was at least asked for."""
     if any(fact.unknown and fact.reason is Reason.NOT_CONSULTED for fact in laboratory):
         return False
-    return stands_against(denial.on, [*against, *(item.on for fact in laboratory for item in fact.unread)])
+    return denial_holds_against(denial.on, [*against, *(item.on for fact in laboratory for item in fact.unread)])
 
 
-def _abnormal(facts: Facts) -> list[When | None]:
+def _abnormal(facts: Facts) -> list[PartialDate | None]:
     """Dates of the values that age a denial of hepatic failure."""
     limits, coagulation = facts.knowledge.scores.hepatic_failure, facts.knowledge.scores.coagulation
-    bad: list[When | None] = []
+    bad: list[PartialDate | None] = []
     for name in ("total_bilirubin", "albumin", "inr"):
         for reading in facts[name].history or facts[name].seen:
-            if not isinstance(reading.value, Amount):
+            if not isinstance(reading.value, Interval):
                 continue
             within = {
                 "total_bilirubin": reading.value.at_most(limits.total_bilirubin_at_most),
@@ -101,23 +101,23 @@ def hepatic_failure_found(facts: Facts) -> Fact:
     coded = [facts["hepatic_failure_coded"], facts["acute_hepatic_failure_coded"]]
     laboratory = (facts["total_bilirubin"], facts["albumin"], facts["inr"])
     adverse = [fact for fact in coded if fact.known]
-    adverse += [assessed] if assessed.is_(True) else []
-    adverse += [score] if score.is_("C") else []
-    denial = assessed if assessed.is_(False) else None
-    dates = [on for fact in adverse for on in ([score.on] if fact is score else dates_of(fact))]
-    if adverse and not (denial and newer_than_all(denial.on, dates)):
+    adverse += [assessed] if assessed.equals(True) else []
+    adverse += [score] if score.equals("C") else []
+    denial = assessed if assessed.equals(False) else None
+    dates = [on for fact in adverse for on in ([score.on] if fact is score else reading_dates(fact))]
+    if adverse and not (denial and is_newer_than_all(denial.on, dates)):
         against = Reason.OLDER_ASSESSMENT_DENIES if denial else None
-        return known(True, *adverse, *([denial] if denial else []), note=against)
+        return known_fact(True, *adverse, *([denial] if denial else []), note=against)
     if denial and not any(fact.unknown for fact in coded) and _stands(denial, _abnormal(facts), laboratory):
         note = Reason.NEWER_ASSESSMENT_DENIES if adverse else None
-        return known(False, denial, *adverse, note=note)
+        return known_fact(False, denial, *adverse, note=note)
     blocked = next((fact for fact in (assessed, *coded, facts["child_pugh"]) if fact.unknown), None)
     if blocked:
-        return unknown(blocked.why or Reason.NOT_DOCUMENTED, blocked)
+        return unknown_fact(blocked.why or Reason.NOT_DOCUMENTED, blocked)
     if adverse:
-        return unknown(Reason.ABNORMAL_SINCE_DENIAL, *adverse)
-    if score.is_("A") and _stands(score, _abnormal(facts), laboratory):
-        return known(False, score)
+        return unknown_fact(Reason.ABNORMAL_SINCE_DENIAL, *adverse)
+    if score.equals("A") and _stands(score, _abnormal(facts), laboratory):
+        return known_fact(False, score)
     return _hepatic_failure_by_laboratory(facts)
 
 
@@ -125,11 +125,11 @@ def _hepatic_failure_by_laboratory(facts: Facts) -> Fact:
     limits, points = facts.knowledge.scores.hepatic_failure, _points(facts)
     bilirubin, inr = facts["total_bilirubin"], facts["inr"]
     if facts["ascites_coded"].known or facts["encephalopathy_coded"].known:
-        return unknown(Reason.ASCITES_OR_ENCEPHALOPATHY_CODED, facts["ascites_coded"], facts["encephalopathy_coded"])
+        return unknown_fact(Reason.ASCITES_OR_ENCEPHALOPATHY_CODED, facts["ascites_coded"], facts["encephalopathy_coded"])
     if facts["ascites_coded"].unknown or facts["encephalopathy_coded"].unknown:
-        return unknown(Reason.DIAGNOSES_NOT_CONSULTED)
+        return unknown_fact(Reason.DIAGNOSES_NOT_CONSULTED)
     obstruction = facts["biliary_obstruction"]
-    obstructed = obstruction.is_(True) and all(reading.value is True for reading in obstruction.seen)  # nobody denies it
+    obstructed = obstruction.equals(True) and all(reading.value is True for reading in obstruction.seen)  # nobody denies it
     total = 0
     for name in HEPATIC_PARTS:
         found = points[name]
@@ -143,13 +143,13 @@ def _hepatic_failure_by_laboratory(facts: Facts) -> Fact:
     if total <= limits.child_pugh_sum_at_most:
         within = inr.amount.below(facts.knowledge.scores.coagulation.inr_from) if inr.amount else None
         if obstructed and within is True:
-            return known(False, obstruction, *parts, note=Reason.OBSTRUCTION_EXPLAINS_BILIRUBIN)
+            return known_fact(False, obstruction, *parts, note=Reason.OBSTRUCTION_EXPLAINS_BILIRUBIN)
         if bilirubin.amount and bilirubin.amount.at_most(limits.total_bilirubin_at_most):
-            return known(False, *parts, note=Explanation(Reason.BILIRUBIN_WITHIN_LIMIT, points=total))
+            return known_fact(False, *parts, note=Explanation(Reason.BILIRUBIN_WITHIN_LIMIT, points=total))
     if not bilirubin.known:
         late = Explanation(Reason.BILIRUBIN_OPEN, because=bilirubin.why) if bilirubin.why is not None else None
-        return unknown(late or Reason.NO_BILIRUBIN, bilirubin)
-    return unknown(Reason.FAILURE_OR_OBSTRUCTION, *parts)
+        return unknown_fact(late or Reason.NO_BILIRUBIN, bilirubin)
+    return unknown_fact(Reason.FAILURE_OR_OBSTRUCTION, *parts)
 
 
 def coagulopathy_found(facts: Facts) -> Fact:
@@ -158,26 +158,26 @@ def coagulopathy_found(facts: Facts) -> Fact:
     limits = facts.knowledge.scores.coagulation
     assessed, coded = facts["coagulopathy_uncorrectable"], facts["coagulopathy_coded"]
     inr, platelets = facts["inr"], facts["platelets"]
-    if assessed.is_(True):
-        return known(True, assessed)
-    bad = dates_of(coded) if coded.known else []
-    bad += [r.on for r in inr.history if isinstance(r.value, Amount) and r.value.below(limits.inr_from) is not True]
+    if assessed.equals(True):
+        return known_fact(True, assessed)
+    bad = reading_dates(coded) if coded.known else []
+    bad += [r.on for r in inr.history if isinstance(r.value, Interval) and r.value.below(limits.inr_from) is not True]
     bad += [
         r.on for r in platelets.history
-        if isinstance(r.value, Amount) and r.value.at_least(limits.platelets_below) is not True
+        if isinstance(r.value, Interval) and r.value.at_least(limits.platelets_below) is not True
     ]  # fmt: skip
-    if assessed.is_(False) and not coded.unknown and _stands(assessed, bad, (inr, platelets)):
-        return known(False, assessed)
+    if assessed.equals(False) and not coded.unknown and _stands(assessed, bad, (inr, platelets)):
+        return known_fact(False, assessed)
     if assessed.unknown:
-        return unknown(assessed.why or Reason.NOT_DOCUMENTED, assessed)
+        return unknown_fact(assessed.why or Reason.NOT_DOCUMENTED, assessed)
     on_antagonist = facts["vitamin_k_antagonist"].known
     inr_fine = inr.known and (on_antagonist or (inr.amount is not None and inr.amount.below(limits.inr_from) is True))
     platelets_fine = platelets.amount is not None and platelets.amount.at_least(limits.platelets_below) is True
     if inr_fine and platelets_fine and coded.silent:
         note = Reason.ANTAGONIST_EXPLAINS_INR if on_antagonist else None
-        return known(False, inr, platelets, note=note)
+        return known_fact(False, inr, platelets, note=note)
     parts = [fact for fact in (inr, platelets, coded) if fact.known]
-    return unknown(Reason.CORRECTABLE if parts else Reason.NO_INR_AND_PLATELETS, *parts)
+    return unknown_fact(Reason.CORRECTABLE if parts else Reason.NO_INR_AND_PLATELETS, *parts)
 
 
 def egfr_used(facts: Facts) -> Fact:
@@ -190,9 +190,9 @@ def egfr_used(facts: Facts) -> Fact:
     value = creatinine.amount.exact if creatinine.amount else None
     years = age.amount.exact if age.amount else None
     if value is None or value <= 0 or years is None or not sex.known or sex.value not in equation.kappa:
-        return unknown(Reason.NO_EGFR, creatinine)
+        return unknown_fact(Reason.NO_EGFR, creatinine)
     if years < equation.adults_from_years:
-        return unknown(Reason.NO_EGFR_NOT_ADULT, creatinine)
+        return unknown_fact(Reason.NO_EGFR_NOT_ADULT, creatinine)
     person = str(sex.value)
     ratio = value / equation.kappa[person]
     result = equation.factor * min(ratio, Decimal(1)) ** equation.alpha[person]
@@ -201,8 +201,8 @@ def egfr_used(facts: Facts) -> Fact:
     rounded = result.quantize(Decimal(1), ROUND_HALF_UP)
     reading = creatinine.seen[0]
     text = f"{rounded} mL/min/1.73 m² (CKD-EPI 2021 from creatinine {reading.recorded})"
-    seen = Observed(Amount.exactly(rounded), reading.on, reading.seen_in, text, Explanation(Reason.COMPUTED))
-    return Fact(State.KNOWN, seen.value, reading.on, (seen,), (seen,), note=Explanation(Reason.EGFR_FROM_CREATININE))
+    seen = Observed(Interval.from_number(rounded), reading.on, reading.seen_in, text, Explanation(Reason.COMPUTED))
+    return Fact(FactState.KNOWN, seen.value, reading.on, (seen,), (seen,), note=Explanation(Reason.EGFR_FROM_CREATININE))
 
 
 def renal_failure_found(facts: Facts) -> Fact:
@@ -213,42 +213,42 @@ def renal_failure_found(facts: Facts) -> Fact:
     acute = [facts["acute_renal_failure_coded"], facts["dialysis"]]
     recovered = egfr.amount is not None and egfr.amount.at_least(limits.egfr_denies_acute_from) is True
     adverse = [facts["renal_failure_coded"]] if facts["renal_failure_coded"].known else []
-    adverse += [fact for fact in acute if fact.known and not (recovered and newer_than_all(egfr.on, dates_of(fact)))]
-    adverse += [assessed] if assessed.is_(True) else []
+    adverse += [fact for fact in acute if fact.known and not (recovered and is_newer_than_all(egfr.on, reading_dates(fact)))]
+    adverse += [assessed] if assessed.equals(True) else []
     adverse += [egfr] if egfr.amount is not None and egfr.amount.below(limits.egfr_below) else []
-    denial = assessed if assessed.is_(False) else None
-    dates = [on for fact in adverse for on in ([egfr.on] if fact is egfr else dates_of(fact))]
+    denial = assessed if assessed.equals(False) else None
+    dates = [on for fact in adverse for on in ([egfr.on] if fact is egfr else reading_dates(fact))]
     sources = (assessed, facts["renal_failure_coded"], *acute)
-    if adverse and not (denial and newer_than_all(denial.on, dates)):
-        return known(True, *adverse, *([denial] if denial else []))
+    if adverse and not (denial and is_newer_than_all(denial.on, dates)):
+        return known_fact(True, *adverse, *([denial] if denial else []))
     if denial and not any(fact.unknown for fact in sources):  # what nobody could read may be newer than the denial
         if adverse:
-            return known(False, denial, *adverse, note=Reason.NEWER_ASSESSMENT_DENIES_MEASURED)
+            return known_fact(False, denial, *adverse, note=Reason.NEWER_ASSESSMENT_DENIES_MEASURED)
         if _stands(denial, [], (facts["egfr"], facts["creatinine"])):
-            return known(False, denial)
+            return known_fact(False, denial)
     blocked = next((fact for fact in sources if fact.unknown), None)
     if blocked:
-        return unknown(blocked.why or Reason.NOT_DOCUMENTED, blocked)
+        return unknown_fact(blocked.why or Reason.NOT_DOCUMENTED, blocked)
     if egfr.amount is not None and egfr.amount.at_least(limits.egfr_below):
-        return known(False, egfr, note=egfr.note)
-    return unknown(egfr.why or Reason.EGFR_NOT_EXACT, egfr)
+        return known_fact(False, egfr, note=egfr.note)
+    return unknown_fact(egfr.why or Reason.EGFR_NOT_EXACT, egfr)
 
 
 def portal_thrombosis_open(facts: Facts) -> Fact:
     fact = facts["portal_vein"]
-    return known(fact.unknown and fact.reason is Reason.EXTENT_NOT_STATED, fact)
+    return known_fact(fact.unknown and fact.reason is Reason.EXTENT_NOT_STATED, fact)
 
 
 def ecog_known(facts: Facts) -> Fact:
-    return known(facts["ecog"].known, facts["ecog"])
+    return known_fact(facts["ecog"].known, facts["ecog"])
 
 
 def ascites_found(facts: Facts) -> Fact:
     assessed, coded = facts["ascites"], facts["ascites_coded"]
-    if assessed.known and (not coded.known or stands_against(assessed.on, dates_of(coded))):
-        return known(assessed.value != "none", assessed)
-    return known(True, coded) if coded.known else unknown(assessed.why or Reason.NOT_DOCUMENTED, assessed)
+    if assessed.known and (not coded.known or denial_holds_against(assessed.on, reading_dates(coded))):
+        return known_fact(assessed.value != "none", assessed)
+    return known_fact(True, coded) if coded.known else unknown_fact(assessed.why or Reason.NOT_DOCUMENTED, assessed)
 
 
 def obstruction_documented(facts: Facts) -> Fact:
-    return known(facts["biliary_obstruction"].is_(True), facts["biliary_obstruction"])
+    return known_fact(facts["biliary_obstruction"].equals(True), facts["biliary_obstruction"])
