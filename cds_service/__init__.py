@@ -1,12 +1,15 @@
 """A CDS Hooks service for neuroendocrine liver metastases (NLM).
 
-app         Flask: routes, CORS, errors → OperationOutcome
-hooks       the services: request envelope, prefetch, patient-view
-fhir        chart as sent → typed resources → ClinicalPicture (picture)
-facts       picture on one day → known, silent or unknown; derived: calculated facts
-staging     facts → stage · assessment (judgement, missing): facts → verdicts and what would change them
-cards       assessment → cards
-knowledge   every number, code, citation and sentence, in TOML
+A hook request becomes cards: `app` → `hooks` → `fhir` → `reasoning` → `cards`.
+
+app, gunicorn_server, capacity   HTTP: routes, errors, limits
+hooks                            the services: request envelope, prefetch and retrieval, patient-view
+fhir                             the chart as sent → typed resources → ClinicalPicture
+reasoning                        the picture on one day → facts, stage, verdicts and what would change them (Evaluation)
+cards                            Evaluation → cards
+knowledge                        every number, code, citation and sentence, in TOML
+sites, auth, outbound, ledger    one hospital: its own knowledge, who may call, whom we may call, tokens already seen
+cli, pages, rulebook, coverage   commands, the try-it page, the knowledge as a document, what is read of a site's charts
 """
 
 from typing import Any
