@@ -134,7 +134,7 @@ def test_no_module_of_ours_is_without_a_place_in_the_tree() -> None:
     assert {part_of(module) for module in MODULES} <= set(BELOW) | EDGE
 
 
-BOUNDS = {"rooms": 23, "arrows": 72, "floors": 9, "longest file": 351}
+BOUNDS = {"rooms": 22, "arrows": 78, "floors": 10, "longest file": 351}
 """A room is a folder or a loose module at the package's top, an arrow a pair of rooms with an import, floors the longest chain
 of arrows; the longest file in lines. In the layout before 2026-12 they were 32, 123, 14 and 351."""
 

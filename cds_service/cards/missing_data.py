@@ -124,9 +124,8 @@ def _unread_lines(evaluation: Evaluation, missing: set[str]) -> list[str]:
         where = f"{wording.safe_text(item.seen_in)} ({item.on or 'undated'})"
         unit = f", sent in {wording.safe_text(item.unit)}" if item.unit else ""
         more = f"; {len(fact.unread) - 1} more" if len(fact.unread) > 1 else ""
-        lines.append(
-            f"{evaluation.knowledge.facts[name].says}: {where} could not be read: {wording.safe_explanation(item.why)}{unit}{more}"
-        )
+        text = f"{evaluation.knowledge.facts[name].says}: {where} could not be read: {wording.safe_explanation(item.why)}"
+        lines.append(f"{text}{unit}{more}")
     return lines + (
         [f"{len(facts) - MAX_LISTED_FACTS} more facts with values that could not be read"]
         if len(facts) > MAX_LISTED_FACTS

@@ -239,7 +239,10 @@ def names_in(code: CodeType) -> set[str]:
     return {*code.co_names, *code.co_freevars}.union(*inner)
 
 
-CHANGED = f"gunicorn {gunicorn.__version__} has changed {{}}: look at cds_service/gunicorn_server.py before its bound in pyproject.toml"
+CHANGED = (
+    f"gunicorn {gunicorn.__version__} has changed {{}}: "
+    "look at cds_service/gunicorn_server.py before its bound in pyproject.toml"
+)
 
 
 @pytest.mark.parametrize(("owner", "name"), PARAMETERS, ids=lambda part: part if isinstance(part, str) else part.__name__)
