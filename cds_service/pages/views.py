@@ -32,7 +32,7 @@ from cds_service.errors import (
 from cds_service.knowledge.model import Knowledge
 from cds_service.outbound.policy import OutboundPolicy
 from cds_service.pages.controls import controls, option_label, read_controls, stage_moves, verdict_moves
-from cds_service.pages.evaluate import STAGES, Trial, rerun_trial, run_trial
+from cds_service.pages.evaluate import Trial, rerun_trial, run_trial
 from cds_service.pages.fixtures import START, fixtures
 from cds_service.pages.ignored_data import gate_lines, ignored_data
 from cds_service.pages.markup import html_of
@@ -198,7 +198,7 @@ def _context(shown: PageView, knowledge: Knowledge) -> dict[str, Any]:
         "ignored": ignored_data(shown.submission, shown.now),
         "raw_request": _raw(shown.submission.body),
         "raw_response": msgspec.json.format(msgspec.json.encode({"cards": shown.now.cards}), indent=2).decode(),
-        "times": [(stage, shown.now.milliseconds[stage]) for stage in STAGES if stage in shown.now.milliseconds],
+        "times": list(shown.now.milliseconds.items()),
         "board": evaluation,
     }
     if evaluation and before:
