@@ -49,10 +49,12 @@ def create_app(
     site: Site | None = None,
     now: Callable[[], float] = time.time,
     registry: SiteRegistry | None = None,
+    limit: ConcurrencyLimit | None = None,
 ) -> Flask:
     """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound.
 
     `site`: served instead of what the settings name, to this machine alone. `registry`: what the settings name, opened already.
+    `limit`: how many evaluations run at once; of `capacity`, if not given.
     """
     settings = settings or Settings.from_environment()
     if registry is None:
@@ -61,9 +63,9 @@ def create_app(
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirect: its address would be made of the caller's
-    limit = app.extensions["places"] = ConcurrencyLimit()
+    limit = limit or ConcurrencyLimit()
     if settings.shows_pages():
-        register_pages(app, anyone, today)
+        register_pages(app, anyone, today, limit.slot)
 
     @app.get("/cds-services")
     def discovery() -> Response:
@@ -78,7 +80,7 @@ def create_app(
         g.service = service.id
         g.site = registry.site_of(request.headers.get("Authorization"), f"/cds-services/{service.id}", now())
         _require_json()
-        body = _body()  # before a place is taken: a slow client takes none
+        body = _body()  # read before the slot is taken, so that a slow client does not occupy one
         with limit.slot():
             answer = service.answer(parse_request(body, service.hook), g.site, today())
         g.log_fields = answer.log_fields()

@@ -59,7 +59,7 @@ class ReadCounts:
     unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(resource type, why) → how many, of resources of no patient as of all others."""
 
-    def uncounted(self, chart: Chart) -> None:
+    def count_uncounted(self, chart: Chart) -> None:
         """Adds up what of a chart does not count, and why."""
         self.left_out.update(chart.left_out)
         self.unreadable.update((broken.resource_type, explain(broken.what.why)) for broken in chart.unreadable)
@@ -172,7 +172,7 @@ class Sorter:
             if whose and whose[0] in {"Patient", ""}:
                 self.store.add(source, whose[1], entry)
             else:  # read only to say why it does not count
-                self.read.uncounted(read_chart([entry], "", Availability()))
+                self.read.count_uncounted(read_chart([entry], "", Availability()))
         else:
             self.read.types_not_read[kind.name if _is_type(kind.name) else "no type of R4"] += 1
 

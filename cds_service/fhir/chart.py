@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from cds_service.clinical_picture import LeftOut, NotConsulted, Omission, Unreadable
-from cds_service.fhir.chart_lists import Doubted, Order, Study, UnreadableResource
+from cds_service.fhir.chart_lists import Order, Study, UnreadableResource, UntrustedResource
 from cds_service.fhir.dates import first_date
 from cds_service.fhir.resources import (
     READ_TYPES,
@@ -57,7 +57,7 @@ class Chart:
     observations: tuple[tuple[str, Observation], ...]
     orders: tuple[Order, ...]
     """Active orders and scheduled procedures, also those in doubt."""
-    untrusted: tuple[Doubted, ...]
+    untrusted: tuple[UntrustedResource, ...]
     """Each raises a question and answers none. An order among them stays an order: a warning too many is better than a
     missing one."""
     studies: tuple[Study, ...]

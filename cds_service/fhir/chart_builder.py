@@ -18,7 +18,7 @@ import msgspec
 from cds_service.clinical_picture import LeftOut, Omission, Unreadable
 from cds_service.fhir import credibility, versions
 from cds_service.fhir.chart import Availability, Chart
-from cds_service.fhir.chart_lists import Doubted, Order, Study, UnreadableResource
+from cds_service.fhir.chart_lists import Order, Study, UnreadableResource, UntrustedResource
 from cds_service.fhir.dates import first_date
 from cds_service.fhir.references import split_reference
 from cds_service.fhir.resources import (
@@ -97,7 +97,7 @@ class _ChartBuilder:
         self.medication_statements: list[tuple[str, MedicationStatement]] = []
         self.observations: list[tuple[str, Observation]] = []
         self.orders: list[Order] = []
-        self.untrusted: list[Doubted] = []
+        self.untrusted: list[UntrustedResource] = []
         self.studies: list[Study] = []
         self.medications: dict[str, Medication] = {}
         self.names: dict[str, str] = {}
@@ -256,7 +256,7 @@ class _ChartBuilder:
             stub.effective_date_time, stub.effective_instant = resource.effective_date_time, resource.effective_instant
             stub.effective_period = resource.effective_period
         if isinstance(resource, Procedure | MedicationRequest | MedicationStatement | ServiceRequest):
-            self.untrusted.append(Doubted(reference, resource, why))
+            self.untrusted.append(UntrustedResource(reference, resource, why))
         if isinstance(resource, ServiceRequest) or (isinstance(resource, Procedure) and resource.status == "preparation"):
             self._keep(reference, resource)
         self._add_unreadable(reference, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import date
 from io import BytesIO
 from typing import IO
@@ -26,7 +27,8 @@ class InMemory(Request):
         return BytesIO()
 
 
-def register_pages(app: Flask, site: Site, today: Callable[[], date]) -> None:
+def register_pages(app: Flask, site: Site, today: Callable[[], date], slot: Callable[[], AbstractContextManager[None]]) -> None:
+    """Adds the try-it page. `slot`: one of the evaluations that may run at once, shared with the service."""
     app.request_class = InMemory
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.register_blueprint(pages_blueprint(site, today))
+    app.register_blueprint(pages_blueprint(site, today, slot))

@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -66,7 +67,7 @@ class PageView:
     faults: dict[str, Fault]
 
 
-def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
+def pages_blueprint(site: Site, today: Callable[[], date], slot: Callable[[], AbstractContextManager[None]]) -> Blueprint:
     site = replace(site, policy=OutboundPolicy())  # what is entered on a page is sent nowhere
     pages = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     pages.add_app_template_filter(html_of, "card_markdown")
@@ -76,14 +77,14 @@ def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
         name = request.args.get("fixture", "")
         if not name:
             return _page(site, None)
-        with current_app.extensions["places"].slot():
+        with slot():
             return _page(site, _show(_fixture(site, name, today()), site, today()))
 
     @pages.post("/")
     def evaluated() -> Response:
-        form = _form()  # before a place is taken: a slow client takes none
+        form = _form()  # read before the slot is taken, so that a slow client does not occupy one
         name = form.get("fixture", "")
-        with current_app.extensions["places"].slot():
+        with slot():
             submission = _fixture(site, name, today()) if name else submission_from_text(_text(), site.knowledge)
             same = bool(name) or form.get("of") == submission.mark
             shown = _show(submission, site, today(), change=same and "reset" not in form)
