@@ -20,6 +20,7 @@ from cds_service.clinical_picture import LeftOut, NotConsulted, Omission, Unread
 from cds_service.fhir import credibility, versions
 from cds_service.fhir.chart_lists import Doubted, Order, Study, UnreadableResource
 from cds_service.fhir.dates import first_date
+from cds_service.fhir.plausibility import LongerThanRead, refuse_longer_than_read
 from cds_service.fhir.references import split_reference
 from cds_service.fhir.resources import (
     NOT_VALID,
@@ -153,7 +154,13 @@ def read_chart(entries: Iterable[ChartEntry], patient_id: str | None) -> Chart:
             if decoder is None:
                 chart.left_out[LeftOut(Omission.TYPE_NOT_READ if kind.name else Omission.NO_RESOURCE_TYPE)] += 1
                 continue
-            decoded.append((where, raw, decoder.decode(raw)))
+            resource = decoder.decode(raw)
+            refuse_longer_than_read(resource, raw)
+            decoded.append((where, raw, resource))
+        except LongerThanRead:
+            name = where.split("/")[0]
+            broken.append((where, raw, Explanation(Reason.LONGER_THAN_READ)))
+            chart.incomplete_types |= {name}
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             name = where.split("/")[0]
             broken.append((where, raw, _why(error)))
