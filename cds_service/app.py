@@ -12,7 +12,7 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
-from cds_service.capacity import ConcurrencyLimit
+from cds_service.capacity import ConcurrencyLimit, CpuLimit
 from cds_service.errors import (
     BadRequest,
     CdsError,
@@ -62,6 +62,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirect: its address would be made of the caller's
     limit = app.extensions["places"] = ConcurrencyLimit()
+    cpu_limit = app.extensions["cpu limit"] = CpuLimit(settings.max_cpu_s)
     if settings.shows_pages():
         register_pages(app, anyone, today)
 
@@ -80,7 +81,8 @@ def create_app(
         _require_json()
         body = _body()  # before a place is taken: a slow client takes none
         with limit.slot():
-            answer = service.answer(parse_request(body, service.hook), g.site, today())
+            site, day = g.site, today()
+            answer = cpu_limit.run(lambda: service.answer(parse_request(body, service.hook), site, day))
         g.log_fields = answer.log_fields()
         return Response(ENCODER.encode({"cards": answer.cards}), 200, content_type=JSON)
 
@@ -104,8 +106,6 @@ def create_app(
         _allow_origin(response, settings)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
-        if response.status_code == Overloaded.status:
-            response.headers["Retry-After"] = str(Overloaded.retry_after)
         _log(response)
         return response
 
@@ -114,6 +114,8 @@ def create_app(
         response = _json(error.status, error.outcome())
         if isinstance(error, Unauthorized):
             response.headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, Overloaded):
+            response.headers["Retry-After"] = str(error.retry_after)
         return response
 
     @app.errorhandler(HTTPException)

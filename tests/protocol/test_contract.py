@@ -117,6 +117,10 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
     def broken(*_: object) -> None:
         raise RuntimeError
 
+    def without_an_end(*_: object) -> None:
+        while True:
+            pass
+
     request = bare_request(prefetch={"conditions": None})
     answers = {
         "unknown-service": shipped.post("/cds-services/another", json=request),
@@ -130,6 +134,9 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
         for _ in range(MAX_CONCURRENT_EVALUATIONS):
             taken.enter_context(shipped.application.extensions["places"].slot())
         answers["overloaded"] = shipped.post(SERVICE, json=request)
+    monkeypatch.setattr("cds_service.app.parse_request", without_an_end)
+    shipped.application.extensions["cpu limit"].seconds = 0.2
+    answers["given-up"] = shipped.post(SERVICE, json=request)
     monkeypatch.setattr("cds_service.app.parse_request", broken)
     answers["internal"] = shipped.post(SERVICE, json=request)
     door = open_door(tmp_path, site_file(keys=[ec_key().jwk]))
