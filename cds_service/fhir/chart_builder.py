@@ -20,6 +20,7 @@ from cds_service.fhir import credibility, versions
 from cds_service.fhir.chart import Availability, Chart
 from cds_service.fhir.chart_lists import Order, Study, UnreadableResource, UntrustedResource
 from cds_service.fhir.dates import first_date
+from cds_service.fhir.plausibility import LongerThanRead, refuse_longer_than_read
 from cds_service.fhir.references import split_reference
 from cds_service.fhir.resources import (
     NOT_VALID,
@@ -173,7 +174,12 @@ class _ChartBuilder:
                 if decoder is None:
                     self.left_out[LeftOut(Omission.TYPE_NOT_READ if kind.name else Omission.NO_RESOURCE_TYPE)] += 1
                     continue
-                decoded.append(_Decoded(reference, raw, decoder.decode(raw)))
+                resource = decoder.decode(raw)
+                refuse_longer_than_read(resource, raw)
+                decoded.append(_Decoded(reference, raw, resource))
+            except LongerThanRead:
+                broken.append((reference, raw, Explanation(Reason.LONGER_THAN_READ)))
+                self.incomplete_types.add(_type_of(reference))
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
                 name = _type_of(reference)
                 broken.append((reference, raw, _why(error)))

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from cds_service.fhir.dates import parse_date
+from cds_service.fhir.plausibility import has_impossible_code
 from cds_service.fhir.resources import (
     CodeableConcept,
     Condition,
@@ -77,6 +78,8 @@ def why_not_trusted(resource: Resource) -> Explanation | None:
         return None
     if is_modified(resource):
         return MODIFIED
+    if has_impossible_code(resource):
+        return Explanation(Reason.CODE_NOT_OF_ITS_SYSTEM)
     if isinstance(resource, Condition):
         return _fault_of_condition(resource)
     if isinstance(resource, Observation):

@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from cds_service import errors
 from cds_service.app import create_app
-from cds_service.capacity import ConcurrencyLimit
+from cds_service.capacity import Capacity, ConcurrencyLimit, CpuLimit
 from cds_service.hooks import SERVICES
 from cds_service.settings import Settings
 from tests.conftest import (
@@ -56,11 +56,11 @@ def examples(response: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def shipped() -> FlaskClient:
     """The service with its default settings, which the examples name."""
-    return shipped_with(ConcurrencyLimit())
+    return shipped_with(Capacity(ConcurrencyLimit(), CpuLimit(10)))
 
 
-def shipped_with(limit: ConcurrencyLimit) -> FlaskClient:
-    app = create_app(Settings(pages=False), lambda: date(2026, 11, 23), limit=limit)
+def shipped_with(capacity: Capacity) -> FlaskClient:
+    app = create_app(Settings(pages=False), lambda: date(2026, 11, 23), capacity=capacity)
     app.test_client_class = CheckedClient
     return app.test_client()
 
@@ -120,6 +120,10 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
     def broken(*_: object) -> None:
         raise RuntimeError
 
+    def without_an_end(*_: object) -> None:
+        while True:
+            pass
+
     request = bare_request(prefetch={"conditions": None})
     answers = {
         "unknown-service": shipped.post("/cds-services/another", json=request),
@@ -131,7 +135,9 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
     }
     full = ConcurrencyLimit(1)
     with full.slot():
-        answers["overloaded"] = shipped_with(full).post(SERVICE, json=request)
+        answers["overloaded"] = shipped_with(Capacity(full, CpuLimit(10))).post(SERVICE, json=request)
+    monkeypatch.setattr("cds_service.app.parse_request", without_an_end)
+    answers["given-up"] = shipped_with(Capacity(ConcurrencyLimit(), CpuLimit(0.2))).post(SERVICE, json=request)
     monkeypatch.setattr("cds_service.app.parse_request", broken)
     answers["internal"] = shipped.post(SERVICE, json=request)
     door = open_door(tmp_path, site_file(keys=[ec_key().jwk]))

@@ -18,7 +18,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from cds_service.app import create_app
-from cds_service.capacity import ConcurrencyLimit
+from cds_service.capacity import Capacity, ConcurrencyLimit, CpuLimit
 from cds_service.fhir.chart_files import ChartFile, build_request, read_file
 from cds_service.hooks import patient_view
 from cds_service.hooks.request import parse_request
@@ -393,7 +393,7 @@ def test_a_form_of_more_fields_than_a_page_has_is_refused_unread(pages: FlaskCli
 
 def test_the_page_reads_a_chart_in_a_place_and_says_when_there_is_none() -> None:
     limit = ConcurrencyLimit(1)
-    client = create_app(Settings(), lambda: TODAY, limit=limit).test_client()
+    client = create_app(Settings(), lambda: TODAY, capacity=Capacity(limit, CpuLimit(10))).test_client()
     with limit.slot():
         for answer in (client.post("/", data={"chart": "no JSON"}), client.get(f"/?fixture={ARTERIAL}")):
             assert answer.status_code == 503
