@@ -47,7 +47,10 @@ def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
         ),
     ]
     if evaluation:
-        unusable = [wording.fact_line(evaluation.knowledge, d.id, fact) for d, fact in unusable_facts(evaluation.facts)]
+        unusable = [
+            wording.fact_line(evaluation.knowledge, definition.id, fact)
+            for definition, fact in unusable_facts(evaluation.facts)
+        ]
         decided = [
             wording.fact_line(evaluation.knowledge, name, fact)
             for name, fact in evaluation.facts.recorded.items()
