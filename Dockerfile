@@ -19,7 +19,7 @@ COPY --from=build /install /usr/local
 COPY --from=test /tested /usr/local/share/nlm-tested
 RUN useradd --system --no-create-home --uid 10001 nlm && install -d -o 10001 -g 10001 -m 700 /data
 USER 10001
-# the tokens already seen are kept here, unless CDS_DATABASE names a PostgreSQL
+# the tokens already seen and the key sets last fetched are kept here, unless CDS_DATABASE names a PostgreSQL
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

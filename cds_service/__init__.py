@@ -8,7 +8,7 @@ fhir                             the chart as sent → typed resources → Clini
 reasoning                        the picture on one day → facts, stage, verdicts and what would change them (Evaluation)
 cards                            Evaluation → cards
 knowledge                        every number, code, citation and sentence, in TOML
-sites, auth, outbound, ledger    one hospital: its own knowledge, who may call, whom we may call, tokens already seen
+sites, auth, outbound, ledger    one hospital: its own knowledge, who may call, whom we may call, tokens seen, key sets
 cli, pages, rulebook, coverage   commands, the try-it page, the knowledge as a document, what is read of a site's charts
 """
 

@@ -1,6 +1,6 @@
 """How many charts are judged at once, and for how long at most.
 
-Who finds no place is told at once to come again, and waits for nobody. Work that takes more processor time than any chart
+Who finds no free slot is told at once to come again, and waits for nobody. Work that takes more processor time than any chart
 needs is given up, wherever it is: a watchdog looks at the processor clock of each thread that judges, and raises `GivenUp` in
 it. What is one call into C (reading JSON, a regular expression) ends first: its input is bounded.
 """
@@ -39,7 +39,7 @@ class ConcurrencyLimit:
         if not self._free.acquire(blocking=False):
             raise Overloaded(
                 "the service is busy",
-                [Fault("service", "no free place", "the same request again, later, with a token of its own")],
+                [Fault("service", "no free slot", "the same request again, later, with a token of its own")],
             )
         try:
             yield
@@ -149,6 +149,6 @@ class Capacity:
         self.limit, self.cpu_limit = limit, cpu_limit
 
     def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises. Raises Overloaded where no place is free, TookTooLong where it takes too long."""
+        """What `work` returns or raises. Raises Overloaded where no slot is free, TookTooLong where it takes too long."""
         with self.limit.slot():
             return self.cpu_limit.run(work)

@@ -137,7 +137,7 @@ class Observed:
     note: Explanation | None = field(default=None, compare=False)
     ageless: bool = False
     fact: str = ""
-    """The fact it is a reading of; filled in when the picture is settled."""
+    """The fact it is a reading of; filled in when the facts are determined."""
 
     @property
     def reason(self) -> Reason | None:

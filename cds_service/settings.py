@@ -32,7 +32,7 @@ class Settings:
     """CDS_PUBLIC_URL: the address at which callers reach the service, up to /cds-services; several comma-separated. A token
     must be meant for it."""
     database: str = "sqlite:///cds-ledger.db"
-    """CDS_DATABASE: where seen tokens are kept: sqlite:///FILE, or postgresql://… for several machines."""
+    """CDS_DATABASE: where seen tokens and fetched key sets are kept: sqlite:///FILE, or postgresql://… for several machines."""
 
     def shows_pages(self) -> bool:
         return not (self.sites or self.profile) if self.pages is None else self.pages

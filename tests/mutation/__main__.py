@@ -37,7 +37,7 @@ PROCESSES = os.cpu_count() or 1
 TRIAGE = Path(__file__).with_name("triage.toml")
 
 
-ORDER = ("assessment", "staging", "facts", "judgement", "settling", "units")
+ORDER = ("assessment", "staging", "facts", "judgement", "current_facts", "units")
 
 
 def made() -> list[Mutant]:

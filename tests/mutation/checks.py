@@ -1,4 +1,4 @@
-"""What a mutant has to pass to survive: each vignette, the cards of each fixture, each test of reading, settling and units."""
+"""What a mutant has to pass to survive: each vignette, the cards of each fixture, tests of reading, current facts and units."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.charts import test_reading, test_units, test_values
 from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file, folder_of
 from tests.knowledge.test_vignettes import test_vignette
 from tests.support.vignette import SEARCHED, vignettes
-from tests.unit import test_assessment, test_settling, test_staging
+from tests.unit import test_assessment, test_current_facts, test_staging
 
 SLOW = {"almost-nothing-known"}
 
@@ -27,7 +27,7 @@ Check = Callable[[], None]
 
 def checks() -> dict[str, Check]:
     """Those that look closest come first: they kill soonest."""
-    found = dict(_tests(test_settling, test_staging, test_assessment))
+    found = dict(_tests(test_current_facts, test_staging, test_assessment))
     for vignette in vignettes():
         table = {key: part for key, part in vignette.table.items() if key not in SEARCHED}
         found[vignette.story] = partial(test_vignette, replace(vignette, table=table))

@@ -1,7 +1,7 @@
 """Which vignette, or which line of the table of charts, catches a mutant of the knowledge.
 
 Fast enough for every run of the tests because little is worked out twice: a mutant is tried first on the patients whose
-story speaks of what it changes, facts that it cannot touch are settled once for all, and a patient whose findings it
+story speaks of what it changes, facts that it cannot touch are determined once for all, and a patient whose findings it
 leaves alone is passed over.
 """
 

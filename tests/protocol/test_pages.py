@@ -391,7 +391,7 @@ def test_a_form_of_more_fields_than_a_page_has_is_refused_unread(pages: FlaskCli
     assert pages.post("/", data=b"a=1&" * 900 + b"chart={}", content_type=kind).status_code == 400
 
 
-def test_the_page_reads_a_chart_in_a_place_and_says_when_there_is_none() -> None:
+def test_the_page_reads_a_chart_in_a_slot_and_says_when_there_is_none() -> None:
     limit = ConcurrencyLimit(1)
     client = create_app(Settings(), lambda: TODAY, capacity=Capacity(limit, CpuLimit(10))).test_client()
     with limit.slot():

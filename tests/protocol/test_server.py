@@ -140,7 +140,7 @@ def test_a_client_that_never_takes_its_answer_is_cut_off(service: Running) -> No
 # ── too many at once ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_who_finds_no_place_is_told_in_milliseconds_to_come_again(service: Running) -> None:
+def test_who_finds_no_slot_is_told_in_milliseconds_to_come_again(service: Running) -> None:
     with ThreadPoolExecutor(MAX_CONCURRENT_EVALUATIONS) as pool:
         busy = [pool.submit(service.post, asleep()) for _ in range(MAX_CONCURRENT_EVALUATIONS)]
         time.sleep(1)
@@ -161,8 +161,8 @@ def test_who_finds_no_place_is_told_in_milliseconds_to_come_again(service: Runni
         assert service.exchange(b"GET /cds-services HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").startswith(
             b"HTTP/1.1 200"
         )
-        assert time.perf_counter() - started < 1, "discovery needs no place"
-        assert [future.result()[0] for future in busy] == [200] * MAX_CONCURRENT_EVALUATIONS, "who has a place keeps it"
+        assert time.perf_counter() - started < 1, "discovery needs no slot"
+        assert [future.result()[0] for future in busy] == [200] * MAX_CONCURRENT_EVALUATIONS, "who has a slot keeps it"
     assert sorted(times)[5] < 0.25, times
     assert service.post(EMPTY)[0] == 200
 

@@ -48,7 +48,7 @@ def fact(state: FactState, *values: Any, why: Why | None = None, note: Why | Non
     return with_reasons(replace(Fact(state, *values, **more), why=words[0], note=words[1]))
 
 
-def settled(
+def current_fact(
     name: str, *valid: Observed, bad: tuple[Unreadable, ...] = (), asks: tuple[Observed, ...] = (), complete: bool = True
 ) -> Fact:
     definition = KNOWN.facts[name]
@@ -77,12 +77,12 @@ def test_an_hour_of_an_older_day_comes_after_a_newer_day_and_one_instant_twice_b
 
 def test_a_value_without_an_hour_that_agrees_with_the_latest_hour_is_no_conflict() -> None:
     early, whole_day, late = seen("inr", 1, at(8), "a"), seen("inr", 2, ago(1), "b"), seen("inr", 2, at(9), "c")
-    assert settled("inr", early, whole_day, late).value == Interval.from_number(2)
+    assert current_fact("inr", early, whole_day, late).value == Interval.from_number(2)
 
 
 def test_two_undated_answers_that_disagree_are_a_conflict_where_no_window_applies() -> None:
     one, other = seen("differentiation", "well", None, "a"), seen("differentiation", "poor", None, "b")
-    found = settled("differentiation", one, other)
+    found = current_fact("differentiation", one, other)
     assert with_reasons(found) == fact(
         FactState.UNKNOWN, seen=(one, other), history=(one, other), why=Reason.CONFLICT_OF_ONE_DATE
     )
@@ -90,18 +90,18 @@ def test_two_undated_answers_that_disagree_are_a_conflict_where_no_window_applie
 
 def test_an_undated_answer_may_be_the_newest_where_no_window_applies() -> None:
     one, other = seen("differentiation", "well", None, "a"), seen("differentiation", "poor", ago(400), "b")
-    found = settled("differentiation", one, other)
+    found = current_fact("differentiation", one, other)
     assert (found.state, found.reason) == (FactState.UNKNOWN, Reason.CONFLICT_NONE_NEWER)
 
 
 def test_an_undated_value_beside_a_dated_one_is_a_question_unless_the_dated_one_is_adverse() -> None:
     undated, denial = seen("hepatic_failure", True, None, "a"), seen("hepatic_failure", False, ago(4), "b")
-    found = settled("hepatic_failure", undated, denial)
+    found = current_fact("hepatic_failure", undated, denial)
     assert (found.state, found.seen, found.reason) == (FactState.UNKNOWN, (denial, undated), Reason.UNDATED_BESIDE_DATED)
-    assert settled("hepatic_failure", replace(undated, value=False), denial).equals(False)
-    assert settled("hepatic_failure", replace(undated, value=False), replace(denial, value=True)).equals(True)
+    assert current_fact("hepatic_failure", replace(undated, value=False), denial).equals(False)
+    assert current_fact("hepatic_failure", replace(undated, value=False), replace(denial, value=True)).equals(True)
     # a number may be better or worse: the dated one stands
-    assert settled("egfr", seen("egfr", 10, ago(4), "a"), seen("egfr", 60, None, "b")).value == Interval.from_number(10)
+    assert current_fact("egfr", seen("egfr", 10, ago(4), "a"), seen("egfr", 60, None, "b")).value == Interval.from_number(10)
 
 
 def test_of_a_day_the_worst_answer_stands_against_a_newer_question_however_it_was_sent() -> None:
@@ -111,13 +111,13 @@ def test_of_a_day_the_worst_answer_stands_against_a_newer_question_however_it_wa
             seen("extrahepatic_disease", "none", ago(3), first),
             seen("extrahepatic_disease", "unresectable", ago(3), second),
         )
-        assert settled("extrahepatic_disease", *pair, asks=(which,)).equals("unresectable")
+        assert current_fact("extrahepatic_disease", *pair, asks=(which,)).equals("unresectable")
 
 
 def test_a_carcinoma_that_is_coded_and_stands_contradicts_a_newer_answer() -> None:
     told, coded = seen("differentiation", "well", ago(5), "a"), seen("differentiation", "poor", ago(500), "b", ageless=True)
-    assert settled("differentiation", told, coded).state is FactState.UNKNOWN
-    assert settled("differentiation", coded).equals("poor")
+    assert current_fact("differentiation", told, coded).state is FactState.UNKNOWN
+    assert current_fact("differentiation", coded).equals("poor")
 
 
 def outside(value: str, days: int) -> Observed:
@@ -127,15 +127,15 @@ def outside(value: str, days: int) -> Observed:
 def test_a_question_takes_nothing_back_that_is_there() -> None:
     which = seen("extrahepatic_disease", True, ago(1), "q", note=Explanation(Reason.NODES_REGIONAL_OR_DISTANT))
     for there in ("present", "resectable"):
-        found = settled("extrahepatic_disease", outside(there, 1), asks=(which,))
+        found = current_fact("extrahepatic_disease", outside(there, 1), asks=(which,))
         assert (found.value, found.options, found.note_reason) == (
             "present",
             ("resectable", "unresectable"),
             Reason.NODES_REGIONAL_OR_DISTANT,
         )
     for other in (outside("none", 1), outside("resectable", 181)):
-        assert settled("extrahepatic_disease", other, asks=(which,)).unknown
-    assert settled("extrahepatic_disease", outside("unresectable", 1), asks=(which,)).equals("unresectable")
+        assert current_fact("extrahepatic_disease", other, asks=(which,)).unknown
+    assert current_fact("extrahepatic_disease", outside("unresectable", 1), asks=(which,)).equals("unresectable")
 
 
 def test_a_vague_answer_does_not_undo_a_precise_one_in_its_window() -> None:
@@ -143,9 +143,9 @@ def test_a_vague_answer_does_not_undo_a_precise_one_in_its_window() -> None:
         return seen("carcinoid_heart_disease", value, ago(days), value)
 
     vague = heart("present", 2)
-    assert settled("carcinoid_heart_disease", vague, heart("severe-untreated", 30)).equals("severe-untreated")
-    assert settled("carcinoid_heart_disease", vague, heart("absent", 30)).equals("present")
-    assert settled("carcinoid_heart_disease", vague).options == ()
+    assert current_fact("carcinoid_heart_disease", vague, heart("severe-untreated", 30)).equals("severe-untreated")
+    assert current_fact("carcinoid_heart_disease", vague, heart("absent", 30)).equals("present")
+    assert current_fact("carcinoid_heart_disease", vague).options == ()
 
 
 def test_an_undated_diagnosis_that_still_stands_contradicts_an_answer_of_any_date() -> None:
@@ -153,20 +153,20 @@ def test_an_undated_diagnosis_that_still_stands_contradicts_an_answer_of_any_dat
         seen("hormonal_syndrome", "none", ago(5), "a"),
         seen("hormonal_syndrome", "carcinoid", None, "b", ageless=True),
     )
-    found = settled("hormonal_syndrome", told, coded)
+    found = current_fact("hormonal_syndrome", told, coded)
     assert (found.state, found.seen) == (FactState.UNKNOWN, (told, coded))
 
 
 def test_an_older_diagnosis_that_still_stands_gives_way_to_a_newer_answer() -> None:
     told = seen("hormonal_syndrome", "none", ago(5), "a")
     coded = seen("hormonal_syndrome", "carcinoid", ago(50), "b", ageless=True)
-    assert settled("hormonal_syndrome", told, coded).value == "none"
+    assert current_fact("hormonal_syndrome", told, coded).value == "none"
 
 
 # ── two answers of one date ───────────────────────────────────────────────────────────────────────────────────────
 def test_two_numbers_of_one_day_that_disagree_are_unknown_and_both_are_named() -> None:
     one, other = seen("inr", 1, ago(1), "a"), seen("inr", 2, ago(1), "b")
-    found = settled("inr", one, other)
+    found = current_fact("inr", one, other)
     assert with_reasons(found) == fact(
         FactState.UNKNOWN, seen=(one, other), history=(one, other), why=Reason.CONFLICT_OF_ONE_DATE
     )
@@ -174,38 +174,38 @@ def test_two_numbers_of_one_day_that_disagree_are_unknown_and_both_are_named() -
 
 def test_the_worse_of_two_answers_of_one_day_counts_and_the_conflict_is_shown() -> None:
     patent, occluded = seen("portal_vein", "patent", ago(1), "a"), seen("portal_vein", "occluded", ago(1), "b")
-    found = settled("portal_vein", patent, occluded)
+    found = current_fact("portal_vein", patent, occluded)
     assert (found.value, found.seen, found.history) == ("occluded", (patent, occluded), (patent, occluded))
     assert found.note_reason == Reason.CONFLICT_WORSE_COUNTS
 
 
 def test_an_answer_alone_rests_on_itself_and_keeps_how_it_came_about() -> None:
     newer, older = seen("inr", 1, ago(1), "a", note=Explanation(Reason.COMPUTED)), seen("inr", 2, ago(2), "b")
-    assert with_reasons(settled("inr", older, newer)) == fact(
+    assert with_reasons(current_fact("inr", older, newer)) == fact(
         FactState.KNOWN, newer.value, newer.on, (newer,), (newer, older), note=Reason.COMPUTED
     )
 
 
 @pytest.mark.parametrize(("one", "other"), [(0, 1), (1, 0), (3, 1)])
 def test_of_two_performance_states_of_one_day_the_worse_counts(one: int, other: int) -> None:
-    found = settled("ecog", seen("ecog", one, ago(1), "a"), seen("ecog", other, ago(1), "b"))
+    found = current_fact("ecog", seen("ecog", one, ago(1), "a"), seen("ecog", other, ago(1), "b"))
     assert found.value == Interval.from_number(max(one, other))
 
 
 # ── what cannot be read ───────────────────────────────────────────────────────────────────────────────────────────
 def test_a_newer_value_that_cannot_be_read_makes_the_fact_unknown_and_the_older_is_still_named() -> None:
     older, bad = seen("inr", 1, ago(9)), unread(ago(1))
-    found = settled("inr", older, bad=(bad,))
+    found = current_fact("inr", older, bad=(bad,))
     assert with_reasons(found) == fact(FactState.UNKNOWN, seen=(older,), history=(older,), why=UNREAD, unread=(bad,))
 
 
 def test_a_value_that_cannot_be_read_is_alone_a_question_and_not_silence() -> None:
     bad = unread(ago(1))
-    assert with_reasons(settled("inr", bad=(bad,))) == fact(FactState.UNKNOWN, why=UNREAD, unread=(bad,))
+    assert with_reasons(current_fact("inr", bad=(bad,))) == fact(FactState.UNKNOWN, why=UNREAD, unread=(bad,))
 
 
 def test_an_older_value_that_cannot_be_read_takes_nothing_from_a_newer_one() -> None:
-    assert settled("inr", seen("inr", 1, ago(1)), bad=(unread(ago(9)),)).value == Interval.from_number(1)
+    assert current_fact("inr", seen("inr", 1, ago(1)), bad=(unread(ago(9)),)).value == Interval.from_number(1)
 
 
 # ── codes that ask without answering ──────────────────────────────────────────────────────────────────────────────
@@ -213,39 +213,39 @@ def test_the_newest_of_several_questions_is_the_one_asked() -> None:
     patent = seen("portal_vein", "patent", ago(99), "a")
     asking = {"b": Reason.BY_NAME, "c": Reason.EXTENT_NOT_STATED}
     asks = tuple(seen("portal_vein", "", on, ref, note=Explanation(asking[ref])) for ref, on in (("b", ago(30)), ("c", ago(3))))
-    found = settled("portal_vein", patent, asks=asks)
+    found = current_fact("portal_vein", patent, asks=asks)
     assert with_reasons(found) == fact(FactState.UNKNOWN, seen=(asks[1],), history=(patent,), why=Reason.EXTENT_NOT_STATED)
 
 
 def test_a_question_older_than_the_answer_is_answered() -> None:
-    assert settled("portal_vein", seen("portal_vein", "patent", ago(1)), asks=(seen("portal_vein", "", ago(9)),)).known
+    assert current_fact("portal_vein", seen("portal_vein", "patent", ago(1)), asks=(seen("portal_vein", "", ago(9)),)).known
 
 
 def test_a_question_takes_nothing_from_the_worst_answer_but_from_every_better_one() -> None:
     ask = seen("portal_vein", "", ago(1), "q", note=Explanation(Reason.EXTENT_NOT_STATED))
-    assert settled("portal_vein", seen("portal_vein", "occluded", ago(9)), asks=(ask,)).value == "occluded"
-    assert settled("portal_vein", seen("portal_vein", "branch", ago(9)), asks=(ask,)).unknown
+    assert current_fact("portal_vein", seen("portal_vein", "occluded", ago(9)), asks=(ask,)).value == "occluded"
+    assert current_fact("portal_vein", seen("portal_vein", "branch", ago(9)), asks=(ask,)).unknown
 
 
 # ── out of its window ─────────────────────────────────────────────────────────────────────────────────────────────
 def test_a_denial_out_of_its_window_is_silence_and_still_named() -> None:
     old, older = seen("hepatic_failure", False, ago(181), "a"), seen("hepatic_failure", False, ago(200), "b")
-    found = settled("hepatic_failure", older, old)
+    found = current_fact("hepatic_failure", older, old)
     assert with_reasons(found) == fact(FactState.SILENT, seen=(old,), history=(old, older), why=Reason.OUT_OF_DATE)
 
 
 def test_an_adverse_answer_out_of_its_window_stays_a_question_and_is_named() -> None:
     old, older = seen("hepatic_failure", True, ago(181), "a"), seen("hepatic_failure", False, ago(200), "b")
-    found = settled("hepatic_failure", older, old)
+    found = current_fact("hepatic_failure", older, old)
     assert with_reasons(found) == fact(FactState.UNKNOWN, seen=(old,), history=(old, older), why=Reason.OUT_OF_DATE)
 
 
 def test_a_number_out_of_its_window_is_unknown_where_no_value_of_it_is_a_denial() -> None:
-    assert settled("inr", seen("inr", 1, ago(181))).reason == Reason.OUT_OF_DATE
+    assert current_fact("inr", seen("inr", 1, ago(181))).reason == Reason.OUT_OF_DATE
 
 
 def test_an_undated_answer_is_unknown_where_a_window_applies() -> None:
-    assert settled("inr", seen("inr", 1, None)).reason == Reason.UNDATED
+    assert current_fact("inr", seen("inr", 1, None)).reason == Reason.UNDATED
 
 
 @pytest.mark.parametrize(("days", "value"), [(180, "resectable"), (181, "present")])
@@ -254,7 +254,7 @@ def test_a_vague_answer_is_made_precise_by_an_older_one_in_its_window(days: int,
         seen("extrahepatic_disease", "present", ago(1), "a"),
         seen("extrahepatic_disease", "resectable", ago(days), "b"),
     )
-    assert settled("extrahepatic_disease", vague, precise).value == value
+    assert current_fact("extrahepatic_disease", vague, precise).value == value
 
 
 # ── diagnoses that are there or not ───────────────────────────────────────────────────────────────────────────────
@@ -264,39 +264,41 @@ ACUTE = "acute_hepatic_failure_coded"
 
 def test_a_coded_diagnosis_rests_on_all_its_entries_in_the_window_and_is_of_the_newest() -> None:
     old, new, stale = (seen(ACUTE, True, ago(days), ref) for days, ref in ((90, "a"), (1, "b"), (91, "c")))
-    assert with_reasons(settled(ACUTE, old, stale, new)) == fact(FactState.KNOWN, True, new.on, (new, old), (new, old, stale))
+    assert with_reasons(current_fact(ACUTE, old, stale, new)) == fact(
+        FactState.KNOWN, True, new.on, (new, old), (new, old, stale)
+    )
 
 
 def test_an_undated_diagnosis_is_a_question_where_a_window_applies_and_an_answer_where_none_does() -> None:
     undated, stale = seen(ACUTE, True, None, "a"), seen(ACUTE, True, ago(91), "b")
-    found = settled(ACUTE, undated, stale)
+    found = current_fact(ACUTE, undated, stale)
     assert with_reasons(found) == fact(FactState.UNKNOWN, seen=(undated,), history=(stale, undated), why=Reason.UNDATED)
-    assert settled("ascites_coded", seen("ascites_coded", True, None)).equals(True)
+    assert current_fact("ascites_coded", seen("ascites_coded", True, None)).equals(True)
 
 
 def test_a_diagnosis_out_of_its_window_is_silence_and_still_named() -> None:
     stale = seen(ACUTE, True, ago(91), "b")
-    assert with_reasons(settled(ACUTE, stale)) == fact(
+    assert with_reasons(current_fact(ACUTE, stale)) == fact(
         FactState.SILENT, seen=(stale,), history=(stale,), why=Reason.OUT_OF_DATE
     )
-    assert with_reasons(settled(ACUTE)) == fact(FactState.SILENT)
+    assert with_reasons(current_fact(ACUTE)) == fact(FactState.SILENT)
 
 
 def test_a_diagnosis_that_was_not_asked_for_is_unknown() -> None:
-    assert with_reasons(settled(ACUTE, complete=False)) == fact(FactState.UNKNOWN, why=Reason.NOT_CONSULTED)
-    assert settled(ACUTE, seen(ACUTE, True, ago(1)), complete=False).equals(True)
+    assert with_reasons(current_fact(ACUTE, complete=False)) == fact(FactState.UNKNOWN, why=Reason.NOT_CONSULTED)
+    assert current_fact(ACUTE, seen(ACUTE, True, ago(1)), complete=False).equals(True)
 
 
 def test_a_diagnosis_that_cannot_be_read_is_a_question_unless_another_says_yes() -> None:
     bad, stale = unread(ago(1)), seen(ACUTE, True, ago(91))
-    found = settled(ACUTE, stale, bad=(bad,))
+    found = current_fact(ACUTE, stale, bad=(bad,))
     assert with_reasons(found) == fact(FactState.UNKNOWN, history=(stale,), why=UNREAD, unread=(bad,))
-    assert settled(ACUTE, seen(ACUTE, True, ago(9)), bad=(bad,)).equals(True)
+    assert current_fact(ACUTE, seen(ACUTE, True, ago(9)), bad=(bad,)).equals(True)
 
 
 def test_a_code_that_only_asks_leaves_a_diagnosis_unknown() -> None:
     stale, ask = seen(ACUTE, True, ago(91)), seen(ACUTE, True, ago(2), "q", note=Explanation(Reason.EXTENT_NOT_STATED))
-    assert with_reasons(settled(ACUTE, stale, asks=(ask,))) == fact(
+    assert with_reasons(current_fact(ACUTE, stale, asks=(ask,))) == fact(
         FactState.UNKNOWN, seen=(ask,), history=(stale,), why=Reason.EXTENT_NOT_STATED
     )
 
@@ -311,32 +313,32 @@ def test_what_symptoms_were_refractory_to_adds_up_in_the_window() -> None:
         for value, days, ref in (("hormonal-suppression", 180, "a"), ("arterial-therapy", 1, "b"), ("immunotherapy", 181, "c"))
     )
     both = frozenset({"hormonal-suppression", "arterial-therapy"})
-    assert with_reasons(settled(FAILED, one, stale, other)) == fact(
+    assert with_reasons(current_fact(FAILED, one, stale, other)) == fact(
         FactState.KNOWN, both, other.on, (other, one), (other, one, stale)
     )
     older = seen(FAILED, "immunotherapy", ago(200), "d")
-    assert with_reasons(settled(FAILED, older, stale)) == fact(
+    assert with_reasons(current_fact(FAILED, older, stale)) == fact(
         FactState.UNKNOWN, seen=(stale,), history=(stale, older), why=Reason.OUT_OF_DATE
     )
 
 
 def test_an_answer_that_cannot_be_read_and_may_be_newer_leaves_the_union_unknown() -> None:
     one, bad = seen(FAILED, "hormonal-suppression", ago(9)), unread(ago(1))
-    found = settled(FAILED, one, bad=(bad,))
+    found = current_fact(FAILED, one, bad=(bad,))
     assert with_reasons(found) == fact(FactState.UNKNOWN, seen=(one,), history=(one,), why=UNREAD, unread=(bad,))
-    assert settled(FAILED, bad=(bad,)).unknown
-    assert settled(FAILED, one, bad=(unread(ago(10)),)).known
+    assert current_fact(FAILED, bad=(bad,)).unknown
+    assert current_fact(FAILED, one, bad=(unread(ago(10)),)).known
 
 
 def test_nothing_tried_is_silence_only_if_everything_arrived() -> None:
-    assert with_reasons(settled(FAILED)) == fact(FactState.SILENT)
-    assert with_reasons(settled(FAILED, complete=False)) == fact(FactState.UNKNOWN, why=Reason.NOT_CONSULTED)
+    assert with_reasons(current_fact(FAILED)) == fact(FactState.SILENT)
+    assert with_reasons(current_fact(FAILED, complete=False)) == fact(FactState.UNKNOWN, why=Reason.NOT_CONSULTED)
 
 
 # ── the highest of all ────────────────────────────────────────────────────────────────────────────────────────────
 def test_the_highest_index_counts_whatever_its_date_and_all_are_named() -> None:
     old, new = seen("ki67_index", 12, ago(900), "a"), seen("ki67_index", 3, ago(1), "b")
-    found = settled("ki67_index", old, new)
+    found = current_fact("ki67_index", old, new)
     assert with_reasons(found) == fact(
         FactState.KNOWN, old.value, old.on, (new, old), (new, old), note=Reason.SEVERAL_HIGHEST_COUNTS
     )
@@ -344,34 +346,34 @@ def test_the_highest_index_counts_whatever_its_date_and_all_are_named() -> None:
 
 def test_an_index_found_twice_is_of_the_newer_and_no_conflict() -> None:
     old, new = seen("ki67_index", 3, ago(900), "a"), seen("ki67_index", 3, ago(1), "b")
-    assert with_reasons(settled("ki67_index", old, new)) == fact(FactState.KNOWN, new.value, new.on, (new,), (new, old))
+    assert with_reasons(current_fact("ki67_index", old, new)) == fact(FactState.KNOWN, new.value, new.on, (new,), (new, old))
 
 
 def test_of_indices_known_by_one_end_that_with_the_higher_lower_end_dates_the_fact() -> None:
     below, zero = Interval.from_comparator("<", Decimal(5)), Interval.from_number(0)
     unsure, none = seen("ki67_index", below, ago(1), "a"), seen("ki67_index", zero, ago(9), "b")
-    assert settled("ki67_index", unsure, none).on == none.on
+    assert current_fact("ki67_index", unsure, none).on == none.on
 
 
 def test_an_index_that_cannot_be_read_may_be_the_highest() -> None:
     old, bad = seen("ki67_index", 3, ago(1)), unread(ago(900))
-    found = settled("ki67_index", old, bad=(bad,))
+    found = current_fact("ki67_index", old, bad=(bad,))
     assert with_reasons(found) == fact(FactState.UNKNOWN, seen=(old,), history=(old,), why=UNREAD, unread=(bad,))
-    assert with_reasons(settled("ki67_index")) == fact(FactState.SILENT)
-    assert with_reasons(settled("ki67_index", complete=False)) == fact(FactState.UNKNOWN, why=Reason.NOT_CONSULTED)
+    assert with_reasons(current_fact("ki67_index")) == fact(FactState.SILENT)
+    assert with_reasons(current_fact("ki67_index", complete=False)) == fact(FactState.UNKNOWN, why=Reason.NOT_CONSULTED)
 
 
 def test_every_reading_is_told_of_which_fact_it_is() -> None:
     ask, valid = Observed("", ago(1), "q", "thrombosis"), Observed("patent", ago(9), "a", "patent")
-    found = settled("portal_vein", valid, asks=(ask,))
+    found = current_fact("portal_vein", valid, asks=(ask,))
     assert [reading.fact for reading in (*found.seen, *found.history)] == ["portal_vein", "portal_vein"]
 
 
 def test_an_hour_of_one_day_and_another_day_compare_by_their_days() -> None:
     valid = seen("inr", 1, ago(2))
-    assert settled("inr", valid, bad=(unread(at(9, days=1)),)).unknown
-    assert settled("inr", valid, bad=(unread(at(9, days=3)),)).known
-    assert settled("inr", valid, bad=(unread(at(9, days=2)),)).unknown
+    assert current_fact("inr", valid, bad=(unread(at(9, days=1)),)).unknown
+    assert current_fact("inr", valid, bad=(unread(at(9, days=3)),)).known
+    assert current_fact("inr", valid, bad=(unread(at(9, days=2)),)).unknown
 
 
 # ── facts that are calculated from others ─────────────────────────────────────────────────────────────────────────
@@ -442,6 +444,6 @@ def test_a_value_that_is_there_but_cannot_be_used_is_told_and_nothing_else() -> 
 
 def test_what_cannot_be_read_is_older_only_if_it_certainly_is() -> None:
     undated, october = seen("differentiation", "well", None), PartialDate(date(2026, 10, 1), date(2026, 10, 31))
-    assert settled("differentiation", undated, bad=(unread(ago(9)),)).unknown
-    assert settled("inr", seen("inr", 1, october), bad=(unread(PartialDate.from_day(date(2026, 10, 5))),)).unknown
-    assert settled("inr", seen("inr", 1, ago(1)), seen("inr", 2, at(9), "b")).unknown
+    assert current_fact("differentiation", undated, bad=(unread(ago(9)),)).unknown
+    assert current_fact("inr", seen("inr", 1, october), bad=(unread(PartialDate.from_day(date(2026, 10, 5))),)).unknown
+    assert current_fact("inr", seen("inr", 1, ago(1)), seen("inr", 2, at(9), "b")).unknown
