@@ -24,8 +24,11 @@ def text_of(concept: CodeableConcept | None) -> str:
 
 
 def has_text(concept: CodeableConcept | None) -> bool:
-    """Whether a concept carries any words."""
-    return concept is not None and bool(concept.text or any(c.display for c in concept.coding or []))
+    """Whether a concept carries any words: a text or display with a letter in it."""
+    if concept is None:
+        return False
+    texts = (concept.text, *(coding.display for coding in concept.coding or []))
+    return any(character.isalpha() for text in texts if text for character in text)
 
 
 def is_liver(knowledge: Knowledge, sites: Iterable[CodeableConcept | None]) -> bool:

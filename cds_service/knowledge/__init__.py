@@ -276,6 +276,7 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
                 statements=tuple(t["statements"]),
                 ordered_by=tuple(t.get("ordered_by", ())),
                 critical=frozenset(t.get("critical", ())),
+                short=t.get("short", ""),
             )
             for t in table.get("technique", ())
         ),

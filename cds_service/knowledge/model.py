@@ -170,6 +170,8 @@ class Technique:
     """Concepts of orders that mean this technique."""
     critical: frozenset[str] = frozenset()
     """Those of `stopped_by` that are hard facts against it once it is ordered (CLINICAL section 7.3)."""
+    short: str = ""
+    """Its name in a summary; where it has `critical` stops."""
 
 
 class Exclusion(NamedTuple):

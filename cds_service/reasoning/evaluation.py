@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from cds_service.clinical_picture import ClinicalPicture, Unreadable
+from cds_service.clinical_picture import ClinicalPicture
 from cds_service.knowledge.model import RANK, Knowledge, Verdict
 from cds_service.knowledge.vocabulary import GradeLimit
 from cds_service.reasoning.assessment import Assessment, assess_modalities
@@ -23,8 +23,6 @@ class Evaluation:
     facts: Facts
     stage: Mapping[str, StageValue]
     assessments: Mapping[str, Assessment]
-    invalid: tuple[Unreadable, ...] = ()
-    """Resources that decided and are not valid FHIR R4."""
 
     @property
     def knowledge(self) -> Knowledge:

@@ -140,6 +140,7 @@ RULES: Mapping[str, Any] = {
     "modality.technique": (entries, DOWN),
     "modality.technique.says": WORDING,
     "modality.technique.also": WORDING,
+    "modality.technique.short": WORDING,
     "modality.technique.when": entries,
     "modality.technique.for": entries,
     "modality.technique.stopped_by": entries,
