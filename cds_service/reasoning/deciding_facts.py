@@ -29,7 +29,7 @@ from cds_service.reasons import Explanation, Reason
 
 KEPT_CALCULATIONS, KEPT_VERDICTS, KEPT_QUESTIONS = 1024, 4096, 4096
 """How many results stay in memory, of all charts together; the longest unused goes first."""
-UNREAD = Explanation(Reason.UNREADABLE)
+UNREAD = Explanation(Reason.NO_VALUE)
 
 
 class Decisive(NamedTuple):
@@ -71,8 +71,14 @@ class DecidingFacts:
         return tuple(sorted(asked, key=lambda name: (order.index(name) if name in order else len(order), name))), best
 
     def _decisive(self, modality: Modality, ruled_out: bool | None, open_facts: frozenset[str]) -> Decisive:
+        return find_decisive(*self.answer_questions(modality, ruled_out, open_facts))
+
+    def answer_questions(
+        self, modality: Modality, ruled_out: bool | None, open_facts: frozenset[str]
+    ) -> tuple[Diagram, tuple[tuple[int, Diagram], ...]]:
+        """The verdict as a diagram over questions, and of each question by its number the place of the answer."""
         verdict, questions = self._verdicts.of(modality, ruled_out)
-        return find_decisive(verdict, tuple([(number, self._answer(name, open_facts)) for number, name in questions.items()]))
+        return verdict, tuple([(number, self._answer(name, open_facts)) for number, name in questions.items()])
 
     def _answer(self, name: str, open_facts: frozenset[str]) -> Diagram:
         """The place of the answer to a question, as it depends on the open facts."""
@@ -144,14 +150,18 @@ def calculate_place(verdicts: VerdictDiagrams, name: str, today: date, leaves: t
 
 @lru_cache(maxsize=KEPT_VERDICTS)
 def find_decisive(verdict: Diagram, answers: tuple[tuple[int, Diagram], ...]) -> Decisive:
-    """What decides a verdict. `answers`: of each of its questions the place of the answer."""
-    on_chart = Diagrams().replace(verdict, dict(answers))
-    deciding = {node.question for node in nodes_of(on_chart) if _values_lead_apart(node)}
-    verdicts = [said for said in outcomes_of(on_chart) if isinstance(said, Verdict)]
-    return Decisive(frozenset(deciding), max(verdicts, key=RANK.__getitem__))
+    """What decides a verdict. Arguments: see `answer_questions`."""
+    on_chart = judge_answers(verdict, answers)
+    deciding = frozenset(node.number for node in nodes_of(on_chart) if _values_lead_apart(node))
+    return Decisive(deciding, max(outcomes_of(on_chart), key=RANK.__getitem__))
+
+
+def judge_answers(verdict: Diagram, answers: tuple[tuple[int, Diagram], ...]) -> Diagram:
+    """The verdict as it depends on the open facts: each left open (its first answer), or at one of its trial values."""
+    return Diagrams().replace(verdict, dict(answers))
 
 
 def _values_lead_apart(node: Node) -> bool:
-    """Whether two values of an open fact lead apart; that it is left open, the first of its answers, is none."""
+    """Whether two values of an open fact lead apart; to leave it open is none."""
     values = node.answers[1:]
     return values.count(values[0]) != len(values)

@@ -7,23 +7,25 @@ value that can be hashed. Diagrams are immutable, so threads may share them. Pur
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 Outcome = Any
 
 
 class Node:
-    """A question, and the diagram that each answer leads to."""
+    """A question by its number, and the diagram that each answer leads to."""
 
-    __slots__ = ("answers", "outcomes", "question")
+    __slots__ = ("answers", "number", "outcomes")
 
-    def __init__(self, question: int, answers: tuple[Diagram, ...]) -> None:
-        self.question, self.answers = question, answers
+    def __init__(self, number: int, answers: tuple[Diagram, ...]) -> None:
+        self.number, self.answers = number, answers
         self.outcomes: tuple[Outcome, ...] = tuple(dict.fromkeys(said for answer in answers for said in outcomes_of(answer)))
         """Every outcome that some answers lead to."""
 
 
 Diagram = Node | Outcome
+number_of = attrgetter("number")
 
 
 def outcomes_of(diagram: Diagram) -> tuple[Outcome, ...]:
@@ -62,12 +64,12 @@ class Diagrams:
         self._nodes: dict[tuple[object, ...], Node] = {}
         self._selected: dict[tuple[object, ...], Diagram] = {}
 
-    def ask(self, question: int, answers: tuple[Diagram, ...]) -> Diagram:
-        """The question, or what all its answers say. `answers` ask later questions only."""
+    def ask(self, number: int, answers: tuple[Diagram, ...]) -> Diagram:
+        """The question of that number, or what all its answers say. `answers` ask later questions only."""
         if answers.count(answers[0]) == len(answers):
             return answers[0]
-        key = (question, answers)
-        return self._nodes.get(key) or self._nodes.setdefault(key, Node(question, answers))
+        key = (number, answers)
+        return self._nodes.get(key) or self._nodes.setdefault(key, Node(number, answers))
 
     def select(self, test: Diagram, branches: Mapping[Outcome, Diagram]) -> Diagram:
         """The branch that belongs to the outcome of `test`, whichever that will be."""
@@ -78,19 +80,18 @@ class Diagrams:
             return needed[0]
         key = (test, needed)
         if (known := self._selected.get(key)) is None:
-            question = min([node.question for node in (test, *needed) if isinstance(node, Node)])
-            known = self._selected[key] = self.ask(question, self._selected_by(question, test, branches))
+            known = self._selected[key] = self._select_by_question(test, branches, needed)
         return known
 
-    def _selected_by(self, question: int, test: Node, branches: Mapping[Outcome, Diagram]) -> tuple[Diagram, ...]:
-        """`select` for each answer to a question, which neither the test nor a branch asks after another one."""
-        asking = next(n for n in (test, *branches.values()) if isinstance(n, Node) and n.question == question)
+    def _select_by_question(self, test: Node, branches: Mapping[Outcome, Diagram], needed: tuple[Diagram, ...]) -> Diagram:
+        """`select` for each answer to the first question that the test or a branch asks."""
+        first = min([node for node in (test, *needed) if isinstance(node, Node)], key=number_of)
         found = []
-        for place in range(len(asking.answers)):
-            then = _answered(test, question, place)
-            left = {said: _answered(branches[said], question, place) for said in outcomes_of(then)}
+        for place in range(len(first.answers)):
+            then = _answered(test, first.number, place)
+            left = {said: _answered(branches[said], first.number, place) for said in outcomes_of(then)}
             found.append(self.select(then, left))
-        return tuple(found)
+        return self.ask(first.number, tuple(found))
 
     def explore(self, function: Callable[[Inputs], Outcome], inputs: Mapping[str, Diagram]) -> Diagram:
         """What a function makes of its inputs, run once for every way in which those that it looks at can turn out."""
@@ -114,13 +115,13 @@ class Diagrams:
         if not isinstance(diagram, Node):
             return diagram
         if diagram not in done:
-            test, answers = tests[diagram.question], diagram.answers
+            test, answers = tests[diagram.number], diagram.answers
             branches = {place: self._replaced(answers[place], tests, done) for place in outcomes_of(test)}
             done[diagram] = self.select(test, branches)
         return done[diagram]
 
 
-def _answered(diagram: Diagram, question: int, place: int) -> Diagram:
-    if isinstance(diagram, Node) and diagram.question == question:
+def _answered(diagram: Diagram, number: int, place: int) -> Diagram:
+    if isinstance(diagram, Node) and diagram.number == number:
         return diagram.answers[place]
     return diagram

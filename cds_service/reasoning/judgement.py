@@ -185,23 +185,22 @@ def decide(
         is_held_down(modality, criteria, judged),
     )
     fulfilled = [found for found in indications if found.met]
-    match verdict:
-        case Verdict.CONTRAINDICATED:
-            return verdict_of(verdict, [finding for finding in contraindications if finding.met])
-        case Verdict.NOT_INDICATED:
-            if met := [finding for finding in (*gates, *exclusions) if finding.met]:
-                return verdict_of(verdict, met)
-            against = {f.criterion.id: f for found in indications for f in found.excluded_by if f.met}
-            return verdict_of(verdict, against.values(), [found.indication.id for found in indications])
-        case Verdict.UNDETERMINED if any(finding.met for finding in graft):
-            return verdict_of(verdict, graft, open_=OpenPart.INDICATION)
-        case Verdict.UNDETERMINED:
-            unknown = [finding for finding in (*contraindications, *exclusions) if finding.met is None]
-            ids = ["grade-unknown"] if any(gate.met is None for gate in gates) else []
-            if not fulfilled:
-                ids += [found.indication.id for found in indications if found.met is None]
-            safety = fulfilled and not any(finding.met is None for finding in exclusions)
-            return verdict_of(verdict, unknown, ids, OpenPart.SAFETY if safety else OpenPart.INDICATION)
+    if verdict is Verdict.CONTRAINDICATED:
+        return verdict_of(verdict, [finding for finding in contraindications if finding.met])
+    if verdict is Verdict.NOT_INDICATED:
+        if met := [finding for finding in (*gates, *exclusions) if finding.met]:
+            return verdict_of(verdict, met)
+        against = {f.criterion.id: f for found in indications for f in found.excluded_by if f.met}
+        return verdict_of(verdict, against.values(), [found.indication.id for found in indications])
+    if verdict is Verdict.UNDETERMINED and any(finding.met for finding in graft):
+        return verdict_of(verdict, graft, open_=OpenPart.INDICATION)
+    if verdict is Verdict.UNDETERMINED:
+        unknown = [finding for finding in (*contraindications, *exclusions) if finding.met is None]
+        ids = ["grade-unknown"] if any(gate.met is None for gate in gates) else []
+        if not fulfilled:
+            ids += [found.indication.id for found in indications if found.met is None]
+        safety = fulfilled and not any(finding.met is None for finding in exclusions)
+        return verdict_of(verdict, unknown, ids, OpenPart.SAFETY if safety else OpenPart.INDICATION)
     return verdict_of(verdict, [], [found.indication.id for found in fulfilled])
 
 

@@ -69,9 +69,7 @@ def undecided_facts(modality: Modality, facts: Facts, judged: CriterionJudge, ru
     return tuple(names)
 
 
-def _undecided_findings(
-    modality: Modality, facts: Facts, judged: CriterionJudge, ruled_out: bool | None
-) -> Iterator[Finding]:
+def _undecided_findings(modality: Modality, facts: Facts, judged: CriterionJudge, ruled_out: bool | None) -> Iterator[Finding]:
     criteria = facts.knowledge.criteria
     standing = [*modality.contraindications, *(criterion for criterion, only in modality.exclusions if not only)]
     standing += [criteria["gate.nec"]] if modality.nec is GradeLimit.NOT_INDICATED else []

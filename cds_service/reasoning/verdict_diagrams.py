@@ -64,7 +64,7 @@ class VerdictDiagrams:
         if key not in self._of:
             diagram = self._verdict(modality, ruled_out)
             names = {number: name for name, number in self.numbers.items()}
-            asked = sorted({node.question for node in nodes_of(diagram)})
+            asked = sorted({node.number for node in nodes_of(diagram)})
             self._of[key] = diagram, {number: names[number] for number in asked}
         return self._of[key]
 

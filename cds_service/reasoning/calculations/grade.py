@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cds_service.knowledge.scores import Bands
-from cds_service.reasoning.facts import Fact, Facts, Why, answer_fact, known_fact, unknown_fact
+from cds_service.reasoning.facts import Fact, Facts, answer_fact, known_fact, unknown_fact
 from cds_service.reasons import Explanation, Reason
 
 SEVERITY = ("G1", "G2", "G3", "G3-or-NEC", "NEC")
@@ -78,9 +78,9 @@ def grade(facts: Facts) -> Fact:
     if differentiation.equals("poor"):
         answers["NEC"] = [differentiation]
     if given.unknown and "NEC" not in answers:
-        return unknown_fact(_because(Reason.REPORTED_GRADE_OPEN, given))  # it might be a worse one
+        return unknown_fact(_of(Reason.REPORTED_GRADE_OPEN, given.why))  # it might be a worse one
     if not by_index.known and "NEC" not in answers and facts["primary_site"].unknown and _is_index_above_reported(facts):
-        return unknown_fact(_because(Reason.INDEX_ABOVE_REPORTED, by_index), given)
+        return unknown_fact(_of(Reason.INDEX_ABOVE_REPORTED, by_index.why), given)
     if not answers:
         return unknown_fact(by_index.why or Reason.GRADE_UNKNOWN)
     if "G3-or-NEC" in answers and differentiation.equals("well"):
@@ -93,9 +93,9 @@ def grade(facts: Facts) -> Fact:
     return known_fact(worst, *(part for parts in answers.values() for part in parts), note=Reason.GRADES_DISAGREE)
 
 
-def _because(reason: Reason, open_fact: Fact, **names: str) -> Why:
-    """A reason that rests on that of a fact."""
-    return Explanation(reason, because=open_fact.why or Explanation(Reason.NOT_DOCUMENTED), **names)
+def _of(reason: Reason, because: Explanation | None, **names: str) -> Explanation:
+    """A reason that rests on another one."""
+    return Explanation(reason, because=because or Explanation(Reason.NOT_DOCUMENTED), **names)
 
 
 def grade_by_one_index(facts: Facts) -> Fact:
@@ -113,7 +113,7 @@ def nec(facts: Facts) -> Fact:
         return known_fact(True, found)
     for name, fact in {"differentiation": differentiation, **by_one, "who_grade": facts["who_grade"]}.items():
         if fact.unknown:
-            return unknown_fact(_because(Reason.FACT_OPEN, fact, fact=facts.knowledge.facts[name].says), fact)
+            return unknown_fact(_of(Reason.FACT_OPEN, fact.why, fact=facts.knowledge.facts[name].says), fact)
     if found.equals("G3-or-NEC"):
         return unknown_fact(Reason.G3_OR_NEC_BY_DIFFERENTIATION, found)
     if found.known:

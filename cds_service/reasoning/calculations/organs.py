@@ -10,6 +10,7 @@ from cds_service.reasoning.calculations.dates import denial_holds_against, is_ne
 from cds_service.reasoning.facts import Fact, Facts, FactState, known_fact, unknown_fact
 from cds_service.reasons import Explanation, Reason
 
+
 def _stands(denial: Fact, against: list[PartialDate | None], laboratory: tuple[Fact, ...]) -> bool:
     """Whether a denial by assessment holds: none of the abnormal values is newer, nor any that could not be read, and
     everything that could be abnormal was at least asked for."""
