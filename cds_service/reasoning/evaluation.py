@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol, TypeVar
 
-from cds_service.clinical_picture import ClinicalPicture, Unreadable
+from cds_service.clinical_picture import ClinicalPicture, Readings, Unreadable
 from cds_service.knowledge.model import RANK, Knowledge, Verdict
 from cds_service.knowledge.vocabulary import GradeLimit
 from cds_service.reasoning.assessment import Assessment, assess_modalities
@@ -15,6 +15,7 @@ from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.facts import Facts
 from cds_service.reasoning.staging import StageValue, determine_stage
+from cds_service.reasoning.verdict_diagrams import verdict_diagrams
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +67,12 @@ def evaluate(picture: ClinicalPicture, knowledge: Knowledge, today: date, run: S
     staged = run("stage", lambda: determine_stage(facts))
     assessed = run("assess", lambda: assess_modalities(facts))
     return Evaluation(picture, facts, staged, assessed)
+
+
+def prepare(knowledge: Knowledge, today: date) -> None:
+    """Work out what no chart changes, and what all charts share that say nothing, before the first request comes."""
+    verdict_diagrams(knowledge).work_out_all()
+    for complete in (True, False):
+        nothing = ClinicalPicture({name: Readings(complete=complete) for name in knowledge.facts})
+        for assessment in evaluate(nothing, knowledge, today).assessments.values():
+            assessment.missing  # noqa: B018 - kept by deciding_facts

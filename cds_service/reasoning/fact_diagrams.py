@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from cds_service.knowledge.model import Criterion, Knowledge
 from cds_service.reasoning.diagrams import Diagram, Diagrams, Inputs
-from cds_service.reasoning.facts import UNREAD_EXPLANATION, Calculation, Fact, Facts, UndatedFact
+from cds_service.reasoning.facts import UNREAD_EXPLANATION, Calculation, Fact, Facts, UndatedFact, refuse_dates
 from cds_service.reasoning.judgement import judge_criterion
 
 
@@ -74,6 +75,13 @@ class TakenFacts(Facts):
         self._taken, self.knowledge = taken, knowledge
         if today is not None:
             self.today = today
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name == "today":
+                refuse_dates(self)
+            raise AttributeError(name)
 
     def __getitem__(self, name: str) -> Fact:
         outcome = self._taken[name]

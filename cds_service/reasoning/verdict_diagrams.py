@@ -45,12 +45,12 @@ def verdict_diagrams(knowledge: Knowledge) -> VerdictDiagrams:
 
 
 class VerdictDiagrams:
-    """`of` a modality; `place_of` a fact among the answers to its question."""
+    """`of` a modality; `place_of` a fact among the answers to its question. `facts`: the calculated ones, as diagrams."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         self._diagrams = Diagrams()
-        self._facts = FactDiagrams(knowledge, CALCULATIONS, self._given, self._diagrams)
+        self.facts = FactDiagrams(knowledge, CALCULATIONS, self._given, self._diagrams)
         self._places: dict[str, dict[Answer, int]] = {}
         self.numbers: dict[str, int] = {}
         """The order of the questions, and of the recorded facts beneath them: what belongs together stands together."""
@@ -67,6 +67,13 @@ class VerdictDiagrams:
             asked = sorted({node.number for node in nodes_of(diagram)})
             self._of[key] = diagram, {number: names[number] for number in asked}
         return self._of[key]
+
+    def work_out_all(self) -> None:
+        """All of it now, so that no request has to."""
+        for modality in self.knowledge.modalities:
+            depends = any(indication.when_closed for indication in modality.indications)
+            for ruled_out in (None, True, False) if depends else (False,):
+                self.of(modality, ruled_out)
 
     def inputs_of(self, name: str) -> tuple[str, ...]:
         """The recorded facts that a question rests on."""
@@ -100,12 +107,14 @@ class VerdictDiagrams:
         for known in (name, *self.inputs_of(name)):
             self.numbers.setdefault(known, len(self.numbers))
         number = self.numbers[name]
-        return self._diagrams.ask(number, tuple(FactOutcome(UndatedFact(*answer)) for answer in answers))
+        cuts = self.knowledge.cuts.get(name, ())
+        return self._diagrams.ask(number, tuple(FactOutcome(_fact(answer, cuts)) for answer in answers))
 
     def _verdict(self, modality: Modality, ruled_out: bool | None) -> Diagram:
         """The same steps as `decide` takes, each from the diagrams of the steps before it."""
-        criteria, met = self.knowledge.criteria, self._facts.criterion
-        held_down = [criteria["gate.g3"], criteria["gate.nec"], *modality.cautions]
+        criteria, met = self.knowledge.criteria, self.facts.criterion
+        downgrades = [criterion for criterion in modality.cautions if criterion.id in modality.downgraded_by]
+        held_down = [criteria["gate.g3"], criteria["gate.nec"], *downgrades]
         exclusions = [*closing_gates(modality, criteria), *(criterion for criterion, only in modality.exclusions if not only)]
         steps = {
             "graft": met(criteria["gate.transplanted-liver"]) if modality.liver_directed else False,
@@ -122,7 +131,7 @@ class VerdictDiagrams:
         return self._diagrams.explore(lambda taken: weigh(**{step: taken[step] for step in steps}), steps)
 
     def _strength(self, indication: Indication, modality: Modality, ruled_out: bool | None) -> Diagram:
-        met = self._facts.criterion
+        met = self.facts.criterion
         against = [criterion for criterion, only in modality.exclusions if indication.id in only]
         answers = [met(criterion) for criterion in (*indication.requires, *indication.update_requires)]
         answers += [self._changed(negated, met(criterion)) for criterion in against]
@@ -163,6 +172,37 @@ def _answers(knowledge: Knowledge, name: str) -> Iterator[Answer]:
             if not definition.vague_answers:
                 continue
         yield FactState.KNOWN, value, ()
+
+
+class Stretch(Interval):
+    """A stretch of numbers that stands for all of them: held against the limits that it was cut by, and nothing else."""
+
+    __slots__ = ("_cuts",)
+    _cuts: tuple[Decimal, ...]
+
+    def __init__(self, stretch: Interval, cuts: tuple[Decimal, ...]) -> None:
+        super().__init__(stretch.low, stretch.high)
+        object.__setattr__(self, "_cuts", cuts)
+
+    def above(self, limit: Decimal) -> bool | None:
+        return Interval.above(self, self._known(limit))
+
+    def at_least(self, limit: Decimal) -> bool | None:
+        return Interval.at_least(self, self._known(limit))
+
+    def _known(self, limit: Decimal) -> Decimal:
+        if limit not in self._cuts:
+            raise ValueError(f"{limit} is not among the limits of this fact (Knowledge.cuts): {self._cuts}")
+        return limit
+
+    @property
+    def exact(self) -> Decimal | None:
+        raise ValueError("only a dated calculation may calculate with a number")
+
+
+def _fact(answer: Answer, cuts: tuple[Decimal, ...]) -> UndatedFact:
+    state, value, options = answer
+    return UndatedFact(state, Stretch(value, cuts) if isinstance(value, Interval) else value, options)
 
 
 def stretches(cuts: tuple[Decimal, ...]) -> Iterator[Interval]:

@@ -55,11 +55,6 @@ def a_value_astride_a_limit_is_taken_for_its_end(patch: Patch) -> None:
     patch.setattr(verdict_diagrams, "stretch_of", wrong)
 
 
-@plant
-def below_a_limit_is_taken_for_at_most(patch: Patch) -> None:
-    patch.setattr(verdict_diagrams, "stretch_of", lambda value, cuts: stretch_of(Interval(value.low, value.high), cuts))
-
-
 def try_values(patch: Patch, change: Callable[..., Any]) -> None:
     for module in (verdict_diagrams, deciding_facts):
         patch.setattr(module, "trial_values", change)
@@ -152,12 +147,6 @@ def unknown_is_taken_for_silence(patch: Patch) -> None:
 def silence_settles_everything(patch: Patch) -> None:
     collect = undecided._collect
     patch.setattr(undecided, "_collect", lambda facts, name, names, _: collect(facts, name, names, True))
-
-
-@plant
-def silence_settles_nothing(patch: Patch) -> None:
-    collect = undecided._collect
-    patch.setattr(undecided, "_collect", lambda facts, name, names, _: collect(facts, name, names, False))
 
 
 @plant
