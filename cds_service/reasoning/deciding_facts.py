@@ -60,7 +60,7 @@ class DecidingFacts:
 
     def find(self, modality: Modality, judged: CriterionJudge, ruled_out: bool | None) -> tuple[tuple[str, ...], Verdict]:
         """The deciding facts, most decisive first, and the best verdict still possible."""
-        open_facts = frozenset(undecided_facts(modality, self._facts, judged, ruled_out))
+        open_facts = undecided_facts(modality, self._facts, judged, ruled_out)
         found = self._decisive(modality, ruled_out, open_facts)
         best = found.best
         if ruled_out is None:  # whichever way the other modalities turn out

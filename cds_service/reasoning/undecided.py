@@ -60,13 +60,13 @@ def criteria_of(modality: Modality, knowledge: Knowledge) -> Iterator[Criterion]
     yield from (criterion for criterion in modality.cautions if criterion.id in modality.downgraded_by)
 
 
-def undecided_facts(modality: Modality, facts: Facts, judged: CriterionJudge, ruled_out: bool | None) -> tuple[str, ...]:
+def undecided_facts(modality: Modality, facts: Facts, judged: CriterionJudge, ruled_out: bool | None) -> frozenset[str]:
     """Open facts under findings that are not decided yet, each one that can be answered or supposed."""
-    names: dict[str, None] = {}
+    looks: set[tuple[str, bool]] = set()
     for finding in _undecided_findings(modality, facts, judged, ruled_out):
         for fact in finding.criterion.facts:
-            _collect(facts, fact, names, finding.criterion.silent_is_not_met)
-    return tuple(names)
+            _look_beneath(facts, fact, finding.criterion.silent_is_not_met, looks)
+    return frozenset(name for name, _ in looks if name in facts.knowledge.facts and facts.knowledge.facts[name].supposable)
 
 
 def _undecided_findings(modality: Modality, facts: Facts, judged: CriterionJudge, ruled_out: bool | None) -> Iterator[Finding]:
@@ -85,16 +85,20 @@ def _undecided_findings(modality: Modality, facts: Facts, judged: CriterionJudge
         yield judged(criteria["gate.g3"])
 
 
-def _collect(facts: Facts, name: str, names: dict[str, None], silence_settles: bool) -> None:
-    fact = facts[name]
-    definition = facts.knowledge.derived.get(name)
-    several = definition is None and facts.knowledge.facts[name].kind is FactKind.CODES  # a union can always grow
-    part = definition is not None and name not in facts.knowledge.judged_facts  # known or not, it settles nothing by itself
-    if (fact.known and not fact.options and not several and not part) or (fact.silent and silence_settles):
+def _look_beneath(facts: Facts, name: str, silence_settles: bool, looks: set[tuple[str, bool]]) -> None:
+    """Add a fact that is open, and what is open beneath it, each with whether its silence would settle it."""
+    if (name, silence_settles) in looks:
+        return
+    fact, definition = facts[name], facts.knowledge.derived.get(name)
+    if fact.silent and silence_settles:
         return
     if definition is None:
-        if facts.knowledge.facts[name].supposable:
-            names[name] = None
+        several = facts.knowledge.facts[name].kind is FactKind.CODES  # a union can always grow
+        if not fact.known or fact.options or several:
+            looks.add((name, silence_settles))
         return
-    for read in definition.reads:
-        _collect(facts, read, names, read in definition.settled_by_silence)
+    # what no criterion looks at is a part of what one does: known or not, it settles nothing by itself
+    if not fact.known or fact.options or name not in facts.knowledge.judged_facts:
+        looks.add((name, silence_settles))
+        for read in definition.reads:
+            _look_beneath(facts, read, read in definition.settled_by_silence, looks)

@@ -70,7 +70,7 @@ def differences(case: Case, completions: list[Completion]) -> Iterator[str]:
         case.modality, case.facts, lambda criterion: judge_criterion(criterion, case.facts), case.ruled_out
     )
     try:
-        questions = DecidingFacts(case.facts).answer_questions(case.modality, case.ruled_out, frozenset(open_facts))
+        questions = DecidingFacts(case.facts).answer_questions(case.modality, case.ruled_out, open_facts)
     except KeyError as fault:
         yield f"{case.modality.id}: {fault} is no answer"
         return

@@ -24,8 +24,12 @@ from tests.support.completions import Case
 from tests.support.strategies import KNOWN
 
 SMALL, MOST_COMPLETIONS, LARGE = 600, 60, 3_500
-QUICKLY_FOUND = 8
-"""Errors that the short form plants; the full form plants all."""
+SOON_FOUND = frozenset({
+    "an_answer_is_of_yesterday", "a_dated_fact_stays_as_it_is_on_the_chart", "silence_is_taken_for_unknown",
+    "unknown_is_taken_for_silence", "silence_settles_everything", "the_gates_are_open", "nothing_holds_a_verdict_down",
+    "the_last_answer_of_a_coded_fact_is_not_tried",
+})  # fmt: skip
+"""Errors that the short form plants: a tenth of the charts finds them. The full form plants all."""
 Patch = pytest.MonkeyPatch
 PLANTS: list[Callable[[Patch], None]] = []
 stretch_of, trial_values, answered_fact = verdict_diagrams.stretch_of, undecided.trial_values, deciding_facts.answered_fact
@@ -145,8 +149,8 @@ def unknown_is_taken_for_silence(patch: Patch) -> None:
 
 @plant
 def silence_settles_everything(patch: Patch) -> None:
-    collect = undecided._collect
-    patch.setattr(undecided, "_collect", lambda facts, name, names, _: collect(facts, name, names, True))
+    look = undecided._look_beneath
+    patch.setattr(undecided, "_look_beneath", lambda facts, name, _, looks: look(facts, name, True, looks))
 
 
 @plant
@@ -222,7 +226,10 @@ def test_without_a_planted_error_nothing_differs() -> None:
     assert list(faults()) == []
 
 
-@pytest.mark.parametrize("error", PLANTS[: None if depth.full else QUICKLY_FOUND], ids=lambda error: error.__name__)
+TRIED = [error for error in PLANTS if depth.full or error.__name__ in SOON_FOUND]
+
+
+@pytest.mark.parametrize("error", TRIED, ids=lambda error: error.__name__)
 def test_a_planted_error_is_found(error: Callable[[Patch], None], monkeypatch: Patch) -> None:
     judged_by_brute_force()
     error(monkeypatch)
@@ -231,3 +238,4 @@ def test_a_planted_error_is_found(error: Callable[[Patch], None], monkeypatch: P
 
 def test_twenty_errors_are_planted() -> None:
     assert len(PLANTS) >= 20
+    assert {error.__name__ for error in PLANTS} >= SOON_FOUND
