@@ -89,7 +89,7 @@ class FactDefinition:
 
     @property
     def supposable(self) -> bool:
-        """Whether the search for missing facts may suppose an answer: also age and fitness, which it never asks for."""
+        """Whether an answer may be tried to see what would decide: also of age and fitness, which are never asked for."""
         return self.ask is not Supplier.NEVER or self.id in {"age", "ecog"}
 
     @property
