@@ -89,7 +89,7 @@ class FactDefinition:
 
     @property
     def supposable(self) -> bool:
-        """Whether the search for missing facts may suppose an answer: also age and fitness, which it never asks for."""
+        """Whether an answer may be tried to see what would decide: also of age and fitness, which are never asked for."""
         return self.ask is not Supplier.NEVER or self.id in {"age", "ecog"}
 
     @property
@@ -110,6 +110,8 @@ class DerivedDefinition:
     reads: tuple[str, ...]
     settled_by_silence: tuple[str, ...] = ()
     how: str = ""
+    dated: bool = False
+    """Whether its calculation looks at dates, earlier readings or reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +329,11 @@ class Knowledge:
 
     def modality(self, name: str) -> Modality:
         return next(modality for modality in self.modalities if modality.id == name)
+
+    @cached_property
+    def judged_facts(self) -> frozenset[str]:
+        """Facts that a criterion looks at; any other calculated fact is but a part of these."""
+        return frozenset(test.fact for criterion in self.criteria.values() for test in criterion.tests)
 
     @cached_property
     def cuts(self) -> dict[str, tuple[Decimal, ...]]:
