@@ -11,7 +11,8 @@ CdsError                     an answer that is not a card list; becomes an Opera
 ├── TooLarge           413   body above a limit: bytes, values, prefetch keys, resources
 ├── UnsupportedMedia   415   not JSON, or compressed
 ├── Internal           500   a fault of ours; nothing of the request is repeated
-└── Overloaded         503   no free place to judge a chart, or a database that does not answer; with Retry-After
+├── Overloaded         503   no free place, or a database or key server that does not answer; with Retry-After
+└── TookTooLong        503   judging took more processor time than any chart should; the same again would take as long
 KnowledgeError               the knowledge files are wrong; the service does not start; all faults at once
 SiteError                    a site file is wrong; the service does not start; all faults at once
 ChartError                   a file given to the command line is not a chart
@@ -102,6 +103,10 @@ class Overloaded(CdsError):
     status, code = 503, "throttled"
     retry_after = 2
     """Seconds."""
+
+
+class TookTooLong(CdsError):
+    status, code = 503, "too-costly"
 
 
 class FileFaults(Exception):

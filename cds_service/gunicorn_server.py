@@ -118,6 +118,14 @@ def _error(code: str, where: str, allowed: str) -> CdsError:
     return error
 
 
+def _not_implemented(start_response: Any) -> Iterable[bytes]:
+    """RFC 9112 section 6.1."""
+    error = _error("not-supported", "Transfer-Encoding", "chunked, or none")
+    LOG.warning(json.dumps({"refused": 501, "because": "Transfer-Encoding"}))
+    start_response("501 Not Implemented", [("Content-Type", "application/json"), ("Connection", "close")])
+    return [json.dumps(error.outcome()).encode()]
+
+
 class Body:
     """wsgi.input. A malformed chunk is told as a connection that broke off, which Flask knows what to do with."""
 
@@ -155,6 +163,8 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
 
         def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             environ["wsgi.input"] = Body(environ["wsgi.input"])
+            if environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower() != "chunked":
+                return _not_implemented(start_response)  # gunicorn would pass on what it did not decode
             if environ.get("CONTENT_LENGTH"):
                 environ.pop("wsgi.input_terminated", None)  # or a body that breaks off would pass for a short one
             return app(environ, start_response)

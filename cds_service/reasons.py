@@ -125,6 +125,8 @@ class Reason(StrEnum):
     PART_NOT_VALID_R4 = "part-not-valid-r4"
     WHOLE_NOT_VALID_R4 = "whole-not-valid-r4"
     MODIFIED = "modified"
+    LONGER_THAN_READ = "longer-than-read"
+    CODE_NOT_OF_ITS_SYSTEM = "code-not-of-its-system"
     STATUS_NOT_OF_FHIR = "status-not-of-fhir"
     STATUS_UNKNOWN = "status-unknown"
     VERIFICATION_STATUS_NOT_OF_FHIR = "verification-status-not-of-fhir"

@@ -19,6 +19,8 @@ class Settings:
     """CDS_ALLOWED_ORIGINS: browser origins that may call the service, comma-separated (none by default)."""
     max_body_bytes: int = 20_000_000
     """CDS_MAX_BODY_BYTES: largest request body; above it 413."""
+    max_cpu_s: int = 10
+    """CDS_MAX_CPU_SECONDS: processor time after which the judging of one chart is given up with 503."""
     pages: bool | None = None
     """CDS_PAGES: `on` or `off` for every page meant for people, which ask nobody who they are. Without it they are there
     only where there is no site file. The CDS Hooks service is the same."""
@@ -46,6 +48,7 @@ class Settings:
         return cls(
             allowed_origins=origins,
             max_body_bytes=_positive(env, "CDS_MAX_BODY_BYTES", cls.max_body_bytes),
+            max_cpu_s=_positive(env, "CDS_MAX_CPU_SECONDS", cls.max_cpu_s),
             pages=_switch(env, "CDS_PAGES"),
             sites=tuple(Path(part) for part in env.get("CDS_SITES", "").split(os.pathsep) if part),
             public_urls=_public_urls(env),

@@ -16,7 +16,7 @@ import jwt
 from jwt import PyJWK
 
 from cds_service.auth.client import Client
-from cds_service.auth.keys import Fetch, FetchedKeys
+from cds_service.auth.keys import Fetch, FetchedKeys, NoKeysToBeHad
 from cds_service.errors import Overloaded, Unauthorized
 from cds_service.ledger import Ledger, LedgerDown
 
@@ -43,7 +43,9 @@ class Callers:
     def __init__(self, clients: Iterable[Client], bases: Iterable[str], ledger: Ledger, fetch: Fetch) -> None:
         self._clients = tuple(clients)
         self._fetched = {
-            client: FetchedKeys(client.jku, client.policy, fetch) for client in self._clients if client.keys is None
+            client: FetchedKeys(client.site, client.jku, client.policy, fetch, ledger)
+            for client in self._clients
+            if client.keys is None
         }
         self._issuers = frozenset(client.issuer for client in self._clients)
         self._bases = tuple(bases)
@@ -52,7 +54,7 @@ class Callers:
     def identify_client(self, authorization: str | None, path: str, now: float) -> Client:
         """The client that signed the token of an Authorization header for this path.
 
-        Raises Unauthorized, always the same; Overloaded when nobody knows whether the token is new.
+        Raises Unauthorized, always the same; Overloaded when nobody knows whether the token is new, or by which keys.
         """
         token = _bearer(authorization)
         header, claims = _unchecked(token)
@@ -81,6 +83,8 @@ class Callers:
         identity = claims["jti"]
         if not isinstance(identity, str) or not identity:
             raise reject("jti", issuer)
+        if client.tenants:  # each signs by itself, and none can use up a name of its neighbour
+            identity = json.dumps([claims["tenant"], identity])
         if not self._first_time(client, identity, int(claims["exp"]) + client.leeway + REPLAY_MEMORY_MARGIN_S, now):
             raise reject("seen before", issuer)
         return client
@@ -106,7 +110,11 @@ class Callers:
     def _key(self, client: Client, kid: str, algorithm: str, now: float) -> PyJWK | None:
         if client.keys is not None:
             return client.keys.get((kid, algorithm))
-        return self._fetched[client].find_key(kid, algorithm, now)
+        try:
+            return self._fetched[client].find_key(kid, algorithm, now)
+        except NoKeysToBeHad:
+            LOG.error(json.dumps({"keys of": client.issuer, "not read": "never, or not for a day"}))
+            raise Overloaded("the service cannot answer at present") from None
 
 
 def reject(why: str, issuer: str = "") -> Unauthorized:

@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
+from cds_service.ledger import Ledger, LedgerDown
 from cds_service.outbound.policy import CallFailed, OutboundPolicy, origin_of
 from cds_service.outbound.session import OutboundSession
 from cds_service.reasons import Explanation, Reason
@@ -31,7 +32,8 @@ MAX_KEY_SET_BYTES, MAX_KEYS = 64_000, 50
 KEYS_FRESH_S = 3_600
 """Seconds that fetched keys are used before they are fetched again: so long a withdrawn key may still open."""
 KEYS_USABLE_S = 24 * 3_600
-"""Seconds that they are used when the address does not answer; after that nobody with this issuer gets in."""
+"""Seconds that they are used when the address does not answer, also by workers that start meanwhile; after that nobody with
+this issuer gets in."""
 MIN_REFETCH_INTERVAL_S = 30
 """Seconds between two fetches at least, whatever is asked for: tokens with invented kids make no traffic."""
 
@@ -41,24 +43,33 @@ Fetch = Callable[[str, OutboundPolicy], bytes]
 """An address → the body found there. Raises CallFailed."""
 
 
+class NoKeysToBeHad(Exception):
+    """No key set that may be used: it could not be fetched, and nobody fetched it within a day."""
+
+
 class FetchedKeys:
     """Keys of a pinned address. One thread fetches; the others use what is there, and wait only if nothing is, no longer
-    than a fetch may take."""
+    than a fetch may take. What was fetched is kept in the ledger's database, for every worker and the next start."""
 
-    def __init__(self, jku: str, policy: OutboundPolicy, fetch: Fetch) -> None:
+    def __init__(self, site: str, jku: str, policy: OutboundPolicy, fetch: Fetch, ledger: Ledger) -> None:
         self.jku = jku
+        self._site = site
         self._policy = policy
         self._fetch = fetch
+        self._ledger = ledger
         self._keys: KeySet = {}
         self._fetched: float | None = None
         self._tried: float | None = None
         self._fetching = threading.Lock()
 
     def find_key(self, kid: str, algorithm: str, now: float) -> PyJWK | None:
-        """The key of that name for that algorithm, or None. An unknown name is looked up again once (CH-130)."""
+        """The key of that name for that algorithm, or None. An unknown name is looked up again once (CH-130). Raises
+        NoKeysToBeHad."""
         if (kid, algorithm) not in self._keys or self._older_than(KEYS_FRESH_S, now):
             self._refresh(now)
-        return None if self._older_than(KEYS_USABLE_S, now) else self._keys.get((kid, algorithm))
+        if self._older_than(KEYS_USABLE_S, now):
+            raise NoKeysToBeHad
+        return self._keys.get((kid, algorithm))
 
     def _older_than(self, seconds: int, now: float) -> bool:
         return self._fetched is None or now - self._fetched > seconds
@@ -70,12 +81,31 @@ class FetchedKeys:
             if self._tried is not None and now - self._tried < MIN_REFETCH_INTERVAL_S:
                 return
             self._tried = now
-            self._keys, self._fetched = read_keys(self._fetch(self.jku, self._policy)), now
+            self._take_what_another_fetched(now)
+            if self._fetched is None or now - self._fetched >= MIN_REFETCH_INTERVAL_S:
+                body = self._fetch(self.jku, self._policy)
+                self._keys, self._fetched = read_keys(body), now
+                self._keep(body, now)
         except (CallFailed, ValueError) as error:
             why = error.why.reason if isinstance(error, CallFailed) else type(error).__name__
-            LOG.warning(json.dumps({"keys": self.jku, "not read": why}))
+            LOG.warning(json.dumps({"keys": origin_of(self.jku), "not read": why}))  # its query may hold a secret
         finally:
             self._fetching.release()
+
+    def _take_what_another_fetched(self, now: float) -> None:
+        """Another worker, or this one before it was renewed."""
+        try:
+            kept = self._ledger.key_set(self._site, self.jku)
+            if kept is not None and (self._fetched is None or kept[1] > self._fetched):
+                self._keys, self._fetched = read_keys(kept[0]), min(kept[1], now)
+        except (LedgerDown, ValueError) as error:
+            LOG.error(json.dumps({"kept keys": origin_of(self.jku), "not read": type(error).__name__}))
+
+    def _keep(self, body: bytes, now: float) -> None:
+        try:
+            self._ledger.keep_key_set(self._site, self.jku, body, int(now))
+        except LedgerDown as error:
+            LOG.error(json.dumps({"kept keys": origin_of(self.jku), "not written": str(error)}))
 
 
 def fetch_keys(jku: str, policy: OutboundPolicy) -> bytes:

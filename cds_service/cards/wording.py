@@ -43,7 +43,7 @@ UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|[_\u115f\u1160\u3164\uffa0
 """The last four fill the place of a letter of Hangul, and count as letters: nobody sees them."""
 LINK = re.compile(r"(?<=/)(?=/)|(?<=\bwww\.)(?=\w)|(?<=\w\.)(?=[^\W\d]{2})", re.IGNORECASE)
 """Where a space takes an address apart that a renderer would make a link of: "//", "www.", "a.example"."""
-MAX_RECORDED_CHARS, MAX_SCANNED_CHARS = 80, 10_000
+MAX_RECORDED_CHARS, MAX_SCANNED_CHARS = 80, 500
 TONE = "For discussion in a tumour board. Criteria and evidence, never an instruction."
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from cds_service.fhir.dates import parse_date
+from cds_service.fhir.plausibility import has_impossible_code
 from cds_service.fhir.resources import (
     CodeableConcept,
     Condition,
@@ -52,13 +53,13 @@ MISDATED = Explanation(Reason.DATE_NOT_VALID)
 STATUS_REASONS = frozenset({Reason.STATUS_NOT_OF_FHIR, Reason.STATUS_UNKNOWN})
 
 
-class Modified(msgspec.Struct, rename="camel"):
+class ModifierElements(msgspec.Struct, rename="camel"):
     resource_type: Any = None
     implicit_rules: Any = None
     modifier_extension: Any = None
 
 
-MODIFIED_MEDICATION = msgspec.json.Decoder(Modified)
+MODIFIED_MEDICATION = msgspec.json.Decoder(ModifierElements)
 
 
 def has_non_counting_status(resource: Resource) -> bool:
@@ -77,6 +78,8 @@ def why_not_trusted(resource: Resource) -> Explanation | None:
         return None
     if is_modified(resource):
         return MODIFIED
+    if has_impossible_code(resource):
+        return Explanation(Reason.CODE_NOT_OF_ITS_SYSTEM)
     if isinstance(resource, Condition):
         return _fault_of_condition(resource)
     if isinstance(resource, Observation):
@@ -106,7 +109,7 @@ def has_invalid_date(resource: Resource) -> bool:
     return False
 
 
-def is_modified(resource: Resource | Modified) -> bool:
+def is_modified(resource: Resource | ModifierElements) -> bool:
     """R4: modifierExtension and implicitRules change what is said, and have to be understood; we know of none."""
     return bool(resource.modifier_extension or resource.implicit_rules)
 

@@ -262,7 +262,7 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date) -> tuple[list[
     found: list[Histology] = []
     mixed: set[str] = set()
     of_lung: set[str] | None = None  # once for all: a chart may hold thousands of both
-    current = {where for where, condition in chart.conditions if not is_history(condition, today)}
+    any_current_of_lung = False
     for where, observation in chart.observations:
         about = [m for c in codings(knowledge, observation.code) for m in knowledge.terminology.meanings(c)]
         if not any(m.concept == "obs.histology" for m in about):
@@ -270,10 +270,12 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date) -> tuple[list[
         focus = {(f.reference or "").split("/_history/")[0] for f in observation.focus or []}
         names = frozenset("/".join(text.rstrip("/").split("/")[-2:]) for text in focus if "Condition/" in text)
         if of_lung is None:
-            of_lung = {name for name, condition in chart.conditions if _is_lung(_codings(condition, knowledge), knowledge)}
-        concerned = names or current
+            lung_tumours = [pair for pair in chart.conditions if _is_lung(_codings(pair[1], knowledge), knowledge)]
+            of_lung = {name for name, _ in lung_tumours}
+            any_current_of_lung = any(not is_history(condition, today) for _, condition in lung_tumours)
+        concerns_lung = not of_lung.isdisjoint(names) if names else any_current_of_lung
         site = codings(knowledge, observation.body_site)
-        lung = any(LUNG.search(coding.display) for coding in site) or not of_lung.isdisjoint(concerned)
+        lung = concerns_lung or any(LUNG.search(coding.display) for coding in site)
         values = codings(knowledge, observation.value_codeable_concept)
         meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
         if is_nen(meanings, lung):
@@ -340,4 +342,4 @@ def _counted(unread: int) -> Explanation:
 def _histology_open(found: Neoplasms, chart: Chart) -> bool:
     """Whether a neuroendocrine histology may be where nobody could look: the search for Observations failed, or there
     was none and no other malignancy explains the metastases."""
-    return "Observation" in chart.failed or ("Observation" not in chart.complete and not found.others)
+    return "Observation" in chart.availability.failed or ("Observation" not in chart.availability.complete and not found.others)

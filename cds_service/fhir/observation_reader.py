@@ -29,6 +29,8 @@ class ObservationReader:
         on = date_of_observation(observation)
         answered = {d.id for part in observation.component or [] for d, _ in self._definitions(part.code)}
         parts: list[Observation | Component] = [observation, *(observation.component or [])]
+        liver = is_liver(self.knowledge, [observation.body_site])
+        missed: list[Unreadable] | None = None
         for part in parts:
             for definition in self._without_system(part.code):
                 found[definition.id].unreadable.append(Unreadable(on, where, Explanation(Reason.CODE_WITHOUT_SYSTEM)))
@@ -37,9 +39,10 @@ class ObservationReader:
                     if definition.id in answered:
                         continue  # a panel: its components answer
                     if observation.has_member and observation.data_absent_reason is None:
-                        found[definition.id].unreadable += self._missed(where, on, observation, chart)
+                        if missed is None:  # once for all facts: a panel may have many of both
+                            missed = list(self._missed(where, on, observation, chart))
+                        found[definition.id].unreadable += missed
                         continue  # a panel: its members answer, each for itself
-                liver = is_liver(self.knowledge, [observation.body_site])
                 if definition.id == "largest_lesion" and not (stated or liver):
                     continue
                 if isinstance(observation, UnreadObservation):

@@ -32,7 +32,7 @@ class Meta(Struct):
     last_updated: str | None = None
 
 
-class Versioned(Struct):
+class WithMeta(Struct):
     meta: Meta | None = None
 
 
@@ -57,7 +57,7 @@ class ConditionHead(Struct):
     extension: list[Extension] | None = None
 
 
-VERSION_DECODER = msgspec.json.Decoder(Versioned)
+VERSION_DECODER = msgspec.json.Decoder(WithMeta)
 OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
 CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
 SENT_TWICE = LeftOut(Omission.SENT_TWICE)
@@ -150,7 +150,18 @@ def _content(found: Any) -> Any:
             return msgspec.json.encode(found, order="sorted")
         except RecursionError:
             return id(found)  # like no other
-    return str(found) if isinstance(found, Decimal) and found.is_nan() else found  # equal to itself, and with a hash
+    return _digits(found) if isinstance(found, Decimal | float | int) and not isinstance(found, bool) else found
+
+
+def _digits(number: Decimal | float | int) -> str:
+    """A number in one spelling: 1.0 as 1.00, and 1e3 as 1000. Never a number itself: Python hashes those without a seed, so
+    that whoever chooses them can give thousands one hash."""
+    sign, digits, exponent = Decimal(number).as_tuple()
+    text = "".join(map(str, digits))
+    plain = text.rstrip("0")
+    if not isinstance(exponent, int):  # infinite, or not a number
+        return f"{sign}{exponent}{text}"
+    return f"{sign}{plain}e{exponent + len(text) - len(plain)}" if plain else "0"
 
 
 def stub(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadCondition | None:

@@ -172,7 +172,9 @@ class Terminology:
 
     def system_name(self, system: str | None) -> str:
         """Our short name of a system, however its URI is spelt: https, a slash at its end, an edition of SNOMED CT."""
-        sent = (system or "").strip()
+        sent = system.strip() if system else ""
+        if not sent:
+            return ""
         if name := self.system_names.get(sent):
             return name
         plain = re.sub("^https:", "http:", sent).rstrip("/")

@@ -1,4 +1,4 @@
-"""Opens the database, brings its tables up to date, and says whether a token comes for the first time."""
+"""Opens the database, brings its tables up to date, says whether a token comes for the first time, and keeps key sets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, delete, insert, text
+from sqlalchemy import Connection, Engine, create_engine, delete, insert, select, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
-from cds_service.ledger.tables import SEEN_TOKENS
+from cds_service.ledger.tables import KEY_SETS, SEEN_TOKENS
 
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells every start otherwise
 
@@ -55,6 +55,28 @@ class Ledger:
         except SQLAlchemyError as error:
             raise LedgerDown(type(error).__name__) from None
         return True
+
+    def key_set(self, site: str, jku: str) -> tuple[bytes, int] | None:
+        """The key set last kept, as it was fetched, and when; None where none ever was. Raises LedgerDown."""
+        ours = (KEY_SETS.c.site == site) & (KEY_SETS.c.jku == jku)
+        try:
+            with self.engine.connect() as connection:
+                found = connection.execute(select(KEY_SETS.c.body, KEY_SETS.c.fetched).where(ours)).first()
+        except SQLAlchemyError as error:
+            raise LedgerDown(type(error).__name__) from None
+        return (bytes(found.body), int(found.fetched)) if found else None
+
+    def keep_key_set(self, site: str, jku: str, body: bytes, fetched: int) -> None:
+        """In place of the one before. Raises LedgerDown."""
+        ours = (KEY_SETS.c.site == site) & (KEY_SETS.c.jku == jku)
+        try:
+            with self.engine.begin() as connection:
+                if not connection.execute(update(KEY_SETS).where(ours).values(body=body, fetched=fetched)).rowcount:
+                    connection.execute(insert(KEY_SETS).values(site=site, jku=jku, body=body, fetched=fetched))
+        except IntegrityError:
+            return  # another worker was first, with the same
+        except SQLAlchemyError as error:
+            raise LedgerDown(type(error).__name__) from None
 
     def _sweep(self, now: float) -> None:
         """In a transaction of its own, now and then, by one thread at a time."""
@@ -108,8 +130,8 @@ def _url(address: str) -> URL:
 def _create_for_its_owner(url: URL) -> None:
     """SQLite would let everybody of the machine read it. What cannot be created is told when it is opened."""
     if url.get_backend_name() == "sqlite":
-        with suppress(OSError):
-            Path(url.database or "").touch(mode=0o600, exist_ok=False)
+        with suppress(OSError):  # where a link leads to nowhere, SQLite would make the file that it names
+            Path(url.database or "").resolve().touch(mode=0o600, exist_ok=False)
 
 
 def _engine(url: URL) -> Engine:

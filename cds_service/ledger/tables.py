@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, String, Table
 
 METADATA = MetaData()
 
@@ -14,3 +14,13 @@ SEEN_TOKENS = Table(
     Column("forget_after", BigInteger, nullable=False, index=True, comment="seconds since 1970"),
 )
 """Tokens that were accepted, until they could not be accepted again anyhow."""
+
+KEY_SETS = Table(
+    "key_sets",
+    METADATA,
+    Column("site", String(500), primary_key=True),
+    Column("jku", String(2000), primary_key=True),
+    Column("body", LargeBinary, nullable=False, comment="public keys, as they were fetched"),
+    Column("fetched", BigInteger, nullable=False, comment="seconds since 1970"),
+)
+"""The last sound key set of each address: while it cannot be fetched, it serves all workers, also new ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
@@ -18,6 +19,17 @@ METADATA_ADDRESSES = frozenset(
 )
 """Metadata services of clouds outside the link-local range, where 169.254.169.254 is."""
 NAT64 = IPv6Network("64:ff9b::/96")
+PUBLIC_IPV6 = IPv6Network("2000::/3")
+"""All that is routed between networks. What else there is leads inside, some of it to an IPv4 address: ::127.0.0.1,
+::ffff:0:127.0.0.1 (translated), 64:ff9b:1::/48 (NAT64 of a network's own), fec0::/10 (site-local)."""
+RELAYS_6TO4 = IPv4Network("192.88.99.0/24")
+CARRIERS_OF_IPV4 = (
+    IPv6Network("::/96"), IPv6Network("::ffff:0:0/96"), IPv6Network("::ffff:0:0:0/96"), NAT64, IPv6Network("64:ff9b:1::/48"),
+    IPv6Network("2002::/16"), IPv6Network("2001::/32"),
+)  # fmt: skip
+NUMBER_AT_THE_END = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII | re.IGNORECASE | re.DOTALL)
+"""A host that is read as an IPv4 address, in whatever spelling (WHATWG URL, "ends in a number")."""
+PLAIN_SPELLING = "a name without a dot at its end, or an address in its plain spelling: 10.1.0.1, [fd00::1]"
 
 
 class CallFailed(Exception):
@@ -61,8 +73,38 @@ def origin_of(url: str) -> str:
         raise CallNotAllowed(Explanation(Reason.NO_HTTP_ADDRESS))
     if not all(0 < len(label) < 64 for label in parts.host.removesuffix(".").split(".")):  # RFC 1035 section 2.3.4
         raise CallNotAllowed(Explanation(Reason.NO_HTTP_ADDRESS))
+    host = _plain_host(parts.host)
     port = "" if parts.port in {None, {"http": 80, "https": 443}[parts.scheme]} else f":{parts.port}"
-    return f"{parts.scheme}://{parts.host.lower()}{port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def _plain_host(host: str) -> str:
+    """In small letters, without the last dot; an IPv6 address in its shortest spelling: one server has one origin."""
+    if not host.startswith("["):
+        return host.lower().removesuffix(".")
+    try:
+        return f"[{IPv6Address(host.strip('[]'))}]"
+    except ValueError:
+        return host.lower()
+
+
+def is_plainly_spelt(url: str) -> bool:
+    """Whether a site file may name it so: no dot at the end of a host, no IPv4 address in another spelling than four numbers,
+    none within an IPv6 one. Each is a second name of a server that its first does not look like. Raises CallNotAllowed."""
+    origin_of(url)
+    host = str(parse_url(url).host)
+    if host.startswith("["):
+        try:
+            address = IPv6Address(host.strip("[]"))
+        except ValueError:
+            return False
+        return address.is_loopback or not (address.scope_id or any(address in network for network in CARRIERS_OF_IPV4))
+    if host.endswith("."):
+        return False
+    try:
+        return not NUMBER_AT_THE_END.fullmatch(host) or str(IPv4Address(host)) == host
+    except ValueError:
+        return False
 
 
 def is_origin_allowed(origin: str, policy: OutboundPolicy) -> bool:
@@ -86,4 +128,6 @@ def is_address_allowed(text: str, policy: OutboundPolicy) -> bool:
         return policy.loopback
     if address in METADATA_ADDRESSES or address.is_link_local or address.is_multicast or address.is_unspecified:
         return False
-    return any(address in network for network in policy.networks) or address.is_global
+    if any(address in network for network in policy.networks):
+        return True
+    return address.is_global and (address in PUBLIC_IPV6 if isinstance(address, IPv6Address) else address not in RELAYS_6TO4)

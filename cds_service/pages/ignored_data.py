@@ -10,6 +10,7 @@ from cds_service.knowledge.model import FactDefinition
 from cds_service.pages.evaluate import Trial
 from cds_service.pages.submission import Submission
 from cds_service.reasoning.current_facts import unusable_facts
+from cds_service.reasoning.facts import Fact
 from cds_service.reasons import DECIDED_CONFLICTS
 
 MAX_LINES = 4
@@ -52,7 +53,7 @@ def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
         older = [
             _superseded(evaluation.knowledge.facts[name], rest)
             for name, fact in evaluation.facts.recorded.items()
-            if fact.known and (rest := [reading for reading in fact.history if reading not in fact.seen])
+            if fact.known and (rest := _others(fact))
         ]
         invalid = [f"{wording.safe_text(item.seen_in)}: {wording.safe_explanation(item.why)}" for item in evaluation.invalid]
         groups += [
@@ -77,6 +78,17 @@ def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
         )
     )
     return [group for group in groups if group.lines]
+
+
+def _others(fact: Fact) -> list[Observed]:
+    """Its readings but for those that count, looked up and not compared each with each: there may be thousands of both."""
+    counting = set(map(_identity, fact.seen))
+    return [reading for reading in fact.history if _identity(reading) not in counting]
+
+
+def _identity(reading: Observed) -> tuple[str, ...]:
+    """As texts: numbers of a chart can be chosen to have one hash."""
+    return reading.seen_in, str(reading.on), reading.recorded, str(reading.value)
 
 
 def _superseded(definition: FactDefinition, readings: list[Observed]) -> str:

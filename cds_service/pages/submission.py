@@ -23,13 +23,11 @@ from cds_service.pages.fixtures import Fixture
 ACCEPTED_INPUT = "a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON"
 TOKEN_PLACEHOLDER = "left-out"
 """In place of an access token; itself in the form of one, so that what is shown can be given again."""
-TOKEN_PATTERN = re.compile(
-    '("'
-    + "".join(rf"(?:{letter}|\\u00{ord(letter):02x})" for letter in "access_token")
-    + r'"\s*:\s*)"[^"\\]*+(?:\\.[^"\\]*+)*+"?',
-    re.IGNORECASE | re.DOTALL,
+TOKEN_NAME = re.compile(
+    '"' + "".join(rf"(?:{letter}|\\u00{ord(letter):02x})" for letter in "access_token") + r'"\s*:\s*', re.IGNORECASE
 )
-"""The token of a hook request, in whatever spelling of JSON, also where the rest of the text is no JSON at all."""
+"""The name of the token of a hook request, in whatever spelling of JSON."""
+TEXT_VALUE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,23 @@ class Submission:
 
 
 def remove_token(text: str) -> str:
-    return TOKEN_PATTERN.sub(rf'\1"{TOKEN_PLACEHOLDER}"', text)
+    """The value of every access token gone, of whatever type, also where the text is no JSON at all. Where nobody can tell
+    where a value ends, all after it goes too."""
+    kept: list[str] = []
+    begin = 0
+    while found := TOKEN_NAME.search(text, begin):
+        kept += text[begin : found.end()], f'"{TOKEN_PLACEHOLDER}"'
+        begin = _end_of_value(text, found.end())
+    return "".join((*kept, text[begin:])) if kept else text
+
+
+def _end_of_value(text: str, begin: int) -> int:
+    if said := TEXT_VALUE.match(text, begin):
+        return said.end()
+    try:
+        return json.JSONDecoder().raw_decode(text, begin)[1]
+    except (ValueError, RecursionError):
+        return len(text)
 
 
 def chart_mark(text: str) -> str:
@@ -93,7 +107,7 @@ def submission_from_text(text: str, knowledge: Knowledge) -> Submission:
         raise _not_usable("neither a chart nor a hook request", f"a JSON {kind}", ACCEPTED_INPUT)
     if "hook" in content or "hookInstance" in content:
         return Submission("your hook request", text.encode("utf-8", "replace"), text=remove_token(text), built_here=False)
-    chart = _chart(content)
+    chart, text = _chart(content), remove_token(text)  # a Bundle may hold one, too
     return Submission("your chart", _as_sent(chart, knowledge, text), text=text, not_asked=_not_asked(chart, knowledge))
 
 

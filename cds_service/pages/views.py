@@ -25,6 +25,7 @@ from cds_service.errors import (
     Fault,
     Forbidden,
     Internal,
+    Overloaded,
     TooLarge,
     TooSlow,
     UnknownService,
@@ -32,7 +33,7 @@ from cds_service.errors import (
 from cds_service.knowledge.model import Knowledge
 from cds_service.outbound.policy import OutboundPolicy
 from cds_service.pages.controls import controls, option_label, read_controls, stage_moves, verdict_moves
-from cds_service.pages.evaluate import STAGES, Trial, rerun_trial, run_trial
+from cds_service.pages.evaluate import Trial, rerun_trial, run_trial
 from cds_service.pages.fixtures import START, fixtures
 from cds_service.pages.ignored_data import gate_lines, ignored_data
 from cds_service.pages.markup import html_of
@@ -66,7 +67,7 @@ class PageView:
     faults: dict[str, Fault]
 
 
-def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
+def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callable[[], Response]], Response]) -> Blueprint:
     site = replace(site, policy=OutboundPolicy())  # what is entered on a page is sent nowhere
     pages = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     pages.add_app_template_filter(html_of, "card_markdown")
@@ -76,18 +77,20 @@ def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
         name = request.args.get("fixture", "")
         if not name:
             return _page(site, None)
-        with current_app.extensions["places"].slot():
-            return _page(site, _show(_fixture(site, name, today()), site, today()))
+        return run(lambda: _page(site, _show(_fixture(site, name, today()), site, today())))
 
     @pages.post("/")
     def evaluated() -> Response:
-        form = _form()  # before a place is taken: a slow client takes none
+        form = _form()  # read before the slot is taken, so that a slow client does not occupy one
         name = form.get("fixture", "")
-        with current_app.extensions["places"].slot():
+
+        def judge() -> Response:
             submission = _fixture(site, name, today()) if name else submission_from_text(_text(), site.knowledge)
             same = bool(name) or form.get("of") == submission.mark
             shown = _show(submission, site, today(), change=same and "reset" not in form)
             return _page(site, shown, status=400 if shown.faults else 200)
+
+        return run(judge)
 
     @pages.after_request
     def guard(response: Response) -> Response:
@@ -97,7 +100,10 @@ def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
 
     @pages.errorhandler(CdsError)
     def refused(error: CdsError) -> Response:
-        return _page(site, None, problem=error, status=error.status)
+        response = _page(site, None, problem=error, status=error.status)
+        if isinstance(error, Overloaded):
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
 
     @pages.errorhandler(ChartError)
     def broken(_: ChartError) -> Response:
@@ -198,7 +204,7 @@ def _context(shown: PageView, knowledge: Knowledge) -> dict[str, Any]:
         "ignored": ignored_data(shown.submission, shown.now),
         "raw_request": _raw(shown.submission.body),
         "raw_response": msgspec.json.format(msgspec.json.encode({"cards": shown.now.cards}), indent=2).decode(),
-        "times": [(stage, shown.now.milliseconds[stage]) for stage in STAGES if stage in shown.now.milliseconds],
+        "times": list(shown.now.milliseconds.items()),
         "board": evaluation,
     }
     if evaluation and before:
@@ -228,16 +234,29 @@ def _stage_part(shown: PageView, name: str) -> dict[str, Any]:
 
 
 def _raw(body: bytes) -> str:
-    """The request in print, without its access token. A long one is cut, and says so."""
+    """The request in print, without its access token. A long one is cut, and says so: while it is printed, not after, for
+    the blanks before each value make of a small one gigabytes."""
     try:
         content = json.loads(body)
         if "fhirAuthorization" in content:
             content["fhirAuthorization"] = "(not shown)"
-        text = json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode()
+        text, whole = _printed(content)
+        text = remove_token(text)  # one within a resource
     except (ValueError, RecursionError):
         return "(could not be printed)"
-    shown = NOT_PLAIN.sub(lambda found: _seen(found[0]), text[:MAX_RAW_CHARS])
-    return shown if len(text) <= MAX_RAW_CHARS else f"{shown}\n… cut here: {len(text):,} characters in all"
+    shown = NOT_PLAIN.sub(lambda found: _seen(found[0]), text.encode("utf-8", "replace").decode())
+    return shown if whole else f"{shown}\n… cut here: {len(body):,} bytes in all, as it was sent"
+
+
+def _printed(content: object) -> tuple[str, bool]:
+    """The first MAX_RAW_CHARS characters of a JSON text, and whether that is all of it."""
+    pieces, room = [], MAX_RAW_CHARS
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(content):
+        pieces.append(piece[:room])
+        room -= len(piece)
+        if room < 0:
+            return "".join(pieces), False
+    return "".join(pieces), True
 
 
 def _seen(letter: str) -> str:

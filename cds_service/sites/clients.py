@@ -9,7 +9,7 @@ from typing import Any
 from cds_service.auth.client import ALGORITHMS, LEEWAY_S, MAX_LIFETIME_S, Client
 from cds_service.auth.keys import MAX_KEYS, algorithms_of, fault_of, key_set
 from cds_service.errors import Fault
-from cds_service.outbound.policy import CallNotAllowed, OutboundPolicy, origin_of
+from cds_service.outbound.policy import PLAIN_SPELLING, CallNotAllowed, OutboundPolicy, is_plainly_spelt, origin_of
 
 Tables = dict[str, Any]
 
@@ -26,11 +26,26 @@ def client_faults(tables: Tables) -> Iterator[tuple[str, str, str]]:
             yield f"client.{place}.jku", "http", "https; http only for this machine, with loopback = true under [fhir]"
         if isinstance(jku, str) and jku.startswith(("http://", "https://")) and not _can_be_called(jku):
             yield f"client.{place}.jku", "an address that cannot be called", "a host, a port that there can be, no user"
+        if isinstance(jku, str) and _can_be_called(jku) and not is_plainly_spelt(jku):
+            yield f"client.{place}.jku", "another spelling of its server", PLAIN_SPELLING
+        if isinstance(jku, str) and "#" in jku:
+            yield f"client.{place}.jku", "a fragment", "an address without #, as tokens name it"
+        yield from _blanks(client, place)
         if "keys" in client:
             for where, found, allowed in _key_faults(client["keys"], client.get("algorithms", ALGORITHMS)):
                 yield f"client.{place}.{where}", found, allowed
     if listed and isinstance(tables.get("site"), dict) and tables["site"].get("authenticated_by_proxy") is True:
         yield "site.authenticated_by_proxy", "true beside [[client]]", "one of the two"
+
+
+def _blanks(client: Tables, place: int) -> Iterator[tuple[str, str, str]]:
+    """No token would ever fit, and only the log would tell."""
+    if isinstance(issuer := client.get("iss"), str) and issuer and issuer != issuer.strip():
+        yield f"client.{place}.iss", "blanks at an end", "the issuer as its tokens write it"
+    tenants = client.get("tenants")
+    for number, tenant in enumerate(tenants if isinstance(tenants, list) else []):
+        if isinstance(tenant, str) and tenant and tenant != tenant.strip():
+            yield f"client.{place}.tenants.{number}", "blanks at an end", "the tenant as its tokens write it"
 
 
 def _can_be_called(url: str) -> bool:

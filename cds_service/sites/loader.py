@@ -21,7 +21,15 @@ import jsonschema
 from cds_service import knowledge
 from cds_service.errors import Fault, SiteError
 from cds_service.knowledge.shape import describe_error
-from cds_service.outbound.policy import CallNotAllowed, Network, OutboundPolicy, origin_of
+from cds_service.outbound.policy import (
+    CARRIERS_OF_IPV4,
+    PLAIN_SPELLING,
+    CallNotAllowed,
+    Network,
+    OutboundPolicy,
+    is_plainly_spelt,
+    origin_of,
+)
 from cds_service.sites import Site
 from cds_service.sites.clients import client_faults, read_clients
 from cds_service.sites.overlay import CLINICAL, lay_over
@@ -129,7 +137,8 @@ def _fhir_faults(fhir: Any, folder: Path) -> Iterator[tuple[str, str, str]]:
         return
     for origin in _strings(fhir.get("origins")):
         try:
-            origin_of(origin)
+            if not is_plainly_spelt(origin):
+                yield "fhir.origins", repr(origin), PLAIN_SPELLING
         except CallNotAllowed:
             if origin.startswith(("http://", "https://")) and "@" not in origin:  # else the schema has told it
                 yield "fhir.origins", repr(origin), "an address that can be called, such as https://fhir.north.example"
@@ -143,13 +152,20 @@ def _fhir_faults(fhir: Any, folder: Path) -> Iterator[tuple[str, str, str]]:
         except ValueError:
             yield "fhir.networks", repr(text), "a network such as 10.20.0.0/16"
             continue
-        if network.is_loopback or network.is_link_local or not network.is_private:
+        if network.is_loopback or network.is_link_local or not network.is_private or _is_nobodys(network):
             yield "fhir.networks", repr(text), "a private network; loopback and link-local ones are no choice here"
     if isinstance(fhir.get("seconds"), float) and isnan(fhir["seconds"]):  # neither above nor below a bound
         yield "fhir.seconds", "nan", "a number from 0.1 to 10"
     ca_file = fhir.get("ca_file")
     if isinstance(ca_file, str) and not _holds_certificates(folder / ca_file):
         yield "fhir.ca_file", repr(ca_file), "a file of certificates (PEM), by its path from the site file"
+
+
+def _is_nobodys(network: Network) -> bool:
+    """0.0.0.0/8, 240.0.0.0/4 and what of IPv6 carries IPv4 addresses: Python calls them private, and no hospital has them."""
+    if isinstance(network, ipaddress.IPv4Network):
+        return network.is_reserved or network.network_address.packed[0] == 0
+    return any(network.overlaps(carrier) for carrier in CARRIERS_OF_IPV4)
 
 
 def _holds_certificates(file: Path) -> bool:

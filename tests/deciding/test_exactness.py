@@ -12,7 +12,6 @@ from itertools import islice
 from cds_service import knowledge
 from cds_service.knowledge.model import Verdict
 from cds_service.reasoning.assessment import assess_modalities
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.sites.overlay import lay_over
 from tests.conftest import PROOF, Record
@@ -74,7 +73,7 @@ def test_an_age_between_a_site_s_limit_and_ours_is_too_old_there_alone() -> None
     del suited["sstr_positive"]
     stricter, _ = lay_over(knowledge.load(), {"limits": STRICTER})
     ours, theirs = (
-        assess_modalities(determine_facts(picture(known, suited, TODAY), known, TODAY, CALCULATIONS))["transplantation"]
+        assess_modalities(determine_facts(picture(known, suited, TODAY), known, TODAY))["transplantation"]
         for known in (KNOWN, stricter)
     )
     assert (ours.missing, ours.best_possible) == (("sstr_positive",), Verdict.CONSIDER)
@@ -84,7 +83,7 @@ def test_an_age_between_a_site_s_limit_and_ours_is_too_old_there_alone() -> None
 def test_nothing_is_asked_of_a_verdict_that_stands() -> None:
     rnd, seen = random.Random(1), set()
     for _ in range(30):
-        for said in assess_modalities(determine_facts(draw_picture(rnd), KNOWN, TODAY, CALCULATIONS)).values():
+        for said in assess_modalities(determine_facts(draw_picture(rnd), KNOWN, TODAY)).values():
             seen.add(said.verdict)
             assert (said.verdict is Verdict.UNDETERMINED) is (said.best_possible is not None)
             assert not said.missing or said.verdict is Verdict.UNDETERMINED

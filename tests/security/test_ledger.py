@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,7 @@ BODY = json.dumps(REQUEST).encode()
 NEEDS_POSTGRES = pytest.mark.skipif(bool(LACKING), reason=f"without {', '.join(LACKING)}; .ci/run installs it")
 NOW = 1_795_600_000
 FAR = NOW + 1_000
+JKU = "https://ehr.north.example/jwks.json"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     yield found
     ledger = open_ledger(found)
     with ledger.engine.begin() as connection:
-        connection.execute(text("DROP TABLE seen_tokens, alembic_version"))
+        connection.execute(text("DROP TABLE seen_tokens, key_sets, alembic_version"))
     ledger.engine.dispose()
 
 
@@ -86,7 +88,31 @@ def test_the_migrations_make_the_tables_that_the_program_knows(address: str) -> 
     ledger = open_ledger(address)
     with ledger.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0001"
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0002"
+    ledger.engine.dispose()
+
+
+def test_a_database_of_the_version_before_keeps_its_tokens(address: str) -> None:
+    ledger = open_ledger(address)
+    assert ledger.first_time("https://a.example", "t", FAR, NOW)
+    with ledger.engine.begin() as connection:
+        connection.execute(text("DROP TABLE key_sets"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    ledger.engine.dispose()
+    again = open_ledger(address)
+    assert not again.first_time("https://a.example", "t", FAR, NOW)
+    assert again.key_set("north", JKU) is None
+    again.engine.dispose()
+
+
+def test_the_last_key_set_of_an_address_is_kept_for_its_site_alone(address: str) -> None:
+    ledger = open_ledger(address)
+    assert ledger.key_set("north", JKU) is None
+    for body, fetched in ((b"one", NOW), (b"two", NOW + 60)):
+        ledger.keep_key_set("north", JKU, body, fetched)
+        assert ledger.key_set("north", JKU) == (body, fetched)
+    assert ledger.key_set("south", JKU) is None
+    assert ledger.key_set("north", f"{JKU}?other") is None
     ledger.engine.dispose()
 
 
@@ -191,3 +217,13 @@ def test_the_file_of_a_new_ledger_is_its_owners_alone_and_an_old_one_keeps_its_m
         assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("ledger.db*")} == {mode}
         ledger.engine.dispose()
         file.chmod(0o660)
+
+
+def test_where_a_link_leads_to_nowhere_the_file_that_is_made_is_its_owners_alone(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").symlink_to(tmp_path / "elsewhere.db")
+    before = os.umask(0)
+    try:
+        open_ledger(f"sqlite:///{tmp_path}/ledger.db").engine.dispose()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "elsewhere.db").stat().st_mode & 0o777 == 0o600

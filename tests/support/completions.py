@@ -138,7 +138,7 @@ def judge(modality: Modality, facts: Facts, ruled_out: bool | None) -> Verdict:
 
 def cases_of(picture: ClinicalPicture, knowledge: Knowledge, today: date = TODAY) -> Iterator[Case]:
     """Every undetermined verdict of a picture, with the facts that are open beneath it."""
-    facts = determine_facts(picture, knowledge, today, CALCULATIONS)
+    facts = determine_facts(picture, knowledge, today)
     verdicts: dict[str, Verdict] = {}
     for modality in knowledge.modalities:
         others = [verdicts[name] for indication in modality.indications for name in indication.when_closed]

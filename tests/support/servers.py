@@ -115,7 +115,7 @@ def running(
         "from cds_service.settings import Settings\n"
         f"{before}\n"
         f"built = app.create_app(Settings(pages={pages}), lambda: {today!r})\n".replace("datetime.date", "date")
-        + f"server.serve(built, '127.0.0.1:{port}', **{dict(options or {})!r})\n"
+        + f"gunicorn_server.run_server(built, '127.0.0.1:{port}', **{dict(options or {})!r})\n"
     )
     temporary = folder / "tmp"
     temporary.mkdir(exist_ok=True)
