@@ -22,7 +22,7 @@ from cds_service.hooks.request import HookRequest
 from cds_service.hooks.retrieval import REQUIRED_KEYS, Retrieval
 from cds_service.knowledge.model import Knowledge
 from cds_service.outbound.session import OutboundSession
-from cds_service.reasoning.evaluation import Evaluation, evaluate
+from cds_service.reasoning.evaluation import Evaluation, evaluate, prepare_evaluation
 from cds_service.sites import Site
 
 SERVICE_ID = "nlm-patient-view"
@@ -31,6 +31,12 @@ SERVICE_ID = "nlm-patient-view"
 @cache
 def reader_for(knowledge: Knowledge) -> ChartReader:
     return ChartReader(knowledge)
+
+
+def prepare(knowledge: Knowledge, today: date) -> None:
+    """Work out before the first request what all requests need."""
+    reader_for(knowledge)
+    prepare_evaluation(knowledge, today)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def evaluate(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Eva
     return Evaluation(picture, facts, determine_stage(facts), assess_modalities(facts))
 
 
-def prepare(knowledge: Knowledge, today: date) -> None:
+def prepare_evaluation(knowledge: Knowledge, today: date) -> None:
     """Work out what no chart changes, and what all charts share that say nothing, before the first request comes."""
     verdict_diagrams(knowledge).work_out_all()
     for complete in (True, False):
