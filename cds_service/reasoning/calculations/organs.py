@@ -3,6 +3,7 @@ knowledge/scores.toml; a laboratory value alone never makes hepatic failure."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 
 from cds_service.clinical_picture import Interval, Observed, PartialDate
@@ -79,19 +80,17 @@ def _stands(denial: Fact, against: list[PartialDate | None], laboratory: tuple[F
 def _abnormal(facts: Facts) -> list[PartialDate | None]:
     """Dates of the values that age a denial of hepatic failure."""
     limits, coagulation = facts.knowledge.scores.hepatic_failure, facts.knowledge.scores.coagulation
-    bad: list[PartialDate | None] = []
-    for name in ("total_bilirubin", "albumin", "inr"):
-        for reading in facts[name].history or facts[name].seen:
-            if not isinstance(reading.value, Interval):
-                continue
-            within = {
-                "total_bilirubin": reading.value.at_most(limits.total_bilirubin_at_most),
-                "albumin": reading.value.at_least(limits.albumin_below),
-                "inr": reading.value.below(coagulation.inr_from),
-            }[name]
-            if within is not True:
-                bad.append(reading.on)
-    return bad
+    within: dict[str, Callable[[Interval], bool | None]] = {
+        "total_bilirubin": lambda value: value.at_most(limits.total_bilirubin_at_most),
+        "albumin": lambda value: value.at_least(limits.albumin_below),
+        "inr": lambda value: value.below(coagulation.inr_from),
+    }
+    return [
+        reading.on
+        for name, is_within in within.items()
+        for reading in facts[name].history or facts[name].seen
+        if isinstance(reading.value, Interval) and is_within(reading.value) is not True
+    ]
 
 
 def hepatic_failure_found(facts: Facts) -> Fact:
