@@ -12,7 +12,7 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
-from cds_service.capacity import ConcurrencyLimit, CpuLimit
+from cds_service.capacity import Capacity, ConcurrencyLimit, CpuLimit
 from cds_service.errors import (
     BadRequest,
     CdsError,
@@ -49,10 +49,12 @@ def create_app(
     site: Site | None = None,
     now: Callable[[], float] = time.time,
     registry: SiteRegistry | None = None,
+    capacity: Capacity | None = None,
 ) -> Flask:
     """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound.
 
     `site`: served instead of what the settings name, to this machine alone. `registry`: what the settings name, opened already.
+    `capacity`: of evaluations; by the settings, if not given.
     """
     settings = settings or Settings.from_environment()
     if registry is None:
@@ -61,10 +63,9 @@ def create_app(
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirect: its address would be made of the caller's
-    limit = app.extensions["places"] = ConcurrencyLimit()
-    cpu_limit = app.extensions["cpu limit"] = CpuLimit(settings.max_cpu_s)
+    capacity = capacity or Capacity(ConcurrencyLimit(), CpuLimit(settings.max_cpu_s))
     if settings.shows_pages():
-        register_pages(app, anyone, today)
+        register_pages(app, anyone, today, capacity.run)
 
     @app.get("/cds-services")
     def discovery() -> Response:
@@ -79,10 +80,9 @@ def create_app(
         g.service = service.id
         g.site = registry.site_of(request.headers.get("Authorization"), f"/cds-services/{service.id}", now())
         _require_json()
-        body = _body()  # before a place is taken: a slow client takes none
-        with limit.slot():
-            site, day = g.site, today()
-            answer = cpu_limit.run(lambda: service.answer(parse_request(body, service.hook), site, day))
+        body = _body()  # read before the slot is taken, so that a slow client does not occupy one
+        site, day = g.site, today()
+        answer = capacity.run(lambda: service.answer(parse_request(body, service.hook), site, day))
         g.log_fields = answer.log_fields()
         return Response(ENCODER.encode({"cards": answer.cards}), 200, content_type=JSON)
 

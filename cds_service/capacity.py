@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 
 class ConcurrencyLimit:
+    """How many evaluations run at once in a worker."""
+
     def __init__(self, count: int = MAX_CONCURRENT_EVALUATIONS) -> None:
         self._free = Semaphore(count)
 
@@ -151,3 +153,15 @@ class CpuLimit:
                         LOG.warning(
                             json.dumps({"given up": "processor time", "seconds": self.seconds, "so far": self.given_up})
                         )
+
+
+class Capacity:
+    """What a worker has for evaluations: how many may run at once, and the processor time of each."""
+
+    def __init__(self, limit: ConcurrencyLimit, cpu_limit: CpuLimit) -> None:
+        self.limit, self.cpu_limit = limit, cpu_limit
+
+    def run(self, work: Callable[[], T]) -> T:
+        """What `work` returns or raises. Raises Overloaded where no place is free, TookTooLong where it takes too long."""
+        with self.limit.slot():
+            return self.cpu_limit.run(work)

@@ -31,7 +31,7 @@ def survey(paths: Sequence[Path], knowledge: Knowledge, today: date, progress_on
         judging = Progress(progress_on, "Reading charts", store.close_for_adding())
         for chart in store.charts():
             surveyor.add_chart(chart)
-            read.uncounted(chart)
+            read.count_uncounted(chart)
             judging.step(1)
         judging.end()
     return make_report(surveyor.tally, read, knowledge, today)

@@ -25,7 +25,7 @@ class NamedConcept:
 
 
 def named_concepts(chart: Chart) -> list[NamedConcept]:
-    """Of everything in a chart that counts, before anything is passed over."""
+    """Of everything in a chart that counts."""
     found: list[tuple[str, str, CodeableConcept | None, tuple[CodeableConcept | None, ...]]] = []
     for where, observation in chart.observations:
         parts: list[Observation | Component] = [observation, *(observation.component or ())]

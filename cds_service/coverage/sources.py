@@ -21,7 +21,8 @@ import msgspec
 from cds_service.cards.wording import explain
 from cds_service.clinical_picture import LeftOut
 from cds_service.coverage.store import SUBJECT_DECODER, ChartStore
-from cds_service.fhir.chart import KIND_DECODER, Chart, ChartEntry, read_chart
+from cds_service.fhir.chart import Availability, Chart
+from cds_service.fhir.chart_builder import KIND_DECODER, ChartEntry, read_chart
 from cds_service.fhir.references import patient_of
 from cds_service.fhir.resources import READ_TYPES, Reference
 from cds_service.hooks.prefetch import PrefetchState, read_key
@@ -58,7 +59,7 @@ class ReadCounts:
     unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(resource type, why) → how many, of resources of no patient as of all others."""
 
-    def uncounted(self, chart: Chart) -> None:
+    def count_uncounted(self, chart: Chart) -> None:
         """Adds up what of a chart does not count, and why."""
         self.left_out.update(chart.left_out)
         self.unreadable.update((broken.resource_type, explain(broken.what.why)) for broken in chart.unreadable)
@@ -171,7 +172,7 @@ class Sorter:
             if whose and whose[0] in {"Patient", ""}:
                 self.store.add(source, whose[1], entry)
             else:  # read only to say why it does not count
-                self.read.uncounted(read_chart([entry], ""))
+                self.read.count_uncounted(read_chart([entry], "", Availability()))
         else:
             self.read.types_not_read[kind.name if _is_type(kind.name) else "no type of R4"] += 1
 

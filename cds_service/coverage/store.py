@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from cds_service.fhir.chart import Chart, ChartEntry, read_chart
-from cds_service.fhir.resources import READ_TYPES
+from cds_service.fhir.chart import EVERYTHING_ARRIVED, Chart
+from cds_service.fhir.chart_builder import ChartEntry, read_chart
 
 
 class SubjectOf(msgspec.Struct, rename="camel"):
@@ -64,9 +64,7 @@ class ChartStore:
                 "SELECT raw, url FROM resource WHERE source = ? AND patient = ? ORDER BY rowid", (source, patient)
             )
             entries = [ChartEntry(raw, url) for raw, url in rows]
-            chart = read_chart([*entries, *self._medications(source, entries)], patient)
-            chart.complete = frozenset(READ_TYPES)
-            yield chart
+            yield read_chart([*entries, *self._medications(source, entries)], patient, EVERYTHING_ARRIVED)
 
     def _medications(self, source: int, entries: Iterable[ChartEntry]) -> Iterator[ChartEntry]:
         names = {name for entry in entries if b'"medicationReference"' in entry.raw and (name := _medicine(entry.raw))}

@@ -19,7 +19,6 @@ from cds_service.fhir.reader import ChartReader
 from cds_service.fhir.resources import Component, Observation, Quantity
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import StandardCoding
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasons import Reason
 
@@ -99,9 +98,8 @@ class Surveyor:
     def add_chart(self, chart: Chart) -> None:
         self.tally.charts += 1
         self.tally.without_patient += chart.patient is None
-        named = named_concepts(chart)
-        observations = dict(chart.observations)
         picture = self._reader.read(chart, self.today)
+        named, observations = named_concepts(chart), dict(chart.observations)
         self.tally.nlm[picture.gate.answer] += 1
         about: dict[str, list[NamedConcept]] = {}
         for concept in named:
@@ -170,7 +168,7 @@ class Surveyor:
         return False
 
     def _add_settled(self, picture: ClinicalPicture) -> None:
-        facts = determine_facts(picture, self.knowledge, self.today, CALCULATIONS)
+        facts = determine_facts(picture, self.knowledge, self.today)
         for name, fact in facts.recorded.items():
             readings = picture.readings_of(name)
             if fact.known:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cds_service.errors import ChartError
-from cds_service.fhir.chart import Chart as Read
-from cds_service.fhir.chart import ChartEntry, read_chart
-from cds_service.fhir.resources import READ_TYPES, queried_type
+from cds_service.fhir.chart import EVERYTHING_ARRIVED, Chart
+from cds_service.fhir.chart_builder import ChartEntry, read_chart
+from cds_service.fhir.resources import queried_type
 
 DATE_IN_TEXT = re.compile(r"(?<![\d-])(\d{4}-\d{2}-\d{2})(?=T|$)")
 
@@ -29,12 +29,10 @@ class ChartFile:
         found = [e for e in entries if isinstance(e, dict) and isinstance(e.get("resource"), dict)]
         return cls(tuple((e["resource"], url if isinstance(url := e.get("fullUrl"), str) else None) for e in found))
 
-    def chart(self) -> Read:
+    def chart(self) -> Chart:
         """The whole chart of its one patient: every type counts as asked and complete."""
         entries = [ChartEntry(json.dumps(resource).encode(), url) for resource, url in self.resources]
-        chart = read_chart(entries, None)
-        chart.complete = frozenset(READ_TYPES)
-        return chart
+        return read_chart(entries, None, EVERYTHING_ARRIVED)
 
 
 def read_file(path: Path) -> ChartFile | bytes:

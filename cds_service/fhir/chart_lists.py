@@ -31,7 +31,7 @@ class Study(NamedTuple):
     on: PartialDate | None
 
 
-class Doubted(NamedTuple):
+class UntrustedResource(NamedTuple):
     """What was done, given or ordered, if that is to be believed; and why it is not."""
 
     reference: str

@@ -53,13 +53,13 @@ MISDATED = Explanation(Reason.DATE_NOT_VALID)
 STATUS_REASONS = frozenset({Reason.STATUS_NOT_OF_FHIR, Reason.STATUS_UNKNOWN})
 
 
-class Modified(msgspec.Struct, rename="camel"):
+class ModifierElements(msgspec.Struct, rename="camel"):
     resource_type: Any = None
     implicit_rules: Any = None
     modifier_extension: Any = None
 
 
-MODIFIED_MEDICATION = msgspec.json.Decoder(Modified)
+MODIFIED_MEDICATION = msgspec.json.Decoder(ModifierElements)
 
 
 def has_non_counting_status(resource: Resource) -> bool:
@@ -109,7 +109,7 @@ def has_invalid_date(resource: Resource) -> bool:
     return False
 
 
-def is_modified(resource: Resource | Modified) -> bool:
+def is_modified(resource: Resource | ModifierElements) -> bool:
     """R4: modifierExtension and implicitRules change what is said, and have to be understood; we know of none."""
     return bool(resource.modifier_extension or resource.implicit_rules)
 

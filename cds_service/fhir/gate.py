@@ -343,4 +343,4 @@ def _counted(unread: int) -> Explanation:
 def _histology_open(found: Neoplasms, chart: Chart) -> bool:
     """Whether a neuroendocrine histology may be where nobody could look: the search for Observations failed, or there
     was none and no other malignancy explains the metastases."""
-    return "Observation" in chart.failed or ("Observation" not in chart.complete and not found.others)
+    return "Observation" in chart.availability.failed or ("Observation" not in chart.availability.complete and not found.others)

@@ -53,7 +53,7 @@ class ChartReader:
     def read(self, chart: Chart, today: date) -> ClinicalPicture:
         """Never raises on the content of a chart: what cannot be read is named in the picture."""
         found: dict[str, FactReadings] = {name: FactReadings() for name in self.knowledge.facts}
-        chart.observations = [pair for pair in chart.observations if self._speaks(pair[1])]
+        chart = replace(chart, observations=tuple(pair for pair in chart.observations if self._speaks(pair[1])))
         tumours = neoplasms(chart, self.knowledge, today)
         for name, reading in read_demographics(chart, today):
             found[name].valid.append(reading)
@@ -92,7 +92,7 @@ class ChartReader:
             nameless_drugs=self._nameless_drugs(chart),
             unreadable=(*(broken.what for broken in chart.unreadable), *chart.invalid_dates.values()),
             left_out=dict(chart.left_out),
-            not_consulted=chart.not_consulted,
+            not_consulted=chart.availability.not_consulted,
         )
 
     def _readings(self, definition: FactDefinition, part: FactReadings, chart: Chart) -> Readings:

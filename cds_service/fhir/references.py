@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cds_service.fhir.resources import Reference
 
 
-def split_reference(reference: Reference | None, names: dict[str, str]) -> tuple[str, str] | None:
+def split_reference(reference: Reference | None, names: Mapping[str, str]) -> tuple[str, str] | None:
     """(type, id), or None. `names`: fullUrl of a Bundle entry → the reference of its resource."""
     text = (reference.reference or "") if reference else ""
     text = names.get(text, text).split("/_history/")[0]
@@ -17,7 +19,7 @@ def split_reference(reference: Reference | None, names: dict[str, str]) -> tuple
     return ("", text.removeprefix("urn:uuid:")) if text.startswith("urn:") else None
 
 
-def resolve_reference(reference: Reference | None, names: dict[str, str]) -> str | None:
+def resolve_reference(reference: Reference | None, names: Mapping[str, str]) -> str | None:
     """ "Observation/7": what a relative, absolute, versioned or urn reference refers to."""
     found = split_reference(reference, names)
     return "/".join(found) if found and found[0] else None

@@ -32,7 +32,7 @@ class Meta(Struct):
     last_updated: str | None = None
 
 
-class Versioned(Struct):
+class WithMeta(Struct):
     meta: Meta | None = None
 
 
@@ -57,7 +57,7 @@ class ConditionHead(Struct):
     extension: list[Extension] | None = None
 
 
-VERSION_DECODER = msgspec.json.Decoder(Versioned)
+VERSION_DECODER = msgspec.json.Decoder(WithMeta)
 OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
 CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
 SENT_TWICE = LeftOut(Omission.SENT_TWICE)

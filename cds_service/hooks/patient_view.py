@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 
-from cds_service.cards.card import EXTENSION, Card, add_banner, assign_uuids, check_cards
+from cds_service.cards.card import Card, add_banner, assign_uuids, check_cards
 from cds_service.cards.compose import compose_cards, possible_nlm_card
 from cds_service.cards.wording import explain
 from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted
 from cds_service.errors import Fault, PreconditionFailed
-from cds_service.fhir.chart import Chart, read_chart
+from cds_service.fhir.chart import Availability, Chart
+from cds_service.fhir.chart_builder import read_chart
 from cds_service.fhir.queries import build_queries
 from cds_service.fhir.reader import ChartReader
 from cds_service.fhir.strict_r4 import strict_r4_faults
@@ -21,7 +22,7 @@ from cds_service.hooks.request import HookRequest
 from cds_service.hooks.retrieval import REQUIRED_KEYS, Retrieval
 from cds_service.knowledge.model import Knowledge
 from cds_service.outbound.session import OutboundSession
-from cds_service.reasoning.evaluation import Evaluation, StepRunner, evaluate, run_step
+from cds_service.reasoning.evaluation import Evaluation, evaluate
 from cds_service.sites import Site
 
 SERVICE_ID = "nlm-patient-view"
@@ -34,26 +35,39 @@ def reader_for(knowledge: Knowledge) -> ChartReader:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`evaluation` is None where the chart holds no (certain) neuroendocrine liver metastases."""
+
     cards: list[Card]
-    unreadable: int
-    """How many resources could not be read."""
+    picture: ClinicalPicture
+    evaluation: Evaluation | None
 
     def log_fields(self) -> dict[str, object]:
         """What the log may hold of it: counts, and the ids of the rules that decided; nothing of the chart."""
-        judged = [m for card in self.cards if card.kind == "overview" for m in card.extension[EXTENSION]["modalities"].values()]
+        decisions = [a.decision for a in self.evaluation.assessments.values()] if self.evaluation else []
         return {
             "cards": Counter(card.kind for card in self.cards),
-            "verdicts": Counter(modality["verdict"] for modality in judged),
-            "rules": sorted({rule for modality in judged for rule in modality.get("decided_by", ())}),
-            "unreadable": self.unreadable,
+            "verdicts": Counter(decision.verdict.value for decision in decisions),
+            "rules": sorted({rule for decision in decisions for rule in decision.decided_by}),
+            "unreadable": len(self.picture.unreadable),
         }
 
 
 def answer_request(request: HookRequest, site: Site, today: date) -> Answer:
     """Raises PreconditionFailed when the conditions could not be had and nothing else shows the disease."""
-    picture = retrieve_picture(request, site, today)
-    cards = finish_cards(site, cards_of_picture(picture, site.knowledge, today), request.instance, request.patient_id)
-    return Answer(cards, len(picture.unreadable))
+    answer = answer_picture(retrieve_picture(request, site, today), site.knowledge, today)
+    return replace(answer, cards=finish_cards(site, answer.cards, request.instance, request.patient_id))
+
+
+def answer_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Answer:
+    """The cards without their uuids, and what they rest on."""
+    if picture.gate.answer is Nlm.NO:
+        return Answer([], picture, None)
+    if picture.gate.answer is not Nlm.YES:
+        return Answer([possible_nlm_card(picture, knowledge)], picture, None)
+    evaluation = evaluate(picture, knowledge, today)
+    invalid = tuple(strict_r4_faults(evaluation.references(), picture.sources))
+    evaluation = replace(evaluation, invalid=invalid)
+    return Answer(compose_cards(evaluation), picture, evaluation)
 
 
 def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalPicture:
@@ -65,8 +79,8 @@ def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalP
         sent = retrieval.retrieve()
         chart = _chart(request, sent)
         picture = read(chart, today)
-        if picture.gate.answer is not Nlm.NO and retrieval.add_medications(chart):
-            picture = read(chart, today)
+        if picture.gate.answer is not Nlm.NO and (completed := retrieval.with_medications(chart)) is not chart:
+            picture = read(completed, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
         lacking = [key for key in REQUIRED_KEYS if not sent.states[key].complete]
         not_had = [Fault(f"prefetch.{key}", explain(sent.describe_gap(key)), f"the answer to {asked[key]}") for key in lacking]
@@ -76,11 +90,10 @@ def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalP
 
 def _chart(request: HookRequest, sent: PrefetchResult) -> Chart:
     """Raises PreconditionFailed where all that came is of other patients."""
-    chart = read_chart(sent.entries, request.patient_id)
-    chart.complete, chart.failed = sent.complete, sent.failed
-    chart.not_consulted = tuple(NotConsulted(key, sent.describe_gap(key)) for key in sent.states if _is_reported(key, sent))
+    not_consulted = tuple(NotConsulted(key, sent.describe_gap(key)) for key in sent.states if _is_reported(key, sent))
+    chart = read_chart(sent.entries, request.patient_id, Availability(sent.complete, sent.failed, not_consulted))
     if chart.only_of_others:
-        what = f"{chart.foreign.total()} resources, none of this patient"
+        what = f"{sum(chart.foreign.values())} resources, none of this patient"
         raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])
     return chart
 
@@ -92,28 +105,8 @@ def _is_reported(key: str, sent: PrefetchResult) -> bool:
 
 def cards_of_chart(chart: Chart, knowledge: Knowledge, today: date, instance: str) -> list[Card]:
     """The cards of a whole chart: everything was asked, so what it does not hold is silent (command line)."""
-    cards = cards_of_picture(reader_for(knowledge).read(chart, today), knowledge, today)
-    return check_cards(assign_uuids(cards, "", SERVICE_ID, instance, chart.patient_id or ""))
-
-
-def cards_of_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> list[Card]:
-    return judge_picture(picture, knowledge, today)[1]
-
-
-def judge_picture(
-    picture: ClinicalPicture, knowledge: Knowledge, today: date, run: StepRunner = run_step
-) -> tuple[Evaluation | None, list[Card]]:
-    """The board, where there is one to judge, and the cards without their uuids."""
-    match picture.gate.answer:
-        case Nlm.NO:
-            return None, []
-        case Nlm.POSSIBLE | Nlm.CANNOT_TELL:
-            return None, [possible_nlm_card(picture, knowledge)]
-    evaluation = evaluate(picture, knowledge, today, run)
-    deciding = [reference for assessment in evaluation.assessments.values() for reference in assessment.references()]
-    invalid = run("validate", lambda: tuple(strict_r4_faults(deciding, picture.sources)))
-    evaluation = replace(evaluation, invalid=invalid)
-    return evaluation, run("compose", lambda: compose_cards(evaluation))
+    answer = answer_picture(reader_for(knowledge).read(chart, today), knowledge, today)
+    return check_cards(assign_uuids(answer.cards, "", SERVICE_ID, instance, chart.patient_id or ""))
 
 
 def finish_cards(site: Site, cards: list[Card], instance: str, patient_id: str) -> list[Card]:

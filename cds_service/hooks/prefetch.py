@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cds_service.errors import Fault, TooLarge
-from cds_service.fhir.chart import KIND_DECODER, ChartEntry
+from cds_service.fhir.chart_builder import KIND_DECODER, ChartEntry
 from cds_service.fhir.resources import READ_TYPES, queried_type
 from cds_service.reasons import Explanation, Reason
 

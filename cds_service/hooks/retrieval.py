@@ -72,28 +72,29 @@ class Retrieval:
             return not sent.came_under_another_name(key)
         return state is PrefetchState.PARTIAL or (state is PrefetchState.ERROR and key in REQUIRED_KEYS)
 
-    def add_medications(self, chart: Chart) -> bool:
-        """Reads the Medications that prescriptions only refer to. False where there is nothing to read, or no way."""
+    def with_medications(self, chart: Chart) -> Chart:
+        """The chart with the Medications that its prescriptions only refer to. The same chart where none could be read."""
         if self._not_allowed_because is not None:
-            return False
+            return chart
         texts = (text.removeprefix(self._server.url("")).split("/_history/")[0] for text in referenced_medications(chart))
         wanted = sorted(text for text in texts if MEDICATION_REFERENCE.fullmatch(text))[:MAX_MEDICATIONS]
-        return _take_in(chart, fetch_references(self._server, wanted, self.session))
+        return _with_fetched(chart, fetch_references(self._server, wanted, self.session))
 
 
-def _take_in(chart: Chart, found: dict[str, FetchResult]) -> bool:
-    for reference, answer in found.items():
-        for page in answer.pages:
-            for entry in read_key(page).entries:
-                try:
-                    medication = msgspec.json.decode(entry.raw, type=Medication)
-                except (msgspec.MsgspecError, RecursionError):
-                    continue  # its name stays what the prescription displays
-                if credibility.is_modified(medication):
-                    chart.unreadable.append(UnreadableResource("Medication", Unreadable(None, reference, credibility.MODIFIED)))
-                    medication = Medication()  # the same
-                chart.medications[reference] = medication
-    return any(answer.pages for answer in found.values())
+def _with_fetched(chart: Chart, fetched: dict[str, FetchResult]) -> Chart:
+    medications: dict[str, Medication] = {}
+    unreadable: list[UnreadableResource] = []
+    for reference, answer in fetched.items():
+        for entry in (entry for page in answer.pages for entry in read_key(page).entries):
+            try:
+                medication = msgspec.json.decode(entry.raw, type=Medication)
+            except (msgspec.MsgspecError, RecursionError):
+                continue  # its name stays what the prescription displays
+            if credibility.is_modified(medication):
+                unreadable.append(UnreadableResource("Medication", Unreadable(None, reference, credibility.MODIFIED)))
+                medication = Medication()  # the same
+            medications[reference] = medication
+    return chart.with_medications(medications, tuple(unreadable)) if medications else chart
 
 
 def _merge(sent: KeyAnswer | None, fetched: KeyAnswer) -> KeyAnswer:

@@ -133,7 +133,7 @@ def _answers(files: Mapping[str, Tables], name: str) -> set[str]:
     return set(files["facts.toml"]["fact"].get(name, {}).get("options", ()))
 
 
-class Named(NamedTuple):
+class NamedStatements(NamedTuple):
     """Statements that a place of the files names, and the edition that they have to be of ("": any)."""
 
     where: str
@@ -144,14 +144,15 @@ class Named(NamedTuple):
 def _named(files: Mapping[str, Tables]) -> Iterator[Fault]:
     """Statements that the conflicts and the open checks name, dates that are no dates."""
     conflicts, review = files["conflicts.toml"], files["review.toml"]
-    named: list[Named] = []
+    named: list[NamedStatements] = []
     for part in conflicts["between"]:
-        named += [Named(f"conflicts.toml: {part['topic']}.{key}", part[key], edition)
+        named += [NamedStatements(f"conflicts.toml: {part['topic']}.{key}", part[key], edition)
                   for key, edition in (("review", Edition.REVIEW), ("later", Edition.UPDATE))]  # fmt: skip
     named += [
-        Named(f"conflicts.toml: {part['topic']}.statements", part["statements"], Edition.REVIEW) for part in conflicts["within"]
+        NamedStatements(f"conflicts.toml: {part['topic']}.statements", part["statements"], Edition.REVIEW)
+        for part in conflicts["within"]
     ]
-    named += [Named(f"review.toml: {part['says'][:40]}", part["statements"], "") for part in review["open"]]
+    named += [NamedStatements(f"review.toml: {part['says'][:40]}", part["statements"], "") for part in review["open"]]
     for where, statements, edition in named:
         for statement in statements:
             found = files["statements.toml"].get(statement)

@@ -7,7 +7,7 @@ from datetime import date
 from io import BytesIO
 from typing import IO
 
-from flask import Flask, Request
+from flask import Flask, Request, Response
 
 from cds_service.pages.views import pages_blueprint
 from cds_service.sites import Site
@@ -26,7 +26,10 @@ class InMemory(Request):
         return BytesIO()
 
 
-def register_pages(app: Flask, site: Site, today: Callable[[], date]) -> None:
+def register_pages(
+    app: Flask, site: Site, today: Callable[[], date], run: Callable[[Callable[[], Response]], Response]
+) -> None:
+    """Adds the try-it page. `run`: does a piece of work within the limits of evaluations, shared with the service."""
     app.request_class = InMemory
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.register_blueprint(pages_blueprint(site, today))
+    app.register_blueprint(pages_blueprint(site, today, run))

@@ -96,7 +96,7 @@ def _says(facts: Facts, name: str) -> str:
     return said
 
 
-class Supposed(NamedTuple):
+class SupposedValues(NamedTuple):
     """What somebody supposed, by the fact that it is about."""
 
     texts: dict[str, str]
@@ -107,9 +107,9 @@ class Supposed(NamedTuple):
     """Of it what cannot be read."""
 
 
-def read_controls(form: Mapping[str, str], facts: Facts, today: date) -> Supposed:
+def read_controls(form: Mapping[str, str], facts: Facts, today: date) -> SupposedValues:
     """Return what a form supposes that the chart does not say."""
-    supposed = Supposed({}, {}, {})
+    supposed = SupposedValues({}, {}, {})
     for name in CHANGEABLE_FACTS:
         text = form.get(name, "").strip()
         if not text or text == chart_value(facts, name):
@@ -142,7 +142,7 @@ def accepted_values(definition: FactDefinition) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class VerdictMove:
     """Something that the supposed values moved."""
 
     name: str
@@ -152,7 +152,7 @@ class Move:
     direction: str = ""
 
 
-def verdict_moves(before: Evaluation, after: Evaluation) -> list[Move]:
+def verdict_moves(before: Evaluation, after: Evaluation) -> list[VerdictMove]:
     """Verdicts first, those of later evidence and of 2010; then the parts of the stage."""
     found = []
     for name, was in before.assessments.items():
@@ -165,15 +165,15 @@ def verdict_moves(before: Evaluation, after: Evaluation) -> list[Move]:
                 rise = RANK[new] - RANK[old]
                 direction = "up" if rise > 0 else "down" if rise < 0 else ""
                 found.append(
-                    Move(was.modality.short, edition, wording.VERDICT_WORDS[old], wording.VERDICT_WORDS[new], direction)
+                    VerdictMove(was.modality.short, edition, wording.VERDICT_WORDS[old], wording.VERDICT_WORDS[new], direction)
                 )
     return found
 
 
-def stage_moves(before: Evaluation, after: Evaluation) -> list[Move]:
+def stage_moves(before: Evaluation, after: Evaluation) -> list[VerdictMove]:
     knowledge = before.knowledge
     return [
-        Move(
+        VerdictMove(
             knowledge.staging[name].title,
             "",
             option_label(knowledge.words, part.value),

@@ -14,13 +14,13 @@ from typing import TypeVar
 
 from cds_service.cards.card import Card
 from cds_service.clinical_picture import ClinicalPicture, Observed, Readings
-from cds_service.hooks.patient_view import finish_cards, judge_picture, retrieve_picture
+from cds_service.hooks.patient_view import answer_picture, finish_cards, retrieve_picture
 from cds_service.hooks.request import parse_request
 from cds_service.reasoning.evaluation import Evaluation
 from cds_service.sites import Site
 
 HOOK = "patient-view"
-STAGES = ("read chart", "settle", "stage", "assess", "validate", "compose")
+READING, JUDGING = "read the chart", "judge it and compose the cards"
 T = TypeVar("T")
 
 
@@ -33,26 +33,14 @@ class Trial:
     cards: list[Card]
     instance: str
     milliseconds: Mapping[str, float]
-
-
-class Stopwatch:
-    def __init__(self) -> None:
-        self.times: dict[str, float] = {}
-
-    def run(self, name: str, work: Callable[[], T]) -> T:
-        start = time.perf_counter()
-        try:
-            return work()
-        finally:
-            self.times[name] = round((time.perf_counter() - start) * 1000, 2)
+    """Stage → how long it took, in the order of the stages."""
 
 
 def run_trial(body: bytes, site: Site, today: date) -> Trial:
     """Raises BadRequest and PreconditionFailed as the service does."""
-    watch = Stopwatch()
     request = parse_request(body, HOOK)
-    picture = watch.run("read chart", lambda: retrieve_picture(request, site, today))
-    return _judge(picture, request.instance, site, today, watch)
+    picture, milliseconds = _measure(lambda: retrieve_picture(request, site, today))
+    return _judge(picture, request.instance, site, today, milliseconds)
 
 
 def rerun_trial(trial: Trial, values: Mapping[str, Observed], site: Site, today: date) -> Trial:
@@ -60,11 +48,17 @@ def rerun_trial(trial: Trial, values: Mapping[str, Observed], site: Site, today:
     readings = dict(trial.picture.readings)
     for name, observed in values.items():
         readings[name] = Readings(valid=(observed,), complete=True)
-    watch = Stopwatch()
-    watch.times["read chart"] = trial.milliseconds["read chart"]
-    return _judge(replace(trial.picture, readings=readings), trial.instance, site, today, watch)
+    return _judge(replace(trial.picture, readings=readings), trial.instance, site, today, trial.milliseconds[READING])
 
 
-def _judge(picture: ClinicalPicture, instance: str, site: Site, today: date, watch: Stopwatch) -> Trial:
-    evaluation, cards = judge_picture(picture, site.knowledge, today, watch.run)
-    return Trial(picture, evaluation, finish_cards(site, cards, instance, picture.patient_id), instance, watch.times)
+def _judge(picture: ClinicalPicture, instance: str, site: Site, today: date, reading: float) -> Trial:
+    answer, judging = _measure(lambda: answer_picture(picture, site.knowledge, today))
+    cards = finish_cards(site, answer.cards, instance, picture.patient_id)
+    return Trial(picture, answer.evaluation, cards, instance, {READING: reading, JUDGING: judging})
+
+
+def _measure(step: Callable[[], T]) -> tuple[T, float]:
+    """What a step returns, and its milliseconds."""
+    start = time.perf_counter()
+    result = step()
+    return result, round((time.perf_counter() - start) * 1000, 2)

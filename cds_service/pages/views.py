@@ -33,7 +33,7 @@ from cds_service.errors import (
 from cds_service.knowledge.model import Knowledge
 from cds_service.outbound.policy import OutboundPolicy
 from cds_service.pages.controls import controls, option_label, read_controls, stage_moves, verdict_moves
-from cds_service.pages.evaluate import STAGES, Trial, rerun_trial, run_trial
+from cds_service.pages.evaluate import Trial, rerun_trial, run_trial
 from cds_service.pages.fixtures import START, fixtures
 from cds_service.pages.ignored_data import gate_lines, ignored_data
 from cds_service.pages.markup import html_of
@@ -67,7 +67,7 @@ class PageView:
     faults: dict[str, Fault]
 
 
-def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
+def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callable[[], Response]], Response]) -> Blueprint:
     site = replace(site, policy=OutboundPolicy())  # what is entered on a page is sent nowhere
     pages = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     pages.add_app_template_filter(html_of, "card_markdown")
@@ -77,11 +77,11 @@ def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
         name = request.args.get("fixture", "")
         if not name:
             return _page(site, None)
-        return _judged(lambda: _page(site, _show(_fixture(site, name, today()), site, today())))
+        return run(lambda: _page(site, _show(_fixture(site, name, today()), site, today())))
 
     @pages.post("/")
     def evaluated() -> Response:
-        form = _form()  # before a place is taken: a slow client takes none
+        form = _form()  # read before the slot is taken, so that a slow client does not occupy one
         name = form.get("fixture", "")
 
         def judge() -> Response:
@@ -90,7 +90,7 @@ def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
             shown = _show(submission, site, today(), change=same and "reset" not in form)
             return _page(site, shown, status=400 if shown.faults else 200)
 
-        return _judged(judge)
+        return run(judge)
 
     @pages.after_request
     def guard(response: Response) -> Response:
@@ -121,13 +121,6 @@ def pages_blueprint(site: Site, today: Callable[[], date]) -> Blueprint:
         return refused(BadRequest("the form could not be read", [Fault("form", error.name, "the form of this page")]))
 
     return pages
-
-
-def _judged(work: Callable[[], Response]) -> Response:
-    """In a place, and within the processor time that judging may take. Raises Overloaded, TookTooLong."""
-    with current_app.extensions["places"].slot():
-        page: Response = current_app.extensions["cpu limit"].run(work)
-        return page
 
 
 def _fixture(site: Site, name: str, today: date) -> Submission:
@@ -211,7 +204,7 @@ def _context(shown: PageView, knowledge: Knowledge) -> dict[str, Any]:
         "ignored": ignored_data(shown.submission, shown.now),
         "raw_request": _raw(shown.submission.body),
         "raw_response": msgspec.json.format(msgspec.json.encode({"cards": shown.now.cards}), indent=2).decode(),
-        "times": [(stage, shown.now.milliseconds[stage]) for stage in STAGES if stage in shown.now.milliseconds],
+        "times": list(shown.now.milliseconds.items()),
         "board": evaluation,
     }
     if evaluation and before:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cmp_to_key
@@ -18,40 +18,30 @@ from cds_service.clinical_picture import (
 )
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import Choice, FactKind
-from cds_service.reasoning.facts import SILENT_FACT, Calculation, Fact, Facts, FactState, unknown_fact
+from cds_service.reasoning.calculations import CALCULATIONS
+from cds_service.reasoning.facts import SILENT_FACT, Fact, Facts, FactState, unknown_fact
 from cds_service.reasons import Explanation, Reason, reason_of
 
 
-def determine_facts(
-    picture: ClinicalPicture,
-    knowledge: Knowledge,
-    today: date,
-    calculations: Mapping[str, Calculation],
-) -> Facts:
+def determine_facts(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Facts:
     """The facts of `picture` on `today`.
 
     Imaging has the shorter window in G3 and NEC, so the grade (pathology never ages) is settled first.
     """
-    facts = _determine_all(picture, knowledge, today, calculations, strict_imaging=False)
+    facts = _determine_all(picture, knowledge, today, strict_imaging=False)
     if facts["g3"].equals(True) or facts["nec"].equals(True):
-        facts = _determine_all(picture, knowledge, today, calculations, strict_imaging=True)
+        facts = _determine_all(picture, knowledge, today, strict_imaging=True)
     return facts
 
 
-def _determine_all(
-    picture: ClinicalPicture,
-    knowledge: Knowledge,
-    today: date,
-    calculations: Mapping[str, Calculation],
-    strict_imaging: bool,
-) -> Facts:
+def _determine_all(picture: ClinicalPicture, knowledge: Knowledge, today: date, strict_imaging: bool) -> Facts:
     leaves = {
         name: determine_fact(
             definition, picture.readings_of(name), today, window_of(definition, picture, knowledge, strict_imaging)
         )
         for name, definition in knowledge.facts.items()
     }
-    return Facts(leaves, knowledge, today, calculations)
+    return Facts(leaves, knowledge, today, CALCULATIONS)
 
 
 def window_of(definition: FactDefinition, picture: ClinicalPicture, knowledge: Knowledge, strict_imaging: bool) -> int | None:

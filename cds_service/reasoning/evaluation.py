@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol, TypeVar
 
 from cds_service.clinical_picture import ClinicalPicture, Unreadable
 from cds_service.knowledge.model import RANK, Knowledge, Verdict
 from cds_service.knowledge.vocabulary import GradeLimit
 from cds_service.reasoning.assessment import Assessment, assess_modalities
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.facts import Facts
 from cds_service.reasoning.staging import StageValue, determine_stage
@@ -41,28 +39,18 @@ class Evaluation:
         found = self.with_verdict(Verdict.RECOMMENDED, Verdict.CONSIDER)
         return sorted(found, key=self.display_rank)
 
+    def references(self) -> tuple[str, ...]:
+        """The resources that decided, or that a caution rests on."""
+        found = (reference for assessment in self.assessments.values() for reference in assessment.references())
+        return tuple(dict.fromkeys(found))
+
     def display_rank(self, assessment: Assessment) -> tuple[int, bool]:
         """Strongest first; arterial therapy of a carcinoma after systemic therapy (CLINICAL section 5)."""
         after = assessment.modality.nec is GradeLimit.AT_MOST_CONSIDER and self.facts["nec"].equals(True)
         return -RANK[assessment.verdict], after
 
 
-T = TypeVar("T")
-
-
-class StepRunner(Protocol):
-    """Runs one named step of an evaluation; the try-it page measures them with it."""
-
-    def __call__(self, name: str, step: Callable[[], T], /) -> T: ...
-
-
-def run_step(name: str, step: Callable[[], T]) -> T:
-    return step()
-
-
-def evaluate(picture: ClinicalPicture, knowledge: Knowledge, today: date, run: StepRunner = run_step) -> Evaluation:
-    """Every fact, the stage and every modality. `picture`: of a patient whose gate is open."""
-    facts = run("settle", lambda: determine_facts(picture, knowledge, today, CALCULATIONS))
-    staged = run("stage", lambda: determine_stage(facts))
-    assessed = run("assess", lambda: assess_modalities(facts))
-    return Evaluation(picture, facts, staged, assessed)
+def evaluate(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Evaluation:
+    """Every fact, the stage and every modality. `picture`: of a patient with neuroendocrine liver metastases."""
+    facts = determine_facts(picture, knowledge, today)
+    return Evaluation(picture, facts, determine_stage(facts), assess_modalities(facts))

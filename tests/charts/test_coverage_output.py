@@ -184,6 +184,8 @@ def test_progress_is_drawn_on_a_terminal_and_wiped_at_the_end(tmp_path: Path) ->
 
 
 def test_memory_does_not_grow_with_the_number_of_charts(tmp_path: Path) -> None:
+    """Of 500 charts more, held at once, the resources alone would take above 1 MB. What is allowed is the interpreter's free
+    list of argument tuples, which tracemalloc counts as in use: at most 2,000 of 200 bytes."""
     peaks = []
     for count in (100, 600):
         (tmp_path / str(count)).mkdir()
@@ -199,4 +201,4 @@ def test_memory_does_not_grow_with_the_number_of_charts(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert report.charts == count
-    assert peaks[1] < 1.2 * peaks[0]
+    assert peaks[1] < peaks[0] + 400_000

@@ -12,11 +12,10 @@ import pytest
 from cds_service import knowledge
 from cds_service.clinical_picture import ClinicalPicture, Interval, Nlm
 from cds_service.fhir import dates, units
-from cds_service.fhir.chart import ChartEntry, read_chart
+from cds_service.fhir.chart import EVERYTHING_ARRIVED
+from cds_service.fhir.chart_builder import ChartEntry, read_chart
 from cds_service.fhir.medication import referenced_medications
 from cds_service.fhir.reader import ChartReader
-from cds_service.fhir.resources import READ_TYPES
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.facts import Fact, Facts
 from cds_service.reasons import Explanation, Reason
@@ -53,13 +52,12 @@ def coded(code: str) -> dict[str, Any]:
 
 
 def picture(*resources: dict[str, Any]) -> ClinicalPicture:
-    chart = read_chart([ChartEntry(json.dumps(r).encode()) for r in (PATIENT, *resources)], "p")
-    chart.complete = frozenset(READ_TYPES)
+    chart = read_chart([ChartEntry(json.dumps(r).encode()) for r in (PATIENT, *resources)], "p", EVERYTHING_ARRIVED)
     return READER.read(chart, TODAY)
 
 
 def facts(*resources: dict[str, Any]) -> Facts:
-    return determine_facts(picture(*resources), KNOWN, TODAY, CALCULATIONS)
+    return determine_facts(picture(*resources), KNOWN, TODAY)
 
 
 def fact(name: str, *resources: dict[str, Any]) -> Fact:
@@ -244,7 +242,9 @@ def test_a_drug_or_procedure_in_doubt_is_asked_about_by_its_own_name() -> None:
 
 def test_a_medication_that_a_request_in_doubt_refers_to_is_looked_up() -> None:
     given = entry("MedicationRequest", None, intent="order", medicationReference={"reference": "Medication/m"})
-    assert referenced_medications(read_chart([ChartEntry(json.dumps(given).encode())], "p")) == {"Medication/m"}
+    assert referenced_medications(read_chart([ChartEntry(json.dumps(given).encode())], "p", EVERYTHING_ARRIVED)) == {
+        "Medication/m"
+    }
 
 
 @pytest.mark.parametrize("status", ["completed ", " completed"])
@@ -311,7 +311,7 @@ def test_what_is_changed_by_something_not_understood_is_never_processed(modifier
     assert len(picture(study, report, order).unreadable) == 3
     assert not picture(study, report).orders
     assert picture(order).orders  # the one exception: it may only add a warning
-    chart = read_chart([ChartEntry(json.dumps(PATIENT | modifier).encode())], "p")
+    chart = read_chart([ChartEntry(json.dumps(PATIENT | modifier).encode())], "p", EVERYTHING_ARRIVED)
     assert chart.patient is None
     assert [what.seen_in for _, what in chart.unreadable] == ["Patient/p"]
 

@@ -14,13 +14,12 @@ import pytest
 from cds_service import knowledge
 from cds_service.__main__ import main
 from cds_service.errors import SiteError
-from cds_service.fhir.chart import ChartEntry, read_chart
+from cds_service.fhir.chart import EVERYTHING_ARRIVED
+from cds_service.fhir.chart_builder import ChartEntry, read_chart
 from cds_service.fhir.queries import build_queries
 from cds_service.fhir.reader import ChartReader
-from cds_service.fhir.resources import READ_TYPES
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.knowledge.model import Knowledge
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.facts import Fact
 from cds_service.sites.loader import read_site
@@ -45,9 +44,8 @@ def told(tmp_path: Path, text: str) -> list[str]:
 
 
 def fact(by: Knowledge, name: str, *resources: dict[str, Any]) -> Fact:
-    chart = read_chart([ChartEntry(json.dumps(r).encode()) for r in (PATIENT, *resources)], "p")
-    chart.complete = frozenset(READ_TYPES)
-    return determine_facts(ChartReader(by).read(chart, TODAY), by, TODAY, CALCULATIONS)[name]
+    chart = read_chart([ChartEntry(json.dumps(r).encode()) for r in (PATIENT, *resources)], "p", EVERYTHING_ARRIVED)
+    return determine_facts(ChartReader(by).read(chart, TODAY), by, TODAY)[name]
 
 
 def overview(by: Knowledge, fixture: str = "resectable") -> str:

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from cds_service import knowledge
 from cds_service.clinical_picture import ClinicalPicture, Nlm
 from cds_service.fhir import units
-from cds_service.fhir.chart import ChartEntry, read_chart
+from cds_service.fhir.chart import EVERYTHING_ARRIVED, Availability
+from cds_service.fhir.chart_builder import ChartEntry, read_chart
 from cds_service.fhir.chart_files import shift_dates
 from cds_service.fhir.resources import READ_TYPES
 from cds_service.hooks import patient_view
 from cds_service.knowledge.model import RANK, FactDefinition, Verdict
 from cds_service.reasoning.assessment import assess_modalities
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from tests.conftest import FIXTURES, INSTANCE, as_of, chart_file
 from tests.laws.test_laws import OWN
@@ -78,19 +78,21 @@ def whole(ids: list[str]) -> list[Resource]:
 
 
 def read(resources: list[Resource], asked: frozenset[str] = frozenset(READ_TYPES)) -> ClinicalPicture:
-    chart = read_chart([ChartEntry(json.dumps(resource).encode()) for resource in (PATIENT, *resources)], "p")
-    chart.complete = asked
+    chart = read_chart(
+        [ChartEntry(json.dumps(resource).encode()) for resource in (PATIENT, *resources)], "p", Availability(asked)
+    )
     return patient_view.reader_for(KNOWN).read(chart, TODAY)
 
 
 def cards(resources: list[Resource]) -> Any:
-    chart = read_chart([ChartEntry(json.dumps(resource).encode()) for resource in (PATIENT, *resources)], "p")
-    chart.complete = frozenset(READ_TYPES)
+    chart = read_chart(
+        [ChartEntry(json.dumps(resource).encode()) for resource in (PATIENT, *resources)], "p", EVERYTHING_ARRIVED
+    )
     return json.loads(msgspec.json.encode(patient_view.cards_of_chart(chart, KNOWN, TODAY, INSTANCE)))
 
 
 def verdicts(picture: ClinicalPicture) -> dict[str, Verdict]:
-    facts = determine_facts(picture, KNOWN, TODAY, CALCULATIONS)
+    facts = determine_facts(picture, KNOWN, TODAY)
     return {name: assessment.verdict for name, assessment in assess_modalities(facts).items()}
 
 

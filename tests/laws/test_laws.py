@@ -18,7 +18,6 @@ from cds_service.cards.overview import assessment_json
 from cds_service.clinical_picture import ClinicalPicture, Interval, Readings, Value
 from cds_service.knowledge.model import RANK, Modality, Verdict
 from cds_service.reasoning.assessment import Assessment, assess_modalities
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.facts import Facts
 from cds_service.reasoning.judgement import Finding
@@ -70,7 +69,7 @@ FROM_NORMAL_TO_WORST: dict[str, tuple[str, ...]] = {
 
 
 def facts_of(picture: ClinicalPicture) -> Facts:
-    return determine_facts(picture, KNOWN, TODAY, CALCULATIONS)
+    return determine_facts(picture, KNOWN, TODAY)
 
 
 def verdicts(facts: Facts) -> dict[str, Verdict]:

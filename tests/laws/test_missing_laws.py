@@ -64,7 +64,7 @@ def search_of(result: Assessment, facts: Facts, results: dict[str, Assessment]) 
 @Law(100)
 @given(NEARLY_KNOWN)
 def test_what_is_missing_is_what_brute_force_finds(picture: ClinicalPicture) -> None:
-    facts = determine_facts(picture, KNOWN, TODAY, CALCULATIONS)
+    facts = determine_facts(picture, KNOWN, TODAY)
     results = assess_modalities(facts)
     for result in results.values():
         if result.verdict is not Verdict.UNDETERMINED:
@@ -113,7 +113,7 @@ WITH_MUCH_OPEN = st.builds(
 @given(WITH_MUCH_OPEN, st.integers(0, 99))
 def test_answers_to_what_is_not_missing_change_no_verdict_alone_or_together(picture: ClinicalPicture, seed: int) -> None:
     rnd = random.Random(seed)
-    facts = determine_facts(picture, KNOWN, TODAY, CALCULATIONS)
+    facts = determine_facts(picture, KNOWN, TODAY)
     results = assess_modalities(facts)
     for result in results.values():
         if result.verdict is not Verdict.UNDETERMINED:
@@ -136,7 +136,7 @@ def test_answers_to_what_is_not_missing_change_no_verdict_alone_or_together(pict
 def test_a_fact_on_supposed_answers_is_the_one_calculated_from_the_start(picture: ClinicalPicture, seed: int) -> None:
     """Suppositions keeps what was calculated, and shows a calculation less of what another one calculated."""
     rnd = random.Random(seed)
-    facts = determine_facts(picture, KNOWN, TODAY, CALCULATIONS)
+    facts = determine_facts(picture, KNOWN, TODAY)
     what_if = WhatIf(facts)
     open_ones = [name for name in ASKABLE if not facts.recorded[name].known and what_if.trial_values(name)]
     for _ in range(10):
@@ -153,7 +153,7 @@ def of_use(fact: Fact) -> tuple[object, ...]:
 
 def test_what_was_supposed_for_a_chart_is_let_go_with_it() -> None:
     """It is much, where little is known; in a cycle it would wait for a collection, and the memory of a worker grow."""
-    facts = determine_facts(ClinicalPicture({}), KNOWN, TODAY, CALCULATIONS)
+    facts = determine_facts(ClinicalPicture({}), KNOWN, TODAY)
     results = assess_modalities(facts)
     search = results["resection"].search
     assert isinstance(search, partial)

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from cds_service import knowledge
-from cds_service.fhir.chart import ChartEntry, read_chart
-from cds_service.fhir.resources import READ_TYPES
+from cds_service.fhir.chart import EVERYTHING_ARRIVED
+from cds_service.fhir.chart_builder import ChartEntry, read_chart
 from cds_service.fhir.units import UCUM, convert_value
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.knowledge.model import FactDefinition
@@ -29,8 +29,9 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 def cards(resources: list[Resource], fixture: str) -> str:
     """Of the fixture's patient, whoever else is in the chart."""
-    chart = read_chart([ChartEntry(json.dumps(resource).encode()) for resource in resources], patient_of(fixture))
-    chart.complete = frozenset(READ_TYPES)
+    chart = read_chart(
+        [ChartEntry(json.dumps(resource).encode()) for resource in resources], patient_of(fixture), EVERYTHING_ARRIVED
+    )
     return msgspec.json.encode(cards_of_chart(chart, KNOWN, as_of(fixture), "test")).decode()
 
 

@@ -21,7 +21,6 @@ from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_fact, determine_facts, window_of
 from cds_service.reasoning.facts import Facts
 from cds_service.reasoning.judgement import judge_criterion
@@ -91,7 +90,7 @@ class Pinning:
         found = []
         for vignette in vignettes():
             picture = vignette.picture(self.known)
-            facts = determine_facts(picture, self.known, vignette.today, CALCULATIONS)
+            facts = determine_facts(picture, self.known, vignette.today)
             for name in self.known.derived:
                 facts[name]  # worked out once for all mutants that cannot change it
             words = frozenset(WORD.findall(str((vignette.given, vignette.table))))
@@ -182,7 +181,7 @@ class Pinning:
         if mutant.file == "criteria.toml":
             name = f"{mutant.path[0]}.{mutant.path[1]}"
             if name == ECOG:
-                return determine_facts(case.picture, knowledge, vignette.today, CALCULATIONS)
+                return determine_facts(case.picture, knowledge, vignette.today)
             facts = replace(case.facts, knowledge=knowledge)
             same = key != "as" and _finding(knowledge, name, facts) == case.finding(self.known, name)
             return None if same and not vignette.searched & self._judged_by(name) else facts
@@ -198,7 +197,7 @@ class Pinning:
             reaches = vignette.searches and key in SEARCHED_KEYS
             if leaf == case.facts.recorded[name] and not reaches and key not in SHOWN_KEYS:
                 return None
-        return determine_facts(case.picture, knowledge, vignette.today, CALCULATIONS)
+        return determine_facts(case.picture, knowledge, vignette.today)
 
     def _judged_by(self, name: str) -> frozenset[str]:
         """The modalities whose verdict looks at a criterion."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from cds_service import errors
 from cds_service.app import create_app
-from cds_service.capacity import MAX_CONCURRENT_EVALUATIONS
+from cds_service.capacity import Capacity, ConcurrencyLimit, CpuLimit
 from cds_service.hooks import SERVICES
 from cds_service.settings import Settings
 from tests.conftest import (
@@ -57,7 +56,11 @@ def examples(response: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def shipped() -> FlaskClient:
     """The service with its default settings, which the examples name."""
-    app = create_app(Settings(pages=False), lambda: date(2026, 11, 23))
+    return shipped_with(Capacity(ConcurrencyLimit(), CpuLimit(10)))
+
+
+def shipped_with(capacity: Capacity) -> FlaskClient:
+    app = create_app(Settings(pages=False), lambda: date(2026, 11, 23), capacity=capacity)
     app.test_client_class = CheckedClient
     return app.test_client()
 
@@ -130,13 +133,11 @@ def test_error_examples_without_a_request_are_really_what_the_service_answers(
         "unauthorized": shipped.post(SERVICE, json=request, environ_overrides={"REMOTE_ADDR": "10.0.0.7"}),
         "too-slow": shipped.post(SERVICE, input_stream=BreaksOff(b"{}"), content_type="application/json"),
     }
-    with ExitStack() as taken:
-        for _ in range(MAX_CONCURRENT_EVALUATIONS):
-            taken.enter_context(shipped.application.extensions["places"].slot())
-        answers["overloaded"] = shipped.post(SERVICE, json=request)
+    full = ConcurrencyLimit(1)
+    with full.slot():
+        answers["overloaded"] = shipped_with(Capacity(full, CpuLimit(10))).post(SERVICE, json=request)
     monkeypatch.setattr("cds_service.app.parse_request", without_an_end)
-    shipped.application.extensions["cpu limit"].seconds = 0.2
-    answers["given-up"] = shipped.post(SERVICE, json=request)
+    answers["given-up"] = shipped_with(Capacity(ConcurrencyLimit(), CpuLimit(0.2))).post(SERVICE, json=request)
     monkeypatch.setattr("cds_service.app.parse_request", broken)
     answers["internal"] = shipped.post(SERVICE, json=request)
     door = open_door(tmp_path, site_file(keys=[ec_key().jwk]))

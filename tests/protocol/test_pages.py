@@ -9,7 +9,6 @@ import logging
 import re
 import tempfile
 import time
-from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from cds_service.app import create_app
-from cds_service.capacity import MAX_CONCURRENT_EVALUATIONS
+from cds_service.capacity import Capacity, ConcurrencyLimit, CpuLimit
 from cds_service.fhir.chart_files import ChartFile, build_request, read_file
 from cds_service.hooks import patient_view
 from cds_service.hooks.request import parse_request
@@ -393,11 +392,9 @@ def test_a_form_of_more_fields_than_a_page_has_is_refused_unread(pages: FlaskCli
 
 
 def test_the_page_reads_a_chart_in_a_place_and_says_when_there_is_none() -> None:
-    app = create_app(Settings(), lambda: TODAY)
-    client = app.test_client()
-    with ExitStack() as taken:
-        for _ in range(MAX_CONCURRENT_EVALUATIONS):
-            taken.enter_context(app.extensions["places"].slot())
+    limit = ConcurrencyLimit(1)
+    client = create_app(Settings(), lambda: TODAY, capacity=Capacity(limit, CpuLimit(10))).test_client()
+    with limit.slot():
         for answer in (client.post("/", data={"chart": "no JSON"}), client.get(f"/?fixture={ARTERIAL}")):
             assert answer.status_code == 503
             assert answer.headers["Retry-After"] == "2"

@@ -14,7 +14,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from cds_service.app import create_app
-from cds_service.fhir.chart import ChartEntry, read_chart
+from cds_service.fhir.chart import EVERYTHING_ARRIVED
+from cds_service.fhir.chart_builder import ChartEntry, read_chart
 from cds_service.fhir.resources import READ_TYPES
 from cds_service.fhir.versions import SENT_TWICE, server_of
 from cds_service.settings import Settings
@@ -161,7 +162,9 @@ def test_a_size_that_is_no_number_is_no_lesion_and_no_fault(client: FlaskClient)
 def test_one_resource_on_two_servers_counts_once_whatever_its_number(value: str) -> None:
     inr = VERSIONS["observations"] | {"id": "same", "subject": SUBJECT, "valueQuantity": {"value": value}}
     sent = zip((inr, inr | {"note": [{"text": "again"}]}), ("one", "two"), strict=True)
-    chart = read_chart([entry(part, f"https://{host}.example/Observation/same") for part, host in sent], "example")
+    chart = read_chart(
+        [entry(part, f"https://{host}.example/Observation/same") for part, host in sent], "example", EVERYTHING_ARRIVED
+    )
     assert (len(chart.observations), chart.left_out[SENT_TWICE]) == (1, 1)
 
 
@@ -170,7 +173,7 @@ def test_one_id_under_thousands_of_hosts_is_read_in_time() -> None:
     made = [VERSIONS["conditions"] | {"id": "same", "subject": SUBJECT, "code": {"text": str(n)}} for n in range(5000)]
     entries = [entry(part, f"https://host{n}.example/Condition/same") for n, part in enumerate(made)]
     started = time.process_time()
-    assert len(read_chart(entries, "example").conditions) == 5000
+    assert len(read_chart(entries, "example", EVERYTHING_ARRIVED).conditions) == 5000
     assert time.process_time() - started < 2
 
 
@@ -208,10 +211,10 @@ NOT_LOOKED_INTO: dict[str, tuple[str, dict[str, Any]]] = {
 def test_a_resource_sent_twice_is_one_whatever_it_holds_that_is_not_looked_into(case: str) -> None:
     name, more = NOT_LOOKED_INTO[case]
     made = {"resourceType": name, "id": "same", "subject": SUBJECT} | more
-    chart = read_chart([entry(made), entry(made | {"note": [{"text": "again"}]})], "example")
+    chart = read_chart([entry(made), entry(made | {"note": [{"text": "again"}]})], "example", EVERYTHING_ARRIVED)
     assert chart.left_out[SENT_TWICE] == 1
     other = json.loads(json.dumps(made).replace("true", "false").replace("50", "49"))
-    assert read_chart([entry(made), entry(other)], "example").left_out[SENT_TWICE] == 0
+    assert read_chart([entry(made), entry(other)], "example", EVERYTHING_ARRIVED).left_out[SENT_TWICE] == 0
 
 
 def test_drugs_and_ages_are_among_what_is_not_looked_into() -> None:

@@ -179,8 +179,8 @@ class Listener:
 
     @property
     def fhir(self) -> str:
-        """A site that may call this machine."""
-        return f'[fhir]\norigins = ["{self.address}"]\nloopback = true\nseconds = 0.5'
+        """A site that may call this machine. Two seconds: a sound answer comes in time beside other tests too."""
+        return f'[fhir]\norigins = ["{self.address}"]\nloopback = true\nseconds = 2'
 
     def serve_keys(self, *keys: dict[str, Any]) -> None:
         self.status, self.headers, self.drip, self.drips_headers = 200, {}, 0, False

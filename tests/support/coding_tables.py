@@ -30,7 +30,8 @@ from datetime import date
 from typing import Any
 
 from cds_service.clinical_picture import ClinicalPicture, Interval, Value
-from cds_service.fhir.chart import ChartEntry, read_chart
+from cds_service.fhir.chart import Availability
+from cds_service.fhir.chart_builder import ChartEntry, read_chart
 from cds_service.fhir.reader import ChartReader
 from cds_service.fhir.resources import READ_TYPES
 from cds_service.fhir.units import UCUM
@@ -94,8 +95,7 @@ class Line:
 
     def disagreement(self, reader: ChartReader) -> str:
         """What the reading of the chart says otherwise; empty where it agrees."""
-        chart = read_chart([ChartEntry(raw) for raw in self.resources], "p")
-        chart.complete = frozenset(READ_TYPES) - self.without
+        chart = read_chart([ChartEntry(raw) for raw in self.resources], "p", Availability(frozenset(READ_TYPES) - self.without))
         found = said(reader.knowledge, reader.read(chart, TODAY))
         wrong = {key: found[key] for key, wanted in self.expected.items() if found[key] != wanted}
         return f"{wrong}, expected { ({key: self.expected[key] for key in wrong}) }" if wrong else ""

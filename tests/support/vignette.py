@@ -45,7 +45,6 @@ from cds_service.cards.technique_findings import evaluate_techniques
 from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning.assessment import Assessment, assess_modalities
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.facts import Fact, Facts
@@ -86,7 +85,7 @@ class Vignette:
         return replace(found, orders=orders, patient_id="example")
 
     def facts(self, knowledge: Knowledge) -> Facts:
-        return determine_facts(self.picture(knowledge), knowledge, self.today, CALCULATIONS)
+        return determine_facts(self.picture(knowledge), knowledge, self.today)
 
     @cached_property
     def searched(self) -> frozenset[str]:

@@ -8,7 +8,6 @@ from datetime import date
 from cds_service import knowledge
 from cds_service.knowledge.model import Verdict
 from cds_service.reasoning.assessment import Assessment, assess_modalities
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from tests.support.pictures import picture
 from tests.support.vignette import vignettes
@@ -24,7 +23,7 @@ LOCAL = ("resection", "debulking", "ablation", "hepatic-arterial-therapy")
 
 
 def assessed(given: Mapping[str, object]) -> dict[str, Assessment]:
-    return assess_modalities(determine_facts(picture(KNOWN, given, TODAY), KNOWN, TODAY, CALCULATIONS))
+    return assess_modalities(determine_facts(picture(KNOWN, given, TODAY), KNOWN, TODAY))
 
 
 def seen(assessment: Assessment) -> list[str]:

@@ -11,7 +11,6 @@ import pytest
 from cds_service import knowledge
 from cds_service.cards.outcomes import nearest_outcomes, outcome_line
 from cds_service.reasoning.assessment import assess_modalities
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.staging import determine_stage
@@ -24,7 +23,7 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 def board(**given: Any) -> Evaluation:
     found = picture(KNOWN, given, TODAY, ())
-    facts = determine_facts(found, KNOWN, TODAY, CALCULATIONS)
+    facts = determine_facts(found, KNOWN, TODAY)
     return Evaluation(found, facts, determine_stage(facts), assess_modalities(facts))
 
 

@@ -12,7 +12,6 @@ import pytest
 from cds_service import knowledge
 from cds_service.clinical_picture import Observed, PartialDate, Readings
 from cds_service.reasoning.assessment import assess_modalities
-from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.staging import determine_stage
 from cds_service.reasons import Explanation
@@ -30,7 +29,7 @@ NO_RESECTION = "no-treatment-group"
 def part(name: str, given: Mapping[str, object]) -> tuple[str, list[str], str]:
     """Its value, the resources it rests on, and the reasons beside it with what they name."""
     known = knowledge.load()
-    found = determine_stage(determine_facts(picture(known, given, TODAY), known, TODAY, CALCULATIONS))[name]
+    found = determine_stage(determine_facts(picture(known, given, TODAY), known, TODAY))[name]
     assert found.id == name
     return found.value, [reading.seen_in.removeprefix("Observation/") for reading in found.seen], reasons(found.because)
 
@@ -145,7 +144,7 @@ def test_a_date_that_names_no_day_gives_no_timing_and_an_assessed_one_is_kept(pr
         diagnoses = {"primary_diagnosis": primary, "liver_metastases_diagnosis": liver}
         readings = {name: Readings((Observed(True, dated(on), f"Condition/{name}", on),)) for name, on in diagnoses.items()}
         asked = replace(asked, readings={**asked.readings, **readings})
-        found = determine_stage(determine_facts(asked, known, TODAY, CALCULATIONS))["timing"]
+        found = determine_stage(determine_facts(asked, known, TODAY))["timing"]
         assert (found.id, found.value, reasons(found.because)) == ("timing", *wanted)
 
 
@@ -215,7 +214,7 @@ def test_an_undetermined_group_says_why() -> None:
 def test_a_verdict_rests_on_what_met_its_indication_and_its_cautions_and_on_nothing_else() -> None:
     known = knowledge.load()
     given = {**WELL, "resectability": "unresectable", "hilar_lesion": True, "recurrence_after_resection": False, "ecog": 0}
-    assessed = assess_modalities(determine_facts(picture(known, given, TODAY), known, TODAY, CALCULATIONS))
+    assessed = assess_modalities(determine_facts(picture(known, given, TODAY), known, TODAY))
     named = assessed["hepatic-arterial-therapy"].references()
     assert {"Observation/resectability-0", "Observation/hilar-lesion-0"} <= set(named)
     assert not {"Observation/recurrence-after-resection-0", "Observation/ecog-0"} & set(named)
