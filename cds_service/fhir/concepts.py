@@ -60,7 +60,12 @@ def text_of(concept: CodeableConcept | None) -> str:
 
 def has_text(concept: CodeableConcept | None) -> bool:
     """Whether a concept carries any words."""
-    return concept is not None and bool(concept.text or any(c.display for c in concept.coding or []))
+    if concept is None:
+        return False
+    memory = concept.__dict__
+    if "has text" not in memory:
+        memory["has text"] = bool(concept.text or any(c.display for c in concept.coding or []))
+    return bool(memory["has text"])
 
 
 def is_liver(knowledge: Knowledge, sites: Iterable[CodeableConcept | None]) -> bool:

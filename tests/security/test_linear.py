@@ -7,7 +7,6 @@ string under every system, every list at both, and the largest bodies.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -141,9 +140,10 @@ def all_facts() -> dict[str, Any]:
     return {"coding": [{"system": uris.get(system, system), "code": code} for system, code in [*read, *own]][:MAX_LIST_ITEMS]}
 
 
-def observed(name: object, code: str = "6301-6", system: str = LOINC, **fields: Any) -> dict[str, Any]:
-    on = {"effectiveDateTime": "2026-11-20", "status": "final", "code": coded(code, system)}
-    return resource("Observation", name, **{**on, **fields})
+def observed(name: object, **fields: Any) -> dict[str, Any]:
+    """An INR of a few days ago, unless the fields say something else."""
+    sound = {"effectiveDateTime": "2026-11-20", "status": "final", "code": coded("6301-6", LOINC)}
+    return resource("Observation", name, **{**sound, **fields})
 
 
 def within(count: int, most: int, make: Callable[[int, int], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -279,8 +279,8 @@ LISTS: dict[str, Make] = {
 
 def of_size(name: str, size: int) -> int:
     """How many items make a body of about so many bytes, within the limits of values and resources."""
-    few, more = (json.dumps(LISTS[name](count)) for count in (3_000, 6_000))
-    each, commas = (len(more) - len(few)) / 3_000, (more.count(",") - few.count(",")) / 3_000
+    few, more = (request_with(LISTS[name](count), disease=True) for count in (3_000, 6_000))
+    each, commas = (len(more) - len(few)) / 3_000, (more.count(b",") - few.count(b",")) / 3_000
     resources = len(LISTS[name](6_000)) / 6_000
     return int(min((size - len(few) + 3_000 * each) / each, 950_000 / commas, 49_000 / resources))
 
