@@ -17,7 +17,7 @@ from cds_service import knowledge
 from cds_service.fhir.plausibility import MAX_LIST_ITEMS
 from cds_service.fhir.resources import READ_TYPES
 from tests.conftest import PROOF, Record
-from tests.support.costs import DOORS, ICD_10_CM, base, coded, request_with, resource, seconds, systems
+from tests.support.costs import DOORS, ICD_10_CM, base, coded, request_with, resource, seconds, slowness, systems
 
 LETTERS = {"letters": "Z", "digits": "7", "dots": ".", "blanks": "a ", "slashes": "/"}
 LENGTH = 100_000
@@ -84,9 +84,11 @@ def law(door: str, make: Callable[[int], bytes], length: int, disease: bool, lar
         if twice > FLOOR_S or 2 * len(bodies[1]) > largest:
             break
         length *= 4 if 4 * len(bodies[1]) < largest else 2
-    if twice > TWICE * max(once, 0) + FLOOR_S:  # perhaps noise: the least of more runs
-        once, twice = (seconds(DOORS[door], body, statuses, 5) - nothing for body in bodies)
-    assert twice <= TWICE * max(once, 0) + FLOOR_S, f"{length:,}: {once:.2f} s, twice: {twice:.2f} s"
+    noise = FLOOR_S + nothing / 2
+    if twice > TWICE * max(once, 0) + noise:  # perhaps others were at work meanwhile: the least of more runs
+        nothing = seconds(DOORS[door], request_with((), disease=disease))
+        once, twice = (seconds(DOORS[door], body, statuses, 3) - nothing for body in bodies)
+    assert twice <= TWICE * max(once, 0) + noise, f"{length:,}: {once:.2f} s, twice: {twice:.2f} s"
     return once, twice
 
 
@@ -295,19 +297,20 @@ def test_no_list_costs_more_than_its_length(name: str, full: bool, record_proper
     doors = [*DOORS] if full else [[*DOORS][[*LISTS].index(name) % 2]]
     for door in doors:
         once, twice = law(door, make, of_size(name, SMALL_BODY) // 2, disease=True, largest=0)
-        assert twice + base(door, True) <= 2
+        assert twice + base(door, True) <= 2 * slowness()
         record_property(PROOF, f"1 MB, {door}: {name}: {once:.2f} s for half of it, {twice:.2f} s for all")
 
 
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("name", LISTS)
 def test_the_largest_body_costs_no_more_than_was_promised(name: str, door: str, full: bool, record_property: Record) -> None:
-    """Ten seconds, the disease included; the short form tries a fifth of it, and of one list in eight."""
-    if not full and [*LISTS].index(name) % 8:
+    """Ten seconds, the disease included; the short form tries a fifth of it, and of one list in sixteen."""
+    if not full and [*LISTS].index(name) % 16:
         return
     size, most = (LARGEST_BODY, 10.0) if full else (LARGEST_BODY // 5, 4.0)
     body = request_with(LISTS[name](of_size(name, size - 100_000)), disease=True)
     took = seconds(DOORS[door], body, (200, 413), 1)
+    most *= slowness()
     if took > most:
         took = seconds(DOORS[door], body, (200, 413), 2)
     record_property(PROOF, f"{len(body) / 1e6:.1f} MB, {door}: {name}: {took:.2f} s")
