@@ -126,8 +126,7 @@ def answer_for(code: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("code", SOUND_CODES)
 def test_a_code_in_a_spelling_of_icd_10_is_read(code: str) -> None:
-    assert any("overview" in json.dumps(card["extension"]) or len(card["detail"]) > 0 for card in answer_for(code))
-    assert len(answer_for(code)) > 1
+    assert any("verdict" in json.dumps(card) for card in answer_for(code))
 
 
 @pytest.mark.parametrize("code", NO_CODES)
