@@ -26,6 +26,7 @@ from cds_service.fhir.chart_files import ChartFile, build_request, read_file, st
 from cds_service.fhir.queries import build_queries
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse_request
+from cds_service.reasoning.evaluation import prepare
 from cds_service.rulebook import due_list, render_html, render_markdown, rule_book
 from cds_service.settings import Settings
 from cds_service.sites import Site, development_site
@@ -116,6 +117,8 @@ def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     settings = Settings.from_environment()
     settings = check_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
     registry = open_registry(settings, current_date())  # once, before a worker starts: any fault of a file is told here
+    for site in registry.sites:
+        prepare(site.knowledge, current_date())  # every worker inherits it at its fork
     at = gunicorn_server.format_address(host, port)
     print(describe_access(registry, settings), file=sys.stderr)
     page = f", page: http://{at}/" if settings.shows_pages() else ""

@@ -59,12 +59,13 @@ def text_of(concept: CodeableConcept | None) -> str:
 
 
 def has_text(concept: CodeableConcept | None) -> bool:
-    """Whether a concept carries any words."""
+    """Whether a concept carries any words: a text or display with a letter in it."""
     if concept is None:
         return False
     memory = concept.__dict__
     if "has text" not in memory:
-        memory["has text"] = bool(concept.text or any(c.display for c in concept.coding or []))
+        texts = (concept.text, *(coding.display for coding in concept.coding or []))
+        memory["has text"] = any(character.isalpha() for text in texts if text for character in text)
     return bool(memory["has text"])
 
 

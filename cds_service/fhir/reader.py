@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
@@ -25,6 +26,8 @@ from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasons import Explanation, Reason
 
 CODED, PROVISIONAL = Explanation(Reason.CODED), Explanation(Reason.RECORDED_AS_PROVISIONAL)
+ATC_SUBSTANCE = re.compile(r"[A-Z]\d\d[A-Z]{2}\d\d")
+"""A code of ATC that names a substance; a shorter one is a group."""
 RECOGNISED = {"Procedure": {"snomed-ct", "icd-10-pcs"}, "Medication": {"rxnorm", "atc"}}
 """Systems whose silence about a procedure or drug can be trusted, because we hold its codes there."""
 
@@ -145,7 +148,9 @@ class ChartReader:
         for coding in codings(self.knowledge, concept):
             if self.knowledge.terminology.meanings(coding):
                 return True
-            vague = (coding.system == "atc" and len(coding.code) < 7) or (coding.system == "rxnorm" and not has_text(concept))
+            vague = (coding.system == "atc" and not ATC_SUBSTANCE.fullmatch(coding.code)) or (
+                coding.system == "rxnorm" and not has_text(concept)
+            )
             if coding.system in RECOGNISED[source] and not vague:
                 return True
         return False

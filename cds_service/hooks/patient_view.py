@@ -10,7 +10,7 @@ from functools import cache
 from cds_service.cards.card import Card, add_banner, assign_uuids, check_cards
 from cds_service.cards.compose import compose_cards, possible_nlm_card
 from cds_service.cards.wording import explain
-from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted
+from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted, Unreadable
 from cds_service.errors import Fault, PreconditionFailed
 from cds_service.fhir.chart import Availability, Chart
 from cds_service.fhir.chart_builder import read_chart
@@ -40,6 +40,8 @@ class Answer:
     cards: list[Card]
     picture: ClinicalPicture
     evaluation: Evaluation | None
+    invalid: tuple[Unreadable, ...] = ()
+    """Resources that decided and are not valid FHIR R4."""
 
     def log_fields(self) -> dict[str, object]:
         """What the log may hold of it: counts, and the ids of the rules that decided; nothing of the chart."""
@@ -66,8 +68,7 @@ def answer_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) 
         return Answer([possible_nlm_card(picture, knowledge)], picture, None)
     evaluation = evaluate(picture, knowledge, today)
     invalid = tuple(strict_r4_faults(evaluation.references(), picture.sources))
-    evaluation = replace(evaluation, invalid=invalid)
-    return Answer(compose_cards(evaluation), picture, evaluation)
+    return Answer(compose_cards(evaluation, invalid), picture, evaluation, invalid)
 
 
 def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalPicture:

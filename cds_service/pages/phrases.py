@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -71,8 +70,8 @@ def describe_reading(knowledge: Knowledge, seen: Observed) -> ReadingView:
     definition = knowledge.facts.get(seen.fact)
     more = [wording.safe_explanation(seen.note)] if seen.note is not None else []
     value = wording.format_value(definition, seen.value) if definition else wording.safe_text(seen.recorded)
-    if seen.recorded and not _same(wording.safe_text(seen.recorded), value):
-        more.insert(0, f"recorded as {wording.safe_text(seen.recorded)}")
+    if original := _original(seen):
+        more.insert(0, f"recorded as {original}")
     return ReadingView(
         fact=wording.label_in_sentence(definition.says) if definition else "recorded",
         value=value,
@@ -82,9 +81,10 @@ def describe_reading(knowledge: Knowledge, seen: Observed) -> ReadingView:
     )
 
 
-def _same(recorded: str, value: str) -> bool:
-    """Whether the original text tells no more than the value: "1.1 INR" and "1.1", "liver-dominant" and "liver dominant"."""
-    number = re.match(r"[0-9.]+", recorded)
-    if number:
-        return value.partition(" ")[0] == number[0]
-    return recorded.replace("-", " ").casefold() == value.casefold()
+def _original(seen: Observed) -> str:
+    """What was recorded, where it tells more than the value: a converted number, or an answer in other words."""
+    if isinstance(seen.value, Interval):
+        return wording.original_number(seen)
+    if isinstance(seen.value, str) and seen.recorded.casefold() not in {seen.value, seen.value.replace("-", " ")}:
+        return wording.safe_text(seen.recorded)
+    return ""
