@@ -22,6 +22,9 @@ prove-deciding: $(VENV)/.test  ## what is missing, and the best verdict, against
 prove-laws: $(VENV)/.test      ## twenty times the examples of every law
 	$(PYTEST) --full tests/laws
 
+prove-linear: $(VENV)/.test    ## every string and every list that is read: twice the length, twice the time; the largest bodies
+	$(VENV)/bin/python -m pytest --full tests/security/test_linear.py
+
 check: $(VENV)/.test       ## style, types, known faults of the packages
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -56,4 +59,4 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.run
 
-.PHONY: run test check lowest bench fuzz mutants prove-pinning prove-laws prove-deciding prove-fuzz prove-mutants
+.PHONY: run test check lowest bench fuzz mutants prove-pinning prove-laws prove-linear prove-deciding prove-fuzz prove-mutants

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -12,6 +13,8 @@ from cds_service.knowledge.vocabulary import FactKind, Supplier
 from cds_service.reasoning.facts import Fact
 
 COMPARISON_WORDS = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
+MAX_READINGS = 50
+"""Readings of a fact that the page names in one place."""
 NO_UNIT = FactDefinition("", "", FactKind.QUANTITY, Supplier.NEVER)
 
 
@@ -56,6 +59,11 @@ def limit_phrase(knowledge: Knowledge, test: Comparison) -> str:
         case frozenset():
             return wording.join_words(sorted(option.replace("-", " ") for option in test.limit), "or")
     return test.limit.replace("-", " ")
+
+
+def describe_readings(knowledge: Knowledge, seen: Sequence[Observed]) -> tuple[ReadingView, ...]:
+    """The first of them: a page of each of thousands, at every criterion that rests on them, would be no page."""
+    return tuple(describe_reading(knowledge, reading) for reading in seen[:MAX_READINGS])
 
 
 def describe_reading(knowledge: Knowledge, seen: Observed) -> ReadingView:

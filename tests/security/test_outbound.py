@@ -73,6 +73,13 @@ ADDRESSES: dict[str, tuple[bool, bool, bool]] = {  # reached by: a public site, 
     "198.18.0.1": (False, False, False),
     "192.0.2.1": (False, False, False),
     "2001:db8::1": (False, False, False),
+    "::127.0.0.1": (False, False, False),
+    "::a9fe:a9fe": (False, False, False),
+    "::ffff:0:127.0.0.1": (False, False, False),
+    "64:ff9b:1::7f00:1": (False, False, False),
+    "fec0::1": (False, False, False),
+    "4000::1": (False, False, False),
+    "192.88.99.1": (False, False, False),
 }
 
 
