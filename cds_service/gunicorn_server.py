@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
@@ -87,11 +87,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
                     continue  # closed in the meantime
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        status, reason, error = describe_refusal(exc)
-        LOG.warning(json.dumps({"refused": status, "because": type(exc).__name__}))
-        body = json.dumps(error.outcome())
+        refusal = describe_refusal(exc)
+        LOG.warning(json.dumps({"refused": refusal.status, "because": type(exc).__name__}))
+        body = json.dumps(refusal.error.outcome())
         head = (
-            f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+            f"HTTP/1.1 {refusal.status} {refusal.reason}\r\n"
+            f"Connection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         )
         try:
             client.settimeout(2)
@@ -100,16 +101,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
             return  # the client has gone
 
 
-def describe_refusal(exc: Exception) -> tuple[int, str, CdsError]:
-    """What the parser of HTTP raised → status, reason, error; without a word of the request."""
+class HttpRefusal(NamedTuple):
+    """The answer to a request that is no HTTP we read: its status line, and the error of its body."""
+
+    status: int
+    reason: str
+    error: CdsError
+
+
+def describe_refusal(exc: Exception) -> HttpRefusal:
+    """What to answer to what the parser of HTTP raised; without a word of the request."""
     if isinstance(exc, LimitRequestLine):
-        return 414, "URI Too Long", _error("too-long", "request line", f"at most {MAX_REQUEST_LINE_BYTES} bytes")
+        return HttpRefusal(414, "URI Too Long", _error("too-long", "request line", f"at most {MAX_REQUEST_LINE_BYTES} bytes"))
     if isinstance(exc, LimitRequestHeaders):
         allowed = f"at most {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes"
-        return 431, "Request Header Fields Too Large", _error("too-long", "headers", allowed)
+        return HttpRefusal(431, "Request Header Fields Too Large", _error("too-long", "headers", allowed))
     if isinstance(exc, ParseException):
-        return 400, "Bad Request", _error("invalid", "request", "HTTP/1.1 (RFC 9112)")
-    return 500, "Internal Server Error", CdsError("a fault of the service; nothing was decided")
+        return HttpRefusal(400, "Bad Request", _error("invalid", "request", "HTTP/1.1 (RFC 9112)"))
+    return HttpRefusal(500, "Internal Server Error", CdsError("a fault of the service; nothing was decided"))
 
 
 def _error(code: str, where: str, allowed: str) -> CdsError:

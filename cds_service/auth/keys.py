@@ -96,8 +96,8 @@ class FetchedKeys:
         """Another worker, or this one before it was renewed."""
         try:
             kept = self._ledger.key_set(self._site, self.jku)
-            if kept is not None and (self._fetched is None or kept[1] > self._fetched):
-                self._keys, self._fetched = read_keys(kept[0]), min(kept[1], now)
+            if kept is not None and (self._fetched is None or kept.fetched > self._fetched):
+                self._keys, self._fetched = read_keys(kept.body), min(kept.fetched, now)
         except (LedgerDown, ValueError) as error:
             LOG.error(json.dumps({"kept keys": origin_of(self.jku), "not read": type(error).__name__}))
 

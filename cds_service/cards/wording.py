@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from importlib import resources
+from typing import NamedTuple
 
 from cds_service.clinical_picture import Interval, LeftOut, NotConsulted, Observed, Omission, Unreadable, Value, format_decimal
 from cds_service.knowledge.model import FactDefinition, Knowledge, Statement, Verdict
@@ -56,20 +57,40 @@ WORDS = _read_words()
 """Read when the module is imported, by the master: a renewed worker reads no file."""
 
 
-def explain(explanation: Explanation | Reason, numbers: str = "") -> str:
+class ReasonKey(NamedTuple):
+    """An explanation as the key of a count: equal where reason and details are, whatever the words for them."""
+
+    reason: Reason
+    details: tuple[tuple[str, str | Reason | ReasonKey], ...]
+    """Its details by name, in the order of the names."""
+
+
+def explain(explanation: Explanation | Reason | ReasonKey) -> str:
     """An explanation in words. Details that came from a chart are in it as they came: a card
-    takes it through `safe_text`. `numbers`: what a report that may name no count shows in place of each."""
+    takes it through `safe_text`."""
     match explanation:
         case Reason():
             return WORDS[explanation]
         case Explanation():
-            details = {name: _detail(detail, numbers) for name, detail in explanation.details.items()}
+            return explain(reason_key(explanation))
+        case ReasonKey():
+            parts = explanation.details
+            details = {name: explain(part) if isinstance(part, Reason | ReasonKey) else part for name, part in parts}
             return WORDS[explanation.reason].format_map(details)
 
 
-def _detail(detail: object, numbers: str) -> str:
-    if isinstance(detail, Reason | Explanation):
-        return explain(detail, numbers)
+def reason_key(explanation: Explanation, numbers: str = "") -> ReasonKey:
+    """`numbers`: what a report that may name no count shows in place of each number of a detail."""
+    details = explanation.details
+    return ReasonKey(explanation.reason, tuple((name, _detail_key(details[name], numbers)) for name in sorted(details)))
+
+
+def _detail_key(detail: object, numbers: str) -> str | Reason | ReasonKey:
+    match detail:
+        case Reason():
+            return detail
+        case Explanation():
+            return reason_key(detail, numbers)
     return re.sub(r"\d+", numbers, str(detail)) if numbers else str(detail)
 
 
@@ -242,9 +263,13 @@ def order_suffix(order: Observed | None) -> str:
     return f", ordered ({order.on or 'undated'}, {safe_text(order.seen_in)})" if order else ""
 
 
-def left_out(counted: Mapping[LeftOut, int]) -> dict[str, int]:
+def describe_left_out(counted: Mapping[LeftOut, int]) -> dict[str, int]:
     """What does not count, in words → how many, in the order given: "other patient", "Procedure not-done"."""
-    return {OMISSION[what.reason].format(what): count for what, count in counted.items()}
+    described: dict[str, int] = {}
+    for what, count in counted.items():
+        words = OMISSION[what.reason].format(what)
+        described[words] = described.get(words, 0) + count
+    return described
 
 
 def bullet_list(lines: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from cds_service import gunicorn_server, knowledge
 from cds_service.app import create_app, current_date
 from cds_service.cards.card import Card
-from cds_service.cards.wording import left_out, safe_explanation, safe_text
+from cds_service.cards.wording import describe_left_out, safe_explanation, safe_text
 from cds_service.cli import terminology_export
 from cds_service.cli.install_sheet import EHR_NAMES, install_sheet
 from cds_service.cli.listening import check_listening, describe_access
@@ -133,7 +133,7 @@ def _cards(path: Path, as_of: date | None, as_json: bool, site: Site) -> int:
         chart = content.chart()
         cards = patient_view.cards_of_chart(chart, site.knowledge, day, "command-line")
         if not (chart.conditions or chart.observations) and any(chart.left_out.values()):
-            told = ", ".join(f"{count} × {why}" for why, count in sorted(left_out(chart.left_out).items()))
+            told = ", ".join(f"{count} × {why}" for why, count in sorted(describe_left_out(chart.left_out).items()))
             print(f"left out: {told}", file=sys.stderr)
         for _, broken in chart.unreadable:
             print(f"could not be read: {safe_text(broken.seen_in)}: {safe_explanation(broken.why)}", file=sys.stderr)

@@ -39,7 +39,7 @@ LICENCES = {
 NAMED = frozenset({"loinc", "icd-10-cm", "icd-10-pcs", "rxnorm"})
 """Systems whose names NOTICE lets go out with their codes; of all others the codes alone."""
 ASSESSED = " (assessment)"
-KINDS = {
+KIND_WORDS = {
     FactKind.QUANTITY: "a number",
     FactKind.INTEGER: "a whole number",
     FactKind.BOOLEAN: "yes or no",
@@ -135,7 +135,7 @@ def _question(definition: FactDefinition, code: str) -> Resource:
         *([{"code": "unit", "valueString": definition.unit}] if definition.unit else []),
         *([{"code": "days", "valueInteger": definition.window_days}] if definition.window_days else []),
     ]
-    text = f"{says}. Value: {KINDS[definition.kind]}{unit}{one_of}.{late}"
+    text = f"{says}. Value: {KIND_WORDS[definition.kind]}{unit}{one_of}.{late}"
     return {"code": code, "display": says, "definition": text, "property": known}
 
 

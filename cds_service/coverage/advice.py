@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from cds_service.clinical_picture import Nlm
-from cds_service.coverage.report import NO_SYSTEM, Report
-from cds_service.coverage.tally import NO_UNIT
+from cds_service.coverage.report import Report
 
 MAX_TABLES = 20
 """[[code]] tables offered at once; the rest follow when these are decided."""
@@ -61,14 +60,13 @@ def snippet(report: Report) -> str:
         perhaps = f"perhaps {' or '.join(row.looks_like)}" if row.looks_like else ""
         says = "fact" if row.source == "Observation" else "concept"
         tables.append(_code([row.display, f"charts: {row.charts}", perhaps], row.system, row.code, f'{says} = ""'))
-    for answer in [row for row in report.answers_not_read if row.code_shown and row.system not in NO_SYSTEM][:MAX_TABLES]:
+    for answer in [row for row in report.answers_not_read if row.code_shown and row.system_known][:MAX_TABLES]:
         about = [answer.display, f"charts: {answer.charts}", f"an answer: {', '.join(answer.allowed)}"]
         tables.append(_code(about, answer.system, answer.code, f'fact = "{answer.fact}"\nvalue = ""'))
     units: dict[str, list[str]] = {}
     for unit in report.units_refused:
         if unit.unit_shown:
-            spelling = "" if unit.unit == NO_UNIT else unit.unit
-            line = f'{_quoted(spelling)} = ""   # charts: {unit.charts}; one of {", ".join(unit.accepted)}'
+            line = f'{_quoted(unit.unit or "")} = ""   # charts: {unit.charts}; one of {", ".join(unit.accepted)}'
             units.setdefault(unit.fact, []).append(line)
     tables += ["\n".join([f"[units.{fact}]", *lines]) for fact, lines in units.items()]
     return "\n\n".join(tables)

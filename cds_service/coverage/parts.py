@@ -16,6 +16,8 @@ class ReportPart:
     head: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
     about: str = ""
+    in_a_line: bool = False
+    """On a terminal: one row behind the other, without a table; where there are many and each is short."""
 
 
 def report_parts(report: Report) -> Iterator[ReportPart]:
@@ -47,7 +49,7 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
     yield ReportPart(
         "Units refused",
         ("fact", "unit", "charts", "times", "accepted"),
-        [(row.says, row.unit, row.charts, row.times, ", ".join(row.accepted)) for row in report.units_refused],
+        [(row.says, unit_label(row.unit), row.charts, row.times, ", ".join(row.accepted)) for row in report.units_refused],
     )
     yield ReportPart(
         f"Values out of their window on {report.as_of}",
@@ -68,7 +70,7 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
             for row in fact.codes
         ],
     )
-    yield ReportPart("Facts never found", ("fact",), [(says,) for says in report.never_found])
+    yield ReportPart("Facts never found", ("fact",), [(says,) for says in report.never_found], in_a_line=True)
     yield ReportPart("Not usable on the day for other reasons", ("fact", "charts", "why"), _reasons(report.not_usable))
     yield ReportPart("Values that could not be read", ("fact", "values", "why"), _reasons(report.values_unreadable))
     yield ReportPart("Resources that could not be read", ("type", "resources", "why"), _reasons(report.resources_unreadable))
@@ -78,12 +80,14 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
         _reasons(report.files_unreadable),
         "Files are counted in the order of their names; a name may be a patient's, and is not shown.",
     )
-    for title, counts in (
-        ("Left out, as the service does", report.left_out),
-        ("Types of resource that are not read", report.types_not_read),
-        ("Files of other kinds, not opened", report.files_not_opened),
-    ):
-        yield ReportPart(title, ("what", "how many"), list(counts.items()))
+    what = ("what", "how many")
+    yield ReportPart("Left out, as the service does", what, list(report.left_out.items()))
+    yield ReportPart("Types of resource that are not read", what, list(report.types_not_read.items()), in_a_line=True)
+    yield ReportPart("Files of other kinds, not opened", what, list(report.files_not_opened.items()))
+
+
+def unit_label(unit: str | None) -> str:
+    return "none" if unit is None else unit
 
 
 def _unmapped(rows: Sequence[UnmappedRow]) -> list[tuple[Cell, ...]]:

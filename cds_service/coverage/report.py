@@ -8,8 +8,6 @@ import msgspec
 
 from cds_service.clinical_picture import Nlm
 
-NO_SYSTEM = ("no system", "a system that is no URI")
-
 
 class CodeRow(msgspec.Struct, frozen=True):
     system: str
@@ -41,6 +39,8 @@ class UnmappedRow(msgspec.Struct, frozen=True):
     code_shown: bool
     own_system: bool
     """Of a code system that the service reads: it holds other codes of it, not this one."""
+    system_known: bool
+    """Whether `system` is the URI that was sent; else it says why there is none."""
 
 
 class AnswerRow(msgspec.Struct, frozen=True):
@@ -55,12 +55,15 @@ class AnswerRow(msgspec.Struct, frozen=True):
     times: int
     allowed: list[str]
     code_shown: bool
+    system_known: bool
+    """As of an UnmappedRow."""
 
 
 class UnitRow(msgspec.Struct, frozen=True):
     fact: str
     says: str
-    unit: str
+    unit: str | None
+    """None where none was sent."""
     unit_shown: bool
     accepted: list[str]
     charts: int
@@ -121,7 +124,7 @@ class Report(msgspec.Struct, frozen=True):
     def to_map(self) -> list[UnmappedRow]:
         """Codes worth a line in the site file. Another LOINC code is another test, and not offered: whoever knows better
         writes it by hand. Of drug products and procedures the knowledge holds but a part."""
-        fit = [row for row in self.unmapped if row.code_shown and row.system not in NO_SYSTEM]
+        fit = [row for row in self.unmapped if row.code_shown and row.system_known]
         return [row for row in fit if not row.own_system or row.source in {"Medication", "Procedure"}]
 
     @property

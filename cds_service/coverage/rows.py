@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
+from typing import NamedTuple
 
 from cds_service.cards import wording
 from cds_service.clinical_picture import Nlm
+from cds_service.coverage.parts import unit_label
 from cds_service.coverage.report import (
-    NO_SYSTEM,
     AnswerRow,
     CodeRow,
     FactRow,
@@ -25,7 +26,7 @@ from cds_service.coverage.tally import MAX_DISPLAYS, CodeCount, Count, FactTally
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import FactKind
 
-MAX_DISPLAY_CHARS, MAX_CODE_CHARS, MAX_UNIT_CHARS = 60, 60, 25
+MAX_DISPLAY_CHARS, MAX_SHOWN_CODE_CHARS, MAX_UNIT_CHARS = 60, 60, 25
 NOT_SHOWN = "a long code, or one with blanks in one chart: not shown"
 
 
@@ -60,7 +61,7 @@ def make_report(tally: Tally, read: ReadCounts, knowledge: Knowledge, today: dat
         units_refused=[
             _unit(knowledge.facts[name], unit, seen)
             for name, t in tally.facts.items()
-            for unit, seen in sorted(t.refused.items())
+            for unit, seen in sorted(t.refused.items(), key=lambda item: unit_label(item[0]))
         ],
         out_of_window=[
             WindowRow(name, facts[name].says, facts[name].window_days or 0, t.out_of_window)
@@ -69,27 +70,33 @@ def make_report(tally: Tally, read: ReadCounts, knowledge: Knowledge, today: dat
         ],
         not_usable=_reasons((facts[n].says, t.not_usable) for n, t in tally.facts.items()),
         values_unreadable=_reasons((facts[n].says, t.unreadable) for n, t in tally.facts.items()),
-        resources_unreadable=[ReasonRow(kind, why, count) for (kind, why), count in read.unreadable.most_common()],
-        files_unreadable=[ReasonRow(f"first: {first}", why, count) for why, (count, first) in read.faults.items()],
-        left_out=wording.left_out(dict(read.left_out.most_common())),
+        resources_unreadable=[ReasonRow(kind, wording.explain(why), n) for (kind, why), n in read.unreadable.most_common()],
+        files_unreadable=[
+            ReasonRow(f"first: {seen.first}", wording.explain(why), seen.times) for why, seen in read.faults.items()
+        ],
+        left_out=wording.describe_left_out(dict(read.left_out.most_common())),
         types_not_read=dict(read.types_not_read.most_common()),
         files_not_opened=dict(read.not_opened.most_common()),
     )
 
 
-def _reasons(counted: Iterable[tuple[str, dict[str, int]]]) -> list[ReasonRow]:
-    return [ReasonRow(says, why, count) for says, reasons in counted for why, count in sorted(reasons.items())]
+def _reasons(counted: Iterable[tuple[str, Mapping[wording.ReasonKey, int]]]) -> list[ReasonRow]:
+    return [
+        ReasonRow(says, why, count)
+        for says, reasons in counted
+        for why, count in sorted((wording.explain(key), count) for key, count in reasons.items())
+    ]
 
 
 def _codes(tally: FactTally, knowledge: Knowledge) -> list[CodeRow]:
     rows = []
     for (system, code), seen in sorted(tally.codes.items(), key=lambda item: (-item[1].charts, item[0])):
-        uri = _system(system, knowledge) if system else ""
+        uri = _system(system, knowledge).shown if system else ""
         display = _our_display(system, code, knowledge) if system else "no code: read from the resource itself"
         rows.append(
             CodeRow(
                 uri,
-                NOT_SHOWN if _typed(code, seen.charts) else shorten_text(code, MAX_CODE_CHARS),
+                NOT_SHOWN if _typed(code, seen.charts) else shorten_text(code, MAX_SHOWN_CODE_CHARS),
                 display,
                 seen.charts,
                 seen.times,
@@ -108,45 +115,66 @@ def _our_display(system: str, code: str, knowledge: Knowledge) -> str:
 
 def _unmapped(key: tuple[str, str, str], item: CodeCount, knowledge: Knowledge) -> UnmappedRow:
     source, system, code = key
-    shown_code, display, show = _code(code, item)
+    shown, named = _code(code, item), _system(system, knowledge)
     return UnmappedRow(
         source,
-        _system(system, knowledge),
-        shown_code,
-        display,
+        named.shown,
+        shown.code,
+        shown.display,
         item.found.charts,
         item.found.times,
         sorted(item.words),
         list(item.looks_like),
-        show,
+        shown.whole,
         system in knowledge.terminology.uris or system == knowledge.assessment_system,
+        named.known,
     )
 
 
 def _answer(name: str, key: tuple[str, str], item: CodeCount, knowledge: Knowledge) -> AnswerRow:
     system, code = key
-    shown_code, display, show = _code(code, item)
+    shown, named, seen = _code(code, item), _system(system, knowledge), item.found
     definition = knowledge.facts[name]
     allowed = list(definition.options) or (["true", "false"] if definition.kind is FactKind.BOOLEAN else ["a whole number"])
-    uri = _system(system, knowledge)
-    seen = item.found
-    return AnswerRow(name, definition.says, uri, shown_code, display, seen.charts, seen.times, allowed, show)
+    return AnswerRow(
+        name,
+        definition.says,
+        named.shown,
+        shown.code,
+        shown.display,
+        seen.charts,
+        seen.times,
+        allowed,
+        shown.whole,
+        named.known,
+    )
 
 
-def _unit(definition: FactDefinition, unit: str, seen: Count) -> UnitRow:
+def _unit(definition: FactDefinition, unit: str | None, seen: Count) -> UnitRow:
+    accepted = list(definition.units)
+    if unit is None:
+        return UnitRow(definition.id, definition.says, None, True, accepted, seen.charts, seen.times)
     show = len(unit) <= MAX_UNIT_CHARS and not _typed(unit, seen.charts)
     said = shorten_text(unit, MAX_UNIT_CHARS) if show else "a long unit, or one with blanks in one chart: not shown"
-    return UnitRow(definition.id, definition.says, said, show, list(definition.units), seen.charts, seen.times)
+    return UnitRow(definition.id, definition.says, said, show, accepted, seen.charts, seen.times)
 
 
-def _code(code: str, item: CodeCount) -> tuple[str, str, bool]:
-    """Code and display as they may be shown, and whether the code is whole."""
-    if len(code) > MAX_CODE_CHARS or _typed(code, item.found.charts):
-        return NOT_SHOWN, "", False
+class _ShownCode(NamedTuple):
+    """Code and display as they may be shown."""
+
+    code: str
+    display: str
+    whole: bool
+    """Whether `code` is the code that was sent."""
+
+
+def _code(code: str, item: CodeCount) -> _ShownCode:
+    if len(code) > MAX_SHOWN_CODE_CHARS or _typed(code, item.found.charts):
+        return _ShownCode(NOT_SHOWN, "", whole=False)
     displays = sorted(shorten_text(display, MAX_DISPLAY_CHARS) for display in item.displays)
     if len(displays) > MAX_DISPLAYS:
         displays = ["differs from chart to chart: not shown"]
-    return shorten_text(code, MAX_CODE_CHARS), " | ".join(displays), True
+    return _ShownCode(shorten_text(code, MAX_SHOWN_CODE_CHARS), " | ".join(displays), whole=True)
 
 
 def _typed(text: str, charts: int) -> bool:
@@ -154,12 +182,21 @@ def _typed(text: str, charts: int) -> bool:
     return charts < 2 and bool(re.search(r"\s", text))
 
 
-def _system(name: str, knowledge: Knowledge) -> str:
-    """The URI of a code system. What is no URI may be anything, and is not repeated."""
+class _ShownSystem(NamedTuple):
+    """The URI of a code system; where none is known, words that say so."""
+
+    shown: str
+    known: bool
+
+
+def _system(name: str, knowledge: Knowledge) -> _ShownSystem:
+    """What is no URI may be anything, and is not repeated."""
     uri = knowledge.terminology.uris.get(name, name)
     if not uri:
-        return NO_SYSTEM[0]
-    return uri if re.fullmatch(r"(https?://|urn:)[!-~]{1,150}", uri) else NO_SYSTEM[1]
+        return _ShownSystem("no system", known=False)
+    if not re.fullmatch(r"(https?://|urn:)[!-~]{1,150}", uri):
+        return _ShownSystem("a system that is no URI", known=False)
+    return _ShownSystem(uri, known=True)
 
 
 def shorten_text(text: str, longest: int) -> str:

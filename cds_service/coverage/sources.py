@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from cds_service.cards.wording import explain
+from cds_service.cards.wording import ReasonKey, reason_key
 from cds_service.clinical_picture import LeftOut
 from cds_service.coverage.store import SUBJECT_DECODER, ChartStore
 from cds_service.fhir.chart import Availability, Chart
@@ -44,6 +44,14 @@ HOOK_DECODER = msgspec.json.Decoder(SentHook)
 LIST_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
 
 
+class FaultCount(NamedTuple):
+    """Of one reason why a file, a line or a document could not be read."""
+
+    times: int
+    first: str
+    """Where the first is: "file 3, line 7"."""
+
+
 @dataclass
 class ReadCounts:
     """What was opened, and what could not be: kinds and counts; a file's name may be a patient's, and is not kept."""
@@ -52,22 +60,21 @@ class ReadCounts:
     resources: int = 0
     not_opened: Counter[str] = field(default_factory=Counter)
     """Endings of files that are of another kind."""
-    faults: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Why a file, a line or a document could not be read → how many, and where the first is."""
+    faults: dict[ReasonKey, FaultCount] = field(default_factory=dict)
     types_not_read: Counter[str] = field(default_factory=Counter)
     left_out: Counter[LeftOut] = field(default_factory=Counter)
-    unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unreadable: Counter[tuple[str, ReasonKey]] = field(default_factory=Counter)
     """(resource type, why) → how many, of resources of no patient as of all others."""
 
     def count_uncounted(self, chart: Chart) -> None:
         """Adds up what of a chart does not count, and why."""
         self.left_out.update(chart.left_out)
-        self.unreadable.update((broken.resource_type, explain(broken.what.why)) for broken in chart.unreadable)
+        self.unreadable.update((broken.resource_type, reason_key(broken.what.why)) for broken in chart.unreadable)
 
-    def fault(self, why: Explanation, where: str) -> None:
-        said = explain(why)
-        count, first = self.faults.get(said, (0, where))
-        self.faults[said] = (count + 1, first)
+    def count_fault(self, why: Explanation, where: str) -> None:
+        key = reason_key(why)
+        held = self.faults.get(key, FaultCount(0, where))
+        self.faults[key] = FaultCount(held.times + 1, held.first)
 
 
 def chart_paths(path: Path, read: ReadCounts) -> list[Path]:
@@ -105,7 +112,7 @@ class Sorter:
                     self.take(source, where, stream.read().removeprefix(BOM))
                     yield plain.tell()
         except (OSError, EOFError, zlib.error) as error:
-            self.read.fault(_why(error), where)
+            self.read.count_fault(_why(error), where)
 
     def _take_lines(self, source: int, where: str, stream: BinaryIO, plain: BinaryIO) -> Iterator[int]:
         before = 0
@@ -127,13 +134,13 @@ class Sorter:
             kind = KIND_DECODER.decode(body)
             hook = HOOK_DECODER.decode(body) if not kind.name else None
         except RecursionError:
-            self.read.fault(Explanation(Reason.NESTED_TOO_DEEPLY), where)
+            self.read.count_fault(Explanation(Reason.NESTED_TOO_DEEPLY), where)
         except UnicodeDecodeError:
-            self.read.fault(Explanation(Reason.NOT_UTF8), where)
+            self.read.count_fault(Explanation(Reason.NOT_UTF8), where)
         except msgspec.ValidationError:
-            self.read.fault(NO_DOCUMENT, where)
+            self.read.count_fault(NO_DOCUMENT, where)
         except msgspec.MsgspecError:
-            self.read.fault(Explanation(Reason.NOT_JSON), where)
+            self.read.count_fault(Explanation(Reason.NOT_JSON), where)
         else:
             if hook is not None and hook.prefetch:
                 for raw in hook.prefetch.values():
@@ -141,14 +148,14 @@ class Sorter:
             elif kind.name:
                 self._take_resources(source, where, body)
             else:
-                self.read.fault(Explanation(Reason.HOOK_WITHOUT_PREFETCH) if hook and hook.hook else NO_DOCUMENT, where)
+                self.read.count_fault(Explanation(Reason.HOOK_WITHOUT_PREFETCH) if hook and hook.hook else NO_DOCUMENT, where)
 
     def _take_resources(self, source: int, where: str, body: bytes) -> None:
         answer = read_key(body)
         if answer.state is PrefetchState.ERROR:
-            self.read.fault(Explanation(Reason.DOCUMENT_WITHOUT_DATA), where)
+            self.read.count_fault(Explanation(Reason.DOCUMENT_WITHOUT_DATA), where)
         elif answer.state is PrefetchState.PARTIAL:
-            self.read.fault(Explanation(Reason.PAGE_OF_BUNDLE), where)
+            self.read.count_fault(Explanation(Reason.PAGE_OF_BUNDLE), where)
         patients = {
             entry.full_url: ("Patient", _id_of_patient(entry))
             for entry in answer.entries

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from cds_service.cards.wording import explain
+from cds_service.cards.wording import ReasonKey, reason_key
 from cds_service.clinical_picture import ClinicalPicture, Nlm, Observed, Readings, Unreadable
 from cds_service.coverage.matched_codes import NamedConcept, is_known_coding, matched_codes, named_concepts
 from cds_service.coverage.relevance import Relevance
@@ -23,7 +23,6 @@ from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasons import Reason
 
 UNIT_REFUSALS = frozenset({Reason.UNIT_NOT_ACCEPTED, Reason.UNIT_AMBIGUOUS, Reason.UNIT_CONTRADICTS_CODE, Reason.NO_UNIT})
-NO_UNIT = "none"
 SOME = "some"
 """In place of each number in a reason: reasons are counted."""
 MAX_CODES = 20_000
@@ -61,15 +60,15 @@ class FactTally:
     """Charts in which it has a value on the day."""
     out_of_window: int = 0
     """Charts in which its value is out of date."""
-    not_usable: Counter[str] = field(default_factory=Counter)
+    not_usable: Counter[ReasonKey] = field(default_factory=Counter)
     """Any other reason, but for an unreadable value, why a fact that the chart speaks of has none on the day → charts."""
     codes: dict[tuple[str, str], Count] = field(default_factory=dict)
     """(system, code) that gave a reading; ("", type) where no code did: a birth date."""
-    refused: dict[str, Count] = field(default_factory=dict)
-    """Unit that is not accepted → how often."""
+    refused: dict[str | None, Count] = field(default_factory=dict)
+    """Unit that is not accepted, None where none was sent → how often."""
     answers: dict[tuple[str, str], CodeCount] = field(default_factory=dict)
     """(system, code) of an answer that is none of those the fact can have."""
-    unreadable: Counter[str] = field(default_factory=Counter)
+    unreadable: Counter[ReasonKey] = field(default_factory=Counter)
     """Any other reason why a value could not be read → how many values."""
 
 
@@ -82,7 +81,7 @@ class Tally:
     unmapped: dict[tuple[str, str, str], CodeCount] = field(default_factory=dict)
     """(source, system, code); source as in facts.toml."""
     not_listed: int = 0
-    """Codings and units beyond MOST_CODES."""
+    """Codings and units beyond MAX_CODES."""
     text_only: dict[tuple[str, str], Count] = field(default_factory=dict)
     """(source, words of ours) of what carries those words and no code at all."""
 
@@ -108,7 +107,7 @@ class Surveyor:
         for name, readings in picture.readings.items():
             if readings.valid or readings.unreadable:
                 read |= self._add_fact(self.knowledge.facts[name], readings, about, observations)
-        self._add_settled(picture)
+        self._add_current_facts(picture)
         self._add_unmapped(named, read)
 
     def _add_fact(
@@ -123,7 +122,7 @@ class Surveyor:
         _count(counted.found, len(readings.valid))
         codes, spoke = Counter[tuple[str, str]](), set[tuple[str, str]]()
         everything: list[Observed | Unreadable] = [*readings.valid, *readings.unreadable]
-        units, answers = Counter[str](), Counter[StandardCoding]()
+        units, answers = Counter[str | None](), Counter[StandardCoding]()
         for reading in everything:
             found = matched_codes(self.knowledge, definition, about.get(reading.seen_in, ()))
             keys = [(coding.system, coding.code) for coding in found] or [("", reading.seen_in.split("/")[0])]
@@ -133,9 +132,9 @@ class Surveyor:
                 continue
             parts = self._parts(observations.get(reading.seen_in), found)
             if reading.why.reason in UNIT_REFUSALS:
-                units.update({_unit(part.value_quantity) for part in parts if part.value_quantity} or {NO_UNIT})
+                units.update({_unit(part.value_quantity) for part in parts if part.value_quantity} or {None})
                 continue
-            counted.unreadable[explain(reading.why, numbers=SOME)] += 1
+            counted.unreadable[reason_key(reading.why, numbers=SOME)] += 1
             said = {coding for part in parts for coding in codings(self.knowledge, part.value_codeable_concept)}
             answers.update(c for c in said if c.code and self.knowledge.terminology.value(definition.id, c) is None)
         for code, times in codes.items():
@@ -167,7 +166,7 @@ class Surveyor:
         self.tally.not_listed += 1
         return False
 
-    def _add_settled(self, picture: ClinicalPicture) -> None:
+    def _add_current_facts(self, picture: ClinicalPicture) -> None:
         facts = determine_facts(picture, self.knowledge, self.today)
         for name, fact in facts.recorded.items():
             readings = picture.readings_of(name)
@@ -177,7 +176,7 @@ class Surveyor:
                 if fact.reason is Reason.OUT_OF_DATE:
                     self.tally.facts[name].out_of_window += 1
                 elif fact.reason is not Reason.UNREADABLE:
-                    self.tally.facts[name].not_usable[explain(fact.why, numbers=SOME)] += 1
+                    self.tally.facts[name].not_usable[reason_key(fact.why, numbers=SOME)] += 1
 
     def _add_unmapped(self, named: list[NamedConcept], read: set[tuple[str, str]]) -> None:
         unknown: dict[tuple[str, str, str], list[str]] = {}
@@ -223,6 +222,6 @@ def _count(seen: Count, times: int) -> None:
     seen.times += times
 
 
-def _unit(quantity: Quantity) -> str:
-    """The unit by which the reader judges; none is one of its own."""
-    return (quantity.code or quantity.unit or "").strip() or NO_UNIT
+def _unit(quantity: Quantity) -> str | None:
+    """The unit by which the reader judges; None where none was sent."""
+    return (quantity.code or quantity.unit or "").strip() or None

@@ -12,7 +12,6 @@ from cds_service.coverage.report import Report
 WIDTH = 120
 MAX_ROWS = 25
 """Rows of a table on a terminal; the page and the JSON have all."""
-IN_A_LINE = ("Facts never found", "Types of resource that are not read")
 
 
 def as_text(report: Report) -> str:
@@ -32,7 +31,7 @@ def as_text(report: Report) -> str:
 
 
 def _part(part: ReportPart) -> str:
-    if part.title in IN_A_LINE:
+    if part.in_a_line:
         return _section(part.title, wrap("; ".join(" ".join(map(str, row)) for row in part.rows), WIDTH))
     more = len(part.rows) - MAX_ROWS
     lines = [*wrap(part.about, WIDTH), *_table(part.head, part.rows[:MAX_ROWS])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from cds_service.clinical_picture import Interval, Observed, PartialDate
 from cds_service.fhir.chart import Chart
@@ -32,9 +33,20 @@ def _years(born: date, today: date) -> int:
     return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
 
 
-def read_orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed], frozenset[str]]:
-    """Active orders and scheduled procedures: the modalities and techniques they mean, and the tests already asked for.
-    An order in doubt warns, where no other is; that a test was asked for it doesn't say."""
+class ActiveOrders(NamedTuple):
+    """What a chart's active orders and scheduled procedures mean."""
+
+    treatments: dict[str, Observed]
+    """Modality, or concept by which a technique is ordered → its order."""
+    tests: frozenset[str]
+    """LOINC codes of the tests already asked for."""
+
+
+def read_orders(chart: Chart, knowledge: Knowledge) -> ActiveOrders:
+    """Return the active orders and scheduled procedures of a chart.
+
+    An order in doubt warns, where no other is; that a test was asked for it doesn't say.
+    """
     ordered: dict[str, Observed] = {}
     tests: set[str] = set()
     techniques = {name for modality in knowledge.modalities for t in modality.techniques for name in t.ordered_by}
@@ -48,4 +60,4 @@ def read_orders(chart: Chart, knowledge: Knowledge) -> tuple[dict[str, Observed]
                     ordered.setdefault(modality.id, Observed(True, on, where, text_of(concept)))
             for name in concepts & techniques:
                 ordered.setdefault(name, Observed(True, on, where, text_of(concept)))
-    return ordered, frozenset(tests)
+    return ActiveOrders(ordered, frozenset(tests))

@@ -238,7 +238,7 @@ def measured_liver_lesion(observation: Observation, knowledge: Knowledge) -> boo
 def _above_none(part: Observation | Component, knowledge: Knowledge, fact: str) -> bool:
     """Whether a count or size is certainly above nought: "< 1" and "not counted" are not."""
     try:
-        amount, _ = value_of(knowledge, knowledge.facts[fact], part)
+        amount = value_of(knowledge, knowledge.facts[fact], part).value
     except ValueError:
         return False
     return isinstance(amount, Interval) and amount.above(Decimal(0)) is True

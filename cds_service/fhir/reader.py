@@ -84,10 +84,10 @@ class ChartReader:
             if any(self.knowledge.terminology.value("cardiac_assessment", c) for c in codings(self.knowledge, concept)):
                 when, note = None if is_future(on, today) else on, Explanation(Reason.ECHOCARDIOGRAPHY)
                 found["cardiac_assessment"].valid.append(Observed(True, when, where, text_of(concept), note))
-        ordered, tests = read_orders(chart, self.knowledge)
+        orders = read_orders(chart, self.knowledge)
         return ClinicalPicture(
-            orders=ordered,
-            ordered_tests=tests,
+            orders=orders.treatments,
+            ordered_tests=orders.tests,
             patient_id=chart.patient_id or "",
             sources=chart.sources,
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},

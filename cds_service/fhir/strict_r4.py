@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from cds_service.clinical_picture import Unreadable
 from cds_service.reasons import Explanation, Reason
 
-TYPES = (
+VALIDATED_TYPES = (
     "Patient",
     "Condition",
     "Procedure",
@@ -22,7 +22,7 @@ TYPES = (
     "DiagnosticReport",
     "ImagingStudy",
 )
-MODELS = {name: getattr(import_module(f"fhir.resources.R4B.{name.lower()}"), name) for name in TYPES}
+MODELS = {name: getattr(import_module(f"fhir.resources.R4B.{name.lower()}"), name) for name in VALIDATED_TYPES}
 """R4B: fhir.resources has no R4 package, and its default is R5. Imported at start, so that no request waits for it."""
 
 

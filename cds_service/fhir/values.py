@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from decimal import Context, Decimal
+from typing import NamedTuple
 
 from cds_service.clinical_picture import Interval, Observed, Value
 from cds_service.fhir.concepts import codings, text_of
@@ -36,8 +37,15 @@ LARGEST_EXPONENT = 15
 _EXACT = Context(prec=30)
 
 
-def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tuple[Value, str]:
-    """The value in the fact's terms, and as recorded. Raises ValueNotReadable with the reason, never with the value."""
+class RecordedValue(NamedTuple):
+    """A value in the terms of its fact, beside what was recorded."""
+
+    value: Value
+    recorded: str
+
+
+def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> RecordedValue:
+    """The value of an Observation or component. Raises ValueNotReadable with the reason, never with the value."""
     given = [name for name in READ_AS if getattr(part, name) is not None]
     if not given:
         raise ValueNotReadable(_absence(part))
@@ -48,14 +56,14 @@ def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tu
         return _number(knowledge, definition, part)
     boolean = part.value_boolean
     if boolean is not None and definition.kind is FactKind.BOOLEAN:
-        return boolean, "yes" if boolean else "no"
+        return RecordedValue(boolean, "yes" if boolean else "no")
     if boolean is not None and definition.id == "hormonal_syndrome":
-        return ("unspecified", "yes") if boolean else ("none", "no")
+        return RecordedValue("unspecified", "yes") if boolean else RecordedValue("none", "no")
     said = read_answer(knowledge, definition, part)
     if said is None:
         raise ValueNotReadable(Explanation(Reason.VALUE_OF_ANOTHER_KIND, kind=definition.kind))
     text = text_of(part.value_codeable_concept) or (part.value_string or "").strip() or said
-    return (said == "true", text) if definition.kind is FactKind.BOOLEAN else (said, text)
+    return RecordedValue(said == "true" if definition.kind is FactKind.BOOLEAN else said, text)
 
 
 def read_answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str | None:
@@ -88,7 +96,7 @@ def _meant(knowledge: Knowledge, definition: FactDefinition, coding: StandardCod
     return said if said in {"true", "false"} else knowledge.terminology.value("yes_no", coding)
 
 
-def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tuple[Value, str]:
+def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> RecordedValue:
     scale = Scale.for_fact(knowledge.units, definition)
     if (quantity := part.value_quantity) is not None:
         amount, text = _compared(scale, quantity, (quantity.comparator or "").strip()), _written(quantity)
@@ -112,7 +120,7 @@ def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> tup
     else:
         raise ValueNotReadable(Explanation(Reason.NOT_A_NUMBER))
     _possible(definition, amount)
-    return amount, text
+    return RecordedValue(amount, text)
 
 
 def _written(quantity: Quantity) -> str:

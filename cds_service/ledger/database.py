@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from alembic import command
 from alembic.config import Config
@@ -34,6 +35,14 @@ class LedgerDown(Exception):
     """The database did not answer; nobody knows whether the token was seen before."""
 
 
+class KeptKeySet(NamedTuple):
+    """A key set as it was fetched, and when."""
+
+    body: bytes
+    fetched: int
+    """Seconds since 1970."""
+
+
 class Ledger:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -56,15 +65,15 @@ class Ledger:
             raise LedgerDown(type(error).__name__) from None
         return True
 
-    def key_set(self, site: str, jku: str) -> tuple[bytes, int] | None:
-        """The key set last kept, as it was fetched, and when; None where none ever was. Raises LedgerDown."""
+    def key_set(self, site: str, jku: str) -> KeptKeySet | None:
+        """The key set last kept; None where none ever was. Raises LedgerDown."""
         ours = (KEY_SETS.c.site == site) & (KEY_SETS.c.jku == jku)
         try:
             with self.engine.connect() as connection:
                 found = connection.execute(select(KEY_SETS.c.body, KEY_SETS.c.fetched).where(ours)).first()
         except SQLAlchemyError as error:
             raise LedgerDown(type(error).__name__) from None
-        return (bytes(found.body), int(found.fetched)) if found else None
+        return KeptKeySet(bytes(found.body), int(found.fetched)) if found else None
 
     def keep_key_set(self, site: str, jku: str, body: bytes, fetched: int) -> None:
         """In place of the one before. Raises LedgerDown."""

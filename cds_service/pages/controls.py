@@ -31,7 +31,7 @@ CHANGEABLE_FACTS = {
 CALCULATED_COUNTERPART = {"who_grade": "grade", "egfr": "egfr_used"}
 """Facts that are also calculated from others: the control says what the calculation found."""
 SEEN_IN = "changed on this page"
-NUMBER = re.compile(r"[0-9]{1,6}([.,][0-9]{1,6})?")
+TYPED_NUMBER = re.compile(r"[0-9]{1,6}([.,][0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def read_controls(form: Mapping[str, str], facts: Facts, today: date) -> Suppose
 def _value(definition: FactDefinition, text: str) -> Value | None:
     if definition.options:
         return text if text in definition.options else None
-    if not NUMBER.fullmatch(text):
+    if not TYPED_NUMBER.fullmatch(text):
         return None
     number = Decimal(text.replace(",", "."))
     low, high = definition.range or (number, number)

@@ -30,7 +30,10 @@ def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
         IgnoredGroup(
             "Left out",
             "Resources that do not count: another patient's, cancelled, not final, refuted.",
-            tuple(f"{wording.safe_text(why)}: {count}" for why, count in sorted(wording.left_out(picture.left_out).items())),
+            tuple(
+                f"{wording.safe_text(why)}: {count}"
+                for why, count in sorted(wording.describe_left_out(picture.left_out).items())
+            ),
         ),
         IgnoredGroup(
             "Could not be read",
@@ -44,7 +47,10 @@ def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
         ),
     ]
     if evaluation:
-        unusable = [wording.fact_line(evaluation.knowledge, d.id, fact) for d, fact in unusable_facts(evaluation.facts)]
+        unusable = [
+            wording.fact_line(evaluation.knowledge, definition.id, fact)
+            for definition, fact in unusable_facts(evaluation.facts)
+        ]
         decided = [
             wording.fact_line(evaluation.knowledge, name, fact)
             for name, fact in evaluation.facts.recorded.items()

@@ -15,7 +15,8 @@ from cds_service.reasoning.facts import Fact
 COMPARISON_WORDS = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
 MAX_READINGS = 50
 """Readings of a fact that the page names in one place."""
-NO_UNIT = FactDefinition("", "", FactKind.QUANTITY, Supplier.NEVER)
+UNITLESS = FactDefinition("", "", FactKind.QUANTITY, Supplier.NEVER)
+"""In place of a fact, where a number has no unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def unit_definition(knowledge: Knowledge, name: str) -> FactDefinition:
     if name in knowledge.facts:
         return knowledge.facts[name]
     reads = [knowledge.facts[read] for read in knowledge.derived[name].reads if read in knowledge.facts]
-    return next((definition for definition in reads if definition.kind is FactKind.QUANTITY), NO_UNIT)
+    return next((definition for definition in reads if definition.kind is FactKind.QUANTITY), UNITLESS)
 
 
 def limit_phrase(knowledge: Knowledge, test: Comparison) -> str:

@@ -80,7 +80,7 @@ def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callab
         return run(lambda: _page(site, _show(_fixture(site, name, today()), site, today())))
 
     @pages.post("/")
-    def evaluated() -> Response:
+    def judge_form() -> Response:
         form = _form()  # read before the slot is taken, so that a slow client does not occupy one
         name = form.get("fixture", "")
 
@@ -99,26 +99,26 @@ def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callab
         return response
 
     @pages.errorhandler(CdsError)
-    def refused(error: CdsError) -> Response:
+    def handle_cds_error(error: CdsError) -> Response:
         response = _page(site, None, problem=error, status=error.status)
         if isinstance(error, Overloaded):
             response.headers["Retry-After"] = str(error.retry_after)
         return response
 
     @pages.errorhandler(ChartError)
-    def broken(_: ChartError) -> Response:
-        return refused(Internal("this example could not be read"))
+    def handle_broken_example(_: ChartError) -> Response:
+        return handle_cds_error(Internal("this example could not be read"))
 
     @pages.errorhandler(HTTPException)
-    def flasks(error: HTTPException) -> Response:
+    def handle_http_error(error: HTTPException) -> Response:
         if error.code == 413:
             limit = f"at most {current_app.config['MAX_CONTENT_LENGTH']:,} bytes"
-            return refused(TooLarge("too large", [Fault("what you gave", "a larger body", limit)]))
+            return handle_cds_error(TooLarge("too large", [Fault("what you gave", "a larger body", limit)]))
         if isinstance(error, ClientDisconnected):
-            return refused(TooSlow("the form did not arrive whole in time"))
+            return handle_cds_error(TooSlow("the form did not arrive whole in time"))
         if error.code == 404:
-            return refused(UnknownService("no such page", [Fault("path", "an unknown path", "/")]))
-        return refused(BadRequest("the form could not be read", [Fault("form", error.name, "the form of this page")]))
+            return handle_cds_error(UnknownService("no such page", [Fault("path", "an unknown path", "/")]))
+        return handle_cds_error(BadRequest("the form could not be read", [Fault("form", error.name, "the form of this page")]))
 
     return pages
 
@@ -205,7 +205,7 @@ def _context(shown: PageView, knowledge: Knowledge) -> dict[str, Any]:
         "raw_request": _raw(shown.submission.body),
         "raw_response": msgspec.json.format(msgspec.json.encode({"cards": shown.now.cards}), indent=2).decode(),
         "times": list(shown.now.milliseconds.items()),
-        "board": evaluation,
+        "evaluation": evaluation,
     }
     if evaluation and before:
         traces = trace_evaluation(evaluation)

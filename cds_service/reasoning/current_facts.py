@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cmp_to_key
+from typing import NamedTuple
 
 from cds_service.clinical_picture import (
     ClinicalPicture,
@@ -26,7 +27,7 @@ from cds_service.reasons import Explanation, Reason, reason_of
 def determine_facts(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Facts:
     """The facts of `picture` on `today`.
 
-    Imaging has the shorter window in G3 and NEC, so the grade (pathology never ages) is settled first.
+    Imaging has the shorter window in G3 and NEC, so the grade (pathology never ages) is determined first.
     """
     facts = _determine_all(picture, knowledge, today, strict_imaging=False)
     if facts["g3"].equals(True) or facts["nec"].equals(True):
@@ -268,18 +269,33 @@ def _union(readings: Readings, today: date, window: int | None) -> Fact:
     return _nothing(readings)
 
 
-def unusable_facts(facts: Facts) -> Iterator[tuple[FactDefinition, Fact]]:
+class UnusableFact(NamedTuple):
+    """A fact whose value is there but cannot be used."""
+
+    definition: FactDefinition
+    fact: Fact
+
+
+class DeniedDiagnosis(NamedTuple):
+    """A fact whose newer answer stands, though an active diagnosis still says the adverse one."""
+
+    definition: FactDefinition
+    fact: Fact
+    diagnosis: Observed
+
+
+def unusable_facts(facts: Facts) -> Iterator[UnusableFact]:
     """Facts whose value is there but cannot be used, for the data-quality part of the cards."""
     for name, fact in facts.recorded.items():
         if fact.why is not None and (fact.seen or fact.reason is Reason.UNREADABLE):
-            yield facts.knowledge.facts[name], fact
+            yield UnusableFact(facts.knowledge.facts[name], fact)
 
 
-def denied_diagnoses(facts: Facts) -> Iterator[tuple[FactDefinition, Fact, Observed]]:
+def denied_diagnoses(facts: Facts) -> Iterator[DeniedDiagnosis]:
     """Facts whose newer answer stands, though an active diagnosis still says the adverse one."""
     for name, fact in facts.recorded.items():
         definition = facts.knowledge.facts[name]
         if fact.known and fact.seen and not _adverse(definition, fact.seen[0]):
             coded = (reading for reading in fact.history if reading.ageless and _adverse(definition, reading))
             if older := next(coded, None):
-                yield definition, fact, older
+                yield DeniedDiagnosis(definition, fact, older)

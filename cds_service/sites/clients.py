@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -14,8 +15,8 @@ from cds_service.outbound.policy import PLAIN_SPELLING, CallNotAllowed, Outbound
 Tables = dict[str, Any]
 
 
-def client_faults(tables: Tables) -> Iterator[tuple[str, str, str]]:
-    """Place, what was found, what is allowed. A key is told by its place, never by its content."""
+def client_faults(tables: Tables) -> Iterator[Fault]:
+    """A key is told by its place, never by its content."""
     fhir, listed = tables.get("fhir"), tables.get("client")
     loopback = isinstance(fhir, dict) and fhir.get("loopback") is True
     for place, client in enumerate(listed if isinstance(listed, list) else []):
@@ -23,29 +24,29 @@ def client_faults(tables: Tables) -> Iterator[tuple[str, str, str]]:
             continue
         jku = client.get("jku")
         if isinstance(jku, str) and jku.startswith("http://") and not loopback:
-            yield f"client.{place}.jku", "http", "https; http only for this machine, with loopback = true under [fhir]"
+            yield Fault(f"client.{place}.jku", "http", "https; http only for this machine, with loopback = true under [fhir]")
         if isinstance(jku, str) and jku.startswith(("http://", "https://")) and not _can_be_called(jku):
-            yield f"client.{place}.jku", "an address that cannot be called", "a host, a port that there can be, no user"
+            yield Fault(f"client.{place}.jku", "an address that cannot be called", "a host, a port that there can be, no user")
         if isinstance(jku, str) and _can_be_called(jku) and not is_plainly_spelt(jku):
-            yield f"client.{place}.jku", "another spelling of its server", PLAIN_SPELLING
+            yield Fault(f"client.{place}.jku", "another spelling of its server", PLAIN_SPELLING)
         if isinstance(jku, str) and "#" in jku:
-            yield f"client.{place}.jku", "a fragment", "an address without #, as tokens name it"
+            yield Fault(f"client.{place}.jku", "a fragment", "an address without #, as tokens name it")
         yield from _blanks(client, place)
         if "keys" in client:
-            for where, found, allowed in _key_faults(client["keys"], client.get("algorithms", ALGORITHMS)):
-                yield f"client.{place}.{where}", found, allowed
+            for fault in _key_faults(client["keys"], client.get("algorithms", ALGORITHMS)):
+                yield replace(fault, where=f"client.{place}.{fault.where}")
     if listed and isinstance(tables.get("site"), dict) and tables["site"].get("authenticated_by_proxy") is True:
-        yield "site.authenticated_by_proxy", "true beside [[client]]", "one of the two"
+        yield Fault("site.authenticated_by_proxy", "true beside [[client]]", "one of the two")
 
 
-def _blanks(client: Tables, place: int) -> Iterator[tuple[str, str, str]]:
+def _blanks(client: Tables, place: int) -> Iterator[Fault]:
     """No token would ever fit, and only the log would tell."""
     if isinstance(issuer := client.get("iss"), str) and issuer and issuer != issuer.strip():
-        yield f"client.{place}.iss", "blanks at an end", "the issuer as its tokens write it"
+        yield Fault(f"client.{place}.iss", "blanks at an end", "the issuer as its tokens write it")
     tenants = client.get("tenants")
     for number, tenant in enumerate(tenants if isinstance(tenants, list) else []):
         if isinstance(tenant, str) and tenant and tenant != tenant.strip():
-            yield f"client.{place}.tenants.{number}", "blanks at an end", "the tenant as its tokens write it"
+            yield Fault(f"client.{place}.tenants.{number}", "blanks at an end", "the tenant as its tokens write it")
 
 
 def _can_be_called(url: str) -> bool:
@@ -56,24 +57,24 @@ def _can_be_called(url: str) -> bool:
     return True
 
 
-def _key_faults(keys: object, algorithms: object) -> Iterator[tuple[str, str, str]]:
+def _key_faults(keys: object, algorithms: object) -> Iterator[Fault]:
     if not isinstance(keys, list) or not 0 < len(keys) <= MAX_KEYS:
-        yield "keys", "something else", f"a list of at most {MAX_KEYS} JWKs: [[client.keys]]"
+        yield Fault("keys", "something else", f"a list of at most {MAX_KEYS} JWKs: [[client.keys]]")
         return
     faults = [fault_of(key) for key in keys]
     for number, fault in enumerate(faults):
         if fault:
-            yield f"keys.{number}", fault, "a public key as a JWK with kid, of type EC or RSA"
+            yield Fault(f"keys.{number}", fault, "a public key as a JWK with kid, of type EC or RSA")
     sound = [key for key, fault in zip(keys, faults, strict=True) if not fault]
     names = [key["kid"] for key in sound]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield "keys", f"the kid {name!r} twice", "a kid for one key only"
+        yield Fault("keys", f"the kid {name!r} twice", "a kid for one key only")
     if (
         sound
         and isinstance(algorithms, list | tuple)
         and not {a for key in sound for a in algorithms_of(key)} & set(algorithms)
     ):
-        yield "algorithms", "none that the keys are for", "an algorithm of one of the keys"
+        yield Fault("algorithms", "none that the keys are for", "an algorithm of one of the keys")
 
 
 def read_clients(tables: Tables, policy: OutboundPolicy) -> tuple[Client, ...]:

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cds_service.fhir.values import NUMBER_IN_TEXT as NUMBER
+from cds_service.errors import Fault
+from cds_service.fhir.values import NUMBER_IN_TEXT
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import TEXT, LocalCodes, StandardCoding, Use, ValueSetMember, without_dots
 from cds_service.knowledge.vocabulary import FactKind
 
 Tables = Mapping[str, Any]
-Told = tuple[str, str, str]
-"""Where, what was found, what is allowed."""
 OWN_SYSTEM = "nlm-assessment"
 """How `means` names the project's own CodeSystem."""
 ADVICE_BY_KIND = {FactKind.PRESENCE: "a fact that codes of diagnoses, procedures or drugs state: `means` or `concept` instead",
@@ -34,7 +33,7 @@ class SiteCodes:
     def local(self) -> LocalCodes:
         return LocalCodes(self.means, self.facts, self.values, tuple(self.rows))
 
-    def read(self, entries: list[Tables | None]) -> Iterator[Told]:
+    def read(self, entries: list[Tables | None]) -> Iterator[Fault]:
         """None: an entry whose shape is at fault, which is told already."""
         for place, entry in enumerate(entries):
             if entry is None:
@@ -42,35 +41,37 @@ class SiteCodes:
             where = f"code.{place}"
             kinds = [key for key in ("means", "fact", "concept") if key in entry]
             if len(kinds) != 1:
-                yield where, ", ".join(kinds) or "none of them", "one of means, fact and concept"
+                yield Fault(where, ", ".join(kinds) or "none of them", "one of means, fact and concept")
             elif "text" in entry:
                 yield from self._text(where, entry)
             elif "system" not in entry or "code" not in entry:
-                yield where, "no system or no code", "system and code, or a text that is an answer"
+                yield Fault(where, "no system or no code", "system and code, or a text that is an answer")
             else:
                 yield from self._entry(where, entry, kinds[0])
 
-    def _entry(self, where: str, entry: Tables, kind: str) -> Iterator[Told]:
+    def _entry(self, where: str, entry: Tables, kind: str) -> Iterator[Fault]:
         for also, only in (("value", "fact"), ("unheld", "means"), ("use", "concept")):
             if also in entry and kind != only:
-                yield f"{where}.{also}", f"beside {kind}", f"only beside {only}"
+                yield Fault(f"{where}.{also}", f"beside {kind}", f"only beside {only}")
         value = None
         if kind == "fact":
             definition = self.knowledge.facts.get(entry["fact"])
             if definition is None or definition.kind in ADVICE_BY_KIND:
                 allowed = ADVICE_BY_KIND[definition.kind] if definition else "a fact of facts.toml"
-                yield f"{where}.fact", repr(entry["fact"]), allowed
+                yield Fault(f"{where}.fact", repr(entry["fact"]), allowed)
                 return
             if "value" in entry:
                 value = _value(definition, entry["value"])
                 if value is None:
-                    yield f"{where}.value", repr(entry["value"]), _allowed(definition)
+                    yield Fault(f"{where}.value", repr(entry["value"]), _allowed(definition))
                     return
         target: tuple[str, str] | None = None
         if kind == "means":
             target = self._standard(entry["means"])
             if target is None or not (self._held(target) or entry.get("unheld")):
-                yield f"{where}.means", repr(entry["means"]), "a code that the knowledge holds, or `unheld = true` beside it"
+                yield Fault(
+                    f"{where}.means", repr(entry["means"]), "a code that the knowledge holds, or `unheld = true` beside it"
+                )
                 return
         use: Use | None = None
         if kind == "concept":
@@ -79,18 +80,18 @@ class SiteCodes:
             use = uses.get(asked)
             if use is None:
                 allowed = "a concept of terminology.toml and a use it has" + (f": {', '.join(sorted(uses))}" if uses else "")
-                yield f"{where}.concept", f"{entry['concept']!r}, use {asked!r}", allowed
+                yield Fault(f"{where}.concept", f"{entry['concept']!r}, use {asked!r}", allowed)
                 return
         codes = [entry["code"]] if isinstance(entry["code"], str) else entry["code"]
         for code in codes:
             key: tuple[str, str] = (self._short(entry["system"]), code.strip())
             if key[0] == self.knowledge.assessment_system or self._held(key):
-                yield f"{where}.code", repr(code), "a code that the knowledge does not read already"
+                yield Fault(f"{where}.code", repr(code), "a code that the knowledge does not read already")
                 continue
             about: tuple[str, ...] = (*key, entry["fact"]) if value is not None else key
             answer_too = any(other[1:] == key for other in self.values) if kind == "means" else key in self.means
             if self._said.setdefault(about, where) != where or (answer_too and kind != "concept"):
-                yield f"{where}.code", repr(code), "a code that no other entry explains"
+                yield Fault(f"{where}.code", repr(code), "a code that no other entry explains")
                 continue
             if value is not None:
                 self.values[(entry["fact"], *key)] = value
@@ -101,7 +102,7 @@ class SiteCodes:
             elif use is not None:
                 self.rows.append(ValueSetMember(*key, entry["concept"], use, entry.get("display", code)))
 
-    def _text(self, where: str, entry: Tables) -> Iterator[Told]:
+    def _text(self, where: str, entry: Tables) -> Iterator[Fault]:
         """A text that a chart sends for an answer, whole and nothing else: no free text is read."""
         definition = self.knowledge.facts.get(entry.get("fact", ""))
         if (
@@ -111,20 +112,20 @@ class SiteCodes:
             or "code" in entry
             or "system" in entry
         ):
-            yield where, "a text", "a text beside a fact of Observations and its value, without system and code"
+            yield Fault(where, "a text", "a text beside a fact of Observations and its value, without system and code")
             return
         value = _value(definition, entry["value"])
         if value is None:
-            yield f"{where}.value", repr(entry["value"]), _allowed(definition)
+            yield Fault(f"{where}.value", repr(entry["value"]), _allowed(definition))
             return
         said = without_dots(TEXT, entry["text"])
         asked = [definition.id, *(["yes_no"] if definition.kind is FactKind.BOOLEAN else [])]
         answers = {self.knowledge.terminology.value(name, StandardCoding(TEXT, said)) for name in asked}
         answers |= {option for option in definition.options if without_dots(TEXT, option) == said}
-        if answers - {None, value} or (definition.kind.numeric and NUMBER.fullmatch(said)):
-            yield f"{where}.text", repr(entry["text"]), "a text that is no answer already, and not read as a number"
+        if answers - {None, value} or (definition.kind.numeric and NUMBER_IN_TEXT.fullmatch(said)):
+            yield Fault(f"{where}.text", repr(entry["text"]), "a text that is no answer already, and not read as a number")
         elif self._said.setdefault((TEXT, said, definition.id), where) != where:
-            yield f"{where}.text", repr(entry["text"]), "a text that no other entry explains, case and blanks aside"
+            yield Fault(f"{where}.text", repr(entry["text"]), "a text that no other entry explains, case and blanks aside")
         else:
             self.values[(definition.id, TEXT, said)] = value
 

@@ -8,6 +8,7 @@ import json
 import ssl
 import tomllib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from importlib import resources
@@ -84,8 +85,8 @@ def _read(path: Path, today: date | None) -> Site:
     misfits = sorted(_validator().iter_errors(tables), key=lambda e: [str(step) for step in e.absolute_path])
     faults = [fault for misfit in misfits for fault in describe_error(path.name, misfit)]
     laid, clinical = lay_over(knowledge.load(), _fitting(tables, misfits), today)
-    for where, found, allowed in (*_fhir_faults(tables.get("fhir"), path.parent), *client_faults(tables), *clinical):
-        faults.append(Fault(f"{path.name}: {where}", found, allowed))
+    for fault in (*_fhir_faults(tables.get("fhir"), path.parent), *client_faults(tables), *clinical):
+        faults.append(replace(fault, where=f"{path.name}: {fault.where}"))
     if faults:
         raise SiteError(faults)
     site = tables["site"]
@@ -131,34 +132,34 @@ def _validator() -> jsonschema.Draft202012Validator:
     )
 
 
-def _fhir_faults(fhir: Any, folder: Path) -> Iterator[tuple[str, str, str]]:
+def _fhir_faults(fhir: Any, folder: Path) -> Iterator[Fault]:
     """What the schema cannot see: addresses that are none, plain http beyond this machine (CH-30)."""
     if not isinstance(fhir, dict):
         return
     for origin in _strings(fhir.get("origins")):
         try:
             if not is_plainly_spelt(origin):
-                yield "fhir.origins", repr(origin), PLAIN_SPELLING
+                yield Fault("fhir.origins", repr(origin), PLAIN_SPELLING)
         except CallNotAllowed:
             if origin.startswith(("http://", "https://")) and "@" not in origin:  # else the schema has told it
-                yield "fhir.origins", repr(origin), "an address that can be called, such as https://fhir.north.example"
+                yield Fault("fhir.origins", repr(origin), "an address that can be called, such as https://fhir.north.example")
             continue
         host = origin.split("://")[-1].rsplit(":", 1)[0].strip("[]")
         if origin.startswith("http://") and not (fhir.get("loopback") is True and host in {"127.0.0.1", "::1", "localhost"}):
-            yield "fhir.origins", repr(origin), "https; http only for this machine, with loopback = true"
+            yield Fault("fhir.origins", repr(origin), "https; http only for this machine, with loopback = true")
     for text in _strings(fhir.get("networks")):
         try:
             network = ipaddress.ip_network(text)
         except ValueError:
-            yield "fhir.networks", repr(text), "a network such as 10.20.0.0/16"
+            yield Fault("fhir.networks", repr(text), "a network such as 10.20.0.0/16")
             continue
         if network.is_loopback or network.is_link_local or not network.is_private or _is_nobodys(network):
-            yield "fhir.networks", repr(text), "a private network; loopback and link-local ones are no choice here"
+            yield Fault("fhir.networks", repr(text), "a private network; loopback and link-local ones are no choice here")
     if isinstance(fhir.get("seconds"), float) and isnan(fhir["seconds"]):  # neither above nor below a bound
-        yield "fhir.seconds", "nan", "a number from 0.1 to 10"
+        yield Fault("fhir.seconds", "nan", "a number from 0.1 to 10")
     ca_file = fhir.get("ca_file")
     if isinstance(ca_file, str) and not _holds_certificates(folder / ca_file):
-        yield "fhir.ca_file", repr(ca_file), "a file of certificates (PEM), by its path from the site file"
+        yield Fault("fhir.ca_file", repr(ca_file), "a file of certificates (PEM), by its path from the site file")
 
 
 def _is_nobodys(network: Network) -> bool:

@@ -15,10 +15,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from cds_service.errors import Fault
 from cds_service.fhir.units import spelling_of
 from cds_service.knowledge.model import Criterion, Exclusion, FactDefinition, Knowledge, Modality
 from cds_service.knowledge.overlay import Overlay, SignOff
-from cds_service.sites.codes import SiteCodes, Told
+from cds_service.sites.codes import SiteCodes
 
 Tables = Mapping[str, Any]
 CLINICAL = ("code", "units", "windows", "limits", "wording")
@@ -27,7 +28,7 @@ INSTRUCTING = re.compile(r"\b(must|should|shall|has to|is safe|no contraindicati
 MARKUP = re.compile(r"[<>\[\]`*_#|\\\n]|://")
 
 
-def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tuple[Knowledge, list[Told]]:
+def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tuple[Knowledge, list[Fault]]:
     """The site's knowledge, and every fault found on the way; with a fault the knowledge is not to be used.
 
     `tables`: what of the site file fits sites/schema.json. `today`: no signature is of a later day.
@@ -40,10 +41,10 @@ def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tupl
     faults += _wording(base, facts, tables)
     signed = tables.get("sign_off")
     if signed and type(signed["on"]) is not date:
-        faults.append(("sign_off.on", repr(signed["on"]), "a date without quotes, such as 2026-11-20"))
+        faults.append(Fault("sign_off.on", repr(signed["on"]), "a date without quotes, such as 2026-11-20"))
         signed = None
     elif signed and today and signed["on"] > today:
-        faults.append(("sign_off.on", str(signed["on"]), f"a day that is not to come: today is {today}"))
+        faults.append(Fault("sign_off.on", str(signed["on"]), f"a day that is not to come: today is {today}"))
     clinical = {name: tables[name] for name in CLINICAL if tables.get(name)}
     digest = _digest(json.dumps(clinical, sort_keys=True, default=str)) if clinical else ""
     changed = {key: criterion for key, criterion in criteria.items() if criterion is not base.criteria[key]}
@@ -94,56 +95,58 @@ def _signature(table: Tables | None) -> SignOff | None:
     return SignOff(table["name"], table["role"], table["on"].isoformat(), table["what"], table["knowledge"])
 
 
-def _units(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
+def _units(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Fault]:
     """Spellings only: a unit of the fact keeps its factor, and none is added. What means a unit already, of whatever fact,
     keeps its meaning."""
     standard = {*base.units.aliases.values(), *(unit for fact in base.facts.values() for unit in fact.units)}
     for name, spellings in tables.get("units", {}).items():
         definition = base.facts.get(name)
         if definition is None or not definition.units:
-            yield f"units.{name}", repr(name), "a fact of facts.toml that has a unit"
+            yield Fault(f"units.{name}", repr(name), "a fact of facts.toml that has a unit")
             continue
         local: dict[str, str] = {}
         for sent, unit in spellings.items():
             where, spelling = f"units.{name}.{sent}", spelling_of(sent)
             meant = base.units.aliases.get(spelling, spelling)
             if unit not in definition.units:
-                yield where, repr(unit), f"one of {', '.join(definition.units)}"
+                yield Fault(where, repr(unit), f"one of {', '.join(definition.units)}")
             elif meant in standard and meant != unit:
-                yield where, repr(sent), f"a spelling that does not mean {meant}"
+                yield Fault(where, repr(sent), f"a spelling that does not mean {meant}")
             elif spelling in local:
-                yield where, f"{sent!r} twice, blanks aside", "each spelling once"
+                yield Fault(where, f"{sent!r} twice, blanks aside", "each spelling once")
             local[spelling] = unit
         facts[name] = replace(facts[name], local_units=local)
 
 
-def _windows(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
+def _windows(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Fault]:
     for name, days in tables.get("windows", {}).items():
         bounds = base.window_bounds.get(name)
         if bounds is None:
-            yield f"windows.{name}", repr(name), "a fact whose window a site may set (knowledge/local.toml)"
+            yield Fault(f"windows.{name}", repr(name), "a fact whose window a site may set (knowledge/local.toml)")
         elif not bounds.contains(Decimal(days)):
-            yield f"windows.{name}", f"{days} days", f"{bounds.at_least} to {bounds.at_most} days: {bounds.reason}"
+            yield Fault(f"windows.{name}", f"{days} days", f"{bounds.at_least} to {bounds.at_most} days: {bounds.reason}")
         else:
             facts[name] = replace(facts[name], window_days=days)
 
 
 def _limits(
     base: Knowledge, facts: dict[str, FactDefinition], criteria: dict[str, Criterion], tables: Tables
-) -> Iterator[Told]:
+) -> Iterator[Fault]:
     """What a limit of the site tests is adverse from there on: out of date, it is unknown and no denial."""
     for key, table in tables.get("limits", {}).items():
         where, bounds = f"limits.{key}", base.limit_bounds.get(key)
         if bounds is None:
-            yield where, repr(key), f"one of {', '.join(base.limit_bounds)}"
+            yield Fault(where, repr(key), f"one of {', '.join(base.limit_bounds)}")
             continue
         criterion, number = base.criteria[key], table["limit"]
         if not bounds.contains(Decimal(number)):
-            yield f"{where}.limit", str(number), f"{bounds.at_least} to {bounds.at_most}: {bounds.reason}"
+            yield Fault(f"{where}.limit", str(number), f"{bounds.at_least} to {bounds.at_most}: {bounds.reason}")
         if not re.search(rf"\b{number}\b", table["says"]):
-            yield f"{where}.says", repr(table["says"]), f"a sentence that names its number, {number}"
+            yield Fault(f"{where}.says", repr(table["says"]), f"a sentence that names its number, {number}")
         if len(table["says"]) > len(criterion.says):
-            yield f"{where}.says", f"{len(table['says'])} characters", f"at most {len(criterion.says)}, as the one it replaces"
+            yield Fault(
+                f"{where}.says", f"{len(table['says'])} characters", f"at most {len(criterion.says)}, as the one it replaces"
+            )
         yield from _sound(f"{where}.says", table["says"])
         tests = tuple(replace(test, limit=Decimal(number)) for test in criterion.tests)
         criteria[key] = replace(criterion, says=table["says"], tests=tests)
@@ -154,24 +157,24 @@ def _limits(
                 facts[test.fact] = replace(facts[test.fact], adverse_above=Decimal(harmless))
 
 
-def _wording(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Told]:
+def _wording(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Fault]:
     wording = tables.get("wording", {})
     if "note" in wording:
         yield from _sound("wording.note", wording["note"])
     for name, says in wording.get("facts", {}).items():
         if name not in base.facts:
-            yield f"wording.facts.{name}", repr(name), "a fact of facts.toml"
+            yield Fault(f"wording.facts.{name}", repr(name), "a fact of facts.toml")
             continue
         if any(says == other.says for key, other in facts.items() if key != name):
-            yield f"wording.facts.{name}", repr(says), "a name that no other fact has"
+            yield Fault(f"wording.facts.{name}", repr(says), "a name that no other fact has")
         yield from _sound(f"wording.facts.{name}", says)
         facts[name] = replace(facts[name], says=says)
 
 
-def _sound(where: str, text: str) -> Iterator[Told]:
+def _sound(where: str, text: str) -> Iterator[Fault]:
     """A card is Markdown that discusses and never instructs (CLINICAL section 1.8)."""
     if INSTRUCTING.search(text) or MARKUP.search(text):
-        yield where, repr(text), "plain text that neither instructs nor reassures"
+        yield Fault(where, repr(text), "plain text that neither instructs nor reassures")
 
 
 def _with_limits(modality: Modality, changed: Mapping[str, Criterion]) -> Modality:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -14,10 +15,12 @@ import msgspec
 import pytest
 
 from cds_service import knowledge
+from cds_service.cards import wording
 from cds_service.coverage import survey
 from cds_service.coverage.advice import snippet
 from cds_service.coverage.report import Report, as_json
 from cds_service.coverage.text import as_text
+from cds_service.reasons import Reason
 from tests.conftest import FIXTURES, bare_request, bundle, chart_file, folder_of
 
 DAY = date(2026, 11, 25)
@@ -235,6 +238,48 @@ def test_units_are_offered_for_the_site_file_and_an_unnamed_one_too(tmp_path: Pa
     odd = [observation(BILIRUBIN, id=f"{n}", valueQuantity={"value": 3} | unit) for n, unit in enumerate([{"unit": "mg"}, {}])]
     report = charts_of([patient(), *odd], at=tmp_path / "x")
     assert tomllib.loads(snippet(report)) == {"units": {"total_bilirubin": {"mg": "", "": ""}}}
+
+
+def test_a_unit_sent_as_none_is_not_one_that_was_not_sent(tmp_path: Path) -> None:
+    odd = [
+        observation(BILIRUBIN, id=f"{n}", valueQuantity={"value": 3} | unit) for n, unit in enumerate([{"unit": "none"}, {}])
+    ]
+    report = charts_of([patient(), *odd], at=tmp_path / "x")
+    assert [row.unit for row in report.units_refused] == ["none", None]
+    assert tomllib.loads(snippet(report)) == {"units": {"total_bilirubin": {"none": "", "": ""}}}
+    only_unnamed = charts_of([patient(), odd[1]], at=tmp_path / "y")
+    assert tomllib.loads(snippet(only_unnamed)) == {"units": {"total_bilirubin": {"": ""}}}
+    assert re.search(r"^Total bilirubin +none +1 +1 ", as_text(only_unnamed), re.MULTILINE)
+
+
+@pytest.mark.parametrize("system", ["", "no system", "a system that is no URI"])
+def test_a_code_whose_system_is_not_known_is_listed_and_never_offered(tmp_path: Path, system: str) -> None:
+    report = charts_of([patient(), observation(local("X1", "Bilirubin", system))], at=tmp_path / "x")
+    assert [(row.code, row.system_known) for row in report.local] == [("X1", False)]
+    assert snippet(report) == ""
+
+
+def test_rewording_a_reason_changes_no_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values: list[dict[str, Any]] = [
+        {"valueString": "abc"},
+        {"valueQuantity": {"value": -3, "unit": "mg/dL"}},
+        {"effectiveDateTime": "2031-01-01", "valueQuantity": {"value": 1, "unit": "mg/dL"}},
+        {"effectiveDateTime": "2032-02-02", "valueQuantity": {"value": 1, "unit": "mg/dL"}},
+        {"valueString": 7},
+        {"effectiveDateTime": "2026-13-99", "valueString": "1"},
+    ]
+    odd = [observation(BILIRUBIN, id=str(number), **value) for number, value in enumerate(values)]
+    contents: tuple[Any, ...] = (bundle(patient(), *odd), b"{", b"\xff", {"cards": []})
+
+    def counts(folder: str) -> list[list[int]]:
+        report = look(*contents, at=tmp_path / folder)
+        reasons = (report.values_unreadable, report.resources_unreadable, report.files_unreadable, report.not_usable)
+        return [sorted(row.count for row in rows) for rows in reasons]
+
+    before = counts("before")
+    assert before[:3] == [[1, 1, 1, 1, 2], [1, 1], [1, 1, 1]]
+    monkeypatch.setattr(wording, "_words", lambda: dict.fromkeys(Reason, "the same words"))
+    assert counts("after") == before
 
 
 def test_value_out_of_its_window_is_counted_on_the_day_that_is_given(tmp_path: Path) -> None:

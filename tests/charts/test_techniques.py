@@ -20,7 +20,7 @@ from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.reasoning.evaluation import Evaluation
 from cds_service.sites.loader import read_site
 from tests.charts.test_cards import order, resources
-from tests.support.vignette import Said, Vignette, without_search
+from tests.support.vignette import Vignette, VignetteResult, without_search
 
 DAY = date(2026, 11, 1)
 PROGRESSIVE: dict[str, Any] = {
@@ -44,7 +44,7 @@ ALMOST = {name: value for name, value in UNRESECTABLE.items() if name != "portal
 def board(given: dict[str, Any], *ordered: str) -> Evaluation:
     found = Vignette("", {"ordered": ordered}, given, DAY)
     known = knowledge.load()
-    said = Said(found.facts(known), found.picture(known).orders).board
+    said = VignetteResult(found.facts(known), found.picture(known).orders).evaluation
     return replace(said, assessments={name: without_search(assessment) for name, assessment in said.assessments.items()})
 
 
@@ -170,7 +170,7 @@ def test_a_card_on_one_treatment_names_it_and_one_on_several_lists_them() -> Non
 
 
 def test_missing_data_of_one_treatment_names_it() -> None:
-    searched = Said(Vignette("", {}, ALMOST, DAY).facts(knowledge.load()), {}).board
+    searched = VignetteResult(Vignette("", {}, ALMOST, DAY).facts(knowledge.load()), {}).evaluation
     card = missing_data_card(searched)
     assert card is not None
     content = card.extension[EXTENSION]

@@ -27,7 +27,7 @@ from cds_service.knowledge.model import Knowledge
 from cds_service.reasons import Reason
 from tests.charts.test_cards import cards, patient_of, resources
 from tests.conftest import ROOT
-from tests.support.vignette import Said, Vignette, vignettes, without_search
+from tests.support.vignette import Vignette, VignetteResult, vignettes, without_search
 
 FOLDER = ROOT / "cds_service" / "knowledge"
 SENTENCES = {
@@ -155,12 +155,12 @@ def test_every_sentence_is_replaced_and_nothing_else() -> None:
 def decided(vignette: Vignette, knowledge: Knowledge) -> dict[str, Any]:
     """All that the service decides of a vignette."""
     facts = vignette.facts(knowledge)
-    said = Said(facts, vignette.picture(knowledge).orders)
+    said = VignetteResult(facts, vignette.picture(knowledge).orders)
     return {
         "assessments": {name: assessment_json(without_search(assessment)) for name, assessment in said.assessed.items()},
         "cautions": {name: [f.criterion.id for f in m.cautions] for name, m in said.assessed.items()},
         "not checked": {name: [f.criterion.id for f in m.not_checked] for name, m in said.assessed.items()},
-        "stage": {name: part.value for name, part in said.board.stage.items()},
+        "stage": {name: part.value for name, part in said.evaluation.stage.items()},
         "facts": {name: (facts[name].state, facts[name].value) for name in (*knowledge.facts, *knowledge.derived)},
     }
 

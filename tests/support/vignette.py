@@ -32,11 +32,11 @@ and what is expected, by modality unless said:
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from cds_service.cards import missing_data, suggestions, urgent
 from cds_service.cards import overview as overview
@@ -115,7 +115,17 @@ def vignettes() -> Iterator[Vignette]:
             yield Vignette(f"{path.stem}: {table['story']}", table, given, table.get("today", content["today"]))
 
 
-class Said:
+class ShownTechnique(NamedTuple):
+    """A technique that the card of its modality shows, with the ids of what stops it and of its cautions."""
+
+    name: str
+    stops: list[str]
+    cautions: list[str]
+    not_looked_at: list[str]
+    """Names of facts."""
+
+
+class VignetteResult:
     """What the service says of one patient; nothing is worked out before somebody asks."""
 
     def __init__(self, facts: Facts, ordered: Mapping[str, Observed]) -> None:
@@ -126,24 +136,29 @@ class Said:
         return assess_modalities(self.facts)
 
     @cached_property
-    def board(self) -> Evaluation:
+    def evaluation(self) -> Evaluation:
         about = ClinicalPicture({}, orders=self.ordered, patient_id="example")
         return Evaluation(about, self.facts, determine_stage(self.facts), self.assessed)
 
     @cached_property
     def quiet(self) -> Evaluation:
-        """The board without the search for deciding facts."""
+        """The same without the search for deciding facts."""
         assessed = {name: without_search(assessment) for name, assessment in self.assessed.items()}
-        return replace(self.board, assessments=assessed)
+        return replace(self.evaluation, assessments=assessed)
 
     def of(self, modality: str) -> dict[str, Any]:
         return assessment_json(without_search(self.assessed[modality]))
 
-    def ways(self, modality: str) -> list[tuple[str, list[str], list[str], list[str]]]:
+    def techniques(self, modality: str) -> list[ShownTechnique]:
         found = evaluate_techniques(self.facts, self.assessed[modality], self.ordered)
         return [
-            (w.technique.says, _ids(w.stops), _ids(w.cautions), overview.unchecked_facts(self.quiet, w.not_checked))
-            for w in found
+            ShownTechnique(
+                part.technique.says,
+                _ids(part.stops),
+                _ids(part.cautions),
+                overview.unchecked_facts(self.quiet, part.not_checked),
+            )
+            for part in found
         ]
 
 
@@ -157,19 +172,19 @@ def without_search(assessment: Assessment) -> Assessment:
 
 def disagreements(vignette: Vignette, facts: Facts, ordered: Mapping[str, Observed]) -> Iterator[str]:
     """Where the service says something else than the vignette expects; the slow questions last."""
-    said, table = Said(facts, ordered), vignette.table
+    result, table = VignetteResult(facts, ordered), vignette.table
     for key in sorted(EXPECTED & set(table), key=lambda key: (key in SEARCHED, key not in {"expect", "stage"}, key)):
         expected = table[key]
         pairs = expected.items() if isinstance(expected, dict) else [("", expected)]
         for about, wanted in pairs:
-            found = SAYS[key](said, about, wanted)
+            found = SAYS[key](result, about, wanted)
             if found != wanted:
                 yield f"{key} {about}: expected {wanted}, found {found}"
 
 
 def _within(key: str) -> Any:
     """Of the wanted ids those that are there."""
-    return lambda said, name, wanted: [one for one in wanted if one in said.of(name).get(key, [])]
+    return lambda result, name, wanted: [one for one in wanted if one in result.of(name).get(key, [])]
 
 
 def _starting(wanted: Iterable[str], lines: Iterable[str]) -> list[str]:
@@ -177,14 +192,19 @@ def _starting(wanted: Iterable[str], lines: Iterable[str]) -> list[str]:
     return [one for one in wanted if any(line.startswith(one) for line in there)]
 
 
-def _way(said: Said, about: str, place: int) -> Any:
-    """The criteria at one technique, by the beginning of its name; None where it is not shown."""
-    shown = [way for name in said.assessed for way in said.ways(name) if way[0].startswith(about)]
-    return shown[0][place] if shown else None
+def _of_technique(part: Callable[[ShownTechnique], list[str]]) -> Any:
+    """That part of the technique whose name begins so; None where it is not shown."""
+    return lambda result, about, _: next(
+        (part(shown) for name in result.assessed for shown in result.techniques(name) if shown.name.startswith(about)), None
+    )
 
 
-def _alarm(said: Said, kind: str, wanted: object) -> str:
-    cards = (urgent.stopped_order_card(said.quiet), urgent.contraindication_card(said.quiet), urgent.safety_card(said.quiet))
+def _alarm(result: VignetteResult, kind: str, wanted: object) -> str:
+    cards = (
+        urgent.stopped_order_card(result.quiet),
+        urgent.contraindication_card(result.quiet),
+        urgent.safety_card(result.quiet),
+    )
     return next((card.indicator for card in cards if card and card.kind == kind), "none")
 
 
@@ -199,64 +219,68 @@ def _value(fact: Fact) -> str:
     return fact.state.value if not fact.known else str(fact.value).lower() if fact.value in (True, False) else str(fact.value)
 
 
-def _asked(said: Said, modality: str, wanted: object) -> dict[str, list[str]]:
+def _asked(result: VignetteResult, modality: str, wanted: object) -> dict[str, list[str]]:
     asked: dict[str, list[str]] = {}
-    for name in said.assessed[modality].missing:
-        asked.setdefault(said.facts.knowledge.facts[name].ask, []).append(name)
+    for name in result.assessed[modality].missing:
+        asked.setdefault(result.facts.knowledge.facts[name].ask, []).append(name)
     return asked
 
 
-def _drafts(said: Said, modality: str, wanted: object) -> list[str]:
-    drafts = suggestions.draft_orders(said.quiet, said.assessed[modality].missing)
+def _drafts(result: VignetteResult, modality: str, wanted: object) -> list[str]:
+    drafts = suggestions.draft_orders(result.quiet, result.assessed[modality].missing)
     return sorted(draft.actions[0].resource["code"]["coding"][0]["code"] for draft in drafts)
 
 
-def _on_record(said: Said, _: str, wanted: list[str]) -> list[str]:
+def _on_record(result: VignetteResult, _: str, wanted: list[str]) -> list[str]:
     """The wanted lines in the order in which the overview shows them."""
-    lines = [line.removeprefix("- ") for line in overview.overview_card(said.quiet, ()).detail.splitlines()]
+    lines = [line.removeprefix("- ") for line in overview.overview_card(result.quiet, ()).detail.splitlines()]
     places = {one: place for one in wanted for place, line in enumerate(lines) if line.startswith(one)}
     return sorted((one for one in wanted if one in places), key=places.__getitem__)
 
 
 FOUND = {True: "met", False: "not-met", None: "unknown"}
 SAYS: Mapping[str, Any] = {
-    "expect": lambda said, name, _: said.assessed[name].verdict.value,
-    "editions_2010": lambda said, name, _: said.assessed[name].by_2010.verdict.value,
-    "open": lambda said, name, _: said.of(name).get("open", ""),
+    "expect": lambda result, name, _: result.assessed[name].verdict.value,
+    "editions_2010": lambda result, name, _: result.assessed[name].by_2010.verdict.value,
+    "open": lambda result, name, _: result.of(name).get("open", ""),
     "because": _within("decided_by"),
     "cautions": _within("cautions"),
-    "no_cautions": lambda said, name, wanted: [c for c in wanted if c not in said.of(name).get("cautions", [])],
-    "findings": lambda said, name, wanted: {
-        part["id"]: part["finding"] for part in said.of(name)["indications"] if part["id"] in wanted
+    "no_cautions": lambda result, name, wanted: [c for c in wanted if c not in result.of(name).get("cautions", [])],
+    "findings": lambda result, name, wanted: {
+        part["id"]: part["finding"] for part in result.of(name)["indications"] if part["id"] in wanted
     },
-    "criteria": lambda said, key, _: FOUND[judge_criterion(said.facts.knowledge.criteria[key], said.facts).met],
-    "findings_2010": lambda said, name, wanted: {
-        part.indication.id: FOUND[part.met] for part in said.assessed[name].by_2010.indications if part.indication.id in wanted
-    },
-    "dated": lambda said, name, wanted: {
-        part["id"]: part["edition"] for part in said.of(name)["indications"] if part["id"] in wanted
-    },
-    "rests_on": lambda said, name, wanted: {
-        part.indication.id: [finding.criterion.id for finding in part.requirements]
-        for part in said.assessed[name].decision.indications
+    "criteria": lambda result, key, _: FOUND[judge_criterion(result.facts.knowledge.criteria[key], result.facts).met],
+    "findings_2010": lambda result, name, wanted: {
+        part.indication.id: FOUND[part.met]
+        for part in result.assessed[name].by_2010.indications
         if part.indication.id in wanted
     },
-    "against": lambda said, name, wanted: _against(said.assessed[name], wanted),
-    "facts": lambda said, name, _: _value(said.facts[name]),
-    "stage": lambda said, name, _: said.board.stage[name].value,
-    "best": lambda said, name, _: assessment_json(said.assessed[name]).get("best_possible", ""),
-    "missing": lambda said, name, _: list(said.assessed[name].missing),
-    "missing_has": lambda said, name, wanted: [one for one in wanted if one in said.assessed[name].missing],
-    "options": lambda said, name, wanted: _starting(wanted, (way[0] for way in said.ways(name))),
-    "no_options": lambda said, name, wanted: [o for o in wanted if not _starting([o], (way[0] for way in said.ways(name)))],
-    "stops": lambda said, about, _: _way(said, about, 1),
-    "burdens": lambda said, about, _: _way(said, about, 2),
-    "not_looked_at": lambda said, about, _: _way(said, about, 3),
+    "dated": lambda result, name, wanted: {
+        part["id"]: part["edition"] for part in result.of(name)["indications"] if part["id"] in wanted
+    },
+    "rests_on": lambda result, name, wanted: {
+        part.indication.id: [finding.criterion.id for finding in part.requirements]
+        for part in result.assessed[name].decision.indications
+        if part.indication.id in wanted
+    },
+    "against": lambda result, name, wanted: _against(result.assessed[name], wanted),
+    "facts": lambda result, name, _: _value(result.facts[name]),
+    "stage": lambda result, name, _: result.evaluation.stage[name].value,
+    "best": lambda result, name, _: assessment_json(result.assessed[name]).get("best_possible", ""),
+    "missing": lambda result, name, _: list(result.assessed[name].missing),
+    "missing_has": lambda result, name, wanted: [one for one in wanted if one in result.assessed[name].missing],
+    "options": lambda result, name, wanted: _starting(wanted, (part.name for part in result.techniques(name))),
+    "no_options": lambda result, name, wanted: [
+        one for one in wanted if not _starting([one], (part.name for part in result.techniques(name)))
+    ],
+    "stops": _of_technique(lambda shown: shown.stops),
+    "burdens": _of_technique(lambda shown: shown.cautions),
+    "not_looked_at": _of_technique(lambda shown: shown.not_looked_at),
     "alarms": _alarm,
     "asked": _asked,
     "drafts": _drafts,
-    "questions": lambda said, _, wanted: missing_data.missing_section(said.quiet).startswith("**Questions"),
+    "questions": lambda result, _, wanted: missing_data.missing_section(result.quiet).startswith("**Questions"),
     "on_record": _on_record,
-    "not_checked": lambda said, name, wanted: overview.unchecked_fact_names(said.quiet, [said.assessed[name]]),
-    "last": lambda said, _, wanted: said.quiet.options[-1].modality.id if said.quiet.options else "",
+    "not_checked": lambda result, name, wanted: overview.unchecked_fact_names(result.quiet, [result.assessed[name]]),
+    "last": lambda result, _, wanted: result.quiet.options[-1].modality.id if result.quiet.options else "",
 }

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from cds_service.cards.wording import explain
+from cds_service.cards.wording import explain, reason_key
 from cds_service.reasons import Explanation, Reason, reason_of
 from tests.conftest import ROOT
 
@@ -49,7 +49,7 @@ def test_an_explanation_is_rendered_with_what_it_names() -> None:
     outer = Explanation(Reason.UNREADABLE, because=inner)
     told = WORDS["results-not-sent"].format(count=12)
     assert explain(outer) == WORDS["unreadable"].format(because=told)
-    assert explain(outer, numbers="some") == explain(outer).replace("12", "some")
+    assert explain(reason_key(outer, numbers="some")) == explain(outer).replace("12", "some")
     assert explain(Explanation(Reason.UNREADABLE, because=Reason.NO_VALUE)) == WORDS["unreadable"].format(
         because=WORDS["no-value"]
     )
