@@ -16,8 +16,14 @@ test: $(VENV)/.test        ## set up and run every test that needs Python alone,
 prove-pinning: $(VENV)/.test   ## changes every datum of the knowledge in turn; fails where no vignette and no chart notices
 	$(VENV)/bin/python -m pytest --full tests/knowledge/test_pinning.py
 
+prove-deciding: $(VENV)/.test  ## what is missing, and the best verdict, against every completion of 1,100 verdicts
+	$(PYTEST) --full tests/deciding
+
 prove-laws: $(VENV)/.test      ## twenty times the examples of every law
 	$(PYTEST) --full tests/laws
+
+prove-linear: $(VENV)/.test    ## every string and every list that is read: twice the length, twice the time; the largest bodies
+	$(VENV)/bin/python -m pytest --full tests/security/test_linear.py
 
 check: $(VENV)/.test       ## style, types, known faults of the packages
 	$(VENV)/bin/ruff check .
@@ -53,4 +59,4 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.run
 
-.PHONY: run test check lowest bench fuzz mutants prove-pinning prove-laws prove-fuzz prove-mutants
+.PHONY: run test check lowest bench fuzz mutants prove-pinning prove-laws prove-linear prove-deciding prove-fuzz prove-mutants

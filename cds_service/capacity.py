@@ -70,7 +70,14 @@ class _Work:
         self.over = True
         while self.striking:
             time.sleep(0.001)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), None)  # one that has not arrived
+        if not self.strikes:
+            return
+        try:  # a stroke that has not arrived must not arrive later: one of our own takes its place, and arrives here
+            _strike(self.thread)
+            while True:
+                pass
+        except GivenUp:
+            return
 
     def strike_if_overdue(self) -> bool:
         """In the watchdog. Whether it struck for the first time; again each second, where the first stroke was lost in a
@@ -79,14 +86,20 @@ class _Work:
         try:
             if self.over or time.clock_gettime(self.clock) < self.ends:
                 return False
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(GivenUp))
-            self.ends = time.clock_gettime(self.clock) + 1
             self.strikes += 1
+            _strike(self.thread)
+            self.ends = time.clock_gettime(self.clock) + 1
             return self.strikes == 1
         except OSError:  # no such thread any more
             return False
         finally:
             self.striking = False
+
+
+def _strike(thread: int) -> None:
+    """Raises GivenUp there at the next turn of a loop or call. (Never with NULL, to take it back: CPython 3.11 then looks for
+    it for ever.)"""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(GivenUp))
 
 
 class CpuLimit:

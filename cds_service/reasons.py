@@ -1,6 +1,6 @@
 """Why a fact is unknown, a value is what it is, or data could not be had: reasons as codes, and explanations for people.
 
-The program decides by a `ReasonRow`. The words for each stand in `cards/reasons.toml` and are put together by
+The program decides by a `Reason`. The words for each stand in `cards/reasons.toml` and are put together by
 `cards/wording.py` alone, so that they can be changed without changing what the program does.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 
-class Reason(StrEnum):
+class Reason(Enum):
     """Each value is a key of `cards/reasons.toml`."""
 
     # Why a recorded fact is not known on the day

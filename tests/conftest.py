@@ -39,7 +39,8 @@ PREFETCH = build_queries(knowledge.load())
 MAY_BE_EMPTY = {"cards", "services"}
 Record = Callable[[str, object], None]
 LONGEST_FIRST = (
-    "test_pinning", "test_fuzz", "test_faults", "test_ledger", "test_try_it_page", "test_server", "test_prefetch_equals_fetch",
+    "test_pinning", "test_linear", "test_fuzz", "test_faults", "test_cpu_limit",
+    "test_ledger", "test_try_it_page", "test_server", "test_prefetch_equals_fetch",
     "test_pages", "test_requests", "test_order_and_unit_invariance", "test_output_safety", "test_privacy", "test_knowledge",
 )  # fmt: skip
 """Files that take ten seconds or so, on two processors: a worker that began one of them last would keep the other waiting."""

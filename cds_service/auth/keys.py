@@ -87,7 +87,7 @@ class FetchedKeys:
                 self._keys, self._fetched = read_keys(body), now
                 self._keep(body, now)
         except (CallFailed, ValueError) as error:
-            why = error.why.reason if isinstance(error, CallFailed) else type(error).__name__
+            why = error.why.reason.value if isinstance(error, CallFailed) else type(error).__name__
             LOG.warning(json.dumps({"keys": origin_of(self.jku), "not read": why}))  # its query may hold a secret
         finally:
             self._fetching.release()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cds_service.cards import evidence, wording
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.missing_data import data_quality_card, missing_data_card, missing_section, quality_section
@@ -10,7 +12,7 @@ from cds_service.cards.outcomes import nearest_outcomes, outcome_line
 from cds_service.cards.overview import format_editions, overview_card, reason_lines, unchecked_fact_names
 from cds_service.cards.techniques import technique_lines
 from cds_service.cards.urgent import contraindication_card, safety_card, stopped_order_card
-from cds_service.clinical_picture import ClinicalPicture, Nlm
+from cds_service.clinical_picture import ClinicalPicture, Nlm, Unreadable
 from cds_service.knowledge.model import Knowledge, Verdict
 from cds_service.knowledge.vocabulary import Edition
 from cds_service.reasoning.assessment import Assessment
@@ -22,7 +24,7 @@ MAX_NAMED = 12
 """Readings that ask whether this is the disease."""
 
 
-def compose_cards(evaluation: Evaluation) -> list[Card]:
+def compose_cards(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> list[Card]:
     """The cards of a patient with neuroendocrine liver metastases, most important first, the overview first of all."""
     urgent = [
         card for card in (stopped_order_card(evaluation), contraindication_card(evaluation), safety_card(evaluation)) if card
@@ -36,7 +38,7 @@ def compose_cards(evaluation: Evaluation) -> list[Card]:
     last: list[Card] = []
     for card, section in (
         (missing_data_card(evaluation), missing_section(evaluation)),
-        (data_quality_card(evaluation), quality_section(evaluation)),
+        (data_quality_card(evaluation, invalid), quality_section(evaluation, invalid)),
     ):
         if card and room > 0 and (urgent or options or evaluation.picture.orders):
             last.append(card)
@@ -106,8 +108,8 @@ def _option_detail(evaluation: Evaluation, assessment: Assessment, folded: bool)
         parts.append(f"**Not checked:** {', '.join(names)}.")
     names_beside = assessment.modality.beside if folded else (*assessment.modality.beside, *assessment.modality.support)
     beside = [_statement(evaluation.knowledge, name) for name in names_beside]
-    if ways := technique_lines(evaluation, assessment):
-        parts.append("**Techniques and options**\n\n" + wording.bullet_list(ways))
+    if lines := technique_lines(evaluation, assessment):
+        parts.append("**Techniques and options**\n\n" + wording.bullet_list(line.text for line in lines))
     parts.append("**Beside it**\n\n" + wording.bullet_list(beside))
     parts.append(_about(evaluation, assessment, folded))
     return "\n\n".join(part for part in parts if part)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 
 from cds_service.cards import evidence, wording
 from cds_service.cards.card import EXTENSION, Card
 from cds_service.cards.modality_card import modality_fields
 from cds_service.cards.suggestions import draft_orders
+from cds_service.clinical_picture import Unreadable
 from cds_service.knowledge.model import Verdict
 from cds_service.knowledge.vocabulary import Supplier
 from cds_service.reasoning.current_facts import denied_diagnoses, unusable_facts
@@ -77,7 +79,7 @@ def missing_data_card(evaluation: Evaluation) -> Card | None:
     )
 
 
-def _quality_lines(evaluation: Evaluation) -> list[str]:
+def _quality_lines(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> list[str]:
     """Data that is there but cannot be used, where it could matter: a fact that decides, or one that was in conflict."""
     missing = set(missing_facts(evaluation))
     lines = [
@@ -101,11 +103,9 @@ def _quality_lines(evaluation: Evaluation) -> list[str]:
     lines += [f"{len(unreadable) - 5} more could not be read"] if len(unreadable) > 5 else []
     if count := evaluation.picture.nameless_drugs:
         entries = "1 drug entry" if count == 1 else f"{count} drug entries"
-        lines.append(f"{entries} could not be read: neither a known code nor a name, so no drug counts as absent")
+        lines.append(f"{entries} could not be read: neither a known code nor a name; which drug it is, is unknown")
     lines += [f"not consulted: {wording.key_not_consulted(part)}" for part in evaluation.picture.not_consulted]
-    lines += [
-        f"{wording.safe_text(item.seen_in)} decided and is {wording.safe_explanation(item.why)}" for item in evaluation.invalid
-    ]
+    lines += [f"{wording.safe_text(item.seen_in)} decided and is {wording.safe_explanation(item.why)}" for item in invalid]
     return lines
 
 
@@ -133,13 +133,13 @@ def _unread_lines(evaluation: Evaluation, missing: set[str]) -> list[str]:
     )
 
 
-def quality_section(evaluation: Evaluation) -> str:
-    lines = _quality_lines(evaluation)
+def quality_section(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> str:
+    lines = _quality_lines(evaluation, invalid)
     return "**Data that could not be used**\n\n" + wording.bullet_list(lines) if lines else ""
 
 
-def data_quality_card(evaluation: Evaluation) -> Card | None:
-    lines = _quality_lines(evaluation)
+def data_quality_card(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> Card | None:
+    lines = _quality_lines(evaluation, invalid)
     if not lines:
         return None
     return Card(

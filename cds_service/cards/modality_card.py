@@ -20,7 +20,7 @@ def modality_card(
     relied_on = [s for assessment in assessments for s in assessment.statements()]
     if kind == "modality":
         relied_on += [
-            s for assessment in assessments for behind in technique_lines(evaluation, assessment).values() for s in behind
+            s for assessment in assessments for line in technique_lines(evaluation, assessment) for s in line.statements
         ]
         rows = (row for assessment in assessments for row in nearest_outcomes(evaluation, assessment, len(assessments) > 1))
         relied_on += [s for row in rows for s in row.statements]

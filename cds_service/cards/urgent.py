@@ -7,10 +7,10 @@ from cds_service.cards.card import Card, longest_fitting
 from cds_service.cards.modality_card import card_with_citations, modality_card, modality_fields
 from cds_service.cards.overview import reason_lines
 from cds_service.cards.technique_findings import order_for
-from cds_service.knowledge.model import Verdict
+from cds_service.knowledge.model import Technique, Verdict
 from cds_service.reasoning.assessment import Assessment
 from cds_service.reasoning.evaluation import Evaluation
-from cds_service.reasoning.judgement import judge_criterion
+from cds_service.reasoning.judgement import Finding, judge_criterion
 
 
 def contraindication_card(evaluation: Evaluation) -> Card | None:
@@ -21,10 +21,12 @@ def contraindication_card(evaluation: Evaluation) -> Card | None:
         return None
     found.sort(key=lambda assessment: assessment.modality.id not in evaluation.picture.orders)
     names = [assessment.modality.short for assessment in found]
-    why = dict.fromkeys(f.criterion.says for assessment in found for f in assessment.contraindications)
+    against = {f.criterion.key: f.criterion.says for assessment in found for f in assessment.contraindications}
     summary = f"{wording.join_words([names[0], *(name.lower() for name in names[1:])])}: contraindicated"
     if len(found) == 1:
-        summary = longest_fitting(f"{summary} ({wording.join_words(map(wording.label_in_sentence, why))})", summary)
+        summary = longest_fitting(
+            f"{summary} ({wording.join_words(map(wording.label_in_sentence, against.values()))})", summary
+        )
     details = []
     for assessment in found:
         order = evaluation.picture.orders.get(assessment.modality.id)
@@ -75,7 +77,7 @@ def _critical(evaluation: Evaluation, assessment: Assessment) -> bool:
 def stopped_order_card(evaluation: Evaluation) -> Card | None:
     """An ordered technique (radioembolization, radionuclide therapy) with a hard fact against it: always critical."""
     lines: list[str] = []
-    why: dict[str, str] = {}
+    stopped: list[tuple[Technique, list[Finding]]] = []
     modalities: list[str] = []
     statements: list[str] = []
     for modality in evaluation.knowledge.modalities:
@@ -90,14 +92,17 @@ def stopped_order_card(evaluation: Evaluation) -> Card | None:
                 continue
             against = wording.finding_lines(evaluation.knowledge, met)
             lines.append(f"{technique.says}{wording.order_suffix(order)}: {against}")
-            why[technique.says.split(",")[0]] = wording.join_words(finding.criterion.says.lower() for finding in met)
+            stopped.append((technique, met))
             modalities.append(modality.id)
             statements += [s for finding in met for s in finding.criterion.statements]
     if not lines:
         return None
-    one = len(why) == 1
-    names = [name if not place else wording.label_in_sentence(name) for place, name in enumerate(why)]
-    summary = f"{wording.join_words(names)} ordered: " + ("".join(why.values()) if one else "contraindicated")
+    names = [
+        technique.short if not place else wording.label_in_sentence(technique.short)
+        for place, (technique, _) in enumerate(stopped)
+    ]
+    against_one = wording.join_words(finding.criterion.says.lower() for finding in stopped[0][1])
+    summary = f"{wording.join_words(names)} ordered: {against_one if len(stopped) == 1 else 'contraindicated'}"
     statements = list(dict.fromkeys(statements))
     content: dict[str, object] = {"kind": "contraindication", "knowledge": evaluation.knowledge.digest}
     content |= {"statements": statements, **modality_fields(modalities)}

@@ -8,7 +8,6 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -48,11 +47,14 @@ MAX_RECORDED_CHARS, MAX_SCANNED_CHARS = 80, 500
 TONE = "For discussion in a tumour board. Criteria and evidence, never an instruction."
 
 
-@cache
-def _words() -> dict[Reason, str]:
+def _read_words() -> dict[Reason, str]:
     """The words of every reason. Raises KeyError where one has none."""
     words = tomllib.loads((resources.files("cds_service.cards") / "reasons.toml").read_text("utf-8"))["why"]
     return {reason: words[reason.value] for reason in Reason}
+
+
+WORDS = _read_words()
+"""Read when the module is imported, by the master: a renewed worker reads no file."""
 
 
 class ReasonKey(NamedTuple):
@@ -68,13 +70,13 @@ def explain(explanation: Explanation | Reason | ReasonKey) -> str:
     takes it through `safe_text`."""
     match explanation:
         case Reason():
-            return _words()[explanation]
+            return WORDS[explanation]
         case Explanation():
             return explain(reason_key(explanation))
         case ReasonKey():
             parts = explanation.details
             details = {name: explain(part) if isinstance(part, Reason | ReasonKey) else part for name, part in parts}
-            return _words()[explanation.reason].format_map(details)
+            return WORDS[explanation.reason].format_map(details)
 
 
 def reason_key(explanation: Explanation, numbers: str = "") -> ReasonKey:
@@ -144,12 +146,18 @@ def format_value(definition: FactDefinition, found: Value | None) -> str:
     return found if re.fullmatch(r"[IVGMABC123]+[a-c]?|NEC", found) else found.replace("-", " ")
 
 
+def original_number(seen: Observed) -> str:
+    """A number as it was recorded, for a card, where it was converted or computed; else an empty string."""
+    if not isinstance(seen.value, Interval) or not seen.recorded or _number(seen.recorded) == seen.value.exact:
+        return ""
+    return safe_text(seen.recorded)
+
+
 def format_reading(definition: FactDefinition, seen: Observed, bracket: bool = True) -> str:
     """One reading: value, date, reference, and the original where it was converted or computed."""
     said = format_value(definition, seen.value)
     parts = [str(seen.on) if seen.on else "undated"]
-    original = safe_text(seen.recorded)
-    if isinstance(seen.value, Interval) and seen.recorded and _number(seen.recorded) != seen.value.exact:
+    if original := original_number(seen):
         parts.append(f"recorded as {original}")
     if seen.note is not None:
         parts.append(safe_explanation(seen.note))
@@ -164,16 +172,21 @@ def _number(text: str) -> Decimal | None:
 
 def fact_line(knowledge: Knowledge, name: str, fact: Fact) -> str:
     """ "INR: 2.1 (2026-10-01, Observation/inr-1)", or what it is not known for."""
-    definition = knowledge.facts[name]
+    return f"{knowledge.facts[name].says}: {_fact_value(knowledge.facts[name], fact)}"
+
+
+def _fact_value(definition: FactDefinition, fact: Fact) -> str:
+    """ "2.1 (2026-10-01, Observation/inr-1)", or why it is not known."""
     if fact.known and fact.seen:
         lines = "; ".join(format_reading(definition, seen) for seen in fact.seen[:3])
         if definition.trend and len(fact.history) > 1:
             lines += f"; before: {format_reading(definition, fact.history[1])}"
-        return f"{definition.says}: {lines}{_note(fact)}"
+        return f"{lines}{_note(fact)}"
     if fact.known:
-        return f"{definition.says}: {format_value(definition, fact.value)}"
+        return format_value(definition, fact.value)
     beside = "; ".join(format_reading(definition, seen) for seen in fact.seen[:2])
-    return f"{definition.says}: {safe_explanation(fact.why) or explain(Reason.NOT_DOCUMENTED)}{f', {beside}' if beside else ''}"
+    reason = safe_explanation(fact.why) or explain(Reason.NOT_DOCUMENTED)
+    return f"{reason}, {beside}" if beside else reason
 
 
 def _note(fact: Fact) -> str:
@@ -190,7 +203,7 @@ def open_fact_line(knowledge: Knowledge, name_: str, fact: Fact) -> str:
     unreadable, or not exact enough."""
     named = label_in_sentence(knowledge.facts[name_].says)
     if fact.seen or fact.reason in UNUSABLE:
-        return f"{named} ({fact_line(knowledge, name_, fact).split(': ', 1)[1]})"
+        return f"{named} ({_fact_value(knowledge.facts[name_], fact)})"
     return named
 
 

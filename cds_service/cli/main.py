@@ -116,6 +116,8 @@ def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     settings = Settings.from_environment()
     settings = check_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
     registry = open_registry(settings, current_date())  # once, before a worker starts: any fault of a file is told here
+    for site in registry.sites:
+        patient_view.prepare(site.knowledge, current_date())  # every worker inherits it at its fork
     at = gunicorn_server.format_address(host, port)
     print(describe_access(registry, settings), file=sys.stderr)
     page = f", page: http://{at}/" if settings.shows_pages() else ""

@@ -4,7 +4,7 @@ no name, no id, no value and no text of a patient; what it holds does not grow w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -150,7 +150,7 @@ class Surveyor:
                 _count(held.found, times)
         return spoke
 
-    def _parts(self, observation: Observation | None, spoke: list[StandardCoding]) -> list[Observation | Component]:
+    def _parts(self, observation: Observation | None, spoke: Sequence[StandardCoding]) -> list[Observation | Component]:
         """The parts of an Observation that bear one of the codes by which it spoke of a fact."""
         parts: list[Observation | Component] = [observation, *(observation.component or ())] if observation else []
         return [
@@ -212,7 +212,7 @@ class Surveyor:
         held.add_display(coding.display)
 
 
-def _words_of(item: NamedConcept, everything: list[StandardCoding]) -> str:
+def _words_of(item: NamedConcept, everything: Sequence[StandardCoding]) -> str:
     """Display and text together: the text is looked at and never kept."""
     return " / ".join([item.concept.text or "", *(coding.display for coding in everything)])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from types import MappingProxyType
 
 from cds_service.clinical_picture import LeftOut, NotConsulted, Omission, Unreadable
 from cds_service.fhir.chart_lists import Order, Study, UnreadableResource, UntrustedResource
@@ -93,7 +94,9 @@ class Chart:
 
     def with_medications(self, found: Mapping[str, Medication], unreadable: tuple[UnreadableResource, ...]) -> Chart:
         """The same chart with Medications that its prescriptions refer to, and those of them that could not be read."""
-        return replace(self, medications={**self.medications, **found}, unreadable=(*self.unreadable, *unreadable))
+        return replace(
+            self, medications=MappingProxyType({**self.medications, **found}), unreadable=(*self.unreadable, *unreadable)
+        )
 
 
 def is_history(condition: Condition, today: date) -> bool:

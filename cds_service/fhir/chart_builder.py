@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -122,14 +123,14 @@ class _ChartBuilder:
             orders=tuple(self.orders),
             untrusted=tuple(self.untrusted),
             studies=tuple(self.studies),
-            medications=self.medications,
-            names=self.names,
-            sources=self.sources,
+            medications=MappingProxyType(self.medications),
+            names=MappingProxyType(self.names),
+            sources=MappingProxyType(self.sources),
             unreadable=tuple(self.unreadable),
-            invalid_dates=self.invalid_dates,
-            left_out=self.left_out,
-            own=self.own,
-            foreign=self.foreign,
+            invalid_dates=MappingProxyType(self.invalid_dates),
+            left_out=MappingProxyType(self.left_out),
+            own=MappingProxyType(self.own),
+            foreign=MappingProxyType(self.foreign),
             incomplete_types=frozenset(self.incomplete_types),
             availability=availability,
         )
@@ -253,14 +254,14 @@ class _ChartBuilder:
         The date is kept only where the status is the sole problem."""
         kind = _type_of(reference)
         stub = versions.stub(raw, kind, why)
-        if stub is None:
-            self.incomplete_types.add(kind)
-        else:
-            self._keep(reference, stub)
         dated = why.reason in credibility.STATUS_REASONS
         if isinstance(stub, UnreadObservation) and isinstance(resource, Observation) and dated:
             stub.effective_date_time, stub.effective_instant = resource.effective_date_time, resource.effective_instant
             stub.effective_period = resource.effective_period
+        if stub is None:
+            self.incomplete_types.add(kind)
+        else:
+            self._keep(reference, stub)
         if isinstance(resource, Procedure | MedicationRequest | MedicationStatement | ServiceRequest):
             self.untrusted.append(UntrustedResource(reference, resource, why))
         if isinstance(resource, ServiceRequest) or (isinstance(resource, Procedure) and resource.status == "preparation"):

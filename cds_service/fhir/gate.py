@@ -7,6 +7,7 @@ metastases that are current. A code never decides more than its `use` in termino
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -59,7 +60,7 @@ class OtherMalignancy(NamedTuple):
     """A malignancy that could be the source of liver metastases, as long as no histology says that it is the NEN."""
 
     reading: Observed
-    codings: list[StandardCoding]
+    codings: Sequence[StandardCoding]
 
 
 class Histology(NamedTuple):
@@ -67,7 +68,7 @@ class Histology(NamedTuple):
 
     reading: Observed
     conditions: frozenset[str]
-    codings: list[StandardCoding]
+    codings: Sequence[StandardCoding]
 
 
 @dataclass
@@ -156,7 +157,7 @@ def _add_unread(found: Neoplasms, seen: Observed, observation: Observation, know
 
 
 def _codings(condition: Condition, knowledge: Knowledge) -> list[StandardCoding]:
-    everything = codings(knowledge, condition.code)
+    everything = list(codings(knowledge, condition.code))
     for extension in condition.extension or []:
         if extension.url == HISTOLOGY_EXTENSION:
             everything += codings(knowledge, extension.value_codeable_concept)
@@ -176,7 +177,7 @@ TUMOUR = re.compile(r"malignant|cancer|carcino|sarcoma|tumou?r|neoplasm|karzinom
 SECONDARY = re.compile(r"secondary|metasta", re.IGNORECASE)
 
 
-def _is_lung(everything: list[StandardCoding], knowledge: Knowledge) -> bool:
+def _is_lung(everything: Sequence[StandardCoding], knowledge: Knowledge) -> bool:
     """A primary of the lung, by code, or by name where the code is not of ICD-10: small cell carcinoma of the lung must
     not pass for a NEN (`Use.DECIDES_IF_NOT_LUNG`). Neither pneumonia nor a metastasis in the lung makes one."""
     return any(
@@ -243,7 +244,7 @@ def _above_none(part: Observation | Component, knowledge: Knowledge, fact: str) 
     return isinstance(amount, Interval) and amount.above(Decimal(0)) is True
 
 
-def _other_malignancy(everything: list[StandardCoding], meanings: list[Meaning], condition: Condition) -> bool:
+def _other_malignancy(everything: Sequence[StandardCoding], meanings: list[Meaning], condition: Condition) -> bool:
     """An active malignancy that could be the source of liver metastases. By ICD-10 code; where only SNOMED CT or text
     is sent, by name, which is enough to ask and never to decide."""
     if any(m.concept.startswith(("cond.liver_mets", "cond.extrahepatic_mets", "cond.net")) for m in meanings):

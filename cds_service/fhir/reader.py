@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
 from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate, Readings
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
-from cds_service.fhir.concepts import codings, has_text, is_liver, text_of
+from cds_service.fhir.concepts import codings, has_text, is_liver, meanings, remembered, text_of
 from cds_service.fhir.dates import date_of_procedure, first_date, is_future
 from cds_service.fhir.demographics_and_orders import read_demographics, read_orders
 from cds_service.fhir.fact_readings import FactReadings
@@ -25,6 +26,8 @@ from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasons import Explanation, Reason
 
 CODED, PROVISIONAL = Explanation(Reason.CODED), Explanation(Reason.RECORDED_AS_PROVISIONAL)
+ATC_SUBSTANCE = re.compile(r"[A-Z]\d\d[A-Z]{2}\d\d")
+"""A code of ATC that names a substance; a shorter one is a group."""
 RECOGNISED = {"Procedure": {"snomed-ct", "icd-10-pcs"}, "Medication": {"rxnorm", "atc"}}
 """Systems whose silence about a procedure or drug can be trusted, because we hold its codes there."""
 
@@ -137,10 +140,17 @@ class ChartReader:
 
     def _recognised(self, source: str, concept: CodeableConcept | None) -> bool:
         """Whether a coding says which procedure or drug it is: an ATC group or an RxNorm code without a name does not."""
+        if concept is None or not concept.coding:
+            return False
+        return remembered(self.knowledge, concept, f"recognised as {source}", lambda: self._says_which(source, concept))
+
+    def _says_which(self, source: str, concept: CodeableConcept) -> bool:
         for coding in codings(self.knowledge, concept):
             if self.knowledge.terminology.meanings(coding):
                 return True
-            vague = (coding.system == "atc" and len(coding.code) < 7) or (coding.system == "rxnorm" and not has_text(concept))
+            vague = (coding.system == "atc" and not ATC_SUBSTANCE.fullmatch(coding.code)) or (
+                coding.system == "rxnorm" and not has_text(concept)
+            )
             if coding.system in RECOGNISED[source] and not vague:
                 return True
         return False
@@ -250,22 +260,33 @@ class ChartReader:
         stated: PartialDate | None = None,
         until: PartialDate | None = None,
     ) -> None:
-        text, matched = text_of(concept), False
-        for coding in codings(self.knowledge, concept):
-            for meaning in self.knowledge.terminology.meanings(coding):
-                for definition in self._concepts.get((source, meaning.concept), []):
-                    if definition.kind is not FactKind.PRESENCE or meaning.use not in definition.uses:
-                        continue
-                    matched = True
-                    if (definition.active and not active) or (history and definition.id != "liver_transplant_status_coded"):
-                        continue
-                    when = (until or on) if definition.window_days else stated or on
-                    reading = Observed(True, when, where, text, doubt)
-                    (found[definition.id].questions if doubt else found[definition.id].valid).append(reading)
-                    if source == "Medication" and definition.window_days and not (active or until or doubt):
-                        found[definition.id].valid.append(replace(reading, on=None))  # it ended, nobody knows when
-        if source == "Medication" and not matched:
+        text, stating = text_of(concept), self._facts_stated(source, concept)
+        for definition in stating:
+            if (definition.active and not active) or (history and definition.id != "liver_transplant_status_coded"):
+                continue
+            when = (until or on) if definition.window_days else stated or on
+            reading = Observed(True, when, where, text, doubt)
+            (found[definition.id].questions if doubt else found[definition.id].valid).append(reading)
+            if source == "Medication" and definition.window_days and not (active or until or doubt):
+                found[definition.id].valid.append(replace(reading, on=None))  # it ended, nobody knows when
+        if source == "Medication" and not stating:
             self._by_name(where, text, on, active, found)
+
+    def _facts_stated(self, source: str, concept: CodeableConcept | None) -> tuple[FactDefinition, ...]:
+        """The facts of presence that a code of the concept states, each once."""
+        if concept is None or not concept.coding:
+            return ()
+
+        def work_out() -> tuple[FactDefinition, ...]:
+            stated = {
+                definition.id: definition
+                for meaning in meanings(self.knowledge, concept)
+                for definition in self._concepts.get((source, meaning.concept), [])
+                if definition.kind is FactKind.PRESENCE and meaning.use in definition.uses
+            }
+            return tuple(stated.values())
+
+        return remembered(self.knowledge, concept, f"facts stated by {source}", work_out)
 
     def _by_name(self, where: str, text: str, on: PartialDate | None, active: bool, found: dict[str, FactReadings]) -> None:
         """A drug whose code we do not hold, but whose name is in the text: it asks, it never decides."""

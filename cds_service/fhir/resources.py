@@ -20,7 +20,9 @@ class Coding(Struct):
     display: str | None = None
 
 
-class CodeableConcept(Struct):
+class CodeableConcept(Struct, dict=True):
+    """What was once worked out of it is remembered in its __dict__ (fhir.concepts), where nothing that is sent gets."""
+
     coding: list[Coding] | None = None
     text: str | None = None
 

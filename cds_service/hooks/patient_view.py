@@ -10,7 +10,7 @@ from functools import cache
 from cds_service.cards.card import Card, add_banner, assign_uuids, check_cards
 from cds_service.cards.compose import compose_cards, possible_nlm_card
 from cds_service.cards.wording import explain
-from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted
+from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted, Unreadable
 from cds_service.errors import Fault, PreconditionFailed
 from cds_service.fhir.chart import Availability, Chart
 from cds_service.fhir.chart_builder import read_chart
@@ -22,7 +22,7 @@ from cds_service.hooks.request import HookRequest
 from cds_service.hooks.retrieval import REQUIRED_KEYS, Retrieval
 from cds_service.knowledge.model import Knowledge
 from cds_service.outbound.session import OutboundSession
-from cds_service.reasoning.evaluation import Evaluation, evaluate
+from cds_service.reasoning.evaluation import Evaluation, evaluate, prepare_evaluation
 from cds_service.sites import Site
 
 SERVICE_ID = "nlm-patient-view"
@@ -33,6 +33,12 @@ def reader_for(knowledge: Knowledge) -> ChartReader:
     return ChartReader(knowledge)
 
 
+def prepare(knowledge: Knowledge, today: date) -> None:
+    """Work out before the first request what all requests need."""
+    reader_for(knowledge)
+    prepare_evaluation(knowledge, today)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`evaluation` is None where the chart holds no (certain) neuroendocrine liver metastases."""
@@ -40,6 +46,8 @@ class Answer:
     cards: list[Card]
     picture: ClinicalPicture
     evaluation: Evaluation | None
+    invalid: tuple[Unreadable, ...] = ()
+    """Resources that decided and are not valid FHIR R4."""
 
     def log_fields(self) -> dict[str, object]:
         """What the log may hold of it: counts, and the ids of the rules that decided; nothing of the chart."""
@@ -66,8 +74,7 @@ def answer_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) 
         return Answer([possible_nlm_card(picture, knowledge)], picture, None)
     evaluation = evaluate(picture, knowledge, today)
     invalid = tuple(strict_r4_faults(evaluation.references(), picture.sources))
-    evaluation = replace(evaluation, invalid=invalid)
-    return Answer(compose_cards(evaluation), picture, evaluation)
+    return Answer(compose_cards(evaluation, invalid), picture, evaluation, invalid)
 
 
 def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalPicture:

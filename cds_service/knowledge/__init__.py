@@ -109,7 +109,8 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         facts={name: _fact(name, table) for name, table in facts_file["fact"].items()},
         derived={
             name: DerivedDefinition(
-                name, t["says"], tuple(t["reads"]), tuple(t.get("settled_by_silence", ())), t.get("how", "")
+                name, t["says"], tuple(t["reads"]), tuple(t.get("settled_by_silence", ())), t.get("how", ""),
+                t.get("dated", False),
             )
             for name, t in files["derived.toml"].items()
         },
@@ -276,6 +277,7 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
                 statements=tuple(t["statements"]),
                 ordered_by=tuple(t.get("ordered_by", ())),
                 critical=frozenset(t.get("critical", ())),
+                short=t.get("short", ""),
             )
             for t in table.get("technique", ())
         ),

@@ -89,7 +89,7 @@ class FactDefinition:
 
     @property
     def supposable(self) -> bool:
-        """Whether the search for missing facts may suppose an answer: also age and fitness, which it never asks for."""
+        """Whether an answer may be tried to see what would decide: also of age and fitness, which are never asked for."""
         return self.ask is not Supplier.NEVER or self.id in {"age", "ecog"}
 
     @property
@@ -110,6 +110,8 @@ class DerivedDefinition:
     reads: tuple[str, ...]
     settled_by_silence: tuple[str, ...] = ()
     how: str = ""
+    dated: bool = False
+    """Whether its calculation looks at dates, earlier readings or reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,8 @@ class Technique:
     """Concepts of orders that mean this technique."""
     critical: frozenset[str] = frozenset()
     """Those of `stopped_by` that are hard facts against it once it is ordered (CLINICAL section 7.3)."""
+    short: str = ""
+    """Its name in a summary; where it has `critical` stops."""
 
 
 class Exclusion(NamedTuple):
@@ -325,6 +329,11 @@ class Knowledge:
 
     def modality(self, name: str) -> Modality:
         return next(modality for modality in self.modalities if modality.id == name)
+
+    @cached_property
+    def judged_facts(self) -> frozenset[str]:
+        """Facts that a criterion looks at; any other calculated fact is but a part of these."""
+        return frozenset(test.fact for criterion in self.criteria.values() for test in criterion.tests)
 
     @cached_property
     def cuts(self) -> dict[str, tuple[Decimal, ...]]:

@@ -13,7 +13,7 @@ from datetime import date
 from typing import TypeVar
 
 from cds_service.cards.card import Card
-from cds_service.clinical_picture import ClinicalPicture, Observed, Readings
+from cds_service.clinical_picture import ClinicalPicture, Observed, Readings, Unreadable
 from cds_service.hooks.patient_view import answer_picture, finish_cards, retrieve_picture
 from cds_service.hooks.request import parse_request
 from cds_service.reasoning.evaluation import Evaluation
@@ -32,6 +32,8 @@ class Trial:
     evaluation: Evaluation | None
     cards: list[Card]
     instance: str
+    invalid: tuple[Unreadable, ...]
+    """Resources that decided and are not valid FHIR R4."""
     milliseconds: Mapping[str, float]
     """Stage → how long it took, in the order of the stages."""
 
@@ -54,7 +56,7 @@ def rerun_trial(trial: Trial, values: Mapping[str, Observed], site: Site, today:
 def _judge(picture: ClinicalPicture, instance: str, site: Site, today: date, reading: float) -> Trial:
     answer, judging = _measure(lambda: answer_picture(picture, site.knowledge, today))
     cards = finish_cards(site, answer.cards, instance, picture.patient_id)
-    return Trial(picture, answer.evaluation, cards, instance, {READING: reading, JUDGING: judging})
+    return Trial(picture, answer.evaluation, cards, instance, answer.invalid, {READING: reading, JUDGING: judging})
 
 
 def _measure(step: Callable[[], T]) -> tuple[T, float]:

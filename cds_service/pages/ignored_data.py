@@ -61,7 +61,7 @@ def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
             for name, fact in evaluation.facts.recorded.items()
             if fact.known and (rest := _others(fact))
         ]
-        invalid = [f"{wording.safe_text(item.seen_in)}: {wording.safe_explanation(item.why)}" for item in evaluation.invalid]
+        invalid = [f"{wording.safe_text(item.seen_in)}: {wording.safe_explanation(item.why)}" for item in trial.invalid]
         groups += [
             IgnoredGroup(
                 "Used, though not valid FHIR R4",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,6 +13,8 @@ from cds_service.knowledge.vocabulary import FactKind, Supplier
 from cds_service.reasoning.facts import Fact
 
 COMPARISON_WORDS = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
+MAX_READINGS = 50
+"""Readings of a fact that the page names in one place."""
 UNITLESS = FactDefinition("", "", FactKind.QUANTITY, Supplier.NEVER)
 """In place of a fact, where a number has no unit."""
 
@@ -60,12 +62,17 @@ def limit_phrase(knowledge: Knowledge, test: Comparison) -> str:
     return test.limit.replace("-", " ")
 
 
+def describe_readings(knowledge: Knowledge, seen: Sequence[Observed]) -> tuple[ReadingView, ...]:
+    """The first of them: a page of each of thousands, at every criterion that rests on them, would be no page."""
+    return tuple(describe_reading(knowledge, reading) for reading in seen[:MAX_READINGS])
+
+
 def describe_reading(knowledge: Knowledge, seen: Observed) -> ReadingView:
     definition = knowledge.facts.get(seen.fact)
     more = [wording.safe_explanation(seen.note)] if seen.note is not None else []
     value = wording.format_value(definition, seen.value) if definition else wording.safe_text(seen.recorded)
-    if seen.recorded and not _same(wording.safe_text(seen.recorded), value):
-        more.insert(0, f"recorded as {wording.safe_text(seen.recorded)}")
+    if original := _original(seen):
+        more.insert(0, f"recorded as {original}")
     return ReadingView(
         fact=wording.label_in_sentence(definition.says) if definition else "recorded",
         value=value,
@@ -75,9 +82,10 @@ def describe_reading(knowledge: Knowledge, seen: Observed) -> ReadingView:
     )
 
 
-def _same(recorded: str, value: str) -> bool:
-    """Whether the original text tells no more than the value: "1.1 INR" and "1.1", "liver-dominant" and "liver dominant"."""
-    number = re.match(r"[0-9.]+", recorded)
-    if number:
-        return value.partition(" ")[0] == number[0]
-    return recorded.replace("-", " ").casefold() == value.casefold()
+def _original(seen: Observed) -> str:
+    """What was recorded, where it tells more than the value: a converted number, or an answer in other words."""
+    if isinstance(seen.value, Interval):
+        return wording.original_number(seen)
+    if isinstance(seen.value, str) and seen.recorded.casefold() not in {seen.value, seen.value.replace("-", " ")}:
+        return wording.safe_text(seen.recorded)
+    return ""

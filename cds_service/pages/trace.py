@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cds_service.cards import wording
 from cds_service.knowledge.model import Criterion, Knowledge
 from cds_service.knowledge.vocabulary import Edition, GradeLimit
-from cds_service.pages.phrases import ReadingView, describe_reading, fact_name, fact_phrase, limit_phrase
+from cds_service.pages.phrases import ReadingView, describe_readings, fact_name, fact_phrase, limit_phrase
 from cds_service.reasoning.assessment import Assessment
 from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.judgement import Finding, IndicationFinding, judge_criterion
@@ -185,7 +185,7 @@ def _row(knowledge: Knowledge, finding: Finding, decided: bool = False, scope: s
         scope=scope,
         joint="one of these is enough" if criterion.combine == "any" and len(tests) > 1 else "",
         tests=tests,
-        readings=tuple(describe_reading(knowledge, reading) for reading in seen),
+        readings=describe_readings(knowledge, seen),
         notes=tuple(dict.fromkeys(wording.safe_explanation(f.note) for f in finding.facts if f.note is not None)),
         statements=criterion.statements,
         local=criterion.local,

@@ -37,7 +37,7 @@ from cds_service.pages.evaluate import Trial, rerun_trial, run_trial
 from cds_service.pages.fixtures import START, fixtures
 from cds_service.pages.ignored_data import gate_lines, ignored_data
 from cds_service.pages.markup import html_of
-from cds_service.pages.phrases import describe_reading
+from cds_service.pages.phrases import describe_readings
 from cds_service.pages.submission import Submission, chart_mark, remove_token, submission_from_fixture, submission_from_text
 from cds_service.pages.trace import statements_of, trace_evaluation
 from cds_service.sites import Site
@@ -229,7 +229,7 @@ def _stage_part(shown: PageView, name: str) -> dict[str, Any]:
         "title": knowledge.staging[name].title,
         "value": option_label(knowledge.words, part.value),
         "because": "; ".join(map(wording.explain, part.because)),
-        "readings": [describe_reading(knowledge, seen) for seen in part.seen],
+        "readings": describe_readings(knowledge, part.seen),
     }
 
 

@@ -8,28 +8,27 @@ from functools import cached_property, partial
 
 from cds_service.knowledge.model import Criterion, Modality, Verdict
 from cds_service.knowledge.vocabulary import Edition
-from cds_service.reasoning.deciding_facts import find_deciding_facts
+from cds_service.reasoning.deciding_facts import DecidingFacts
 from cds_service.reasoning.facts import Facts
 from cds_service.reasoning.judgement import EditionVerdict, Finding, alternatives_ruled_out, decide, judge_criterion
-from cds_service.reasoning.what_if import WhatIf
 
 
 @dataclass(frozen=True)
 class Assessment:
     """One modality. `decision` is that of 2010 plus update, which is the card's verdict; what would decide an
-    undetermined one is searched for when somebody asks."""
+    undetermined one is worked out when somebody asks."""
 
     modality: Modality
     decision: EditionVerdict
     by_2010: EditionVerdict
     cautions: tuple[Finding, ...]
     not_checked: tuple[Finding, ...]
-    search: Callable[[], tuple[tuple[str, ...], Verdict]]
+    find_deciding: Callable[[], tuple[tuple[str, ...], Verdict]]
     depends_on: tuple[str, ...] = ()
 
     @cached_property
     def _decisive(self) -> tuple[tuple[str, ...], Verdict | None]:
-        return self.search() if self.verdict is Verdict.UNDETERMINED else ((), None)
+        return self.find_deciding() if self.verdict is Verdict.UNDETERMINED else ((), None)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -79,7 +78,7 @@ def assess_modalities(facts: Facts) -> dict[str, Assessment]:
             done[criterion.key] = judge_criterion(criterion, facts)
         return done[criterion.key]
 
-    what_if = WhatIf(facts)
+    deciding = DecidingFacts(facts)
     results: dict[str, Assessment] = {}
     verdicts: dict[Edition, dict[str, Verdict]] = {edition: {} for edition in Edition}
     for modality in knowledge.modalities:
@@ -98,7 +97,7 @@ def assess_modalities(facts: Facts) -> dict[str, Assessment]:
             by_2010=opinions[Edition.REVIEW],
             cautions=tuple(finding for finding in findings if finding.met),
             not_checked=tuple(finding for finding in looked_for if not finding.met and not finding.checked),
-            search=partial(find_deciding_facts, modality, what_if, ruled_out[Edition.UPDATE]),
+            find_deciding=partial(deciding.find, modality, judged, ruled_out[Edition.UPDATE]),
             depends_on=depends if undetermined and ruled_out[Edition.UPDATE] is None else (),
         )
     return results

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from cds_service.clinical_picture import ClinicalPicture, Unreadable
+from cds_service.clinical_picture import ClinicalPicture, Readings
 from cds_service.knowledge.model import RANK, Knowledge, Verdict
 from cds_service.knowledge.vocabulary import GradeLimit
 from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.facts import Facts
 from cds_service.reasoning.staging import StageValue, determine_stage
+from cds_service.reasoning.verdict_diagrams import verdict_diagrams
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,6 @@ class Evaluation:
     facts: Facts
     stage: Mapping[str, StageValue]
     assessments: Mapping[str, Assessment]
-    invalid: tuple[Unreadable, ...] = ()
-    """Resources that decided and are not valid FHIR R4."""
 
     @property
     def knowledge(self) -> Knowledge:
@@ -54,3 +53,12 @@ def evaluate(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Eva
     """Every fact, the stage and every modality. `picture`: of a patient with neuroendocrine liver metastases."""
     facts = determine_facts(picture, knowledge, today)
     return Evaluation(picture, facts, determine_stage(facts), assess_modalities(facts))
+
+
+def prepare_evaluation(knowledge: Knowledge, today: date) -> None:
+    """Work out what no chart changes, and what all charts share that say nothing, before the first request comes."""
+    verdict_diagrams(knowledge).work_out_all()
+    for complete in (True, False):
+        nothing = ClinicalPicture({name: Readings(complete=complete) for name in knowledge.facts})
+        for assessment in evaluate(nothing, knowledge, today).assessments.values():
+            assessment.missing  # noqa: B018 - kept by deciding_facts

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from cds_service.clinical_picture import Interval, Observed, PartialDate, Unreadable, Value
 from cds_service.knowledge.model import Knowledge
@@ -42,6 +43,9 @@ class Fact:
     """Readings that could not be read, whatever the state."""
     options: tuple[str, ...] = ()
     """Where a recorded answer is imprecise ("present"): the precise answers still open."""
+
+    tells_dates: ClassVar[bool] = True
+    """Whether it can be asked for dates, readings and reasons."""
 
     @property
     def reason(self) -> Reason | None:
@@ -76,21 +80,66 @@ class Fact:
 SILENT_FACT = Fact(FactState.SILENT)
 
 
+class DateLookedAt(TypeError):
+    """A calculation looked at what derived.toml does not say that it looks at."""
+
+
+def refuse_dates(_: object) -> NoReturn:
+    raise DateLookedAt("a calculation that looks at dates, readings or reasons is `dated = true` in derived.toml")
+
+
+class UnreadExplanation(Explanation):
+    """Stands for any explanation, and refuses to tell its reason."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "details", {})
+
+    if not TYPE_CHECKING:
+        reason = property(refuse_dates)
+
+
+UNREAD_EXPLANATION = UnreadExplanation()
+
+
+class UndatedFact(Fact):
+    """State, value and options of a fact and nothing else: what a calculation is handed that is not `dated` in derived.toml.
+
+    Raises DateLookedAt where it looks at dates, readings or reasons. An explanation may be handed on, unread. Compared by
+    identity.
+    """
+
+    tells_dates: ClassVar[bool] = False
+
+    def __init__(self, state: FactState, value: Value | None = None, options: tuple[str, ...] = ()) -> None:
+        for name, content in (("state", state), ("value", value), ("options", options)):
+            object.__setattr__(self, name, content)
+
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
+    if not TYPE_CHECKING:
+        on = seen = history = unread = reason = note_reason = property(refuse_dates)
+        why = note = property(lambda self: UNREAD_EXPLANATION)
+
+
 Why = Explanation | Reason
 """An explanation, or the reason of one that names nothing."""
 
 
 def known_fact(value: Value, *parts: Fact, note: Why | None = None) -> Fact:
     """A calculated fact that rests on others: its date is that of its newest part."""
-    seen = tuple(dict.fromkeys(reading for part in parts for reading in part.seen))
-    dates = [part.on for part in parts if part.on is not None]
+    dates = [part.on for part in parts if part.tells_dates and part.on is not None]
     newest = max(dates, key=lambda on: on.latest) if dates else None
-    return Fact(FactState.KNOWN, value, newest, seen, note=_explanation(note))
+    return Fact(FactState.KNOWN, value, newest, _readings(parts), note=_explanation(note))
 
 
 def unknown_fact(why: Why, *parts: Fact) -> Fact:
-    seen = tuple(dict.fromkeys(reading for part in parts for reading in part.seen))
-    return Fact(FactState.UNKNOWN, seen=seen, why=_explanation(why))
+    return Fact(FactState.UNKNOWN, seen=_readings(parts), why=_explanation(why))
+
+
+def _readings(parts: tuple[Fact, ...]) -> tuple[Observed, ...]:
+    return tuple(dict.fromkeys(reading for part in parts if part.tells_dates for reading in part.seen))
 
 
 def answer_fact(answer: bool | None, why: Why, *parts: Fact, note: Why | None = None) -> Fact:
@@ -110,7 +159,7 @@ class Facts:
     """The facts of one day, derived ones included: `facts["inr"]`, `facts["curative_resection"]`.
 
     A calculation may look only at what derived.toml says it reads; a look at anything else is a KeyError. Of a fact that
-    was calculated itself it looks at state, value, date, reason and options, never at the readings.
+    was calculated itself it looks at state, value, date, history and options, never at its reason or the readings it rests on.
     """
 
     recorded: Mapping[str, Fact]

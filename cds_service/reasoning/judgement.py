@@ -87,9 +87,9 @@ def judge_criterion(criterion: Criterion, facts: Facts) -> Finding:
         else:
             answers.append(None)
     if criterion.combine == "any":
-        met = True if True in answers else (None if None in answers else False)
+        met = any_of(answers)
     else:
-        met = False if False in answers else (None if None in answers else True)
+        met = all_of(answers)
         checked = checked or refuted  # one part known not to hold is enough, whatever is not known of the others
     if met is None and criterion.unknown_is_not_met:
         met, checked = False, False
@@ -97,7 +97,7 @@ def judge_criterion(criterion: Criterion, facts: Facts) -> Finding:
 
 
 CriterionJudge = Callable[[Criterion], Finding]
-"""How a criterion is judged: on the facts of the chart, or on facts supposed in the search for what is missing."""
+"""How a criterion is judged: on the facts of the chart, or on answers that they may get."""
 
 
 def judge_indication(
@@ -108,15 +108,48 @@ def judge_indication(
     requirements = tuple(judged(criterion) for criterion in needed)
     own = [judged(criterion) for criterion, only in modality.exclusions if indication.id in only]
     against = tuple(finding for finding in own if finding.met is not False)
-    answers = [finding.met for finding in requirements] + [_not(finding.met) for finding in own]
+    answers = [finding.met for finding in requirements] + [negated(finding.met) for finding in own]
     if indication.when_closed:
         answers.append(ruled_out)
-    met = False if False in answers else (None if None in answers else True)
-    return IndicationFinding(indication, met, requirements, against)
+    return IndicationFinding(indication, all_of(answers), requirements, against)
 
 
-def _not(answer: bool | None) -> bool | None:
+def all_of(answers: Iterable[bool | None]) -> bool | None:
+    found = list(answers)
+    return False if False in found else (None if None in found else True)
+
+
+def any_of(answers: Iterable[bool | None]) -> bool | None:
+    found = list(answers)
+    return True if True in found else (None if None in found else False)
+
+
+def negated(answer: bool | None) -> bool | None:
     return None if answer is None else not answer
+
+
+def strength_of(indication: Indication, met: bool | None) -> Verdict:
+    """The verdict that an indication alone allows."""
+    return indication.strength if met else Verdict.UNDETERMINED if met is None else Verdict.NOT_INDICATED
+
+
+def strongest(verdicts: Iterable[Verdict]) -> Verdict:
+    return max(verdicts, key=RANK.__getitem__, default=Verdict.NOT_INDICATED)
+
+
+def weigh(
+    graft: bool | None, contraindicated: bool | None, excluded: bool | None, indicated: Verdict, held_down: bool
+) -> Verdict:
+    """The verdict, by the order of judgement. `indicated`: what the indications allow; `held_down`: at most to consider."""
+    if graft:
+        return Verdict.UNDETERMINED
+    if contraindicated:
+        return Verdict.CONTRAINDICATED
+    if excluded or indicated is Verdict.NOT_INDICATED:
+        return Verdict.NOT_INDICATED
+    if contraindicated is None or excluded is None or indicated is Verdict.UNDETERMINED:
+        return Verdict.UNDETERMINED
+    return Verdict.CONSIDER if held_down else indicated
 
 
 def decide(
@@ -140,44 +173,48 @@ def decide(
         named = dict.fromkeys([*(finding.criterion.id for finding in found), *ids])
         return EditionVerdict(verdict, tuple(named), found, indications, open_)
 
-    graft = judged(criteria["gate.transplanted-liver"])
-    if modality.liver_directed and graft.met:
-        return verdict_of(Verdict.UNDETERMINED, [graft], open_=OpenPart.INDICATION)
+    graft = [judged(criteria["gate.transplanted-liver"])] if modality.liver_directed else []
     contraindications = [judged(criterion) for criterion in modality.contraindications]
-    if met := [finding for finding in contraindications if finding.met]:
-        return verdict_of(Verdict.CONTRAINDICATED, met)
-
-    nec, g3 = judged(criteria["gate.nec"]), judged(criteria["gate.g3"])
-    gates = [nec] if modality.nec is GradeLimit.NOT_INDICATED and nec.met is not False else []
-    gates += [g3] if modality.g3 is GradeLimit.NOT_INDICATED and g3.met is not False else []
+    gates = [judged(criterion) for criterion in closing_gates(modality, criteria)]
     exclusions = [judged(criterion) for criterion, only in modality.exclusions if not only]
-    if met := [finding for finding in (*gates, *exclusions) if finding.met]:
-        return verdict_of(Verdict.NOT_INDICATED, met)
-    if all(found.met is False for found in indications):
-        against = {f.criterion.id: f for found in indications for f in found.excluded_by if f.met}
-        return verdict_of(Verdict.NOT_INDICATED, against.values(), [found.indication.id for found in indications])
-
+    verdict = weigh(
+        any_of(finding.met for finding in graft),
+        any_of(finding.met for finding in contraindications),
+        any_of(finding.met for finding in (*gates, *exclusions)),
+        strongest(strength_of(found.indication, found.met) for found in indications),
+        is_held_down(modality, criteria, judged),
+    )
     fulfilled = [found for found in indications if found.met]
-    unknown = [finding for finding in (*contraindications, *exclusions) if finding.met is None]
-    grade_open = any(gate.met is None for gate in gates)
-    if unknown or grade_open or not fulfilled:
-        ids = ["grade-unknown"] if grade_open else []
+    if verdict is Verdict.CONTRAINDICATED:
+        return verdict_of(verdict, [finding for finding in contraindications if finding.met])
+    if verdict is Verdict.NOT_INDICATED:
+        if met := [finding for finding in (*gates, *exclusions) if finding.met]:
+            return verdict_of(verdict, met)
+        against = {f.criterion.id: f for found in indications for f in found.excluded_by if f.met}
+        return verdict_of(verdict, against.values(), [found.indication.id for found in indications])
+    if verdict is Verdict.UNDETERMINED and any(finding.met for finding in graft):
+        return verdict_of(verdict, graft, open_=OpenPart.INDICATION)
+    if verdict is Verdict.UNDETERMINED:
+        unknown = [finding for finding in (*contraindications, *exclusions) if finding.met is None]
+        ids = ["grade-unknown"] if any(gate.met is None for gate in gates) else []
         if not fulfilled:
             ids += [found.indication.id for found in indications if found.met is None]
         safety = fulfilled and not any(finding.met is None for finding in exclusions)
-        return verdict_of(Verdict.UNDETERMINED, unknown, ids, OpenPart.SAFETY if safety else OpenPart.INDICATION)
-
-    strongest = max((found.indication.strength for found in fulfilled), key=RANK.__getitem__)
-    if _held_down(modality, judged, nec, g3):
-        strongest = min(strongest, Verdict.CONSIDER, key=RANK.__getitem__)
-    return verdict_of(strongest, [], [found.indication.id for found in fulfilled])
+        return verdict_of(verdict, unknown, ids, OpenPart.SAFETY if safety else OpenPart.INDICATION)
+    return verdict_of(verdict, [], [found.indication.id for found in fulfilled])
 
 
-def _held_down(modality: Modality, judged: CriterionJudge, nec: Finding, g3: Finding) -> bool:
+def closing_gates(modality: Modality, criteria: Mapping[str, Criterion]) -> tuple[Criterion, ...]:
+    """The grades with which the modality is not indicated."""
+    limits = {"gate.nec": modality.nec, "gate.g3": modality.g3}
+    return tuple(criteria[name] for name, limit in limits.items() if limit is GradeLimit.NOT_INDICATED)
+
+
+def is_held_down(modality: Modality, criteria: Mapping[str, Criterion], judged: CriterionJudge) -> bool:
     """Whether the grade, or an open caution of the modality, allows no more than consider."""
-    if modality.g3 is GradeLimit.AT_MOST_CONSIDER and g3.met is not False:
+    if modality.g3 is GradeLimit.AT_MOST_CONSIDER and judged(criteria["gate.g3"]).met is not False:
         return True
-    if modality.nec is GradeLimit.AT_MOST_CONSIDER and nec.met is not False:
+    if modality.nec is GradeLimit.AT_MOST_CONSIDER and judged(criteria["gate.nec"]).met is not False:
         return True
     return any(judged(criterion).met for criterion in modality.cautions if criterion.id in modality.downgraded_by)
 

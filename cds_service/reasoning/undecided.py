@@ -10,7 +10,7 @@ from cds_service.clinical_picture import Interval, Value
 from cds_service.knowledge.model import Criterion, Knowledge, Modality
 from cds_service.knowledge.vocabulary import Edition, FactKind, GradeLimit
 from cds_service.reasoning.facts import Fact, Facts
-from cds_service.reasoning.judgement import Finding, judge_criterion, judge_indication
+from cds_service.reasoning.judgement import CriterionJudge, Finding, judge_indication
 
 
 def trial_values(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]:
@@ -60,42 +60,45 @@ def criteria_of(modality: Modality, knowledge: Knowledge) -> Iterator[Criterion]
     yield from (criterion for criterion in modality.cautions if criterion.id in modality.downgraded_by)
 
 
-def undecided_facts(modality: Modality, facts: Facts, ruled_out: bool | None) -> tuple[str, ...]:
+def undecided_facts(modality: Modality, facts: Facts, judged: CriterionJudge, ruled_out: bool | None) -> frozenset[str]:
     """Open facts under findings that are not decided yet, each one that can be answered or supposed."""
-    names: dict[str, None] = {}
-    for finding in _undecided_findings(modality, facts, ruled_out):
+    looks: set[tuple[str, bool]] = set()
+    for finding in _undecided_findings(modality, facts, judged, ruled_out):
         for fact in finding.criterion.facts:
-            _collect(facts, fact, names, finding.criterion.silent_is_not_met)
-    return tuple(names)
+            _look_beneath(facts, fact, finding.criterion.silent_is_not_met, looks)
+    return frozenset(name for name, _ in looks if name in facts.knowledge.facts and facts.knowledge.facts[name].supposable)
 
 
-def _undecided_findings(modality: Modality, facts: Facts, ruled_out: bool | None) -> Iterator[Finding]:
+def _undecided_findings(modality: Modality, facts: Facts, judged: CriterionJudge, ruled_out: bool | None) -> Iterator[Finding]:
     criteria = facts.knowledge.criteria
     standing = [*modality.contraindications, *(criterion for criterion, only in modality.exclusions if not only)]
     standing += [criteria["gate.nec"]] if modality.nec is GradeLimit.NOT_INDICATED else []
     for criterion in standing:
-        finding = judge_criterion(criterion, facts)
+        finding = judged(criterion)
         if finding.met is None:
             yield finding
     for indication in modality.indications:
-        found = judge_indication(
-            indication, modality, lambda criterion: judge_criterion(criterion, facts), Edition.UPDATE, ruled_out
-        )
+        found = judge_indication(indication, modality, judged, Edition.UPDATE, ruled_out)
         if found.met is None:
             yield from (finding for finding in (*found.requirements, *found.excluded_by) if finding.met is None)
     if modality.g3 is not GradeLimit.OPEN and facts["g3"].unknown:
-        yield judge_criterion(criteria["gate.g3"], facts)
+        yield judged(criteria["gate.g3"])
 
 
-def _collect(facts: Facts, name: str, names: dict[str, None], silence_settles: bool) -> None:
-    fact = facts[name]
-    definition = facts.knowledge.derived.get(name)
-    several = definition is None and facts.knowledge.facts[name].kind is FactKind.CODES  # a union can always grow
-    if (fact.known and not fact.options and not several) or (fact.silent and silence_settles):
+def _look_beneath(facts: Facts, name: str, silence_settles: bool, looks: set[tuple[str, bool]]) -> None:
+    """Add a fact that is open, and what is open beneath it, each with whether its silence would settle it."""
+    if (name, silence_settles) in looks:
+        return
+    fact, definition = facts[name], facts.knowledge.derived.get(name)
+    if fact.silent and silence_settles:
         return
     if definition is None:
-        if facts.knowledge.facts[name].supposable:
-            names[name] = None
+        several = facts.knowledge.facts[name].kind is FactKind.CODES  # a union can always grow
+        if not fact.known or fact.options or several:
+            looks.add((name, silence_settles))
         return
-    for read in definition.reads:
-        _collect(facts, read, names, read in definition.settled_by_silence)
+    # what no criterion looks at is a part of what one does: known or not, it settles nothing by itself
+    if not fact.known or fact.options or name not in facts.knowledge.judged_facts:
+        looks.add((name, silence_settles))
+        for read in definition.reads:
+            _look_beneath(facts, read, read in definition.settled_by_silence, looks)

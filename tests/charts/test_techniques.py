@@ -54,7 +54,7 @@ def line(card: Card, start: str) -> str:
 
 def option(given: dict[str, Any], modality: str, *ordered: str) -> Card:
     """The card on which a modality is discussed, alone or with others."""
-    cards = [card for card in compose_cards(board(given, *ordered)) if card.kind == "modality"]
+    cards = [card for card in compose_cards(board(given, *ordered), ()) if card.kind == "modality"]
     return next(c for c in cards if modality in [c.extension[EXTENSION].get("modality"),
                                                  *c.extension[EXTENSION].get("modalities", [])])  # fmt: skip
 
@@ -115,7 +115,7 @@ EXCLUDED: list[dict[str, Any]] = [
 
 
 def contraindicated(given: dict[str, Any]) -> list[str]:
-    found = [card.extension[EXTENSION] for card in compose_cards(board(given)) if card.kind == "contraindication"]
+    found = [card.extension[EXTENSION] for card in compose_cards(board(given), ()) if card.kind == "contraindication"]
     return [name for content in found for name in content.get("modalities", [content.get("modality")])]
 
 
@@ -156,11 +156,13 @@ def test_a_local_convention_is_not_called_the_review() -> None:
 def test_a_card_on_one_treatment_names_it_and_one_on_several_lists_them() -> None:
     pregnant = UNRESECTABLE | {"pregnancy": True}
     stops = [
-        c.extension[EXTENSION] for c in compose_cards(board(pregnant, "proc.radioembolization")) if c.indicator == "critical"
+        c.extension[EXTENSION]
+        for c in compose_cards(board(pregnant, "proc.radioembolization"), ())
+        if c.indicator == "critical"
     ]
     assert [(s.get("modality"), s.get("modalities")) for s in stops] == [("hepatic-arterial-therapy", None)]
     both = board(pregnant, "proc.radioembolization", "proc.prrt")
-    stops = [c.extension[EXTENSION] for c in compose_cards(both) if c.indicator == "critical"]
+    stops = [c.extension[EXTENSION] for c in compose_cards(both, ()) if c.indicator == "critical"]
     assert [s.get("modalities") for s in stops] == [["hepatic-arterial-therapy", "systemic-therapy"]]
     assert "modality" not in stops[0]
     assert modality_fields(["resection", "resection"]) == {"modality": "resection"}

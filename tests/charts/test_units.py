@@ -157,11 +157,11 @@ def sent(code: str, number: str, quantity: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(("name", "code", "number", "unit", "wanted"), TABLE, ids=lambda part: str(part) or "none")
 @pytest.mark.parametrize("coded", [True, False], ids=["as code", "as text"])
 def test_a_unit_is_accepted_or_refused_as_the_table_says(
-    name: str, code: str, number: str, unit: str, wanted: str, coded: bool
+    name: str, code: str, number: str, unit: str, wanted: str | Reason, coded: bool
 ) -> None:
     part = {"system": UCUM, "code": unit, "unit": unit} if coded else {"unit": unit}
     found = fact(name, sent(code, number, part if unit else {}))
-    if wanted[0].isdigit():
+    if isinstance(wanted, str) and wanted[0].isdigit():
         assert found.amount is not None, found.why
         assert found.amount.exact is not None
         assert format(found.amount.exact, "f") == wanted
@@ -195,9 +195,11 @@ def test_the_table_has_at_least_sixty_rows_and_holds_every_unit_of_the_knowledge
     ],
     ids=str,
 )
-def test_the_code_of_a_unit_counts_before_its_text_and_must_not_contradict_it(quantity: dict[str, str], wanted: str) -> None:
+def test_the_code_of_a_unit_counts_before_its_text_and_must_not_contradict_it(
+    quantity: dict[str, str], wanted: str | Reason
+) -> None:
     found = fact("total_bilirubin", sent("1975-2", "1.2", quantity))
-    if wanted[0].isdigit():
+    if isinstance(wanted, str) and wanted[0].isdigit():
         assert found.amount is not None, found.why
         assert format(found.amount.exact, "f") == wanted
     else:
@@ -253,7 +255,7 @@ def test_what_a_site_says_of_numbers_without_unit_counts_for_those_only() -> Non
     assert LOCAL.resolve_unit(Quantity(code="mg/dL", system=UCUM)) == 1
     assert LOCAL.resolve_unit(Quantity(unit="mg/dL")) == 1
     for sent in (Quantity(unit="stones"), Quantity(code="stones"), Quantity(code="stones", system=UCUM)):
-        with pytest.raises(UnitError, match=Reason.UNIT_NOT_ACCEPTED):
+        with pytest.raises(UnitError, match=Reason.UNIT_NOT_ACCEPTED.value):
             LOCAL.resolve_unit(sent)
 
 

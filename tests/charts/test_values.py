@@ -248,7 +248,7 @@ def test_an_operation_or_an_echocardiogram_to_come_has_not_been() -> None:
 def detail(*resources: dict[str, Any]) -> str:
     judged = facts(*resources)
     evaluation = Evaluation(picture(*resources), judged, determine_stage(judged), assess_modalities(judged))
-    return "\n".join(card.detail for card in compose_cards(evaluation))
+    return "\n".join(card.detail for card in compose_cards(evaluation, ()))
 
 
 def test_a_refused_unit_is_told_on_the_card_with_its_resource_and_as_it_was_sent() -> None:

@@ -63,7 +63,10 @@ def if_unknown(value: Any, place: Place) -> list[str]:
     return ["unknown"] if value == "not-met" else ["not-met"]
 
 
-CAN_BE_SILENT = frozenset({"transplanted", "extent", "removable"})
+CAN_BE_SILENT = frozenset({
+    "transplanted", "extent", "removable", "ki67_grade", "mitotic_grade", "bilirubin_points", "albumin_points", "inr_points",
+    "ascites_points", "encephalopathy_points",
+})  # fmt: skip
 """The calculations of reasoning/calculations/ that may come out silent; the others answer yes, no or unknown (held by
 test_pinning)."""
 

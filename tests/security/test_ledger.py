@@ -6,6 +6,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from sqlalchemy import text
 
 from cds_service.ledger import LedgerDown, open_ledger
 from cds_service.ledger.tables import METADATA
-from tests.support.callers import BASE, REQUEST, Ehr, bearer, ec_key, site_file
+from tests.support.callers import BASE, REQUEST, Ehr, bearer, ec_key, listener, site_file
 from tests.support.postgres import postgres, postgres_programs
 from tests.support.servers import free_port, serving
 from tests.support.threads import TOKENS, win
@@ -227,3 +228,23 @@ def test_where_a_link_leads_to_nowhere_the_file_that_is_made_is_its_owners_alone
     finally:
         os.umask(before)
     assert (tmp_path / "elsewhere.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_renewed_worker_lets_in_whom_it_let_in_before_while_the_key_server_is_down(tmp_path: Path) -> None:
+    """Anybody can have workers renewed: refused requests count, too."""
+    file, ehr = tmp_path / "north.toml", Ehr(now=time.time())
+    start = {"CDS_DATABASE": f"sqlite:///{tmp_path}/ledger.db", "CDS_PUBLIC_URL": BASE}
+    with listener() as server:
+        server.serve_keys(ec_key().jwk)
+        file.write_text(site_file(fhir=server.fhir, jku=server.jku), "utf-8")
+        with serving(tmp_path, "--site", str(file), port=free_port(), **start) as service:
+            assert [service.post(BODY, **bearer(ehr.token()))[0] for _ in range(8)] == [200] * 8
+            server.status = 503
+            before = service.workers()
+            for pid in before:
+                os.kill(pid, signal.SIGTERM)
+            service.wait_for_workers(other_than=before, count=2)
+            assert [service.post(BODY, **bearer(ehr.token()))[0] for _ in range(12)] == [200] * 12
+    other = {**start, "CDS_DATABASE": f"sqlite:///{tmp_path}/empty.db"}
+    with serving(tmp_path, "--site", str(file), port=free_port(), **other) as service:
+        assert [service.post(BODY, **bearer(ehr.token()))[0] for _ in range(2)] == [503] * 2

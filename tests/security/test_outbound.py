@@ -73,6 +73,13 @@ ADDRESSES: dict[str, tuple[bool, bool, bool]] = {  # reached by: a public site, 
     "198.18.0.1": (False, False, False),
     "192.0.2.1": (False, False, False),
     "2001:db8::1": (False, False, False),
+    "::127.0.0.1": (False, False, False),
+    "::a9fe:a9fe": (False, False, False),
+    "::ffff:0:127.0.0.1": (False, False, False),
+    "64:ff9b:1::7f00:1": (False, False, False),
+    "fec0::1": (False, False, False),
+    "4000::1": (False, False, False),
+    "192.88.99.1": (False, False, False),
 }
 
 
@@ -166,7 +173,7 @@ def test_a_name_with_one_address_that_may_not_be_called_is_not_called(
     resolving(monkeypatch, addresses)
     connected: list[Any] = []
     monkeypatch.setattr(socket, "create_connection", lambda *a, **k: connected.append(a))
-    with OutboundSession(PUBLIC) as session, pytest.raises(CallNotAllowed, match=Reason.ADDRESS_NOT_PERMITTED):
+    with OutboundSession(PUBLIC) as session, pytest.raises(CallNotAllowed, match=Reason.ADDRESS_NOT_PERMITTED.value):
         session.get("https://fhir.hospital.example/r4/Patient/1", {})
     assert connected == []
 
@@ -197,7 +204,7 @@ def test_a_proxy_a_netrc_file_and_a_cookie_of_the_machine_are_not_used(monkeypat
 
 def test_nothing_is_called_after_the_deadline() -> None:
     with FhirServer() as server, OutboundSession(OutboundPolicy(loopback=True, seconds=0)) as session:
-        with pytest.raises(CallFailed, match=Reason.OVERDUE):
+        with pytest.raises(CallFailed, match=Reason.OVERDUE.value):
             session.get(f"{server.base}/Patient/1", {})
         assert server.asked == []
 

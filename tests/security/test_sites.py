@@ -164,3 +164,49 @@ def test_an_origin_with_its_default_port_is_the_origin_without_it(tmp_path: Path
     policy = read_site(file).policy
     assert policy.origins == ("https://a.example", "https://a.example:8443")
     assert is_origin_allowed(origin_of("https://a.example:443/r4/Patient/1"), policy)
+
+
+SECOND_SPELLINGS = [
+    "https://f.example.", "https://10.1.1", "https://167837953", "https://0x0a.1.0.1", "https://010.1.0.1",
+    "https://[::ffff:10.1.0.1]", "https://[::ffff:a01:1]", "https://[::10.1.0.1]", "https://[::ffff:0:10.1.0.1]",
+    "https://[64:ff9b::a01:1]", "https://[2002:a01:1::]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SECOND_SPELLINGS)
+def test_a_second_spelling_of_a_server_is_refused(tmp_path: Path, spelling: str) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text(f'[site]\nid = "a"\ntitle = "A"\n[fhir]\norigins = ["{spelling}"]\n', "utf-8")
+    with pytest.raises(SiteError, match="plain spelling"):
+        read_site(file)
+
+
+def test_two_spellings_of_one_address_are_one_server(tmp_path: Path) -> None:
+    files = []
+    for name, origin in (("a", "https://[fd00::1]"), ("b", "https://[fd00:0:0::1]")):
+        files.append(tmp_path / f"{name}.toml")
+        files[-1].write_text(f'[site]\nid = "{name}"\ntitle = "A"\n[fhir]\norigins = ["{origin}"]\n', "utf-8")
+    with pytest.raises(SiteError, match="in two sites"):
+        read_sites(files)
+
+
+@pytest.mark.parametrize("network", ["240.0.0.0/4", "0.0.0.0/8", "::/96", "64:ff9b:1::/48"])
+def test_a_network_that_no_hospital_has_is_refused(tmp_path: Path, network: str) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text(
+        f'[site]\nid = "a"\ntitle = "A"\n[fhir]\norigins = ["https://a.example"]\nnetworks = ["{network}"]\n', "utf-8"
+    )
+    with pytest.raises(SiteError, match="a private network"):
+        read_site(file)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['iss = " https://ehr.example"', 'iss = " "', 'iss = "i"\ntenants = ["a "]', 'iss = "i"\njku = "https://a.example/k#1"'],
+)
+def test_what_no_token_could_fit_is_told_at_the_start(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "site.toml"
+    jku = "" if "jku" in line else 'jku = "https://a.example/k"'
+    file.write_text(f'[site]\nid = "a"\ntitle = "A"\n[[client]]\n{line}\n{jku}\n', "utf-8")
+    with pytest.raises(SiteError, match=r"blanks at an end|a fragment"):
+        read_site(file)

@@ -167,7 +167,7 @@ def _ids(findings: Iterable[Finding]) -> list[str]:
 
 
 def without_search(assessment: Assessment) -> Assessment:
-    return replace(assessment, search=lambda: ((), assessment.verdict))
+    return replace(assessment, find_deciding=lambda: ((), assessment.verdict))
 
 
 def disagreements(vignette: Vignette, facts: Facts, ordered: Mapping[str, Observed]) -> Iterator[str]:

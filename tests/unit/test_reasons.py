@@ -116,7 +116,7 @@ def nodes() -> Iterator[Place]:
 
 
 def reasons_in(node: ast.AST) -> list[Reason]:
-    """Every `ReasonRow.X` below a node."""
+    """Every `Reason.X` below a node."""
     return [
         Reason[part.attr]
         for part in ast.walk(node)
@@ -243,3 +243,63 @@ def test_only_wording_looks_at_what_an_explanation_names() -> None:
         if isinstance(place.node, ast.Attribute) and place.node.attr == "details" and id(place.node) not in of_fhir
     }
     assert reading == {"cards/wording.py"}
+
+
+# ── the sentences of the knowledge, and sentences that were put together ──────────────────────────────────────────
+SENTENCES = frozenset(
+    {"says", "then", "title", "short", "also", "citation", "series", "treated", "groups", "survival", "symptoms", "course",
+     "how", "topic", "caution", "not_used", "contraindications_say", "excluded_say"}
+)  # fmt: skip
+"""Attributes that hold a sentence or a title of the knowledge."""
+RENDERERS = frozenset(
+    {"explain", "safe_explanation", "sentence", "key_not_consulted", "fact_line", "finding_line", "finding_lines",
+     "open_fact_line", "format_reading", "format_value"}
+)  # fmt: skip
+"""Functions of wording that return words for people."""
+ALLOWED = {
+    "says == other.says": "sites/overlay.py: a site may not call two facts by one name",
+}
+"""What reads a sentence all the same, and why no decision hangs on it."""
+
+
+def is_sentence(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        return name in RENDERERS
+    return isinstance(node, ast.Attribute) and node.attr in SENTENCES
+
+
+def reads_sentence(node: ast.AST) -> bool:
+    """Whether a node compares, searches or cuts a sentence, or looks something up by one."""
+    match node:
+        case ast.Compare():
+            by_identity = all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops)
+            return not by_identity and any(map(is_sentence, [node.left, *node.comparators]))
+        case ast.Subscript():
+            return is_sentence(node.value) or is_sentence(node.slice)
+        case ast.Call(func=ast.Attribute() as method):
+            return method.attr in SEARCHES - {"join", "format", "lower", "count"} and is_sentence(method.value)
+        case ast.Dict():
+            return any(key is not None and is_sentence(key) for key in node.keys)
+        case ast.DictComp():
+            return is_sentence(node.key)
+    return False
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['technique.says.split(",")', "part.title in IN_A_LINE", 'explain(fact.why) == "y"', '"trunk" in explain(fact.why)',
+     "{criterion.says: 1}", "why[technique.says]", 'wording.fact_line(k, n, f).split(": ", 1)', "{f.says: f for f in x}"],
+)  # fmt: skip
+def test_the_search_finds_each_way_to_read_a_sentence_of_the_knowledge(line: str) -> None:
+    assert any(reads_sentence(node) for node in ast.walk(ast.parse(line)))
+
+
+def test_no_module_reads_a_sentence_of_the_knowledge() -> None:
+    found = [place for place in nodes() if reads_sentence(place.node)]
+    assert [str(place) for place in found if ast.unparse(place.node) not in ALLOWED] == []
+
+
+def test_a_reason_is_no_text() -> None:
+    """Or its code could be searched as if it were a sentence."""
+    assert not issubclass(Reason, str)

@@ -36,7 +36,9 @@ def part(name: str, given: Mapping[str, object]) -> tuple[str, list[str], str]:
 
 def reasons(because: Iterable[Explanation]) -> str:
     return "; ".join(
-        ": ".join([part.reason, *(d.reason if isinstance(d, Explanation) else str(d) for d in part.details.values())])
+        ": ".join(
+            [part.reason.value, *(d.reason.value if isinstance(d, Explanation) else str(d) for d in part.details.values())]
+        )
         for part in because
     )
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cds_service.reasoning.calculations import course, grade, hormones, liver, organs
+from cds_service.reasoning.calculations import course, grade, hormones, liver, liver_function, organs
 from cds_service.reasoning.facts import Calculation
 
 CALCULATIONS: Mapping[str, Calculation] = {
+    "ki67_grade": grade.ki67_grade,
+    "mitotic_grade": grade.mitotic_grade,
+    "grade_by_index": grade.grade_by_index,
     "grade": grade.grade,
     "nec": grade.nec,
     "nec_open": grade.nec_open,
@@ -18,8 +21,23 @@ CALCULATIONS: Mapping[str, Calculation] = {
     "grade_by_one_index": grade.grade_by_one_index,
     "well_differentiated": grade.well_differentiated,
     "egfr_used": organs.egfr_used,
-    "child_pugh_class": organs.child_pugh_class,
-    "hepatic_failure_found": organs.hepatic_failure_found,
+    "bilirubin_points": liver_function.bilirubin_points,
+    "albumin_points": liver_function.albumin_points,
+    "inr_points": liver_function.inr_points,
+    "ascites_points": liver_function.ascites_points,
+    "encephalopathy_points": liver_function.encephalopathy_points,
+    "laboratory_points": liver_function.laboratory_points,
+    "sign_points": liver_function.sign_points,
+    "child_pugh_class": liver_function.child_pugh_class,
+    "laboratory_points_counted": liver_function.laboratory_points_counted,
+    "sign_points_counted": liver_function.sign_points_counted,
+    "bilirubin_within_limit": liver_function.bilirubin_within_limit,
+    "inr_within_limit": liver_function.inr_within_limit,
+    "abnormal_bilirubin": liver_function.abnormal_bilirubin,
+    "abnormal_albumin": liver_function.abnormal_albumin,
+    "abnormal_inr": liver_function.abnormal_inr,
+    "hepatic_failure_by_laboratory": liver_function.hepatic_failure_by_laboratory,
+    "hepatic_failure_found": liver_function.hepatic_failure_found,
     "coagulopathy_found": organs.coagulopathy_found,
     "renal_failure_found": organs.renal_failure_found,
     "ascites_found": organs.ascites_found,
@@ -31,6 +49,7 @@ CALCULATIONS: Mapping[str, Calculation] = {
     "cardiac_assessment_current": hormones.cardiac_assessment_current,
     "biliary_access": liver.biliary_access,
     "remnant": liver.remnant,
+    "remnant_volume_awaited": liver.remnant_volume_awaited,
     "liver_prevents_resection": liver.liver_prevents_resection,
     "curative_resection": liver.curative_resection,
     "extent": liver.extent,
@@ -43,6 +62,7 @@ CALCULATIONS: Mapping[str, Calculation] = {
     "insulinoma": hormones.insulinoma,
     "carcinoid_possible": hormones.carcinoid_possible,
     "refractory_to_suppression": hormones.refractory_to_suppression,
+    "arterial_therapy_failed": hormones.arterial_therapy_failed,
     "refractory_for_transplantation": hormones.refractory_for_transplantation,
     "stable_six_months": course.stable_six_months,
     "progression_on_analogue": course.progression_on_analogue,

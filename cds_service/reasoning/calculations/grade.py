@@ -2,108 +2,95 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 from cds_service.knowledge.scores import Bands
 from cds_service.reasoning.facts import Fact, Facts, answer_fact, known_fact, unknown_fact
-from cds_service.reasons import Explanation, Reason, reason_of
+from cds_service.reasons import Explanation, Reason
 
 SEVERITY = ("G1", "G2", "G3", "G3-or-NEC", "NEC")
+GRADES = SEVERITY[:3]
 NOT_GRADED_BY_INDEX = frozenset({"lung", "thymus"})
-INDICES = ("ki67_index", "mitotic_count")
+INDICES = {"ki67_index": "ki67_grade", "mitotic_count": "mitotic_grade"}
+"""Index → the grade by it alone."""
+NOT_ABOVE_G2, ANY_GRADE = "G1-or-G2", "any"
+"""Of an index that is known too vaguely ("< 5")."""
 
 
-@dataclass(frozen=True, slots=True)
-class GradeResult:
-    grade: str
-    """One of SEVERITY, or an empty string when unknown."""
-    parts: tuple[Fact, ...]
-    one_index: bool = False
-    note: Explanation | None = None
-    why: Explanation | None = None
+def ki67_grade(facts: Facts) -> Fact:
+    return _grade_by_one(facts["ki67_index"], facts.knowledge.scores.grade.ki67_index)
 
 
-def _index_grade(index: Fact, bands: Bands) -> int | None:
-    """1, 2 or 3 by one index; None if the value is known too vaguely ("< 5")."""
+def mitotic_grade(facts: Facts) -> Fact:
+    return _grade_by_one(facts["mitotic_count"], facts.knowledge.scores.grade.mitotic_count)
+
+
+def _grade_by_one(index: Fact, bands: Bands) -> Fact:
     amount = index.amount
     if amount is None:
-        return None
+        return index
     if amount.above(bands.g3_above):
-        return 3
+        return known_fact("G3", index)
     if amount.below(bands.g2_from):
-        return 1
-    return 2 if amount.at_least(bands.g2_from) and amount.at_most(bands.g3_above) else None
+        return known_fact("G1", index)
+    if not amount.at_most(bands.g3_above):
+        return known_fact(ANY_GRADE, index)
+    return known_fact("G2" if amount.at_least(bands.g2_from) else NOT_ABOVE_G2, index)
 
 
-class IndexGrade(NamedTuple):
-    """The grade that Ki-67 and mitoses make."""
-
-    grade: str
-    """One of SEVERITY, or an empty string where there is none."""
-    one_index: bool
-    """True where it rests on one of the two alone."""
-    parts: tuple[Fact, ...]
-    why: Explanation | None = None
-    """Why there is none."""
-
-
-def _by_indices(facts: Facts) -> IndexGrade:
+def grade_by_index(facts: Facts) -> Fact:
+    """The grade that Ki-67 and mitoses make: the higher of the two decides."""
     site = facts["primary_site"]
     if site.unknown:
-        return IndexGrade("", False, (), Explanation(Reason.SITE_UNKNOWN))
+        return unknown_fact(Reason.SITE_UNKNOWN)
     if site.known and site.value in NOT_GRADED_BY_INDEX:
-        return IndexGrade("", False, (site,), Explanation(Reason.SITE_NOT_GRADED_BY_INDEX, site=str(site.value)))
-    bands = facts.knowledge.scores.grade
-    found = {name: _index_grade(facts[name], getattr(bands, name)) for name in INDICES}
-    grades = [value for value in found.values() if value is not None]
-    parts = tuple(facts[name] for name in INDICES if found[name] is not None)
-    if not grades:
-        return IndexGrade("", False, (), Explanation(Reason.NO_INDEX))
-    open_ones = [name for name in INDICES if found[name] is None and not facts[name].silent]
-    if max(grades) < 3 and open_ones:
-        index = facts.knowledge.facts[open_ones[0]].says
-        because = facts[open_ones[0]].why or Explanation(Reason.NUMBER_NOT_EXACT)
-        return IndexGrade("", False, parts, Explanation(Reason.INDEX_NOT_USABLE, index=index, because=because))
-    one_index = len(grades) == 1 and max(grades) < 3
-    if max(grades) < 3:
-        return IndexGrade(f"G{max(grades)}", one_index, parts)
+        return unknown_fact(Explanation(Reason.SITE_NOT_GRADED_BY_INDEX, site=str(site.value)), site)
+    by_one = {index: facts[name] for index, name in INDICES.items()}
+    parts = [fact for fact in by_one.values() if fact.value in GRADES]
+    if not parts:
+        return unknown_fact(Reason.NO_INDEX)
+    highest = max(str(fact.value) for fact in parts)
+    if highest != "G3":
+        not_usable = [index for index, fact in by_one.items() if fact.value not in GRADES and not fact.silent]
+        if not_usable:
+            because = by_one[not_usable[0]].why or Explanation(Reason.NUMBER_NOT_EXACT)
+            says = facts.knowledge.facts[not_usable[0]].says
+            return unknown_fact(Explanation(Reason.INDEX_NOT_USABLE, index=says, because=because), *parts)
+        return known_fact(highest, *parts)
     differentiation = facts["differentiation"]
-    parts = (*parts, differentiation) if differentiation.known else parts
+    parts += [differentiation] if differentiation.known else []
     if differentiation.equals("well"):
-        return IndexGrade("G3", False, parts)
-    return IndexGrade("NEC" if differentiation.equals("poor") else "G3-or-NEC", False, parts)
+        return known_fact("G3", *parts)
+    return known_fact("NEC" if differentiation.equals("poor") else "G3-or-NEC", *parts)
 
 
-def _index_above_reported(facts: Facts) -> bool:
+def _is_index_above_reported(facts: Facts) -> bool:
     """Whether an index would be a worse grade than the reported one, were the primary known not to be in lung or thymus."""
-    given, bands = facts["who_grade"], facts.knowledge.scores.grade
-    by_index = [_index_grade(facts[name], getattr(bands, name)) or 0 for name in INDICES]
-    return given.known and max(by_index) > SEVERITY.index(str(given.value)) + 1
+    given = facts["who_grade"]
+    by_one = [facts[name].value for name in INDICES.values()]
+    return given.known and any(v in GRADES and SEVERITY.index(str(v)) > SEVERITY.index(str(given.value)) for v in by_one)
 
 
-def _grade_result(facts: Facts) -> GradeResult:
-    given, differentiation = facts["who_grade"], facts["differentiation"]
-    derived, one_index, parts, why = _by_indices(facts)
-    answers = {derived: parts} if derived else {}
+def grade(facts: Facts) -> Fact:
+    """The worst of the reported grade, the one by index and a poor differentiation."""
+    given, differentiation, by_index = facts["who_grade"], facts["differentiation"], facts["grade_by_index"]
+    answers = {str(by_index.value): [by_index]} if by_index.known else {}
     if given.known:
-        answers[str(given.value)] = (given,)
+        answers[str(given.value)] = [given]
     if differentiation.equals("poor"):
-        answers["NEC"] = (differentiation,)
+        answers["NEC"] = [differentiation]
     if given.unknown and "NEC" not in answers:
-        return GradeResult("", (), why=_of(Reason.REPORTED_GRADE_OPEN, given.why))  # it might be a worse one
-    if reason_of(why) is Reason.SITE_UNKNOWN and "NEC" not in answers and _index_above_reported(facts):
-        return GradeResult("", (given,), why=_of(Reason.INDEX_ABOVE_REPORTED, why))
+        return unknown_fact(_of(Reason.REPORTED_GRADE_OPEN, given.why))  # it might be a worse one
+    if not by_index.known and "NEC" not in answers and facts["primary_site"].unknown and _is_index_above_reported(facts):
+        return unknown_fact(_of(Reason.INDEX_ABOVE_REPORTED, by_index.why), given)
     if not answers:
-        return GradeResult("", (), why=why)
+        return unknown_fact(by_index.why or Reason.GRADE_UNKNOWN)
     if "G3-or-NEC" in answers and differentiation.equals("well"):
-        answers.setdefault("G3", (*answers["G3-or-NEC"], differentiation))
+        answers.setdefault("G3", [*answers["G3-or-NEC"], differentiation])
     if "G3" in answers:
         answers.pop("G3-or-NEC", None)  # somebody said which of the two it is
     worst = max(answers, key=SEVERITY.index)
-    note = Explanation(Reason.GRADES_DISAGREE) if len(answers) > 1 else None
-    all_parts = tuple(part for some in answers.values() for part in some)
-    return GradeResult(worst, all_parts if note else answers[worst], one_index and not given.known, note)
+    if len(answers) == 1:
+        return known_fact(worst, *answers[worst])
+    return known_fact(worst, *(part for parts in answers.values() for part in parts), note=Reason.GRADES_DISAGREE)
 
 
 def _of(reason: Reason, because: Explanation | None, **names: str) -> Explanation:
@@ -111,41 +98,31 @@ def _of(reason: Reason, because: Explanation | None, **names: str) -> Explanatio
     return Explanation(reason, because=because or Explanation(Reason.NOT_DOCUMENTED), **names)
 
 
-def grade(facts: Facts) -> Fact:
-    found = _grade_result(facts)
-    return (
-        known_fact(found.grade, *found.parts, note=found.note)
-        if found.grade
-        else unknown_fact(found.why or Reason.GRADE_UNKNOWN, *found.parts)
-    )
-
-
 def grade_by_one_index(facts: Facts) -> Fact:
-    found = _grade_result(facts)
-    return answer_fact(found.one_index if found.grade else None, Reason.GRADE_UNKNOWN, *found.parts)
+    by_index, graded = facts["grade_by_index"], facts["grade"]
+    used = [name for name in INDICES.values() if facts[name].value in GRADES]
+    one_index = by_index.known and by_index.value in {"G1", "G2"} and len(used) == 1 and not facts["who_grade"].known
+    return answer_fact(one_index if graded.known else None, Reason.GRADE_UNKNOWN, graded)
 
 
 def nec(facts: Facts) -> Fact:
     """Yes, no, or not excluded."""
-    found = _grade_result(facts)
-    if found.grade == "NEC":
-        return known_fact(True, *found.parts)
-    for name in ("differentiation", *INDICES, "who_grade"):
-        fact = facts[name]
+    found, differentiation = facts["grade"], facts["differentiation"]
+    by_one = {index: facts[name] for index, name in INDICES.items()}
+    if found.equals("NEC"):
+        return known_fact(True, found)
+    for name, fact in {"differentiation": differentiation, **by_one, "who_grade": facts["who_grade"]}.items():
         if fact.unknown:
             return unknown_fact(_of(Reason.FACT_OPEN, fact.why, fact=facts.knowledge.facts[name].says), fact)
-    if found.grade == "G3-or-NEC":
-        return unknown_fact(Reason.G3_OR_NEC_BY_DIFFERENTIATION, *found.parts)
-    if found.grade:
-        return known_fact(False, *found.parts)
-    if facts["differentiation"].equals("well"):
-        return known_fact(False, facts["differentiation"])
-    bands = facts.knowledge.scores.grade
-    within = [
-        (facts[name], amount.at_most(getattr(bands, name).g3_above)) for name in INDICES if (amount := facts[name].amount)
-    ]
-    if within and all(answer for _, answer in within):  # the higher index decides: one above 20 leaves it open
-        return known_fact(False, *(index for index, _ in within))
+    if found.equals("G3-or-NEC"):
+        return unknown_fact(Reason.G3_OR_NEC_BY_DIFFERENTIATION, found)
+    if found.known:
+        return known_fact(False, found)
+    if differentiation.equals("well"):
+        return known_fact(False, differentiation)
+    within = [fact for fact in by_one.values() if fact.known]
+    if within and all(fact.value in {"G1", "G2", NOT_ABOVE_G2} for fact in within):  # one above 20 leaves it open
+        return known_fact(False, *within)
     return unknown_fact(found.why or Reason.GRADE_UNKNOWN)
 
 

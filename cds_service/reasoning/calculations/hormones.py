@@ -66,27 +66,32 @@ def _may_deny(controlled: Fact, last: PartialDate | None) -> bool:
     return any(on is None or last is None or not is_newer(last, on) for on in dates)
 
 
-def _refractory(facts: Facts, enough: bool, denied: bool | None) -> Fact:
-    parts = (facts["symptoms_refractory_to"], facts["hormonal_symptoms_controlled"])
-    if denied is None:
-        return unknown_fact(Reason.CONTROL_OPEN, *parts)
-    return answer_fact(False if denied else (True if enough else None), Reason.NOT_DOCUMENTED, *(p for p in parts if p.known))
-
-
 def refractory_to_suppression(facts: Facts) -> Fact:
     """For debulking (S020): hormonal suppression documented as failed; what is untried is named on the card."""
+    parts = (facts["symptoms_refractory_to"], facts["hormonal_symptoms_controlled"])
     failed, denied = _failures(facts)
-    return _refractory(facts, "hormonal-suppression" in failed, denied)
+    if denied is None:
+        return unknown_fact(Reason.CONTROL_OPEN, *parts)
+    answer = False if denied else True if "hormonal-suppression" in failed else None
+    return answer_fact(answer, Reason.NOT_DOCUMENTED, *(part for part in parts if part.known))
+
+
+def arterial_therapy_failed(facts: Facts) -> Fact:
+    """Whether arterial therapy is documented as failed, denied since or not."""
+    listed, (failed, _) = facts["symptoms_refractory_to"], _failures(facts)
+    return answer_fact("arterial-therapy" in failed or None, Reason.NOT_DOCUMENTED, listed)
 
 
 def refractory_for_transplantation(facts: Facts) -> Fact:
     """For the 2010 rule (S069): hormonal suppression failed, and arterial therapy failed or contraindicated."""
-    failed, denied = _failures(facts)
-    contraindicated = facts["portal_vein"].equals("occluded") or any(
+    suppression = facts["refractory_to_suppression"]
+    if not suppression.equals(True):
+        return suppression
+    failed = facts["arterial_therapy_failed"].equals(True) or facts["portal_vein"].equals("occluded")
+    failed = failed or any(
         facts[name].equals(True) for name in ("hepatic_failure_found", "coagulopathy_found", "renal_failure_found")
     )
-    enough = "hormonal-suppression" in failed and ("arterial-therapy" in failed or contraindicated)
-    return _refractory(facts, enough, denied)
+    return suppression if failed else unknown_fact(Reason.NOT_DOCUMENTED, suppression)
 
 
 def carcinoid_heart_open(facts: Facts) -> Fact:

@@ -13,8 +13,7 @@ def remnant(facts: Facts) -> Fact:
     if documented.unknown:
         return unknown_fact(documented.why or Reason.NOT_DOCUMENTED, documented)
     if documented.known:
-        if volume.unknown and volume.reason is not Reason.OUT_OF_DATE:
-            # it might disagree; one out of date is older than the judgement
+        if facts["remnant_volume_awaited"].equals(True):  # it might disagree
             return unknown_fact(volume.why or Reason.NOT_DOCUMENTED, documented, volume)
         if by_volume is not None and by_volume != documented.value:
             return unknown_fact(Reason.REMNANT_DISAGREES, documented, volume)
@@ -22,6 +21,12 @@ def remnant(facts: Facts) -> Fact:
     if by_volume is None:
         return unknown_fact(volume.why or Reason.REMNANT_UNKNOWN, volume)
     return known_fact("sufficient" if by_volume else "insufficient", volume)
+
+
+def remnant_volume_awaited(facts: Facts) -> Fact:
+    """One out of date is older than any judgement, and awaited no more."""
+    volume = facts["future_liver_remnant"]
+    return known_fact(volume.unknown and volume.reason is not Reason.OUT_OF_DATE)
 
 
 def _sufficient_by_volume(facts: Facts) -> bool | None:
@@ -59,15 +64,12 @@ def liver_prevents_resection(facts: Facts) -> Fact:
 
 def curative_resection(facts: Facts) -> Fact:
     """`possible`, `not-possible` or unknown. NEC and G3 are no part of it; an unknown ECOG does not hold it open."""
-    resectability, left, drainage = facts["resectability"], facts["remnant"], facts["drainage_intact"]
-    outside, failure, ecog = facts["extrahepatic_disease"], facts["hepatic_failure_found"], facts["ecog"]
-    heart = facts["carcinoid_heart_disease"]
+    liver, outside, failure = facts["liver_prevents_resection"], facts["extrahepatic_disease"], facts["hepatic_failure_found"]
+    ecog, heart = facts["ecog"], facts["carcinoid_heart_disease"]
     against = [
         fact
         for fact, stops in (
-            (resectability, resectability.known and resectability.value != "complete"),
-            (left, left.equals("insufficient")),
-            (drainage, drainage.equals(False)),
+            (liver, liver.equals(True)),
             (outside, outside.equals("unresectable")),
             (failure, failure.equals(True)),
             (ecog, ecog.amount is not None and ecog.amount.at_least(facts.knowledge.ecog_limit) is True),
@@ -77,7 +79,7 @@ def curative_resection(facts: Facts) -> Fact:
     ]
     if against:
         return known_fact("not-possible", *against)
-    needed = (resectability, left, drainage, outside, failure)
+    needed = (liver, outside, failure)
     if all(fact.known for fact in needed) and not outside.options and not heart.unknown:
         return known_fact("possible", *needed)
     if outside.options:

@@ -1,71 +1,14 @@
-"""Failure of liver, coagulation and kidneys: found, denied or open (CLINICAL sections 5 and 6.4). Every limit is in
-knowledge/scores.toml; a laboratory value alone never makes hepatic failure."""
+"""Failure of coagulation and kidneys, and what else stands against a treatment: found, denied or open (CLINICAL sections 5 and
+6.4). Every limit is in knowledge/scores.toml; the liver is in liver_function.py."""
 
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
 from cds_service.clinical_picture import Interval, Observed, PartialDate
-from cds_service.knowledge.scores import Falling, Rising
 from cds_service.reasoning.calculations.dates import denial_holds_against, is_newer_than_all, reading_dates
 from cds_service.reasoning.facts import Fact, Facts, FactState, known_fact, unknown_fact
 from cds_service.reasons import Explanation, Reason
-
-HEPATIC_PARTS = ("total_bilirubin", "albumin", "inr", "ascites", "encephalopathy")
-
-
-def _points_rising(amount: Interval, bands: Rising) -> tuple[int, int]:
-    """Fewest and most points that a value can mean, for a test whose high values are bad."""
-    most = 1 if amount.below(bands.two_from) else 2 if amount.at_most(bands.three_above) else 3
-    fewest = 3 if amount.above(bands.three_above) else 2 if amount.at_least(bands.two_from) else 1
-    return fewest, most
-
-
-def _points_falling(amount: Interval, bands: Falling) -> tuple[int, int]:
-    most = 1 if amount.above(bands.one_above) else 2 if amount.at_least(bands.three_below) else 3
-    fewest = 3 if amount.below(bands.three_below) else 2 if amount.at_most(bands.one_above) else 1
-    return fewest, most
-
-
-def _points(facts: Facts) -> dict[str, tuple[int, int] | None]:
-    """Child-Pugh points of each part, fewest and most; None where the part is not known."""
-    scores = facts.knowledge.scores.child_pugh
-    points: dict[str, tuple[int, int] | None] = dict.fromkeys(HEPATIC_PARTS)
-    for name, bands in (("total_bilirubin", scores.total_bilirubin), ("inr", scores.inr)):
-        if amount := facts[name].amount:
-            points[name] = _points_rising(amount, bands)
-    if amount := facts["albumin"].amount:
-        points["albumin"] = _points_falling(amount, scores.albumin)
-    for name, table in (("ascites", scores.ascites), ("encephalopathy", scores.encephalopathy)):
-        fact, coded = facts[name], facts[f"{name}_coded"]
-        if fact.known:
-            points[name] = (table[str(fact.value)], table[str(fact.value)])
-        if coded.known and (points[name] or (1, 1))[1] < 2:
-            points[name] = (2, 3)  # there is some; its degree is not coded
-    return points
-
-
-def child_pugh_class(facts: Facts) -> Fact:
-    """As assessed, else computed: C when the known points plus one for each unknown part reach 10; A and B only with
-    all five parts known. Not scored on a vitamin K antagonist, which raises the INR by itself."""
-    given = facts["child_pugh"]
-    if given.known:
-        return given
-    if given.unknown:
-        return given
-    if not facts["vitamin_k_antagonist"].silent:
-        return unknown_fact(Reason.ON_VITAMIN_K_ANTAGONIST, facts["vitamin_k_antagonist"])
-    limits, points = facts.knowledge.scores.hepatic_failure, _points(facts)
-    parts = tuple(facts[name] for name in HEPATIC_PARTS if facts[name].known)
-    parts += tuple(facts[f"{name}_coded"] for name in ("ascites", "encephalopathy") if facts[f"{name}_coded"].known)
-    fewest = sum(found[0] if found else 1 for found in points.values())
-    if fewest >= limits.child_pugh_c_from:
-        return known_fact("C", *parts, note=Explanation(Reason.POINTS_AT_LEAST, points=fewest))
-    ranges = [found for found in points.values() if found]
-    if len(ranges) == len(HEPATIC_PARTS) and fewest == sum(found[1] for found in ranges):
-        grade = "B" if fewest >= limits.child_pugh_b_from else "A"
-        return known_fact(grade, *parts, note=Explanation(Reason.POINTS, points=fewest))
-    return unknown_fact(Reason.PARTS_UNKNOWN, *parts)
 
 
 def _stands(denial: Fact, against: list[PartialDate | None], laboratory: tuple[Fact, ...]) -> bool:
@@ -74,82 +17,6 @@ def _stands(denial: Fact, against: list[PartialDate | None], laboratory: tuple[F
     if any(fact.unknown and fact.reason is Reason.NOT_CONSULTED for fact in laboratory):
         return False
     return denial_holds_against(denial.on, [*against, *(item.on for fact in laboratory for item in fact.unread)])
-
-
-def _abnormal(facts: Facts) -> list[PartialDate | None]:
-    """Dates of the values that age a denial of hepatic failure."""
-    limits, coagulation = facts.knowledge.scores.hepatic_failure, facts.knowledge.scores.coagulation
-    bad: list[PartialDate | None] = []
-    for name in ("total_bilirubin", "albumin", "inr"):
-        for reading in facts[name].history or facts[name].seen:
-            if not isinstance(reading.value, Interval):
-                continue
-            within = {
-                "total_bilirubin": reading.value.at_most(limits.total_bilirubin_at_most),
-                "albumin": reading.value.at_least(limits.albumin_below),
-                "inr": reading.value.below(coagulation.inr_from),
-            }[name]
-            if within is not True:
-                bad.append(reading.on)
-    return bad
-
-
-def hepatic_failure_found(facts: Facts) -> Fact:
-    """Met: coded, assessed, Child-Pugh C. Denied: a newer assessment, Child-Pugh A, or normal enough laboratory.
-    Bilirubin above 2 mg/dL or Child-Pugh B alone leave it open: failure or obstruction?"""
-    assessed, score = facts["hepatic_failure"], facts["child_pugh_class"]
-    coded = [facts["hepatic_failure_coded"], facts["acute_hepatic_failure_coded"]]
-    laboratory = (facts["total_bilirubin"], facts["albumin"], facts["inr"])
-    adverse = [fact for fact in coded if fact.known]
-    adverse += [assessed] if assessed.equals(True) else []
-    adverse += [score] if score.equals("C") else []
-    denial = assessed if assessed.equals(False) else None
-    dates = [on for fact in adverse for on in ([score.on] if fact is score else reading_dates(fact))]
-    if adverse and not (denial and is_newer_than_all(denial.on, dates)):
-        against = Reason.OLDER_ASSESSMENT_DENIES if denial else None
-        return known_fact(True, *adverse, *([denial] if denial else []), note=against)
-    if denial and not any(fact.unknown for fact in coded) and _stands(denial, _abnormal(facts), laboratory):
-        note = Reason.NEWER_ASSESSMENT_DENIES if adverse else None
-        return known_fact(False, denial, *adverse, note=note)
-    blocked = next((fact for fact in (assessed, *coded, facts["child_pugh"]) if fact.unknown), None)
-    if blocked:
-        return unknown_fact(blocked.why or Reason.NOT_DOCUMENTED, blocked)
-    if adverse:
-        return unknown_fact(Reason.ABNORMAL_SINCE_DENIAL, *adverse)
-    if score.equals("A") and _stands(score, _abnormal(facts), laboratory):
-        return known_fact(False, score)
-    return _hepatic_failure_by_laboratory(facts)
-
-
-def _hepatic_failure_by_laboratory(facts: Facts) -> Fact:
-    limits, points = facts.knowledge.scores.hepatic_failure, _points(facts)
-    bilirubin, inr = facts["total_bilirubin"], facts["inr"]
-    if facts["ascites_coded"].known or facts["encephalopathy_coded"].known:
-        return unknown_fact(Reason.ASCITES_OR_ENCEPHALOPATHY_CODED, facts["ascites_coded"], facts["encephalopathy_coded"])
-    if facts["ascites_coded"].unknown or facts["encephalopathy_coded"].unknown:
-        return unknown_fact(Reason.DIAGNOSES_NOT_CONSULTED)
-    obstruction = facts["biliary_obstruction"]
-    obstructed = obstruction.equals(True) and all(reading.value is True for reading in obstruction.seen)  # nobody denies it
-    total = 0
-    for name in HEPATIC_PARTS:
-        found = points[name]
-        if name == "total_bilirubin" and obstructed:
-            total += 1  # explained by the obstruction, whatever its value
-        elif found:
-            total += found[1]
-        else:
-            total += 1 if facts[name].silent else 3
-    parts = tuple(facts[name] for name in HEPATIC_PARTS if facts[name].known)
-    if total <= limits.child_pugh_sum_at_most:
-        within = inr.amount.below(facts.knowledge.scores.coagulation.inr_from) if inr.amount else None
-        if obstructed and within is True:
-            return known_fact(False, obstruction, *parts, note=Reason.OBSTRUCTION_EXPLAINS_BILIRUBIN)
-        if bilirubin.amount and bilirubin.amount.at_most(limits.total_bilirubin_at_most):
-            return known_fact(False, *parts, note=Explanation(Reason.BILIRUBIN_WITHIN_LIMIT, points=total))
-    if not bilirubin.known:
-        late = Explanation(Reason.BILIRUBIN_OPEN, because=bilirubin.why) if bilirubin.why is not None else None
-        return unknown_fact(late or Reason.NO_BILIRUBIN, bilirubin)
-    return unknown_fact(Reason.FAILURE_OR_OBSTRUCTION, *parts)
 
 
 def coagulopathy_found(facts: Facts) -> Fact:

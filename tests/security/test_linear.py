@@ -1,0 +1,318 @@
+"""The law of length: no input costs more than its length; twice as long takes twice the time, at the service and on the page.
+
+Processor time, of the least of several runs where one was too much. What takes less than the floor says nothing of a law: it is
+tried again longer. `make test` tries some of the strings, and of the lists one in three; `make prove-linear` every string
+under every system, every list at both doors, and the largest bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from cds_service import knowledge
+from cds_service.fhir.plausibility import MAX_LIST_ITEMS
+from cds_service.fhir.resources import READ_TYPES
+from tests.conftest import PROOF, Record
+from tests.support.costs import DOORS, ICD_10_CM, base, coded, request_with, resource, seconds, slowness, systems
+
+LETTERS = {"letters": "Z", "digits": "7", "dots": ".", "blanks": "a ", "slashes": "/"}
+LENGTH = 100_000
+TWICE = 2.2
+"""Twice the length may take this times the time."""
+FLOOR_S = 0.1
+"""Seconds below which a time is noise: the clock of a process ticks at 4 ms on some kernels, and a machine has other work."""
+SMALL_BODY, LARGEST_BODY = 990_000, 19_900_000
+Path = tuple[str, ...]
+LOINC, SNOMED, ATC = "http://loinc.org", "http://snomed.info/sct", "http://www.whocc.no/atc"
+
+
+# ── strings ───────────────────────────────────────────────────────────────────────────────────────────────────────
+def string_paths(held: msgspec.inspect.Type, path: Path = ()) -> Iterator[Path]:
+    """Where a string may stand in what is read of a resource: ("code", "coding", "[]", "display")."""
+    match held:
+        case msgspec.inspect.UnionType():
+            for one in held.types:
+                yield from string_paths(one, path)
+        case msgspec.inspect.ListType():
+            yield from string_paths(held.item_type, (*path, "[]"))
+        case msgspec.inspect.StructType():
+            for field in held.fields:
+                yield from string_paths(field.type, (*path, field.encode_name))
+        case msgspec.inspect.StrType() | msgspec.inspect.AnyType() | msgspec.inspect.DecimalType():
+            yield path
+
+
+def placed(path: Path, text: str, system: str) -> Any:
+    """The text at its path; a code gets the system."""
+    if not path:
+        return text
+    first, *rest = path
+    inner = placed(tuple(rest), text, system)
+    if first == "[]":
+        return [inner]
+    return {first: inner, "system": system} if path == ("code",) and system else {first: inner}
+
+
+def with_text(kind: str, path: Path, text: str, system: str) -> dict[str, Any]:
+    """A sound resource with the text at its path."""
+    sound = resource(kind, "a", status="final" if kind in {"Observation", "DiagnosticReport"} else "active")
+    if kind in {"Observation", "DiagnosticReport"} and path[0] != "code":
+        sound["code"] = coded("6301-6", LOINC)
+    if kind == "Condition" and path[0] != "code":
+        sound["code"] = coded("C78.7")
+    return {**sound, **placed(path, text, system)}
+
+
+STRINGS = [
+    (kind, path, system)
+    for kind, struct in READ_TYPES.items()
+    for path in dict.fromkeys(string_paths(msgspec.inspect.type_info(struct)))
+    for system in (systems() if path[-1] == "code" and "coding" in path else {"": ""})
+]
+
+
+def law(door: str, make: Callable[[int], bytes], length: int, disease: bool, largest: int) -> tuple[float, float]:
+    """Asserts it at a length and its double, at the first length that takes long enough to be measured."""
+    nothing, statuses = base(door, disease), (200, 400, 412)
+    while True:
+        bodies = make(length), make(2 * length)
+        once, twice = (seconds(DOORS[door], body, statuses, 1) - nothing for body in bodies)
+        if twice > FLOOR_S or 2 * len(bodies[1]) > largest:
+            break
+        length *= 4 if 4 * len(bodies[1]) < largest else 2
+    noise = FLOOR_S + nothing / 2
+    if twice > TWICE * max(once, 0) + noise:  # perhaps others were at work meanwhile: the least of more runs
+        nothing = seconds(DOORS[door], request_with((), disease=disease))
+        once, twice = (seconds(DOORS[door], body, statuses, 3) - nothing for body in bodies)
+    assert twice <= TWICE * max(once, 0) + noise, f"{length:,}: {once:.2f} s, twice: {twice:.2f} s"
+    return once, twice
+
+
+def test_every_string_of_every_resource_is_among_those_tried() -> None:
+    paths = {(kind, path) for kind, path, _ in STRINGS}
+    assert len(paths) > 150
+    assert ("Condition", ("code", "coding", "[]", "code")) in paths
+    assert ("Observation", ("component", "[]", "valueQuantity", "unit")) in paths
+    assert {system for kind, path, system in STRINGS if path == ("code", "coding", "[]", "code")} == set(systems())
+
+
+@pytest.mark.parametrize("letters", LETTERS)
+@pytest.mark.parametrize("kind", READ_TYPES)
+def test_no_string_costs_more_than_its_length(kind: str, letters: str, full: bool, record_property: Record) -> None:
+    tried = [(path, system) for of, path, system in STRINGS if of == kind]
+    if not full:  # codes under each system; of all else some
+        tried = tried[:: max(1, len(tried) // 3)]
+    for path, system in tried:
+
+        def make(length: int, path: Path = path, system: str = system) -> bytes:
+            text = (LETTERS[letters] * length)[:length]
+            return request_with([with_text(kind, path, text, systems().get(system, ""))])
+
+        for door in DOORS if full else ("service",):
+            try:
+                law(door, make, LENGTH, disease=False, largest=4_000_000 if full else 1_000_000)
+            except AssertionError as error:
+                raise AssertionError(f"{door}, {kind}.{'.'.join(path)} {system}: {error}") from None
+    record_property(PROOF, f"law of length: {kind} {letters}: {len(tried)} strings")
+
+
+@pytest.mark.parametrize("letters", LETTERS)
+def test_no_text_that_all_facts_are_asked_of_costs_more_than_its_length(letters: str) -> None:
+    def make(length: int) -> bytes:
+        text = (LETTERS[letters] * length)[:length]
+        return request_with([resource("Observation", "o", status="final", code=all_facts(), valueString=text)])
+
+    law("service", make, LENGTH, disease=False, largest=4_000_000)
+
+
+# ── lists ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def all_facts() -> dict[str, Any]:
+    """A concept that every fact of an Observation is asked of."""
+    loaded = knowledge.load()
+    concepts = {c for d in loaded.facts.values() if d.source == "Observation" for c in d.concepts}
+    read = [
+        (s, m.code) for s, m in loaded.terminology.all_rows() if m.concept in concepts and not m.concept.startswith("cond.")
+    ]
+    own = [(loaded.assessment_system, code) for d in loaded.facts.values() for code in d.assessment]
+    uris = loaded.terminology.uris
+    return {"coding": [{"system": uris.get(system, system), "code": code} for system, code in [*read, *own]][:MAX_LIST_ITEMS]}
+
+
+def observed(name: object, **fields: Any) -> dict[str, Any]:
+    """An INR of a few days ago, unless the fields say something else."""
+    sound = {"effectiveDateTime": "2026-11-20", "status": "final", "code": coded("6301-6", LOINC)}
+    return resource("Observation", name, **{**sound, **fields})
+
+
+def within(count: int, most: int, make: Callable[[int, int], dict[str, Any]]) -> list[dict[str, Any]]:
+    """`count` items, at most so many in each resource."""
+    return [make(number, min(most, count - first)) for number, first in enumerate(range(0, count, most))]
+
+
+def inr(number: object, value: object) -> dict[str, Any]:
+    return observed(number, valueQuantity={"value": value, "unit": "1"})
+
+
+HISTOLOGY = {
+    "code": coded("59847-4", LOINC),
+    "valueCodeableConcept": coded("8240/3", "http://terminology.hl7.org/CodeSystem/icd-o-3"),
+}
+RESOLVED = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
+SAME_HASH = 2**61 - 1
+"""Python hashes numbers modulo this."""
+MOST = MAX_LIST_ITEMS
+THREE_FACTS = {"coding": [*coded("K72.10")["coding"], *coded("I50.9")["coding"], *coded("C78.7")["coding"]]}
+
+IN_LIVER = {"bodySite": coded("10200004", SNOMED)}
+ORDERED = {"status": "active", "intent": "order"}
+A_CODE = {"code": {"coding": [{"code": "a"}]}}
+WITHOUT_SYSTEM = {"code": {"coding": [{"code": "6301-6"}]}}
+OF_MANY_CODES = {"resourceType": "Medication", "id": "m", "code": {"coding": [{"system": ATC, "code": "L01BC06"}] * MOST}}
+Make = Callable[[int], list[dict[str, Any]]]
+
+
+def of_codings(make: Callable[[int], dict[str, Any]]) -> Make:
+    return lambda n: within(n, MOST, lambda i, k: resource("Condition", i, code={"coding": [make(j) for j in range(k)]}))
+
+
+def of_components(make: Callable[[int], dict[str, Any]]) -> Make:
+    return lambda n: within(n, MOST, lambda i, k: observed(i, component=[make(j) for j in range(k)]))
+
+
+def of_conditions(make: Callable[[int], dict[str, Any]]) -> Make:
+    return lambda n: [resource("Condition", i, **make(i)) for i in range(n)]
+
+
+def of_observations(make: Callable[[int], dict[str, Any]]) -> Make:
+    return lambda n: [observed(i, **make(i)) for i in range(n)]
+
+
+def of_drugs(make: Callable[[int], dict[str, Any]]) -> Make:
+    return lambda n: [resource("MedicationRequest", i, **ORDERED, **make(i)) for i in range(n)]
+
+
+def together(*parts: Make) -> Make:
+    """As many of each; each with ids of its own."""
+    return lambda n: [
+        {**found, "id": f"{place}-{found['id']}"} for place, part in enumerate(parts) for found in part(max(1, n // len(parts)))
+    ]
+
+
+LISTS: dict[str, Make] = {
+    "codings of ICD-10": of_codings(lambda j: {"system": ICD_10_CM, "code": "C34.90"}),
+    "codings of nothing": of_codings(lambda j: {}),
+    "codings of all sorts": of_codings(lambda j: {"system": f"s{j}", "code": "a"}),
+    "components of nothing": of_components(lambda j: A_CODE),
+    "components that answer": of_components(
+        lambda j: {"code": coded("6301-6", LOINC), "valueQuantity": {"value": j, "unit": "1"}}
+    ),
+    "components without a system": of_components(lambda j: WITHOUT_SYSTEM),
+    "members of a panel of all facts": lambda n: within(
+        n, MOST, lambda i, k: observed(i, code=all_facts(), hasMember=[{}] * k)
+    ),
+    "members": lambda n: within(
+        n, MOST, lambda i, k: observed(i, hasMember=[{"reference": f"Observation/{j}"} for j in range(k)])
+    ),
+    "focuses of histologies": lambda n: within(
+        n, MOST, lambda i, k: observed(i, **HISTOLOGY, focus=[{"reference": f"Condition/{j}"} for j in range(k)])
+    ),
+    "body sites": lambda n: within(
+        n, MOST, lambda i, k: resource("Condition", i, code=coded("C79.9"), bodySite=[coded("10200004", SNOMED)] * k)
+    ),
+    "extensions": lambda n: within(
+        n, MOST, lambda i, k: resource("Condition", i, code=coded("C34.90"), extension=[{"url": "u"}] * k)
+    ),
+    "a list longer than is read": lambda n: [resource("Condition", "long", code={"coding": [{"code": "a"}] * n})],
+    "versions": lambda n: [inr("same", 5 + i) for i in range(n)],
+    "versions of one hash": lambda n: [inr("same", 5 + i * SAME_HASH) for i in range(n)],
+    "versions of one hash, an end": lambda n: [
+        resource("Condition", "same", code=coded("K76.0"), abatementAge=5 + i * SAME_HASH) for i in range(n)
+    ],
+    "versions of one hash, a component": lambda n: [
+        observed("same", component=[{"valueQuantity": {"value": 5 + i * SAME_HASH}}]) for i in range(n)
+    ],
+    "diagnoses of one fact": of_conditions(lambda i: {"code": coded("K72.10")}),
+    "diagnoses of two facts": of_conditions(lambda i: {"code": coded("K72.10" if i % 2 else "I50.9")}),
+    "procedures of three facts": lambda n: [resource("Procedure", i, status="completed", code=THREE_FACTS) for i in range(n)],
+    "diagnoses and histologies": together(
+        of_conditions(lambda i: {"code": coded("C18.7")}), of_observations(lambda i: HISTOLOGY)
+    ),
+    "resolved tumours of the lung, diagnoses and histologies": together(
+        of_conditions(lambda i: {"code": coded("C34.90"), **RESOLVED}),
+        of_conditions(lambda i: {"code": coded("I10")}),
+        of_observations(lambda i: HISTOLOGY),
+    ),
+    "values of one day": of_observations(lambda i: {"valueQuantity": {"value": 1 + i / 1_000_000, "unit": "1"}}),
+    "values of many days": of_observations(
+        lambda i: {
+            "valueQuantity": {"value": 1, "unit": "1"},
+            "effectiveDateTime": f"20{i % 26:02}-{i % 12 + 1:02}-{i % 28 + 1:02}",
+        }
+    ),
+    "readings of all facts": lambda n: of_observations(
+        lambda i: {"code": all_facts(), "valueQuantity": {"value": 1 + i / 1000, "unit": "1"}}
+    )(max(1, n // 200)),
+    "tumour sizes": of_observations(
+        lambda i: {"code": coded("33728-7", LOINC), **IN_LIVER, "valueQuantity": {"value": 1 + i / 1000, "unit": "cm"}}
+    ),
+    "prescriptions of one drug of many codes": lambda n: [
+        OF_MANY_CODES, *of_drugs(lambda i: {"medicationReference": {"reference": "Medication/m"}})(n)
+    ],
+    "prescriptions by name": of_drugs(lambda i: {"medicationCodeableConcept": {"text": f"capecitabine {i}"}}),
+    "contained drugs": lambda n: within(
+        n, MOST, lambda i, k: resource(
+            "MedicationRequest", i, **ORDERED, medicationReference={"reference": "#no"},
+            contained=[{"resourceType": "Medication", "id": str(j)} for j in range(k)],
+        ),
+    ),
+    "orders": lambda n: [resource("ServiceRequest", i, **ORDERED, code=coded("6301-6", LOINC)) for i in range(n)],
+    "reports": lambda n: [resource("DiagnosticReport", i, status="final", code=coded("42148-7", LOINC)) for i in range(n)],
+    "unreadable resources": of_observations(lambda i: {"valueQuantity": "no quantity"}),
+    "codes that ICD-10 cannot have": of_conditions(lambda i: {"code": coded("C78.7 RULED OUT")}),
+    "accents that compose": lambda n: [
+        resource("Condition", "a" + "\u0301\u0316" * 500 + str(i), code=coded("C78.7?")) for i in range(max(1, n // 20))
+    ],
+}  # fmt: skip
+
+
+def of_size(name: str, size: int) -> int:
+    """How many items make a body of about so many bytes, within the limits of values and resources."""
+    few, more = (request_with(LISTS[name](count), disease=True) for count in (3_000, 6_000))
+    each, commas = (len(more) - len(few)) / 3_000, (more.count(b",") - few.count(b",")) / 3_000
+    resources = len(LISTS[name](6_000)) / 6_000
+    return int(min((size - len(few) + 3_000 * each) / each, 950_000 / commas, 49_000 / resources))
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_no_list_costs_more_than_its_length(name: str, full: bool, record_property: Record) -> None:
+    """Nor more than was promised: two seconds of the disease and 1 MB."""
+
+    def make(length: int) -> bytes:
+        return request_with(LISTS[name](length), disease=True)
+
+    place = [*LISTS].index(name)
+    doors = [*DOORS] if full else [[*DOORS][place // 3 % 2]] if place % 3 == 0 else []
+    for door in doors:
+        once, twice = law(door, make, of_size(name, SMALL_BODY) // 2, disease=True, largest=0)
+        assert twice + base(door, True) <= 2 * slowness()
+        record_property(PROOF, f"1 MB, {door}: {name}: {once:.2f} s for half of it, {twice:.2f} s for all")
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("name", LISTS)
+def test_the_largest_body_costs_no_more_than_was_promised(name: str, door: str, full: bool, record_property: Record) -> None:
+    """Ten seconds, the disease included; the short form tries a fifth of it, and of one list in sixteen."""
+    if not full and [*LISTS].index(name) % 16:
+        return
+    size, most = (LARGEST_BODY, 10.0) if full else (LARGEST_BODY // 5, 4.0)
+    body = request_with(LISTS[name](of_size(name, size - 100_000)), disease=True)
+    took = seconds(DOORS[door], body, (200, 413), 1)
+    most *= slowness()
+    if took > most:
+        took = seconds(DOORS[door], body, (200, 413), 2)
+    record_property(PROOF, f"{len(body) / 1e6:.1f} MB, {door}: {name}: {took:.2f} s")
+    assert took <= most, f"{len(body):,} bytes took {took:.1f} s"
