@@ -1,4 +1,4 @@
-"""Judging has an end: work without one is given up, its place is free again, and nothing is struck once its work is over."""
+"""Judging has an end: work without one is given up, its slot is free again, and nothing is struck once its work is over."""
 
 from __future__ import annotations
 
@@ -163,8 +163,8 @@ def test_the_page_gives_up_too(service: Running) -> None:
     connection.close()
 
 
-def test_places_are_free_again_when_their_work_is_given_up_and_others_are_answered_meanwhile(service: Running) -> None:
-    """All twelve places are taken by work without an end, whose clients are gone."""
+def test_slots_are_free_again_when_their_work_is_given_up_and_others_are_answered_meanwhile(service: Running) -> None:
+    """All twelve slots are taken by work without an end, whose clients are gone."""
     with ThreadPoolExecutor(12) as pool:
         for future in [pool.submit(leave, service, WITHOUT_END, 0.5) for _ in range(12)]:
             future.result()
