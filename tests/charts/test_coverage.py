@@ -278,7 +278,7 @@ def test_rewording_a_reason_changes_no_count(tmp_path: Path, monkeypatch: pytest
 
     before = counts("before")
     assert before[:3] == [[1, 1, 1, 1, 2], [1, 1], [1, 1, 1]]
-    monkeypatch.setattr(wording, "_words", lambda: dict.fromkeys(Reason, "the same words"))
+    monkeypatch.setattr(wording, "WORDS", dict.fromkeys(Reason, "the same words"))
     assert counts("after") == before
 
 
