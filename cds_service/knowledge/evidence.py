@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 Tables = Mapping[str, Any]
 
@@ -13,9 +14,13 @@ Tables = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Publication:
     id: str
+    label: str
+    """What a card calls it."""
     citation: str
     doi: str = ""
     pmid: str = ""
+    pmcid: str = ""
+    page: str = ""
     search: str = ""
     unlinked: str = ""
     note: str = ""
@@ -26,12 +31,52 @@ class Publication:
 
     @property
     def url(self) -> str:
-        """DOI, else PMID, else the PubMed citation search; empty where it is cited in words only."""
+        """Its address for a card: by DOI, else PMID, else PMC; empty where a card cites it in words."""
         if self.doi:
             return f"https://doi.org/{self.doi}"
         if self.pmid:
             return f"https://pubmed.ncbi.nlm.nih.gov/{self.pmid}/"
-        return self.search
+        return f"https://pmc.ncbi.nlm.nih.gov/articles/{self.pmcid}/" if self.pmcid else ""
+
+    @property
+    def page_url(self) -> str:
+        """Its address for an evidence page, which may also name a publisher's page or a PubMed search."""
+        return self.url or self.page or self.search
+
+
+class Regulatory(NamedTuple):
+    """What a label or a public body says of a treatment: where, since when ("undated"), what."""
+
+    jurisdiction: str
+    on: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Whom a statement speaks of; an empty part: anyone. `any`: why it speaks of everyone."""
+
+    primary: frozenset[str] = frozenset()
+    grade: frozenset[str] = frozenset()
+    ki67: Mapping[str, Decimal] = field(default_factory=dict)
+    """at_most, at_least, below, above → its limit in per cent."""
+    functioning: bool | None = None
+    line: str = ""
+    """first | after-progression | pretreated"""
+    any: str = ""
+
+
+def build_population(table: Tables | None) -> Population | None:
+    if table is None:
+        return None
+    return Population(
+        frozenset(table.get("primary", ())),
+        frozenset(table.get("grade", ())),
+        {how: Decimal(limit) for how, limit in table.get("ki67", {}).items()},
+        table.get("functioning"),
+        table.get("line", ""),
+        table.get("any", ""),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +137,7 @@ class ReviewPlan:
     open: tuple[OpenCheck, ...]
 
 
-def build_outcomes(file: Tables) -> tuple[Outcome, ...]:
+def build_outcomes(file: Tables, publications: Mapping[str, Publication]) -> tuple[Outcome, ...]:
     heads = {
         number: OutcomeTable(int(number), head["title"], head["design"], tuple(head["statements"]))
         for number, head in file["table"].items()
@@ -101,7 +146,7 @@ def build_outcomes(file: Tables) -> tuple[Outcome, ...]:
         Outcome(
             id=name,
             table=heads[name[1]],
-            series=row["series"],
+            series=publications[row["publication"]].label if row["publication"] in publications else row["publication"],
             publication=row["publication"],
             n=row["n"],
             groups=row.get("groups", ""),

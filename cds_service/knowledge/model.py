@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from cds_service.clinical_picture import Value
-from cds_service.knowledge.evidence import Conflict, Outcome, Publication, ReviewPlan
+from cds_service.knowledge.evidence import Conflict, Outcome, Population, Publication, Regulatory, ReviewPlan
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
+from cds_service.knowledge.shown import ShownStatement, StanceRow
 from cds_service.knowledge.terminology import Terminology, Use
 from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
 
@@ -74,6 +75,8 @@ class FactDefinition:
     usual: Value | None = None
     order: str = ""
     trend: bool = False
+    upper_limit_of: str = ""
+    """The laboratory value of which this one is how many times the upper limit that its own Observation states."""
     local_units: Mapping[str, str] = field(default_factory=dict)
     """A site's spellings for this fact: spelling, or "" for a number without unit → a unit of `units`."""
 
@@ -85,7 +88,7 @@ class FactDefinition:
     @property
     def laboratory(self) -> bool:
         """A laboratory value, whether anybody is asked for it or not: an order shortens its window."""
-        return any(concept.startswith("lab.") for concept in self.concepts)
+        return bool(self.upper_limit_of) or any(concept.startswith("lab.") for concept in self.concepts)
 
     @property
     def supposable(self) -> bool:
@@ -153,6 +156,8 @@ class Indication:
     when_closed: tuple[str, ...]
     statements: tuple[str, ...]
     local: bool = False
+    rank: int = 0
+    """Its place among the indications met of equal verdict, as a card orders them: a convention of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,10 @@ class Technique:
     """Concepts of orders that mean this technique."""
     critical: frozenset[str] = frozenset()
     """Those of `stopped_by` that are hard facts against it once it is ordered (CLINICAL section 7.3)."""
+    id: str = ""
+    rank: int = 0
+    own_line: str = ""
+    """The id of the line that it has of its own on a card; empty where it is told with its modality."""
 
 
 class Exclusion(NamedTuple):
@@ -197,6 +206,8 @@ class Modality:
     beside: tuple[str, ...]
     support: tuple[str, ...]
     about: tuple[str, ...]
+    shown: tuple[ShownStatement, ...] = ()
+    """What some of its statements are on the face of a card."""
     techniques: tuple[Technique, ...] = ()
     ordered_by: tuple[str, ...] = ()
     """Value sets whose codes, in an active order or a scheduled procedure, mean this modality."""
@@ -242,6 +253,11 @@ class Statement:
     not_used: str = ""
     checked: str = ""
     verified: str = ""
+    figures: Mapping[str, str] = field(default_factory=dict)
+    """Its figures in the words in which other sentences quote them."""
+    regulatory: tuple[Regulatory, ...] = ()
+    population: Population | None = None
+    """Whom it speaks of; None only where no card can show it."""
 
     def may_decide(self, role: str) -> bool:
         """Whether it can carry a criterion of that role (CLINICAL rules 3 and 4): a RESULT and what is of low confidence
@@ -295,7 +311,10 @@ class Knowledge:
     review: ReviewPlan
     window_bounds: Mapping[str, Bounds]
     limit_bounds: Mapping[str, Bounds]
+    stances: tuple[StanceRow, ...] = ()
     overlay: Overlay = NO_SITE
+    unfilled: Knowledge | None = field(default=None, repr=False)
+    """The same with the sentences as they stand in the files, places of numbers and all."""
 
     @property
     def signed(self) -> bool:

@@ -151,10 +151,11 @@ def publications_section(knowledge: Knowledge) -> Section:
         number = f" Reference {publication.reference} of the review." if publication.reference else ""
         memory = f" From memory: {', '.join(publication.from_memory)}." if publication.from_memory else ""
         note = f" {publication.note}" if publication.note else ""
-        link = f"<{publication.url}>" if publication.url else f"no link: {publication.unlinked}"
-        rows.append((name, f"{publication.citation}{number}{note}{memory}", link, _few(behind.get(name, []))))
+        link = f"<{publication.page_url}>" if publication.page_url else f"no link: {publication.unlinked}"
+        rows.append((name, f"**{publication.label}** {publication.citation}{number}{note}{memory}", link, _few(behind.get(name, []))))
     found = Counter(
-        "DOI" if p.doi else "PMID" if p.pmid else "search" if p.search else "words" for p in knowledge.publications.values()
+        "DOI" if p.doi else "PMID" if p.pmid else "PMC" if p.pmcid else "page" if p.page else "search" if p.search else "words"
+        for p in knowledge.publications.values()
     )
     listed = table_block("Key|Citation|Link|Statements", rows, (15, 40, 25, 20))
     return chapter(
@@ -163,6 +164,8 @@ def publications_section(knowledge: Knowledge) -> Section:
         publications=len(knowledge.publications),
         DOI=found["DOI"],
         PMID=found["PMID"],
+        PMC=found["PMC"],
+        page=found["page"],
         search=found["search"],
         words=found["words"],
     )
