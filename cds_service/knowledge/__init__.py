@@ -22,10 +22,8 @@ from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.evidence import (
     Publication,
-    Regulatory,
     build_conflicts,
     build_outcomes,
-    build_population,
     build_review_plan,
 )
 from cds_service.knowledge.model import (
@@ -40,7 +38,6 @@ from cds_service.knowledge.model import (
     Knowledge,
     Modality,
     StagePart,
-    Statement,
     Technique,
     Units,
     Verdict,
@@ -50,6 +47,7 @@ from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
 from cds_service.knowledge.shown import build_shown, build_stances
+from cds_service.knowledge.statement import Regulatory, Statement, build_population
 from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember
 from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
 
@@ -111,8 +109,18 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
     }
     publications = {
         name: Publication(
-            name, t["label"], t["citation"], t.get("doi", ""), t.get("pmid", ""), t.get("pmcid", ""), t.get("page", ""),
-            t.get("search", ""), t.get("unlinked", ""), t.get("note", ""), tuple(t.get("from_memory", ())), t.get("reference"),
+            name,
+            t["label"],
+            t["citation"],
+            t.get("doi", ""),
+            t.get("pmid", ""),
+            t.get("pmcid", ""),
+            t.get("page", ""),
+            t.get("search", ""),
+            t.get("unlinked", ""),
+            t.get("note", ""),
+            tuple(t.get("from_memory", ())),
+            t.get("reference"),
             t["verified"],
         )
         for name, t in files["publications.toml"].items()

@@ -8,7 +8,7 @@ from typing import Any
 
 from cds_service.errors import Fault
 from cds_service.knowledge import check_sources, check_terminology
-from cds_service.knowledge.model import DECIDING_KINDS, RULES_OUT
+from cds_service.knowledge.statement import DECIDING_KINDS, RULES_OUT
 from cds_service.knowledge.vocabulary import Edition
 
 INDICATES = {Edition.REVIEW: "RULE", Edition.UPDATE: "LATER"}

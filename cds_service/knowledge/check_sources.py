@@ -162,7 +162,7 @@ def _named(files: Mapping[str, Tables]) -> Iterator[Fault]:
                 yield Fault(where, repr(statement), f"a statement of edition {edition}" if edition else "a statement")
     dates = [
         ("review.toml: drawn_up", review["drawn_up"]),
-        *(("review.toml: open.due", part["due"]) for part in review["open"]),
+        *(("review.toml: open.due", part["due"]) for part in review["open"] if "due" in part),
     ]
     dates += [(f"statements.toml: {n}.checked", s["checked"]) for n, s in files["statements.toml"].items() if "checked" in s]
     for where, text in dates:

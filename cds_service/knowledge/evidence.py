@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 Tables = Mapping[str, Any]
 
@@ -42,41 +41,6 @@ class Publication:
     def page_url(self) -> str:
         """Its address for an evidence page, which may also name a publisher's page or a PubMed search."""
         return self.url or self.page or self.search
-
-
-class Regulatory(NamedTuple):
-    """What a label or a public body says of a treatment: where, since when ("undated"), what."""
-
-    jurisdiction: str
-    on: str
-    says: str
-
-
-@dataclass(frozen=True, slots=True)
-class Population:
-    """Whom a statement speaks of; an empty part: anyone. `any`: why it speaks of everyone."""
-
-    primary: frozenset[str] = frozenset()
-    grade: frozenset[str] = frozenset()
-    ki67: Mapping[str, Decimal] = field(default_factory=dict)
-    """at_most, at_least, below, above → its limit in per cent."""
-    functioning: bool | None = None
-    line: str = ""
-    """first | after-progression | pretreated"""
-    any: str = ""
-
-
-def build_population(table: Tables | None) -> Population | None:
-    if table is None:
-        return None
-    return Population(
-        frozenset(table.get("primary", ())),
-        frozenset(table.get("grade", ())),
-        {how: Decimal(limit) for how, limit in table.get("ki67", {}).items()},
-        table.get("functioning"),
-        table.get("line", ""),
-        table.get("any", ""),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,5 +138,6 @@ def build_conflicts(file: Tables) -> tuple[Conflict, ...]:
 
 
 def build_review_plan(file: Tables) -> ReviewPlan:
-    checks = (OpenCheck(c["says"], tuple(c["statements"]), date.fromisoformat(c["due"])) for c in file["open"])
-    return ReviewPlan(date.fromisoformat(file["drawn_up"]), dict(file["months"]), tuple(checks))
+    drawn_up = file["drawn_up"]  # a guideline that is not read yet is due from then on
+    checks = (OpenCheck(c["says"], tuple(c["statements"]), date.fromisoformat(c.get("due", drawn_up))) for c in file["open"])
+    return ReviewPlan(date.fromisoformat(drawn_up), dict(file["months"]), tuple(checks))

@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 from cds_service.clinical_picture import Value
-from cds_service.knowledge.evidence import Conflict, Outcome, Population, Publication, Regulatory, ReviewPlan
+from cds_service.knowledge.evidence import Conflict, Outcome, Publication, ReviewPlan
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shown import ShownStatement, StanceRow
+from cds_service.knowledge.statement import Statement
 from cds_service.knowledge.terminology import Terminology, Use
 from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
 
@@ -37,10 +38,6 @@ RANK = {
 
 UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
 """Units that nobody writes as UCUM does."""
-
-DECIDING_KINDS = frozenset({"RULE", "LIMIT", "LATER"})
-"""What may carry an exclusion or a contraindication (CLINICAL rule 4): a RESULT may only caution."""
-RULES_OUT = frozenset({"contraindication", "exclusion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,36 +232,6 @@ class StagePart:
     fact: str = ""
     bands: tuple[Band, ...] = ()
     sites: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    id: str
-    edition: Edition
-    kind: str
-    says: str
-    publications: tuple[str, ...]
-    confidence: str
-    numbers: str = ""
-    caution: str = ""
-    unsourced: str = ""
-    from_memory: tuple[str, ...] = ()
-    display: bool = True
-    not_used: str = ""
-    checked: str = ""
-    verified: str = ""
-    figures: Mapping[str, str] = field(default_factory=dict)
-    """Its figures in the words in which other sentences quote them."""
-    regulatory: tuple[Regulatory, ...] = ()
-    population: Population | None = None
-    """Whom it speaks of; None only where no card can show it."""
-
-    def may_decide(self, role: str) -> bool:
-        """Whether it can carry a criterion of that role (CLINICAL rules 3 and 4): a RESULT and what is of low confidence
-        decide nothing, and what is from memory rules nothing out."""
-        if self.kind not in DECIDING_KINDS or self.confidence == "low":
-            return False
-        return not self.from_memory if role in RULES_OUT else role in {"gate", "requirement", "indication", "calculation"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,18 @@ def fill_sentences(knowledge: Knowledge) -> Knowledge:
         staging={name: replace(part, title=fill(part.title)) for name, part in knowledge.staging.items()},
         board_questions=tuple(question._replace(says=fill(question.says)) for question in knowledge.board_questions),
         outcomes=tuple(
-            replace(row, **{key: fill(getattr(row, key)) for key in OUTCOME_SENTENCES}) for row in knowledge.outcomes
+            replace(
+                row,
+                groups=fill(row.groups),
+                treated=fill(row.treated),
+                survival=fill(row.survival),
+                symptoms=fill(row.symptoms),
+                course=fill(row.course),
+                patients=fill(row.patients),
+                note=fill(row.note),
+                defect=fill(row.defect),
+            )
+            for row in knowledge.outcomes
         ),
         conflicts=tuple(replace(c, topic=fill(c.topic), service=fill(c.service)) for c in knowledge.conflicts),
         review=_review(knowledge.review, fill),
@@ -58,9 +69,6 @@ def fill_sentences(knowledge: Knowledge) -> Knowledge:
         limit_bounds={name: _bounds(bounds, fill) for name, bounds in knowledge.limit_bounds.items()},
         unfilled=knowledge,
     )
-
-
-OUTCOME_SENTENCES = ("groups", "treated", "survival", "symptoms", "course", "patients", "note", "defect")
 
 
 def _own(criterion: Criterion) -> dict[str, object]:
@@ -87,11 +95,16 @@ def _modality(modality: Modality, criteria: Mapping[str, Criterion], fill: Fill)
         ),
         techniques=tuple(
             replace(
-                t, says=fill(t.says), also=fill(t.also), when=new(t.when), stopped_by=new(t.stopped_by), cautions=new(t.cautions)
+                t,
+                says=fill(t.says),
+                also=fill(t.also),
+                when=new(t.when),
+                stopped_by=new(t.stopped_by),
+                cautions=new(t.cautions),
             )
             for t in modality.techniques
         ),
-    )  # fmt: skip
+    )
 
 
 def _review(review: ReviewPlan, fill: Fill) -> ReviewPlan:

@@ -35,7 +35,8 @@ WORDS_OF_STAGE = "words"
 """The table of staging.toml all of whose texts are bound."""
 
 NUMBER = re.compile(
-    r"\d+(?:\.\d+)?|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarters?|twice|dozen)\b", re.IGNORECASE
+    r"\d+(?:\.\d+)?|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarters?|twice|dozen)\b",
+    re.IGNORECASE,
 )
 STATEMENT = re.compile(r"\b[SM]\d{3}\b")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 import tomllib
@@ -201,7 +202,7 @@ def test_every_statement_decides_is_context_or_says_why_it_is_not_used() -> None
     entries = statement_uses(known)
     assert Counter((entry.statement[0], entry.standing) for entry in entries) == {
         ("S", "decides"): 13, ("S", "context"): 68, ("S", "not used"): 22,
-        ("M", "decides"): 29, ("M", "context"): 44, ("M", "not used"): 12,
+        ("M", "decides"): 31, ("M", "context"): 59, ("M", "not used"): 15,
     }  # fmt: skip
     assert [entry.statement for entry in entries] == [f"S{n:03}" for n in range(1, 104)] + [f"M{n:03}" for n in range(1, 106)]
     for entry in entries:
@@ -222,9 +223,38 @@ def test_misprints_factors_without_direction_and_sex_are_used_nowhere() -> None:
 def test_every_publication_has_a_link_or_says_why_not_and_the_39_references_are_there() -> None:
     publications = knowledge.load().publications.values()
     assert sorted(p.reference for p in publications if p.reference) == list(range(1, 40))
-    assert all(bool(p.url) != bool(p.unlinked) for p in publications)
-    kinds = Counter("doi" if p.doi else "pmid" if p.pmid else "search" if p.search else "words" for p in publications)
-    assert kinds == {"doi": 39, "pmid": 1, "search": 68, "words": 15}
+    assert all(bool(p.page_url) != bool(p.unlinked) for p in publications)
+    kinds = Counter(
+        "doi" if p.doi else "pmid" if p.pmid else "pmc" if p.pmcid else "page" if p.page else "search" if p.search else "words"
+        for p in publications
+    )
+    assert kinds == {"doi": 68, "pmid": 3, "pmc": 7, "page": 21, "search": 40, "words": 7}
+
+
+def test_a_card_links_by_doi_pmid_or_pmc_alone_and_calls_a_publication_by_a_short_label() -> None:
+    for publication in knowledge.load().publications.values():
+        assert re.match(r"https://(doi\.org/10\.|(pubmed|pmc)\.ncbi\.nlm\.nih\.gov/[^?]|$)", f"{publication.url}"), (
+            publication.id
+        )
+        assert "…" not in publication.label
+        year = (re.findall(r"-(\d{4})", publication.id) or [""])[0]
+        assert (
+            not re.search(r"\d{4}", publication.label)
+            or year in {"", publication.label[-4:]}
+            or publication.label == "AJCC 2017"
+        )
+
+
+def test_every_identifier_of_the_list_of_november_2026_is_in_the_publications() -> None:
+    rows = list(csv.DictReader((ROOT / "tests/data/identifiers_2026-11.csv").read_text("utf-8").splitlines()))
+    held = knowledge.load().publications
+    for row in rows:
+        name = re.sub(r"^NEW | \(.*", "", row["publication id"])
+        publication = held[name]
+        assert publication.doi == row["doi"] or not row["doi"], name
+        assert publication.pmid == row["pmid"] or not row["pmid"] or name in {"yao-2011", "raymond-2011"}, name
+        assert row["doi"] or row["pmid"] or publication.pmcid or publication.page, name
+    assert len(rows) == 31
 
 
 def test_every_calculation_is_told_in_words_with_the_numbers_it_decides_by() -> None:
@@ -263,7 +293,7 @@ def test_a_number_of_the_scores_that_is_missing_or_misspelt_is_told(copy: Path) 
 
 def test_every_publication_can_be_found_or_says_why_not() -> None:
     for name, publication in knowledge.load().publications.items():
-        assert publication.url or publication.unlinked, name
+        assert publication.page_url or publication.unlinked, name
         assert publication.url.startswith("https://") or not publication.url, name
         assert len(publication.citation) > 20, name
 

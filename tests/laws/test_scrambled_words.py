@@ -48,9 +48,14 @@ SENTENCES = {
     "stances.toml": {"situation"},
     "statements.toml": {"topic", "says", "numbers", "not_used", "caution", "unsourced", "from_memory", "any"},
 }  # fmt: skip
-TABLES_OF_SENTENCES = {"staging.toml": {"words"}, "statements.toml": {"figures"}, "units.toml": {"refused"}, "terminology.toml": {"refused"}}
+TABLES_OF_SENTENCES = {
+    "staging.toml": {"words"},
+    "statements.toml": {"figures"},
+    "units.toml": {"refused"},
+    "terminology.toml": {"refused"},
+}
 """Tables all of whose texts are sentences."""
-NOT_SENTENCES = {"codes", "verified", "names", "alias"}
+NOT_SENTENCES = {"codes", "verified", "names", "alias", "jurisdiction"}
 """Displays of codes, a status; brand names and spellings of units, which are compared with a chart."""
 PLACE = re.compile(r"\{[^{}]*\}")
 

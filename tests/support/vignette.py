@@ -26,6 +26,8 @@ and what is expected, by modality unless said:
   questions        whether the overview asks the board its questions
   on_record        lines that the overview shows, each from its start, in its order
   not_checked      exactly the facts named as "not checked", by modality
+  stances_2010     what the review of 2010 says: for, against, divided, silent or open, by modality
+  faces            exactly the dissents and risks on its card, as "S028 risk 1", by modality; every technique named
   last             the modality that is named last among those to discuss
 """
 
@@ -40,6 +42,7 @@ from typing import Any
 
 from cds_service.cards import missing_data, suggestions, urgent
 from cds_service.cards import overview as overview
+from cds_service.cards.faces import statements_on_face
 from cds_service.cards.overview import assessment_json
 from cds_service.cards.technique_findings import evaluate_techniques
 from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate
@@ -51,6 +54,7 @@ from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.facts import Fact, Facts
 from cds_service.reasoning.judgement import Finding, judge_criterion
 from cds_service.reasoning.staging import determine_stage
+from cds_service.reasoning.stances import stance_of_2010
 from tests.conftest import ROOT
 from tests.support.pictures import picture
 
@@ -61,7 +65,7 @@ SEARCHED = frozenset({"missing", "missing_has", "best", "asked", "drafts"})
 EXPECTED = SEARCHED | {
     "expect", "open", "because", "cautions", "no_cautions", "editions_2010", "stage", "findings", "options", "no_options",
     "criteria", "facts", "against", "findings_2010",
-    "dated", "rests_on",
+    "dated", "rests_on", "stances_2010", "faces",
     "stops", "burdens", "not_looked_at", "alarms", "questions", "on_record", "not_checked", "last",
 }  # fmt: skip
 
@@ -184,6 +188,10 @@ def _way(said: Said, about: str, place: int) -> Any:
     return shown[0][place] if shown else None
 
 
+def _met(assessment: Assessment) -> set[str]:
+    return {part.indication.id for part in assessment.decision.indications if part.met}
+
+
 def _alarm(said: Said, kind: str, wanted: object) -> str:
     cards = (urgent.stopped_order_card(said.quiet), urgent.contraindication_card(said.quiet), urgent.safety_card(said.quiet))
     return next((card.indicator for card in cards if card and card.kind == kind), "none")
@@ -219,6 +227,7 @@ def _on_record(said: Said, _: str, wanted: list[str]) -> list[str]:
     return sorted((one for one in wanted if one in places), key=places.__getitem__)
 
 
+TECHNIQUES_NAMED = frozenset({"radioembolization", "everolimus", "capecitabine-temozolomide", "cabozantinib"})
 FOUND = {True: "met", False: "not-met", None: "unknown"}
 SAYS: Mapping[str, Any] = {
     "expect": lambda said, name, _: said.assessed[name].verdict.value,
@@ -259,5 +268,10 @@ SAYS: Mapping[str, Any] = {
     "questions": lambda said, _, wanted: missing_data.missing_section(said.quiet).startswith("**Questions"),
     "on_record": _on_record,
     "not_checked": lambda said, name, wanted: overview.unchecked_fact_names(said.quiet, [said.assessed[name]]),
+    "stances_2010": lambda said, name, _: stance_of_2010(name, said.facts).word or "open",
+    "faces": lambda said, name, _: [
+        f"{part.statement} {part.face}{f' {part.place}' if part.place else ''}"
+        for part in statements_on_face(said.assessed[name].modality, said.facts, _met(said.assessed[name]), TECHNIQUES_NAMED)
+    ],
     "last": lambda said, _, wanted: said.quiet.options[-1].modality.id if said.quiet.options else "",
 }
