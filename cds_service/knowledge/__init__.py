@@ -19,7 +19,7 @@ import msgspec
 
 from cds_service.clinical_picture import Interval
 from cds_service.errors import Fault, KnowledgeError
-from cds_service.knowledge.check import cross_references
+from cds_service.knowledge.check import cross_references, with_laboratory
 from cds_service.knowledge.evidence import (
     Publication,
     build_conflicts,
@@ -168,12 +168,16 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         portal_drained=dict.fromkeys(drained["yes"], True) | dict.fromkeys(drained["no"], False),
         staging={name: _stage_part(name, table) for name, table in staging.items()},
         words=words,
-        board_facts=tuple(files["board.toml"]["known"]),
+        board_facts=tuple(with_laboratory(files["board.toml"]["known"], facts_file["fact"])),
         board_questions=tuple(BoardQuestion(q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
         outcomes=build_outcomes(files["outcomes.toml"], publications),
         conflicts=build_conflicts(files["conflicts.toml"]),
         review=build_review_plan(files["review.toml"]),
-        window_bounds={name: _bounds(part) for part in files["local.toml"]["window"] for name in part["facts"]},
+        window_bounds={
+            name: _bounds(part)
+            for part in files["local.toml"]["window"]
+            for name in with_laboratory(part["facts"], facts_file["fact"])
+        },
         limit_bounds={part["criterion"]: _bounds(part) for part in files["local.toml"]["limit"]},
         stances=build_stances(files["stances.toml"]),
     )  # fmt: skip

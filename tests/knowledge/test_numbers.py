@@ -138,10 +138,8 @@ def test_with_every_number_changed_in_turn_no_sentence_states_the_old_one(record
     assert left_over == []
     rest = Counter(_rest(path) for path, _ in leaves(files) if _rest(path))
     total = sum(1 for _ in leaves(files))
-    record_property(
-        PROOF, f"numbers: {changed} changed in turn, {mentioned} of them told by a sentence; {rest.total()} listed as the rest; "
-        f"{total} in the files, {len(templates)} sentences",
-    )  # fmt: skip
+    said = f"numbers: {changed} changed in turn, {mentioned} of them told by a sentence; {rest.total()} listed as the rest"
+    record_property(PROOF, f"{said}; {total} in the files, {len(templates)} sentences")
     assert changed + rest.total() == total
     assert all(rest[why] for why in REST.values()), "a reason of the rest that no number has"
 

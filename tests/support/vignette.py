@@ -40,12 +40,13 @@ from datetime import date
 from functools import cached_property
 from typing import Any
 
+from cds_service import knowledge
 from cds_service.cards import missing_data, suggestions, urgent
 from cds_service.cards import overview as overview
 from cds_service.cards.faces import statements_on_face
 from cds_service.cards.overview import assessment_json
 from cds_service.cards.technique_findings import evaluate_techniques
-from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate
+from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate, format_decimal
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.calculations import CALCULATIONS
@@ -118,6 +119,25 @@ def vignettes() -> Iterator[Vignette]:
             given = {**bases[table["base"]], **table.get("given", {})} if "base" in table else table.get("given", {})
             given = {name: value for name, value in given.items() if value != "silent"}
             yield Vignette(f"{path.stem}: {table['story']}", table, given, table.get("today", content["today"]))
+    yield from derived()
+
+
+def derived() -> Iterator[Vignette]:
+    """Of every laboratory value that somebody is asked for: on the last day of its window it counts and is shown on the
+    overview, a day later it is out of date. Made of the files that ship, so that a changed copy of them is noticed."""
+    for name, fact in knowledge.load().facts.items():
+        if fact.ask != "laboratory" or fact.window_days is None or fact.range is None:
+            continue
+        number, days = format_decimal(fact.range[0] + 1), fact.window_days
+        for age, expected in (
+            (days, {"facts": {name: number}, "on_record": [f"{fact.says}: "]}),
+            (days + 1, {"facts": {name: "unknown"}}),
+        ):
+            table = {"story": f"{fact.says} of {age} days ago", "given": {name: f"{number} {age} days ago"}, **expected}
+            yield Vignette(f"derived: {table['story']}", table, table["given"], DERIVED_TODAY)
+
+
+DERIVED_TODAY = date(2026, 11, 1)
 
 
 class Said:
