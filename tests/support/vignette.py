@@ -37,6 +37,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -123,18 +124,28 @@ def vignettes() -> Iterator[Vignette]:
 
 
 def derived() -> Iterator[Vignette]:
-    """Of every laboratory value that somebody is asked for: on the last day of its window it counts and is shown on the
-    overview, a day later it is out of date. Made of the files that ship, so that a changed copy of them is noticed."""
+    """Of every laboratory value that somebody is asked for: on the last day of its window it counts, in G3 too, and is
+    shown on the overview; a day later it is out of date; two of one date that disagree leave it open. Of what is judged
+    against an upper limit the same, but for the overview. Made of the files that ship, so that a changed copy of them is
+    noticed."""
     for name, fact in knowledge.load().facts.items():
-        if fact.ask != "laboratory" or fact.window_days is None or fact.range is None:
+        if not (fact.ask == "laboratory" or fact.upper_limit_of) or fact.window_days is None:
             continue
-        number, days = format_decimal(fact.range[0] + 1), fact.window_days
-        for age, expected in (
-            (days, {"facts": {name: number}, "on_record": [f"{fact.says}: "]}),
-            (days + 1, {"facts": {name: "unknown"}}),
+        days, number = fact.window_days, format_decimal(fact.range[0] + 1) if fact.range else "1"
+        shown = {} if fact.upper_limit_of else {"on_record": [f"{fact.says}: "]}
+        g3 = {"differentiation": "well", "ki67_index": "40"}
+        for story, given, expected in (
+            (f"of {days} days ago counts", {name: f"{number} {days} days ago"}, {"facts": {name: number}, **shown}),
+            (f"of {days} days ago counts in G3", {name: f"{number} {days} days ago", **g3}, {"facts": {name: number}}),
+            (f"of {days + 1} days ago is out of date", {name: f"{number} {days + 1} days ago"}, {"facts": {name: "unknown"}}),
+            (
+                "twice on one day, and not the same",
+                {name: [number, format_decimal(Decimal(number) + 1)]},
+                {"facts": {name: "unknown"}},
+            ),
         ):
-            table = {"story": f"{fact.says} of {age} days ago", "given": {name: f"{number} {age} days ago"}, **expected}
-            yield Vignette(f"derived: {table['story']}", table, table["given"], DERIVED_TODAY)
+            table = {"story": f"{fact.says} {story}", "given": given, **expected}
+            yield Vignette(f"derived: {table['story']}", table, given, DERIVED_TODAY)
 
 
 DERIVED_TODAY = date(2026, 11, 1)
