@@ -219,6 +219,14 @@ def _way(said: Said, about: str, place: int) -> Any:
     return shown[0][place] if shown else None
 
 
+def _stance(said: Said, name: str, wanted: str) -> str:
+    """A word; with what may hold, in order ("open: for, against"), or by which statements ("for S019 S064"), where asked."""
+    stance = stance_of_2010(name, said.facts)
+    if stance.word is None:
+        return "open" + (f": {', '.join(row.stance for row in stance.rows)}" if ":" in wanted else "")
+    return " ".join([stance.word, *(stance.rows[0].by if " " in wanted else ())])
+
+
 def _met(assessment: Assessment) -> set[str]:
     return {part.indication.id for part in assessment.decision.indications if part.met}
 
@@ -299,7 +307,7 @@ SAYS: Mapping[str, Any] = {
     "questions": lambda said, _, wanted: missing_data.missing_section(said.quiet).startswith("**Questions"),
     "on_record": _on_record,
     "not_checked": lambda said, name, wanted: overview.unchecked_fact_names(said.quiet, [said.assessed[name]]),
-    "stances_2010": lambda said, name, _: stance_of_2010(name, said.facts).word or "open",
+    "stances_2010": lambda said, name, wanted: _stance(said, name, wanted),
     "faces": lambda said, name, _: [
         f"{part.statement} {part.face}{f' {part.place}' if part.place else ''}"
         for part in statements_on_face(said.assessed[name].modality, said.facts, _met(said.assessed[name]), TECHNIQUES_NAMED)
