@@ -136,6 +136,7 @@ class Reason(Enum):
     NEWER_VERSION_UNDECIDED = "newer-version-undecided"
     # Reading a chart: why a value could not be read
     CODE_WITHOUT_SYSTEM = "code-without-system"
+    NO_UPPER_LIMIT = "no-upper-limit"
     RESULTS_NOT_SENT = "results-not-sent"
     DATED_IN_FUTURE = "dated-in-future"
     NO_VALUE = "no-value"

@@ -12,7 +12,8 @@ from importlib import resources
 from typing import NamedTuple
 
 from cds_service.clinical_picture import Interval, LeftOut, NotConsulted, Observed, Omission, Unreadable, Value, format_decimal
-from cds_service.knowledge.model import FactDefinition, Knowledge, Statement, Verdict
+from cds_service.knowledge.model import FactDefinition, Knowledge, Verdict
+from cds_service.knowledge.statement import Statement
 from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasoning.facts import Fact
 from cds_service.reasoning.judgement import Finding

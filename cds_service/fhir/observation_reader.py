@@ -13,7 +13,7 @@ from cds_service.fhir.fact_readings import FactReadings
 from cds_service.fhir.references import resolve_reference
 from cds_service.fhir.resources import CodeableConcept, Component, Observation, UnreadObservation
 from cds_service.fhir.units import UnitError
-from cds_service.fhir.values import has_value, read_answer, value_of
+from cds_service.fhir.values import has_value, read_answer, upper_limits_of, value_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import StandardCoding, Use
 from cds_service.reasons import Explanation, Reason, ValueNotReadable
@@ -24,6 +24,7 @@ class ObservationReader:
         self.knowledge = knowledge
         self._assessments = {code: d for d in knowledge.facts.values() for code in d.assessment}
         self._concepts = concepts
+        self._limits = {d.upper_limit_of: d for d in knowledge.facts.values() if d.upper_limit_of}
 
     def read(self, where: str, observation: Observation, chart: Chart, today: date, found: Mapping[str, FactReadings]) -> None:
         on = date_of_observation(observation)
@@ -49,6 +50,8 @@ class ObservationReader:
                     found[definition.id].unreadable.append(Unreadable(on, where, observation.why))
                 else:
                     self._part(where, part, definition, on, today, liver, found[definition.id])
+                    if times := self._limits.get(definition.id):
+                        self._against_its_limit(where, part, on, found[definition.id], found[times.id])
 
     def _missed(self, where: str, on: PartialDate | None, observation: Observation, chart: Chart) -> Iterator[Unreadable]:
         members = [resolve_reference(member, chart.names) for member in observation.has_member or ()]
@@ -74,6 +77,18 @@ class ObservationReader:
         else:
             note = Explanation(Reason.LIVER_SPECIMEN) if liver and definition.id == "ki67_index" else None
             readings.valid.append(Observed(value, on, where, text, note))
+
+    def _against_its_limit(
+        self, where: str, part: Observation | Component, on: PartialDate | None, value: FactReadings, times: FactReadings
+    ) -> None:
+        """The value as times the upper limit sent with it. A value without one asks, where another has one."""
+        if not value.valid or value.valid[-1].seen_in != where:
+            return
+        recorded = value.valid[-1].recorded
+        try:
+            times.valid.append(Observed(upper_limits_of(part), on, where, recorded))
+        except ValueNotReadable as error:
+            times.questions.append(Observed(True, on, where, recorded, error.why))
 
     def _definitions(self, concept: CodeableConcept | None) -> list[tuple[FactDefinition, bool]]:
         """The facts that a code asks for; and whether the code alone says so, or only with its body site."""

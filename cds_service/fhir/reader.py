@@ -101,6 +101,8 @@ class ChartReader:
     def _readings(self, definition: FactDefinition, part: FactReadings, chart: Chart) -> Readings:
         if definition.id == "largest_lesion":
             part.valid = largest_of_each_day(part.valid)
+        if definition.upper_limit_of and not part.valid:
+            part.questions.clear()  # nothing was sent with a limit: not judged, and no question of its own
         return Readings(
             valid=tuple(part.valid),
             unreadable=tuple(part.unreadable),

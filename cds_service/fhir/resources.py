@@ -148,6 +148,14 @@ class Medication(Resource):
     code: CodeableConcept | None = None
 
 
+class ReferenceRange(Struct):
+    low: Quantity | None = None
+    high: Quantity | None = None
+    type: CodeableConcept | None = None
+    applies_to: list[CodeableConcept] | None = None
+    age: Any = None
+
+
 class Component(Struct):
     code: CodeableConcept | None = None
     modifier_extension: Any = None
@@ -159,6 +167,7 @@ class Component(Struct):
     value_boolean: bool | None = None
     value_integer: int | None = None
     data_absent_reason: CodeableConcept | None = None
+    reference_range: list[ReferenceRange] | None = None
 
 
 class Observation(WithStatus):
@@ -177,6 +186,7 @@ class Observation(WithStatus):
     value_boolean: bool | None = None
     value_integer: int | None = None
     data_absent_reason: CodeableConcept | None = None
+    reference_range: list[ReferenceRange] | None = None
     component: list[Component] | None = None
     has_member: list[Reference] | None = None
 

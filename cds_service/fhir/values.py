@@ -123,6 +123,21 @@ def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> Rec
     return RecordedValue(amount, text)
 
 
+def upper_limits_of(part: Part) -> Interval:
+    """How many times the upper limit that the part states itself its value is. Raises ValueNotReadable where it states
+    none, or more than one, or one in another unit."""
+    value, ranges = part.value_quantity, part.reference_range or []
+    high = ranges[0].high if len(ranges) == 1 and not (ranges[0].applies_to or ranges[0].age) else None
+    if value is None or value.value is None or high is None or high.value is None or high.comparator:
+        raise ValueNotReadable(Explanation(Reason.NO_UPPER_LIMIT))
+    same = (value.code or value.unit or "", value.system) == (high.code or high.unit or "", high.system)
+    if not same or _plausible(high.value) <= 0:
+        raise ValueNotReadable(Explanation(Reason.NO_UPPER_LIMIT))
+    comparator = (value.comparator or "").strip()
+    times = _EXACT.divide(_plausible(value.value), high.value)
+    return Interval.from_comparator(COMPARATORS.get(comparator, comparator), times)
+
+
 def _written(quantity: Quantity) -> str:
     return f"{quantity.comparator or ''}{quantity.value} {quantity.unit or quantity.code or ''}".strip()
 

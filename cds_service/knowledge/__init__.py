@@ -19,8 +19,13 @@ import msgspec
 
 from cds_service.clinical_picture import Interval
 from cds_service.errors import Fault, KnowledgeError
-from cds_service.knowledge.check import cross_references
-from cds_service.knowledge.evidence import Publication, build_conflicts, build_outcomes, build_review_plan
+from cds_service.knowledge.check import cross_references, with_laboratory
+from cds_service.knowledge.evidence import (
+    Publication,
+    build_conflicts,
+    build_outcomes,
+    build_review_plan,
+)
 from cds_service.knowledge.model import (
     Band,
     BoardQuestion,
@@ -33,14 +38,16 @@ from cds_service.knowledge.model import (
     Knowledge,
     Modality,
     StagePart,
-    Statement,
     Technique,
     Units,
     Verdict,
 )
+from cds_service.knowledge.numbers import fill_sentences
 from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
+from cds_service.knowledge.shown import build_shown, build_stances
+from cds_service.knowledge.statement import Regulatory, Statement, build_population
 from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember
 from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
 
@@ -100,7 +107,25 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         for role, tables in files["criteria.toml"].items()
         for name, table in tables.items()
     }
-    return Knowledge(
+    publications = {
+        name: Publication(
+            name,
+            t["label"],
+            t["citation"],
+            t.get("doi", ""),
+            t.get("pmid", ""),
+            t.get("pmcid", ""),
+            t.get("page", ""),
+            t.get("search", ""),
+            t.get("unlinked", ""),
+            t.get("note", ""),
+            tuple(t.get("from_memory", ())),
+            t.get("reference"),
+            t["verified"],
+        )
+        for name, t in files["publications.toml"].items()
+    }
+    knowledge = Knowledge(
         digest=digest,
         assessment_system=facts_file["assessment_system"],
         missing_order=tuple(facts_file["missing_order"]),
@@ -120,17 +145,13 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
             name: Statement(
                 name, Edition(t["edition"]), t["kind"], t["says"], tuple(t["publications"]), t["confidence"],
                 t.get("numbers", ""), t.get("caution", ""), t.get("unsourced", ""), tuple(t.get("from_memory", ())),
-                t.get("display", True), t.get("not_used", ""), t.get("checked", ""), t["verified"],
+                t.get("display", True), t.get("not_used", ""), t.get("checked", ""), t["verified"], t.get("figures", {}),
+                tuple(Regulatory(r["jurisdiction"], r["on"], r["says"]) for r in t.get("regulatory", ())),
+                build_population(t.get("population")),
             )
             for name, t in files["statements.toml"].items()
         },
-        publications={
-            name: Publication(
-                name, t["citation"], t.get("doi", ""), t.get("pmid", ""), t.get("search", ""), t.get("unlinked", ""),
-                t.get("note", ""), tuple(t.get("from_memory", ())), t.get("reference"), t["verified"],
-            )
-            for name, t in files["publications.toml"].items()
-        },
+        publications=publications,
         terminology=Terminology(
             terms["systems"],
             [
@@ -148,14 +169,20 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
         portal_drained=dict.fromkeys(drained["yes"], True) | dict.fromkeys(drained["no"], False),
         staging={name: _stage_part(name, table) for name, table in staging.items()},
         words=words,
-        board_facts=tuple(files["board.toml"]["known"]),
+        board_facts=tuple(with_laboratory(files["board.toml"]["known"], facts_file["fact"])),
         board_questions=tuple(BoardQuestion(q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
-        outcomes=build_outcomes(files["outcomes.toml"]),
+        outcomes=build_outcomes(files["outcomes.toml"], publications),
         conflicts=build_conflicts(files["conflicts.toml"]),
         review=build_review_plan(files["review.toml"]),
-        window_bounds={name: _bounds(part) for part in files["local.toml"]["window"] for name in part["facts"]},
+        window_bounds={
+            name: _bounds(part)
+            for part in files["local.toml"]["window"]
+            for name in with_laboratory(part["facts"], facts_file["fact"])
+        },
         limit_bounds={part["criterion"]: _bounds(part) for part in files["local.toml"]["limit"]},
+        stances=build_stances(files["stances.toml"]),
     )  # fmt: skip
+    return fill_sentences(knowledge)
 
 
 def _bounds(table: Tables) -> Bounds:
@@ -191,6 +218,7 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         vague_answers=table.get("vague_answers", False),
         order=table.get("order", ""),
         trend=table.get("trend", False),
+        upper_limit_of=table.get("upper_limit_of", ""),
         usual=Interval.from_number(table["usual"]) if table["kind"] == "quantity" and "usual" in table else table.get("usual"),
     )
 
@@ -260,12 +288,14 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
                 when_closed=tuple(i.get("when_closed", ())),
                 statements=tuple(i["statements"]),
                 local=i.get("local", False),
+                rank=i["rank"],
             )
             for i in table["indication"]
         ),
         beside=tuple(table["beside"]),
         support=tuple(table["support"]),
         about=tuple(table["about"]),
+        shown=build_shown(table.get("shown", [])),
         techniques=tuple(
             Technique(
                 says=t["says"],
@@ -278,6 +308,9 @@ def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
                 ordered_by=tuple(t.get("ordered_by", ())),
                 critical=frozenset(t.get("critical", ())),
                 short=t.get("short", ""),
+                id=t.get("id", ""),
+                rank=t.get("rank", 0),
+                own_line=t.get("own_line", ""),
             )
             for t in table.get("technique", ())
         ),

@@ -8,7 +8,7 @@ from typing import Any
 
 from cds_service.errors import Fault
 from cds_service.knowledge import check_sources, check_terminology
-from cds_service.knowledge.model import DECIDING_KINDS, RULES_OUT
+from cds_service.knowledge.statement import DECIDING_KINDS, RULES_OUT
 from cds_service.knowledge.vocabulary import Edition
 
 INDICATES = {Edition.REVIEW: "RULE", Edition.UPDATE: "LATER"}
@@ -67,6 +67,16 @@ def cross_references(files: Mapping[str, Tables], modalities: Iterable[str], alr
     return faults
 
 
+LABORATORY = "laboratory"
+"""In a list of facts: every laboratory value that somebody is asked for, so that a new one needs no entry."""
+
+
+def with_laboratory(names: Iterable[str], facts: Mapping[str, Tables]) -> list[str]:
+    """The facts of a list, with the laboratory values in the place of their name."""
+    values = [name for name, table in facts.items() if table["ask"] == LABORATORY]
+    return [fact for name in names for fact in (values if name == LABORATORY else [name])]
+
+
 def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
     facts, derived = files["facts.toml"]["fact"], files["derived.toml"]
     concepts = {row["concept"] for row in files["terminology.toml"]["value_set"]}
@@ -93,7 +103,10 @@ def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
         if name not in facts:
             yield Fault("facts.toml: missing_order", repr(name), "a fact of facts.toml")
     board = files["board.toml"]
-    for name in [*board["known"], *(fact for question in board["question"] for fact in question["facts"])]:
+    for name in [
+        *with_laboratory(board["known"], facts),
+        *(fact for question in board["question"] for fact in question["facts"]),
+    ]:
         if name not in facts:
             yield Fault("board.toml", repr(name), "a fact of facts.toml")
     for name, table in derived.items():
@@ -143,7 +156,7 @@ def _local(files: Mapping[str, Tables]) -> Iterator[Fault]:
     """A site may set only what is a convention of ours, and our own choice is within the bounds."""
     facts, criteria = files["facts.toml"]["fact"], files["criteria.toml"]
     for part in files["local.toml"]["window"]:
-        for name in part["facts"]:
+        for name in with_laboratory(part["facts"], facts):
             days = facts.get(name, {}).get("window_days")
             if days is None or facts[name]["kind"] == "presence" or not part["at_least"] <= days <= part["at_most"]:
                 yield Fault(

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
-from cds_service.knowledge import numbers
+from cds_service.knowledge.sentences import figure_faults, number_faults, numerals
 from cds_service.knowledge.vocabulary import Edition
 
 Tables = Mapping[str, Any]
@@ -81,7 +81,7 @@ def unused_faults(files: Mapping[str, Tables]) -> Iterator[Fault]:
 
 def _same_twice(files: Mapping[str, Tables]) -> Iterator[Fault]:
     """One paper under two keys, one id of an indication in two modalities."""
-    for key in ("doi", "pmid", "reference"):
+    for key in ("doi", "pmid", "pmcid", "reference"):
         seen: dict[Any, str] = {}
         for name, table in files["publications.toml"].items():
             if (value := table.get(key)) in seen:
@@ -109,6 +109,9 @@ def _outcomes(files: Mapping[str, Tables]) -> Iterator[Fault]:
         for statement in row.get("withheld", []):
             if statements.get(statement, {}).get("display", True) or "defect" not in row:
                 yield Fault(f"{where}.withheld", repr(statement), "one that may not be displayed, and `defect` that says why")
+        held = numerals(*(statements.get(s, {}).get("numbers", "") for s in (*row["statements"], *row.get("withheld", []))))
+        if str(row["n"]) not in held and (row["statements"] or row.get("withheld")):
+            yield Fault(f"{where}.n", str(row["n"]), "the number of patients that its statements give")
         if row["modalities"] and not row["statements"]:
             yield Fault(f"{where}.modalities", repr(row["modalities"]), "none: no statement holds its figures")
         for modality in row["modalities"]:
@@ -160,7 +163,7 @@ def _named(files: Mapping[str, Tables]) -> Iterator[Fault]:
                 yield Fault(where, repr(statement), f"a statement of edition {edition}" if edition else "a statement")
     dates = [
         ("review.toml: drawn_up", review["drawn_up"]),
-        *(("review.toml: open.due", part["due"]) for part in review["open"]),
+        *(("review.toml: open.due", part["due"]) for part in review["open"] if "due" in part),
     ]
     dates += [(f"statements.toml: {n}.checked", s["checked"]) for n, s in files["statements.toml"].items() if "checked" in s]
     for where, text in dates:
@@ -170,16 +173,71 @@ def _named(files: Mapping[str, Tables]) -> Iterator[Fault]:
             yield Fault(where, repr(text), "a day of the calendar, as YYYY-MM-DD")
 
 
-def _explanations(files: Mapping[str, Tables]) -> Iterator[Fault]:
-    known = numbers.known_placeholders(files)
-    for name, table in files["derived.toml"].items():
-        for place in numbers.placeholders(table.get("how", "")):
-            if place not in known:
-                yield Fault(
-                    f"derived.toml: {name}.how", f"{{{place}}}", "a number of scores.toml, {days:fact} or {limit:criterion}"
-                )
+def _shown(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """What a modality says of its statements: each one it cites, with what is not met nowhere."""
+    for file in (name for name in files if name.startswith("modalities/")):
+        table = files[file]
+        cited = {statement for where, statement in _cited({file: table, "criteria.toml": {}})}
+        ways = {technique["id"] for technique in table.get("technique", ()) if "id" in technique}
+        indications = {indication["id"] for indication in table["indication"]}
+        for part in table.get("shown", ()):
+            where = f"{file}: shown.{part['statement']}"
+            if part["statement"] not in cited:
+                yield Fault(where, repr(part["statement"]), "a statement that this file cites")
+            for name in (*part.get("for", ()), *part.get("unless", ())):
+                if name not in indications:
+                    yield Fault(where, repr(name), f"one of {', '.join(sorted(indications))}")
+            yield from _criteria_named(files, where, part.get("when", ()))
+            if part.get("technique", next(iter(ways), "")) not in ways | {""}:
+                yield Fault(f"{where}.technique", repr(part["technique"]), "the id of one of its techniques")
+            if ("place" in part) != (part["face"] == "risk"):
+                yield Fault(f"{where}.place", repr(part.get("place")), "a place for a risk, and for nothing else")
+
+
+def _criteria_named(files: Mapping[str, Tables], where: str, names: Iterable[str]) -> Iterator[Fault]:
+    for name in names:
+        role, _, criterion = name.partition(".")
+        if criterion not in files["criteria.toml"].get(role, {}):
+            yield Fault(where, repr(name), "role and name of a criterion of criteria.toml")
+
+
+def _stances(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """Only a rule or a limit of the review makes a stance; the last row of a modality holds for the rest."""
+    modalities = {files[name]["id"] for name in files if name.startswith("modalities/")}
+    last: dict[str, Tables] = {}
+    for row in files["stances.toml"]["stance"]:
+        where = f"stances.toml: {row['modality']}, {row['situation'][:40]}"
+        if row["modality"] not in modalities:
+            yield Fault(where, repr(row["modality"]), "the id of a modality")
+        last[row["modality"]] = row
+        yield from _criteria_named(files, where, [*row.get("all", ()), *row.get("any", ()), *row.get("none", ())])
+        for name in row["by"]:
+            if files["statements.toml"].get(name, {}).get("kind") not in {"RULE", "LIMIT"}:
+                yield Fault(f"{where}.by", repr(name), "a RULE or LIMIT of the review")
+        if not row["by"] and row["stance"] != "silent":
+            yield Fault(f"{where}.by", "none", "the statement that says so")
+    for name in modalities:
+        if last.get(name, {"all": []}).keys() & {"all", "any", "none"}:
+            yield Fault(f"stances.toml: {name}", "no last row without a condition", "one for all other situations")
+
+
+def _populations(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """Whom a statement speaks of: on each that is used, and only so."""
+    facts = files["facts.toml"]["fact"]
+    for name, table in files["statements.toml"].items():
+        where, population = f"statements.toml: {name}.population", table.get("population")
+        if (population is None) != ("not_used" in table):
+            yield Fault(where, "one" if population else "none", "one where the statement is used, none elsewhere")
+        if population is None:
+            continue
+        if "any" in population and len(population) > 1:
+            yield Fault(where, "any beside a part", "the parts, or `any` with the reason")
+        for key, fact in (("primary", "primary_site"), ("grade", "who_grade")):
+            for value in population.get(key, ()):
+                if value not in facts[fact]["options"]:
+                    yield Fault(f"{where}.{key}", repr(value), f"one of {', '.join(facts[fact]['options'])}")
 
 
 CHECKS: tuple[Callable[[Mapping[str, Tables]], Iterator[Fault]], ...] = (
-    _citations, _same_twice, _outcomes, _named, _explanations,
+    _citations, _same_twice, _outcomes, _named, _shown, _stances, _populations, number_faults, figure_faults,
 )  # fmt: skip

@@ -13,9 +13,13 @@ Tables = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Publication:
     id: str
+    label: str
+    """What a card calls it."""
     citation: str
     doi: str = ""
     pmid: str = ""
+    pmcid: str = ""
+    page: str = ""
     search: str = ""
     unlinked: str = ""
     note: str = ""
@@ -26,12 +30,17 @@ class Publication:
 
     @property
     def url(self) -> str:
-        """DOI, else PMID, else the PubMed citation search; empty where it is cited in words only."""
+        """Its address for a card: by DOI, else PMID, else PMC; empty where a card cites it in words."""
         if self.doi:
             return f"https://doi.org/{self.doi}"
         if self.pmid:
             return f"https://pubmed.ncbi.nlm.nih.gov/{self.pmid}/"
-        return self.search
+        return f"https://pmc.ncbi.nlm.nih.gov/articles/{self.pmcid}/" if self.pmcid else ""
+
+    @property
+    def page_url(self) -> str:
+        """Its address for an evidence page, which may also name a publisher's page or a PubMed search."""
+        return self.url or self.page or self.search
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,7 @@ class ReviewPlan:
     open: tuple[OpenCheck, ...]
 
 
-def build_outcomes(file: Tables) -> tuple[Outcome, ...]:
+def build_outcomes(file: Tables, publications: Mapping[str, Publication]) -> tuple[Outcome, ...]:
     heads = {
         number: OutcomeTable(int(number), head["title"], head["design"], tuple(head["statements"]))
         for number, head in file["table"].items()
@@ -101,7 +110,7 @@ def build_outcomes(file: Tables) -> tuple[Outcome, ...]:
         Outcome(
             id=name,
             table=heads[name[1]],
-            series=row["series"],
+            series=publications[row["publication"]].label if row["publication"] in publications else row["publication"],
             publication=row["publication"],
             n=row["n"],
             groups=row.get("groups", ""),
@@ -129,5 +138,6 @@ def build_conflicts(file: Tables) -> tuple[Conflict, ...]:
 
 
 def build_review_plan(file: Tables) -> ReviewPlan:
-    checks = (OpenCheck(c["says"], tuple(c["statements"]), date.fromisoformat(c["due"])) for c in file["open"])
-    return ReviewPlan(date.fromisoformat(file["drawn_up"]), dict(file["months"]), tuple(checks))
+    drawn_up = file["drawn_up"]  # a guideline that is not read yet is due from then on
+    checks = (OpenCheck(c["says"], tuple(c["statements"]), date.fromisoformat(c.get("due", drawn_up))) for c in file["open"])
+    return ReviewPlan(date.fromisoformat(drawn_up), dict(file["months"]), tuple(checks))

@@ -13,6 +13,8 @@ from cds_service.clinical_picture import Value
 from cds_service.knowledge.evidence import Conflict, Outcome, Publication, ReviewPlan
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
+from cds_service.knowledge.shown import ShownStatement, StanceRow
+from cds_service.knowledge.statement import Statement
 from cds_service.knowledge.terminology import Terminology, Use
 from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
 
@@ -36,10 +38,6 @@ RANK = {
 
 UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
 """Units that nobody writes as UCUM does."""
-
-DECIDING_KINDS = frozenset({"RULE", "LIMIT", "LATER"})
-"""What may carry an exclusion or a contraindication (CLINICAL rule 4): a RESULT may only caution."""
-RULES_OUT = frozenset({"contraindication", "exclusion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,8 @@ class FactDefinition:
     usual: Value | None = None
     order: str = ""
     trend: bool = False
+    upper_limit_of: str = ""
+    """The laboratory value of which this one is how many times the upper limit that its own Observation states."""
     local_units: Mapping[str, str] = field(default_factory=dict)
     """A site's spellings for this fact: spelling, or "" for a number without unit → a unit of `units`."""
 
@@ -85,7 +85,7 @@ class FactDefinition:
     @property
     def laboratory(self) -> bool:
         """A laboratory value, whether anybody is asked for it or not: an order shortens its window."""
-        return any(concept.startswith("lab.") for concept in self.concepts)
+        return bool(self.upper_limit_of) or any(concept.startswith("lab.") for concept in self.concepts)
 
     @property
     def supposable(self) -> bool:
@@ -155,6 +155,8 @@ class Indication:
     when_closed: tuple[str, ...]
     statements: tuple[str, ...]
     local: bool = False
+    rank: int = 0
+    """Its place among the indications met of equal verdict, as a card orders them: a convention of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,10 @@ class Technique:
     """Those of `stopped_by` that are hard facts against it once it is ordered (CLINICAL section 7.3)."""
     short: str = ""
     """Its name in a summary; where it has `critical` stops."""
+    id: str = ""
+    rank: int = 0
+    own_line: str = ""
+    """The id of the line that it has of its own on a card; empty where it is told with its modality."""
 
 
 class Exclusion(NamedTuple):
@@ -201,6 +207,8 @@ class Modality:
     beside: tuple[str, ...]
     support: tuple[str, ...]
     about: tuple[str, ...]
+    shown: tuple[ShownStatement, ...] = ()
+    """What some of its statements are on the face of a card."""
     techniques: tuple[Technique, ...] = ()
     ordered_by: tuple[str, ...] = ()
     """Value sets whose codes, in an active order or a scheduled procedure, mean this modality."""
@@ -228,31 +236,6 @@ class StagePart:
     fact: str = ""
     bands: tuple[Band, ...] = ()
     sites: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    id: str
-    edition: Edition
-    kind: str
-    says: str
-    publications: tuple[str, ...]
-    confidence: str
-    numbers: str = ""
-    caution: str = ""
-    unsourced: str = ""
-    from_memory: tuple[str, ...] = ()
-    display: bool = True
-    not_used: str = ""
-    checked: str = ""
-    verified: str = ""
-
-    def may_decide(self, role: str) -> bool:
-        """Whether it can carry a criterion of that role (CLINICAL rules 3 and 4): a RESULT and what is of low confidence
-        decide nothing, and what is from memory rules nothing out."""
-        if self.kind not in DECIDING_KINDS or self.confidence == "low":
-            return False
-        return not self.from_memory if role in RULES_OUT else role in {"gate", "requirement", "indication", "calculation"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +282,10 @@ class Knowledge:
     review: ReviewPlan
     window_bounds: Mapping[str, Bounds]
     limit_bounds: Mapping[str, Bounds]
+    stances: tuple[StanceRow, ...] = ()
     overlay: Overlay = NO_SITE
+    unfilled: Knowledge | None = field(default=None, repr=False)
+    """The same with the sentences as they stand in the files, places of numbers and all."""
 
     @property
     def signed(self) -> bool:

@@ -91,6 +91,11 @@ class WithinDays(_Table):
     within_days: int
 
 
+class DiagnosedWithin(_Table):
+    statements: tuple[str, ...]
+    within_days: int
+
+
 class StableDisease(_Table):
     statements: tuple[str, ...]
     months: Decimal
@@ -105,7 +110,7 @@ class Scores(_Table):
     renal_failure: RenalLimits
     ckd_epi_2021: CkdEpi
     timing: SynchronousWithin
-    new_diagnosis: WithinDays
+    new_diagnosis: DiagnosedWithin
     recent_liver_surgery: WithinDays
     stable_disease: StableDisease
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from cds_service.knowledge.model import Knowledge, Statement
+from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.statement import Statement
 from cds_service.knowledge.vocabulary import Edition
 
 

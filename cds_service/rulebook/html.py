@@ -14,7 +14,7 @@ from cds_service.rulebook.blocks import Book, Bullets, Section, Table, Text
 
 STATEMENT = re.compile(r"\b[SM]\d{3}\b")
 BOLD = re.compile(r"\*\*(.+?)\*\*")
-ADDRESS = re.compile(r"&lt;(https://[^\s&]+(?:&amp;[^\s&]+)*)&gt;")
+ADDRESS = re.compile(r"&lt;(https?://[^\s&]+(?:&amp;[^\s&]+)*)&gt;")
 KINDS = {Text: "text", Bullets: "bullets", Table: "table"}
 
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 import msgspec
 
 from cds_service.knowledge.model import Knowledge
-from cds_service.knowledge.numbers import fill_numbers
 from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.vocabulary import FactKind
 from cds_service.rulebook.blocks import Section, Text, bullet_block, table_block
@@ -25,15 +24,15 @@ LINE = re.compile(r"(?<=[.;]) (?=(?:Absent|Possible|Yes|No|Else|Everything else|
 
 def calculations_section(knowledge: Knowledge) -> Section:
     rows = (
-        (f"**{capitalize(derived.says)}**†", _how(knowledge, derived.how), _reads(knowledge, name))
+        (f"**{capitalize(derived.says)}**†", _how(derived.how), _reads(knowledge, name))
         for name, derived in knowledge.derived.items()
     )
     return chapter("calculations", *table_block("Calculated fact|How|From", rows, (20, 55, 25)))
 
 
-def _how(knowledge: Knowledge, how: str) -> str:
+def _how(how: str) -> str:
     """What makes it so, what denies it and what leaves it open, each on a line of its own."""
-    return LINE.sub("\n", fill_numbers(knowledge, how))
+    return LINE.sub("\n", how)
 
 
 def _reads(knowledge: Knowledge, name: str) -> str:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from cds_service.knowledge.evidence import Conflict, Outcome
-from cds_service.knowledge.model import Knowledge, Statement
+from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.statement import Statement
 from cds_service.knowledge.statement_uses import StatementUse, statement_uses
 from cds_service.rulebook.blocks import Section, Text, table_block
 from cds_service.rulebook.due import review_plan
@@ -151,10 +152,13 @@ def publications_section(knowledge: Knowledge) -> Section:
         number = f" Reference {publication.reference} of the review." if publication.reference else ""
         memory = f" From memory: {', '.join(publication.from_memory)}." if publication.from_memory else ""
         note = f" {publication.note}" if publication.note else ""
-        link = f"<{publication.url}>" if publication.url else f"no link: {publication.unlinked}"
-        rows.append((name, f"{publication.citation}{number}{note}{memory}", link, _few(behind.get(name, []))))
+        link = f"<{publication.page_url}>" if publication.page_url else f"no link: {publication.unlinked}"
+        rows.append(
+            (name, f"**{publication.label}** {publication.citation}{number}{note}{memory}", link, _few(behind.get(name, [])))
+        )
     found = Counter(
-        "DOI" if p.doi else "PMID" if p.pmid else "search" if p.search else "words" for p in knowledge.publications.values()
+        "DOI" if p.doi else "PMID" if p.pmid else "PMC" if p.pmcid else "page" if p.page else "search" if p.search else "words"
+        for p in knowledge.publications.values()
     )
     listed = table_block("Key|Citation|Link|Statements", rows, (15, 40, 25, 20))
     return chapter(
@@ -163,6 +167,8 @@ def publications_section(knowledge: Knowledge) -> Section:
         publications=len(knowledge.publications),
         DOI=found["DOI"],
         PMID=found["PMID"],
+        PMC=found["PMC"],
+        page=found["page"],
         search=found["search"],
         words=found["words"],
     )

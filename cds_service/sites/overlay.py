@@ -18,6 +18,7 @@ from typing import Any
 from cds_service.errors import Fault
 from cds_service.fhir.units import spelling_of
 from cds_service.knowledge.model import Criterion, Exclusion, FactDefinition, Knowledge, Modality
+from cds_service.knowledge.numbers import fill_sentences
 from cds_service.knowledge.overlay import Overlay, SignOff
 from cds_service.sites.codes import SiteCodes
 
@@ -35,7 +36,8 @@ def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tupl
     """
     codes = SiteCodes(base)
     faults = [*codes.read(tables.get("code", []))]
-    facts, criteria = dict(base.facts), dict(base.criteria)
+    plain = base.unfilled or base
+    facts, criteria = dict(plain.facts), dict(plain.criteria)
     for found in (_units(base, facts, tables), _windows(base, facts, tables), _limits(base, facts, criteria, tables)):
         faults += found
     faults += _wording(base, facts, tables)
@@ -47,13 +49,13 @@ def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tupl
         faults.append(Fault("sign_off.on", str(signed["on"]), f"a day that is not to come: today is {today}"))
     clinical = {name: tables[name] for name in CLINICAL if tables.get(name)}
     digest = _digest(json.dumps(clinical, sort_keys=True, default=str)) if clinical else ""
-    changed = {key: criterion for key, criterion in criteria.items() if criterion is not base.criteria[key]}
+    changed = {key: criterion for key, criterion in criteria.items() if criterion is not plain.criteria[key]}
     laid = replace(
-        base,
+        plain,
         digest=_digest(f"{base.digest} {digest}") if digest else base.digest,
         facts=facts,
         criteria=criteria,
-        modalities=tuple(_with_limits(modality, changed) for modality in base.modalities),
+        modalities=tuple(_with_limits(modality, changed) for modality in plain.modalities),
         terminology=base.terminology.with_local(codes.local()),
         overlay=Overlay(
             tables.get("site", {}).get("id", ""),
@@ -63,7 +65,7 @@ def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tupl
             tuple(_choices(base, tables)),
         ),
     )
-    return laid, faults
+    return fill_sentences(laid), faults
 
 
 def _choices(base: Knowledge, tables: Tables) -> Iterator[str]:

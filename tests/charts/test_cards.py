@@ -172,7 +172,7 @@ def test_every_hard_fact_against_every_ordered_technique_fits_one_card() -> None
     both = cards([*found, *against, spheres, lutetium], day)[1]
     assert (one.indicator, both.indicator) == ("critical", "critical")
     assert one.summary == (
-        "Radioembolization ordered: lung shunt above 20 %, capecitabine now or in the last two months and pregnancy"
+        "Radioembolization ordered: lung shunt above 20 %, capecitabine now or in the last 62 days and pregnancy"
     )
     assert both.summary == "Radioembolization and radionuclide therapy (PRRT) ordered: contraindicated"
 

@@ -21,6 +21,7 @@ import pytest
 from cds_service import knowledge
 from cds_service.__main__ import main
 from cds_service.knowledge.model import Comparison
+from cds_service.knowledge.numbers import fill_sentences
 from cds_service.knowledge.overlay import Overlay, SignOff
 from cds_service.knowledge.statement_uses import statement_uses
 from cds_service.rulebook import due_list, render_html, render_markdown, rule_book
@@ -85,14 +86,14 @@ def test_both_forms_tell_the_same() -> None:
     for line in TEXT.splitlines():
         for cell in line.removeprefix("|").removesuffix("|").replace(r"\|", "¦").split(" | "):
             for part in re.sub(r"^(#+|-) ", "", cell.strip()).split("<br>"):
-                if part.strip("- ") and "https://" not in part:
+                if part.strip("- ") and "://" not in part:
                     assert bare(part).replace("¦", "|") in page, part
 
 
 def test_the_counts_on_the_first_page_are_those_of_the_ledger() -> None:
-    assert "188 statements (42 decide, 112 are context, 34 are not used, with the reason), 21 series" in TEXT
+    assert "208 statements (44 decide, 127 are context, 37 are not used, with the reason), 21 series" in TEXT
     assert "| The review of 2010 | 13 | 68 | 22 | 103 |" in TEXT
-    assert "| Later evidence | 29 | 44 | 12 | 85 |" in TEXT
+    assert "| Later evidence | 31 | 59 | 15 | 105 |" in TEXT
 
 
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
@@ -115,7 +116,7 @@ def test_every_link_leads_somewhere_and_every_name_is_there_once() -> None:
     assert len(ids) == len(set(ids))
     links = page.all("href")
     assert {link for link in links if link.startswith("#")} <= {f"#{name}" for name in ids}
-    addresses = {publication.url for publication in KNOWN.publications.values() if publication.url}
+    addresses = {publication.page_url for publication in KNOWN.publications.values() if publication.page_url}
     assert {link for link in links if not link.startswith("#")} == addresses
     assert {f"#{entry.statement}" for entry in statement_uses(KNOWN) if entry.standing == "decides"} <= set(links)
 
@@ -140,16 +141,18 @@ def test_what_somebody_writes_into_the_knowledge_is_text_and_never_markup() -> N
 def test_the_book_shows_the_limits_windows_and_codes_of_the_knowledge_it_is_given() -> None:
     """As a site's overlay would change them."""
     key = "contraindication.ecog-3-or-worse"
-    ecog = replace(KNOWN.criteria[key], tests=(Comparison("ecog", "at_least", Decimal(2)),))
+    plain = KNOWN.unfilled
+    assert plain
+    ecog = replace(plain.criteria[key], tests=(Comparison("ecog", "at_least", Decimal(2)),))
     modalities = tuple(
-        replace(m, contraindications=tuple(ecog if c.key == key else c for c in m.contraindications)) for m in KNOWN.modalities
+        replace(m, contraindications=tuple(ecog if c.key == key else c for c in m.contraindications)) for m in plain.modalities
     )
     scores = msgspec.structs.replace(KNOWN.scores, remnant=msgspec.structs.replace(KNOWN.scores.remnant, normal=Decimal(25)))
-    facts = {**KNOWN.facts, "inr": replace(KNOWN.facts["inr"], window_days=14)}
+    facts = {**plain.facts, "inr": replace(plain.facts["inr"], window_days=14)}
     changed = replace(
-        KNOWN, criteria={**KNOWN.criteria, key: ecog}, modalities=modalities, scores=scores, facts=facts, digest="0" * 16
+        plain, criteria={**plain.criteria, key: ecog}, modalities=modalities, scores=scores, facts=facts, digest="0" * 16
     )
-    told = render_markdown(rule_book(changed))
+    told = render_markdown(rule_book(fill_sentences(changed)))
     assert "ECOG performance status: at least 2" in told
     assert "ECOG 2 or worse" in told
     assert "at least 25 % of a normal liver" in told
@@ -161,7 +164,7 @@ def test_the_book_shows_the_limits_windows_and_codes_of_the_knowledge_it_is_give
 
 def test_the_book_says_who_signed_it_or_that_nobody_did() -> None:
     assert "No clinician has signed this knowledge" in TEXT
-    assert "188 of 188 statements: not clinically verified" in TEXT
+    assert "208 of 208 statements: not clinically verified" in TEXT
     for digest, counts in ((KNOWN.digest, True), ("another-digest", False)):
         sign = SignOff("Dr A. Example", "hepatobiliary surgeon", "2026-12-01", "the whole", digest)
         told = render_markdown(rule_book(replace(KNOWN, overlay=Overlay("north", sign_off=sign))))
@@ -169,7 +172,7 @@ def test_the_book_says_who_signed_it_or_that_nobody_did() -> None:
         assert ("No clinician has signed this knowledge" in told) is not counts
     one = replace(KNOWN.statements["S019"], verified="Dr A. Example, 2026-12-01")
     told = render_markdown(rule_book(replace(KNOWN, statements={**KNOWN.statements, "S019": one})))
-    assert "187 of 188 statements: not clinically verified; 1 of 188 statements: Dr A. Example, 2026-12-01." in told
+    assert "207 of 208 statements: not clinically verified; 1 of 208 statements: Dr A. Example, 2026-12-01." in told
 
 
 def test_both_editions_stand_side_by_side_with_their_statements() -> None:
@@ -180,7 +183,7 @@ def test_both_editions_stand_side_by_side_with_their_statements() -> None:
 
 
 def test_what_is_doubtful_is_marked_wherever_it_is_a_source() -> None:
-    assert "| M029 (low confidence, partly from memory), M030 |" in TEXT
+    assert "| M030, M029 (low confidence, partly from memory) |" in TEXT
     doubtful = TEXT.split("## Low confidence")[1].split("## When")[0]
     for statement in KNOWN.statements.values():
         if statement.confidence != "high" or statement.from_memory:
@@ -194,27 +197,34 @@ def test_a_local_choice_is_told_as_one() -> None:
     assert "synchronous within months: 6" in local
     for key, bounds in KNOWN.limit_bounds.items():
         assert f"({KNOWN.criteria[key].id}) | {bounds.at_least} | {bounds.at_most} | {bounds.reason}" in local
-    assert "INR; Platelets; Creatinine; Estimated GFR; Haemoglobin; Leukocytes | 30 days | 180 days |" in local
+    assert "INR; Platelets; Creatinine; Estimated GFR; Haemoglobin; Leukocytes; ALT; AST | 30 days | 180 days |" in local
 
 
 DRAWN_UP = date(2026, 11, 25)
 
 
-def test_nothing_is_due_on_the_day_it_was_drawn_up_and_the_doubtful_comes_first() -> None:
+def test_a_guideline_named_as_not_yet_read_is_due_from_the_day_it_was_drawn_up() -> None:
     told = due_list(KNOWN, DRAWN_UP)
-    assert told.startswith("Nothing is due by 2026-11-25.")
+    assert told.startswith("Due by 2026-11-25:\n- 2026-11-25  A guideline that is not read yet: ENETS on small-intestinal")
+    assert "(Lamarca 2024): M096" in told.split("Next:")[0]
+    assert told.split("Next:")[0].count("- 2026-11-25") == 2
     assert "2027-02-25  Of low confidence, or partly from memory: S024, S026," in told
     assert "high confidence" not in told
+
+
+def test_where_every_guideline_is_read_nothing_is_due_on_the_day_it_was_drawn_up() -> None:
+    read = replace(KNOWN, review=replace(KNOWN.review, open=()))
+    assert due_list(read, DRAWN_UP).startswith("Nothing is due by 2026-11-25.\n\nNext:\n- 2027-02-25  Of low confidence")
 
 
 @pytest.mark.parametrize(
     ("day", "due", "not_due"),
     [
-        (date(2027, 2, 24), "Nothing is due", "- 2027-05-25"),
+        (date(2027, 2, 24), "not read yet", "Of low confidence"),
         (date(2027, 2, 25), "Of low confidence", "of high confidence"),
         (date(2027, 5, 25), "of moderate confidence", "of high confidence"),
         (date(2027, 11, 25), "of high confidence", "The review of 2010"),
-        (date(2028, 11, 25), "The review of 2010", "Next:"),
+        (date(2028, 11, 30), "The review of 2010", "Next:"),
     ],
 )
 def test_a_statement_is_due_by_its_confidence_and_edition(day: date, due: str, not_due: str) -> None:
@@ -244,8 +254,8 @@ def test_the_command_prints_the_book_writes_the_page_and_lists_what_is_due(
     assert printed("knowledge") == f"{TEXT}\n"
     assert printed("knowledge", "--html", str(tmp_path / "book.html")) == ""
     assert (tmp_path / "book.html").read_text("utf-8") == PAGE
-    assert printed("knowledge", "--due", "2027-02-25").startswith("Due by 2027-02-25:\n- 2027-02-25  ")
-    assert "due by" in printed("knowledge", "--due")
+    assert printed("knowledge", "--due", "2027-02-25").startswith("Due by 2027-02-25:\n- 2026-11-25  ")
+    assert printed("knowledge", "--due").startswith(f"Due by {date.today()}:\n- 2026-11-25  A guideline that is not read yet")
     assert main(["knowledge", "--html", str(tmp_path / "nowhere" / "book.html")]) == 1
     assert "No such file or directory" in capsys.readouterr().err
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
 
 from cds_service import knowledge
+from tests.support.told_differently import FILE, as_a_clinician, numbers_before, numbers_of
 from tests.support.vignette import Vignette, disagreements, vignettes
 
 ALL = list(vignettes())
@@ -15,7 +17,17 @@ ALL = list(vignettes())
 @pytest.mark.parametrize("vignette", ALL, ids=lambda vignette: vignette.story)
 def test_vignette(vignette: Vignette) -> None:
     known = knowledge.load()
-    assert list(disagreements(vignette, vignette.facts(known), vignette.picture(known).orders)) == []
+    facts = vignette.facts(known)
+    wrong = list(disagreements(vignette, facts, vignette.picture(known).orders))
+    assert wrong == [], "\n".join([f"of “{vignette.table['story']}”:", *as_a_clinician(facts, numbers_before()), *wrong])
+
+
+def test_the_numbers_with_which_the_vignettes_held_last_are_those_of_the_knowledge(request: pytest.FixtureRequest) -> None:
+    """What a failing vignette calls the former number: `pytest --update-golden` writes it once they hold again."""
+    now = numbers_of(knowledge.load())
+    if request.config.getoption("--update-golden"):
+        FILE.write_text(json.dumps(now, indent=1) + "\n", "utf-8")
+    assert numbers_before() == now, "numbers changed; once the vignettes hold: pytest --update-golden"
 
 
 def test_every_vignette_has_a_sentence_of_its_own_as_name_and_there_are_enough_of_them() -> None:

@@ -24,6 +24,7 @@ from cds_service.cards.overview import assessment_json
 from cds_service.fhir.chart_files import ChartFile, read_file, story_date
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.sentences import numerals
 from cds_service.reasons import Reason
 from tests.charts.test_cards import cards, patient_of, resources
 from tests.conftest import ROOT
@@ -39,17 +40,23 @@ SENTENCES = {
     "local.toml": {"reason"},
     "modalities": {"title", "short", "says", "contraindications_say", "excluded_say", "also"},
     "outcomes.toml": {
-        "title", "design", "series", "groups", "treated", "survival", "course", "patients", "symptoms", "note", "defect",
+        "title", "design", "groups", "treated", "survival", "course", "patients", "symptoms", "note", "defect",
     },
-    "publications.toml": {"citation", "note", "unlinked", "from_memory"},
+    "publications.toml": {"label", "citation", "note", "unlinked", "from_memory"},
     "review.toml": {"says"},
     "scores.toml": {"citation"},
     "staging.toml": {"title"},
-    "statements.toml": {"topic", "says", "numbers", "not_used", "caution", "unsourced", "from_memory"},
+    "stances.toml": {"situation"},
+    "statements.toml": {"topic", "says", "numbers", "not_used", "caution", "unsourced", "from_memory", "any"},
 }  # fmt: skip
-TABLES_OF_SENTENCES = {"staging.toml": {"words"}, "units.toml": {"refused"}, "terminology.toml": {"refused"}}
+TABLES_OF_SENTENCES = {
+    "staging.toml": {"words"},
+    "statements.toml": {"figures"},
+    "units.toml": {"refused"},
+    "terminology.toml": {"refused"},
+}
 """Tables all of whose texts are sentences."""
-NOT_SENTENCES = {"codes", "verified", "names", "alias"}
+NOT_SENTENCES = {"codes", "verified", "names", "alias", "jurisdiction"}
 """Displays of codes, a status; brand names and spellings of units, which are compared with a chart."""
 PLACE = re.compile(r"\{[^{}]*\}")
 
@@ -71,13 +78,15 @@ class Scrambler:
         while number:
             number, letter = divmod(number, 20)
             letters += "bcdfghjklmnpqrstvwxz"[letter]
-        return f"{letters}o"
+        return f"{letters}o" if letters != "tw" else self.word()
 
-    def sentence(self, text: str, key: str = "") -> str:
+    def sentence(self, text: str, key: str = "", numbers: bool = False) -> str:
+        """`numbers`: of a statement, whose figures and patients the loader finds in it."""
         self.originals.append(text)
+        kept = "/".join(["", *sorted(numerals(text))]) if numbers else ""
         tail = " (assessment)" if len(text) > 20 else ""  # short ones stand in summaries, which have a limit
         made = "Oo, o: o" if self._same and key != "from_memory" else f"{self.word().title()}, {self.word()}: o{tail}"
-        return "".join([made, *PLACE.findall(text)])
+        return "".join([made, kept, *PLACE.findall(text)])
 
     def tables(self, file: str, content: Any, key: str = "", whole: bool = False) -> Any:
         if isinstance(content, dict):
@@ -86,7 +95,7 @@ class Scrambler:
         if isinstance(content, list):
             return [self.tables(file, part, key, whole) for part in content]
         if isinstance(content, str) and (whole or key in SENTENCES.get(file, ())):
-            return self.sentence(content, key)
+            return self.sentence(content, key, file == "statements.toml" and key in {"says", "numbers"})
         return content
 
 

@@ -109,6 +109,18 @@ def ordered_entries(value: Any, place: Place) -> list[Any]:
     return [*entries(value, place), *swapped]
 
 
+def ordered_stances(value: Any, place: Place) -> list[Any]:
+    """Each row taken out, and each two neighbours of one treatment changed over."""
+    rows = [f"{row['modality']}: {row['situation']}" for row in value]
+    swapped = [
+        Instead(f"{rows[n + 1]} before {rows[n]}", [*value[:n], value[n + 1], value[n], *value[n + 2 :]], around=False)
+        for n in range(len(value) - 1)
+        if value[n]["modality"] == value[n + 1]["modality"] and value[n]["stance"] != value[n + 1]["stance"]
+    ]
+    taken = [Instead(f"without {rows[n]}", [*value[:n], *value[n + 1 :]], around=False) for n in range(len(value))]
+    return [*taken, *swapped]
+
+
 def removed(value: Any, place: Place) -> list[Any]:
     return [] if value is ABSENT else [ABSENT]
 

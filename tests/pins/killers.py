@@ -32,7 +32,7 @@ from tests.support import coding_tables
 from tests.support.vignette import Vignette, disagreements, vignettes
 
 WORD = re.compile(r"[a-z0-9_./-]+", re.IGNORECASE)
-BY_FACTS = frozenset({"staging.toml", "board.toml"})
+BY_FACTS = frozenset({"staging.toml", "board.toml", "stances.toml"})
 """Files whose data no fact depends on."""
 ECOG = "contraindication.ecog-3-or-worse"
 """The one criterion whose limit a calculation looks at."""

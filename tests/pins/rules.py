@@ -15,6 +15,7 @@ from tests.pins.change import (
     one_of,
     optional_number,
     ordered_entries,
+    ordered_stances,
     other_word,
     removed,
     set_or_not,
@@ -50,6 +51,8 @@ SITES = NotPinned("how far a site may set a number of its own: tests/knowledge/t
 SHOWN = NotPinned(
     "evidence that is shown and judged by nothing: tests/unit/test_outcomes.py and tests/knowledge/test_rule_book.py hold it"
 )
+ON_CARDS = NotPinned("what a card shows where, judged by nothing: tests/knowledge/test_card_data.py holds every entry again")
+UPPER_LIMIT = NotPinned("of which value a limit is sent: tests/charts/test_upper_limits.py holds the three")
 SEARCH = NotPinned("an answer from which the search for deciding facts starts; nothing is judged by it")
 
 RULES: Mapping[str, Any] = {
@@ -84,6 +87,7 @@ RULES: Mapping[str, Any] = {
     "fact.trend": removed,
     "fact.usual": SEARCH,
     "fact.order": (other_word, removed_order),
+    "fact.upper_limit_of": UPPER_LIMIT,
     "fact.ask": ask,
     "derived.toml.*": DOWN,
     "derived.toml.*.says": WORDING,
@@ -130,6 +134,7 @@ RULES: Mapping[str, Any] = {
     "modality.about": SOURCE,
     "modality.indication": (entries, DOWN),
     "modality.indication.id": other_word,
+    "modality.indication.rank": ON_CARDS,
     "modality.indication.edition": one_of(*EDITION),
     "modality.indication.strength": one_of(*STRENGTH),
     "modality.indication.says": WORDING,
@@ -142,6 +147,9 @@ RULES: Mapping[str, Any] = {
     "modality.technique.says": WORDING,
     "modality.technique.also": WORDING,
     "modality.technique.short": WORDING,
+    "modality.technique.id": ON_CARDS,
+    "modality.technique.rank": ON_CARDS,
+    "modality.technique.own_line": ON_CARDS,
     "modality.technique.when": entries,
     "modality.technique.for": entries,
     "modality.technique.stopped_by": entries,
@@ -149,6 +157,16 @@ RULES: Mapping[str, Any] = {
     "modality.technique.ordered_by": entries,
     "modality.technique.critical": entries,
     "modality.technique.statements": SOURCE,
+    "modality.shown": ON_CARDS,
+    "stances.toml.stance": (ordered_stances, DOWN),
+    "stances.toml.stance.modality": NotPinned("a row taken out"),
+    "stances.toml.stance.situation": WORDING,
+    "stances.toml.stance.all": entries,
+    "stances.toml.stance.any": entries,
+    "stances.toml.stance.none": entries,
+    "stances.toml.stance.stance": one_of("for", "against", "divided", "silent"),
+    "stances.toml.stance.by": SOURCE,
+    "names.toml.names": NotPinned("names that may stand in a sentence: tests/knowledge/test_numbers.py holds each of them"),
     "terminology.toml.systems": DOWN,
     "terminology.toml.systems.*": entries,
     "terminology.toml.value_set": codes_of_sets,

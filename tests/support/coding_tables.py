@@ -29,7 +29,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from cds_service.clinical_picture import ClinicalPicture, Interval, Value
+from cds_service import knowledge
+from cds_service.clinical_picture import ClinicalPicture, Interval, Value, format_decimal
 from cds_service.fhir.chart import Availability
 from cds_service.fhir.chart_builder import ChartEntry, read_chart
 from cds_service.fhir.reader import ChartReader
@@ -130,6 +131,28 @@ def lines() -> Iterator[Line]:
             for system, codes in row["codes"].items():
                 for code in codes:
                     yield from _lines(f"{path.stem}: {row['story']}", row, system, code)
+    for row in derived_rows():
+        for system, codes in row["codes"].items():
+            for code in codes:
+                yield from _lines(f"derived: {row['story']}", row, system, code)
+
+
+def derived_rows() -> Iterator[dict[str, Any]]:
+    """A row for every laboratory value that has none of its own: each code, each unit with its factor, either end of its
+    range and just beyond it. Made of the files that ship, so that a changed copy of them is noticed."""
+    known = knowledge.load()
+    written = {
+        row["fact"] for path in FOLDER.glob("*.toml") for row in tomllib.loads(path.read_text("utf-8"))["row"] if "fact" in row
+    }
+    for name, fact in known.facts.items():
+        if fact.ask != "laboratory" or name in written or not fact.range:
+            continue
+        low, high = fact.range
+        read = {f"{format_decimal(factor)} {unit}": f"1 {fact.unit}" for unit, factor in fact.units.items()}
+        read |= {f"{end} {fact.unit}": f"{end} {fact.unit}" for end in (low, high)}
+        read |= {f"{end} {fact.unit}": "unreadable" for end in (low - 1, high + 1)}
+        codes = [m.code for system, m in known.terminology.all_rows() if system == "loinc" and m.concept in fact.concepts]
+        yield {"story": fact.says, "as": "Observation", "fact": name, "codes": {"loinc": codes}, "read": read}
 
 
 def _lines(name: str, row: dict[str, Any], system: str, code: str) -> Iterator[Line]:

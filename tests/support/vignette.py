@@ -26,6 +26,8 @@ and what is expected, by modality unless said:
   questions        whether the overview asks the board its questions
   on_record        lines that the overview shows, each from its start, in its order
   not_checked      exactly the facts named as "not checked", by modality
+  stances_2010     what the review of 2010 says: for, against, divided, silent or open, by modality
+  faces            exactly the dissents and risks on its card, as "S028 risk 1", by modality; every technique named
   last             the modality that is named last among those to discuss
 """
 
@@ -35,14 +37,17 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from cds_service import knowledge
 from cds_service.cards import missing_data, suggestions, urgent
 from cds_service.cards import overview as overview
+from cds_service.cards.faces import statements_on_face
 from cds_service.cards.overview import assessment_json
 from cds_service.cards.technique_findings import evaluate_techniques
-from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate
+from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate, format_decimal
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.current_facts import determine_facts
@@ -50,6 +55,7 @@ from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.facts import Fact, Facts
 from cds_service.reasoning.judgement import Finding, judge_criterion
 from cds_service.reasoning.staging import determine_stage
+from cds_service.reasoning.stances import stance_of_2010
 from tests.conftest import ROOT
 from tests.support.pictures import picture
 
@@ -60,7 +66,7 @@ SEARCHED = frozenset({"missing", "missing_has", "best", "asked", "drafts"})
 EXPECTED = SEARCHED | {
     "expect", "open", "because", "cautions", "no_cautions", "editions_2010", "stage", "findings", "options", "no_options",
     "criteria", "facts", "against", "findings_2010",
-    "dated", "rests_on",
+    "dated", "rests_on", "stances_2010", "faces",
     "stops", "burdens", "not_looked_at", "alarms", "questions", "on_record", "not_checked", "last",
 }  # fmt: skip
 
@@ -113,6 +119,35 @@ def vignettes() -> Iterator[Vignette]:
             given = {**bases[table["base"]], **table.get("given", {})} if "base" in table else table.get("given", {})
             given = {name: value for name, value in given.items() if value != "silent"}
             yield Vignette(f"{path.stem}: {table['story']}", table, given, table.get("today", content["today"]))
+    yield from derived()
+
+
+def derived() -> Iterator[Vignette]:
+    """Of every laboratory value that somebody is asked for: on the last day of its window it counts, in G3 too, and is
+    shown on the overview; a day later it is out of date; two of one date that disagree leave it open. Of what is judged
+    against an upper limit the same, but for the overview. Made of the files that ship, so that a changed copy of them is
+    noticed."""
+    for name, fact in knowledge.load().facts.items():
+        if not (fact.ask == "laboratory" or fact.upper_limit_of) or fact.window_days is None:
+            continue
+        days, number = fact.window_days, format_decimal(fact.range[0] + 1) if fact.range else "1"
+        shown = {} if fact.upper_limit_of else {"on_record": [f"{fact.says}: "]}
+        g3 = {"differentiation": "well", "ki67_index": "40"}
+        for story, given, expected in (
+            (f"of {days} days ago counts", {name: f"{number} {days} days ago"}, {"facts": {name: number}, **shown}),
+            (f"of {days} days ago counts in G3", {name: f"{number} {days} days ago", **g3}, {"facts": {name: number}}),
+            (f"of {days + 1} days ago is out of date", {name: f"{number} {days + 1} days ago"}, {"facts": {name: "unknown"}}),
+            (
+                "twice on one day, and not the same",
+                {name: [number, format_decimal(Decimal(number) + 1)]},
+                {"facts": {name: "unknown"}},
+            ),
+        ):
+            table = {"story": f"{fact.says} {story}", "given": given, **expected}
+            yield Vignette(f"derived: {table['story']}", table, given, DERIVED_TODAY)
+
+
+DERIVED_TODAY = date(2026, 11, 1)
 
 
 class ShownTechnique(NamedTuple):
@@ -199,6 +234,18 @@ def _of_technique(part: Callable[[ShownTechnique], list[str]]) -> Any:
     )
 
 
+def _stance(result: VignetteResult, name: str, wanted: str) -> str:
+    """A word; with what may hold, in order ("open: for, against"), or by which statements ("for S019 S064"), where asked."""
+    stance = stance_of_2010(name, result.facts)
+    if stance.word is None:
+        return "open" + (f": {', '.join(row.stance for row in stance.rows)}" if ":" in wanted else "")
+    return " ".join([stance.word, *(stance.rows[0].by if " " in wanted else ())])
+
+
+def _met(assessment: Assessment) -> set[str]:
+    return {part.indication.id for part in assessment.decision.indications if part.met}
+
+
 def _alarm(result: VignetteResult, kind: str, wanted: object) -> str:
     cards = (
         urgent.stopped_order_card(result.quiet),
@@ -238,6 +285,7 @@ def _on_record(result: VignetteResult, _: str, wanted: list[str]) -> list[str]:
     return sorted((one for one in wanted if one in places), key=places.__getitem__)
 
 
+TECHNIQUES_NAMED = frozenset({"radioembolization", "everolimus", "capecitabine-temozolomide", "cabozantinib"})
 FOUND = {True: "met", False: "not-met", None: "unknown"}
 SAYS: Mapping[str, Any] = {
     "expect": lambda result, name, _: result.assessed[name].verdict.value,
@@ -282,5 +330,12 @@ SAYS: Mapping[str, Any] = {
     "questions": lambda result, _, wanted: missing_data.missing_section(result.quiet).startswith("**Questions"),
     "on_record": _on_record,
     "not_checked": lambda result, name, wanted: overview.unchecked_fact_names(result.quiet, [result.assessed[name]]),
+    "stances_2010": lambda result, name, wanted: _stance(result, name, wanted),
+    "faces": lambda result, name, _: [
+        f"{part.statement} {part.face}{f' {part.place}' if part.place else ''}"
+        for part in statements_on_face(
+            result.assessed[name].modality, result.facts, _met(result.assessed[name]), TECHNIQUES_NAMED
+        )
+    ],
     "last": lambda result, _, wanted: result.quiet.options[-1].modality.id if result.quiet.options else "",
 }

@@ -66,6 +66,7 @@ CALCULATIONS: Mapping[str, Calculation] = {
     "refractory_for_transplantation": hormones.refractory_for_transplantation,
     "stable_six_months": course.stable_six_months,
     "progression_on_analogue": course.progression_on_analogue,
+    "earlier_treatment": course.earlier_treatment,
     "newly_diagnosed": course.newly_diagnosed,
     "recent_liver_surgery": course.recent_liver_surgery,
 }

@@ -52,23 +52,45 @@ def stable_six_months(facts: Facts) -> Fact:
 
 
 def progression_on_analogue(facts: Facts) -> Fact:
-    status, analogue = facts["disease_status"], facts["somatostatin_analogue"]
-    if analogue.silent:
+    return _progression_on(facts, "somatostatin_analogue")
+
+
+LIVER_AND_RADIONUCLIDES = (
+    "radionuclide_therapy", "lu177_dotatate", "liver_embolization", "liver_radioembolization", "liver_ablation",
+)  # fmt: skip
+SYSTEMIC = ("somatostatin_analogue", "everolimus", "sunitinib", "chemotherapy", "interferon")
+
+
+def earlier_treatment(facts: Facts) -> Fact:
+    """What the trial of first-line radionuclide therapy left out: treatment of the liver, or progression on a drug."""
+    parts = [facts[name] for name in LIVER_AND_RADIONUCLIDES]
+    parts += [_progression_on(facts, name) for name in SYSTEMIC]
+    if found := [part for part in parts if part.equals(True)]:
+        return known_fact(True, *found)
+    if doubtful := [part for part in parts if part.unknown]:
+        return unknown_fact(doubtful[0].why or Reason.NOT_DOCUMENTED, *doubtful)
+    return known_fact(False)
+
+
+def _progression_on(facts: Facts, drug: str) -> Fact:
+    """Whether the newest status is a progression dated after the start of the drug."""
+    status, given = facts["disease_status"], facts[drug]
+    if given.silent:
         return known_fact(False)
     if status.known and status.value != "progression":
         return known_fact(False, status)
     if not status.known:
         return unknown_fact(status.why or Reason.NOT_DOCUMENTED, status)
-    if analogue.unknown:
-        return unknown_fact(analogue.why or Reason.NOT_DOCUMENTED, analogue)
-    started = min((r.on for r in analogue.history if r.on), key=lambda on: on.latest, default=None)
+    if given.unknown:
+        return unknown_fact(given.why or Reason.NOT_DOCUMENTED, given)
+    started = min((r.on for r in given.history if r.on), key=lambda on: on.latest, default=None)
     if started is None or status.on is None:
-        return unknown_fact(Reason.ANALOGUE_NOT_DATED, analogue)
+        return unknown_fact(Reason.ANALOGUE_NOT_DATED, given)
     if is_newer(status.on, started):
-        return known_fact(True, status, analogue)
+        return known_fact(True, status, given)
     if started.earliest < status.on.latest:
-        return unknown_fact(Reason.PROGRESSION_NOT_DATED, status, analogue)
-    return known_fact(False, status, analogue)
+        return unknown_fact(Reason.PROGRESSION_NOT_DATED, status, given)
+    return known_fact(False, status, given)
 
 
 def newly_diagnosed(facts: Facts) -> Fact:

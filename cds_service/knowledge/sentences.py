@@ -1,0 +1,119 @@
+"""The sentences of the knowledge files that restate a rule, and which numbers may stand in them: none of their own.
+
+A numeral, or a number in words, is the place of a datum ({limit}, {S030.hazard}), or part of a name of names.toml, an id
+of an indication or statement, or the year of the review. Statements, publications and terminology are data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from cds_service.errors import Fault
+from cds_service.knowledge import numbers
+
+Tables = Mapping[str, Any]
+
+BOUND: Mapping[str, frozenset[str]] = {
+    "board.toml": frozenset({"says"}),
+    "conflicts.toml": frozenset({"topic", "service"}),
+    "criteria.toml": frozenset({"says", "then"}),
+    "derived.toml": frozenset({"says", "how"}),
+    "facts.toml": frozenset({"says"}),
+    "local.toml": frozenset({"reason"}),
+    "modalities": frozenset({"title", "short", "says", "contraindications_say", "excluded_say", "also"}),
+    "outcomes.toml": frozenset(
+        {"title", "design", "groups", "treated", "survival", "course", "patients", "symptoms", "note", "defect"}
+    ),
+    "review.toml": frozenset({"says"}),
+    "staging.toml": frozenset({"title"}),
+    "stances.toml": frozenset({"situation"}),
+}
+"""File → the keys whose texts are bound."""
+WORDS_OF_STAGE = "words"
+"""The table of staging.toml all of whose texts are bound."""
+
+NUMBER = re.compile(
+    r"\d+(?:\.\d+)?|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarters?|twice|dozen)\b",
+    re.IGNORECASE,
+)
+STATEMENT = re.compile(r"\b[SM]\d{3}\b")
+
+
+class Sentence(NamedTuple):
+    """A bound sentence: where it stands, and the table around it."""
+
+    file: str
+    path: str
+    text: str
+    table: Tables
+
+
+def bound_sentences(files: Mapping[str, Tables]) -> Iterator[Sentence]:
+    for file, content in files.items():
+        keys = BOUND.get("modalities" if file.startswith("modalities/") else file, frozenset())
+        yield from _within(file, content, "", keys, content)
+
+
+def _within(file: str, content: Any, path: str, keys: frozenset[str], table: Tables) -> Iterator[Sentence]:
+    if isinstance(content, Mapping):
+        for key, part in content.items():
+            inside = f"{path}.{key}" if path else str(key)
+            if isinstance(part, str) and (key in keys or (file == "staging.toml" and path == WORDS_OF_STAGE)):
+                yield Sentence(file, inside, part, content)
+            else:
+                yield from _within(file, part, inside, keys, content)
+    elif isinstance(content, list):
+        for number, part in enumerate(content):
+            yield from _within(file, part, f"{path}.{number}", keys, table)
+
+
+def number_faults(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """Every sentence that states a number of its own, or names a place that is none."""
+    known, names = numbers.known_placeholders(files), _names(files)
+    for sentence in bound_sentences(files):
+        where = f"{sentence.file}: {sentence.path}"
+        own = own_places(sentence)
+        for place in numbers.placeholders(sentence.text):
+            if place not in known and place not in own:
+                allowed = "a number of scores.toml, {limit}, {days:fact}, {limit:criterion} or a figure of a statement"
+                yield Fault(where, f"{{{place}}}", allowed)
+        if found := free_numbers(sentence.text, names):
+            yield Fault(where, f"the number {found[0]}", "a place in braces, or a name of names.toml")
+
+
+def own_places(sentence: Sentence) -> list[str]:
+    """The places that only the table of the sentence offers it."""
+    if sentence.file == "facts.toml":
+        return ["days"] if "window_days" in sentence.table else []
+    if sentence.file == "local.toml":
+        return ["at_least", "at_most"]
+    return numbers.own_places(sentence.table) if sentence.file == "criteria.toml" else []
+
+
+def free_numbers(text: str, names: re.Pattern[str]) -> list[str]:
+    """Numerals and numbers in words that are neither a place nor part of a name."""
+    return NUMBER.findall(names.sub(" ", STATEMENT.sub(" ", numbers.PLACEHOLDER.sub(" ", text))))
+
+
+def _names(files: Mapping[str, Tables]) -> re.Pattern[str]:
+    """Longest first, so that a name within another hides nothing of it."""
+    indications = [
+        indication["id"] for file in files if file.startswith("modalities/") for indication in files[file]["indication"]
+    ]
+    listed = sorted([*files["names.toml"]["names"], *indications], key=len, reverse=True)
+    return re.compile("|".join(rf"(?<![\w.]){re.escape(name)}(?![\w])" for name in listed))
+
+
+def figure_faults(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """A figure repeats its statement; the patients of a series are those of its statements."""
+    for name, table in files["statements.toml"].items():
+        held = numerals(table["says"], table.get("numbers", ""), *(str(part) for part in table.get("regulatory", ())))
+        for figure, words in table.get("figures", {}).items():
+            if missed := sorted(numerals(words) - held):
+                yield Fault(f"statements.toml: {name}.figures.{figure}", ", ".join(missed), "numbers of the statement itself")
+
+
+def numerals(*texts: str) -> set[str]:
+    return {number for text in texts for number in re.findall(r"\d+(?:\.\d+)?|\.\d+", text)}

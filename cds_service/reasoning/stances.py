@@ -1,0 +1,50 @@
+"""The stance of the review of 2010 on each treatment, by the table of knowledge/stances.toml. Pure.
+
+Beside the verdict of an edition, never instead of it: a rule that speaks against a treatment is told also where it decides
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cds_service.knowledge.shown import StanceRow, StanceWord
+from cds_service.reasoning.facts import Facts
+from cds_service.reasoning.judgement import judge_criterion
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """`rows`: the one that holds; or, where the stance is open (`word` None), all that may, from top to bottom."""
+
+    word: StanceWord | None
+    rows: tuple[StanceRow, ...]
+
+
+def stance_of_2010(modality: str, facts: Facts) -> Stance:
+    may_hold: list[StanceRow] = []
+    for row in facts.knowledge.stances:
+        if row.modality != modality:
+            continue
+        holds = _holds(row, facts)
+        if holds is not False:
+            may_hold.append(row)
+        if holds:
+            break
+    words = {row.stance for row in may_hold}
+    if len(words) > 1:
+        return Stance(None, tuple(may_hold))
+    return Stance(may_hold[-1].stance, (may_hold[-1],))
+
+
+def _holds(row: StanceRow, facts: Facts) -> bool | None:
+    parts = [*_met(row.all, facts), *(None if met is None else not met for met in _met(row.none, facts))]
+    if row.any:
+        found = _met(row.any, facts)
+        parts.append(True if True in found else None if None in found else False)
+    return False if False in parts else None if None in parts else True
+
+
+def _met(names: Iterable[str], facts: Facts) -> Sequence[bool | None]:
+    return [judge_criterion(facts.knowledge.criteria[name], facts).met for name in names]
