@@ -79,7 +79,9 @@ def verdicts(facts: Facts) -> dict[str, Verdict]:
 def told(picture: ClinicalPicture) -> dict[str, Any]:
     """All that a machine is told of a picture but the missing facts, which take long to search for."""
     facts = facts_of(picture)
-    parts = {name: _comparable(part) for name, part in determine_stage(facts).items()}
+    parts = {
+        name: (part.value, [outline(because) for because in part.because]) for name, part in determine_stage(facts).items()
+    }
     return {name: assessment_json(without_search(assessment)) for name, assessment in assess_modalities(facts).items()} | {
         "stage": parts
     }

@@ -248,7 +248,7 @@ def test_only_wording_looks_at_what_an_explanation_names() -> None:
 # ── the sentences of the knowledge, and sentences that were put together ──────────────────────────────────────────
 SENTENCES = frozenset(
     {"says", "then", "title", "short", "also", "citation", "series", "treated", "groups", "survival", "symptoms", "course",
-     "how", "topic", "caution", "not_used", "contraindications_say", "excluded_say"}
+     "topic", "caution", "not_used", "contraindications_say", "excluded_say"}
 )  # fmt: skip
 """Attributes that hold a sentence or a title of the knowledge."""
 RENDERERS = frozenset(
@@ -258,6 +258,11 @@ RENDERERS = frozenset(
 """Functions of wording that return words for people."""
 ALLOWED = {
     "says == other.says": "sites/overlay.py: a site may not call two facts by one name",
+    "definition.says.removesuffix(ASSESSED)": "cli/terminology_export.py: the display of an exported code",
+    "row.treated.split()": "rulebook/sources.py: a table of the rule book does not say one word twice",
+    "row.treated.split()[0] in row.groups": "the same",
+    "criterion.says.casefold()": "rulebook/words.py: the rule book does not print one sentence twice",
+    "fact_label(knowledge, fact).rstrip(CALCULATED).casefold() == criterion.says.casefold()": "the same",
 }
 """What reads a sentence all the same, and why no decision hangs on it."""
 
