@@ -185,7 +185,8 @@ def hepatic_failure_found(facts: Facts) -> Fact:
     if adverse and not (denial and is_newer_than_all(denial.on, dates)):
         against = Reason.OLDER_ASSESSMENT_DENIES if denial else None
         return known_fact(True, *adverse, *([denial] if denial else []), note=against)
-    if denial and not any(fact.unknown for fact in coded) and _stands(denial, facts):
+    unseen_score = facts["child_pugh"].unknown and facts["child_pugh"].reason is not Reason.OUT_OF_DATE  # it may be a C
+    if denial and not unseen_score and not any(fact.unknown for fact in coded) and _stands(denial, facts):
         note = Reason.NEWER_ASSESSMENT_DENIES if adverse else None
         return known_fact(False, denial, *adverse, note=note)
     blocked = next((fact for fact in (assessed, *coded, facts["child_pugh"]) if fact.unknown), None)
