@@ -6,11 +6,13 @@ import json
 import resource as machine
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cds_service.clinical_picture import Interval
 from cds_service.fhir.chart import EVERYTHING_ARRIVED, Chart
 from cds_service.fhir.chart_builder import ChartEntry, read_chart
 from cds_service.hooks import prefetch, request
@@ -109,6 +111,15 @@ def test_depth_times_values_is_printed_no_further_than_it_is_shown() -> None:
     assert b"cut here" in answer.data
     assert len(answer.data) < len(body) + 3 * MAX_RAW_CHARS + 200_000
     assert machine.getrusage(machine.RUSAGE_SELF).ru_maxrss - before < 500_000
+
+
+def test_values_whose_numbers_have_one_hash_have_hashes_of_their_own() -> None:
+    """A calculation names each reading once: 4,000 values of one day, within the range of the fact, once took 2.3 s there."""
+    of_one_hash = [Decimal(f"{number * (2**61 - 1)}E-22") for number in range(4_000, 5_000)]
+    assert len(set(map(hash, of_one_hash))) == 1
+    assert len({hash(Interval.from_number(number)) for number in of_one_hash}) > 990
+    for one, other in (("1.0", "1.00"), ("0", "-0.00"), ("1E+2", "100")):
+        assert hash(Interval.from_number(one)) == hash(Interval.from_number(other))
 
 
 # ── codes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
