@@ -15,6 +15,7 @@ import pytest
 from cds_service.clinical_picture import Interval
 from cds_service.fhir.chart import EVERYTHING_ARRIVED, Chart
 from cds_service.fhir.chart_builder import ChartEntry, read_chart
+from cds_service.fhir.plausibility import MAX_LIST_ITEMS
 from cds_service.hooks import prefetch, request
 from cds_service.pages.submission import remove_token
 from cds_service.pages.views import MAX_RAW_CHARS
@@ -120,6 +121,17 @@ def test_values_whose_numbers_have_one_hash_have_hashes_of_their_own() -> None:
     assert len({hash(Interval.from_number(number)) for number in of_one_hash}) > 990
     for one, other in (("1.0", "1.00"), ("0", "-0.00"), ("1E+2", "100")):
         assert hash(Interval.from_number(one)) == hash(Interval.from_number(other))
+
+
+@pytest.mark.parametrize("kind", ["Condition", "Observation"])
+def test_what_is_longer_than_read_is_no_question_either(kind: str) -> None:
+    """Of what cannot be read its codes are: a fault beside a long list must not let the list in."""
+    fault: dict[str, Any] = {"onsetDateTime": 5} if kind == "Condition" else {"valueQuantity": "no quantity"}
+    for count, kept in ((MAX_LIST_ITEMS, 1), (MAX_LIST_ITEMS + 1, 0)):
+        sent = resource(kind, "a", status="final", code={"coding": [{"code": "6301-6"}] * count}, **fault)
+        chart = read_chart([ChartEntry(json.dumps(sent).encode())], "example", EVERYTHING_ARRIVED)
+        assert [len(chart.conditions) + len(chart.observations), len(chart.unreadable)] == [kept, 1]
+        assert (kind in chart.incomplete_types) is (kept == 0)
 
 
 # ── codes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
