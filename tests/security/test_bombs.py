@@ -41,6 +41,7 @@ HISTOLOGY = {
     "status": "final", "code": coded("59847-4", "http://loinc.org"),
     "valueCodeableConcept": coded("8240/3", "http://terminology.hl7.org/CodeSystem/icd-o-3"),
 }  # fmt: skip
+ORDERED = {"status": "active", "intent": "order", "medicationReference": {"reference": "urn:m"}}
 KEY_COUNT = request.MAX_PREFETCH_KEYS + 1
 BOMBS: dict[str, Callable[[], bytes]] = {
     "brackets nested 100,000 deep, in any field": lambda: with_extension(b"[" * 100_000),
@@ -81,6 +82,18 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     ),
     "numbers of one hash, in versions": lambda: request_with(
         (resource("Observation", "same", valueQuantity={"value": 5 + n * (2**61 - 1)}) for n in range(10_000)), disease=True
+    ),
+    "thousands of references to a resource of a long id": lambda: with_prefetch(
+        b'{"conditions": %s, "medicationRequests": %s}'
+        % (
+            json.dumps(bundle(*DISEASE)).encode(),
+            lists(
+                b'{"fullUrl": "urn:m", "resource": {"resourceType": "Medication", "id": "%s"}},' % (b"a/" * 150_000)
+                + b",".join(
+                    json.dumps({"resource": resource("MedicationRequest", n, **ORDERED)}).encode() for n in range(4_000)
+                )
+            ),
+        )
     ),
     "depth × values in the request that the page prints": lambda: with_extension(
         b"[" * 800 + b"0," * 900_000 + b"0" + b"]" * 800
