@@ -73,6 +73,12 @@ class Interval:
         answer = self.above(limit)
         return None if answer is None else not answer
 
+    def __hash__(self) -> int:
+        """By the digits: Python hashes numbers without a seed, so that a chart could give thousands of values one hash."""
+        low = _digits(self.low)
+        high = low if self.high is self.low else _digits(self.high)
+        return hash((low, high, self.low_included, self.high_included))
+
     def __str__(self) -> str:
         if self.exact is not None:
             return format_decimal(self.exact)
@@ -98,6 +104,11 @@ def format_decimal(number: Decimal) -> str:
     """A decimal without exponent and without needless zeros: 3.00 -> 3, 1E+2 -> 100."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _digits(number: Decimal | None) -> str | None:
+    """One text for equal numbers: 1.0 as 1.00, and -0 as 0."""
+    return format_decimal(number) if number else None if number is None else "0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ class _ChartBuilder:
                 decoder, reference = DECODERS.get(kind.name), kind.reference
                 if entry.full_url and kind.id is None:  # only its fullUrl tells it apart
                     reference = f"{kind.name or 'resource'}/{entry.full_url.replace(':', '/').rsplit('/', 1)[-1]}"
-                if entry.full_url:
+                if entry.full_url and len(reference) <= versions.MAX_FULL_URL_CHARS:  # each that refers to it is taken apart
                     self.names[entry.full_url] = reference
                 if decoder is None:
                     self.left_out[LeftOut(Omission.TYPE_NOT_READ if kind.name else Omission.NO_RESOURCE_TYPE)] += 1

@@ -272,7 +272,7 @@ class ChartReader:
             if source == "Medication" and definition.window_days and not (active or until or doubt):
                 found[definition.id].valid.append(replace(reading, on=None))  # it ended, nobody knows when
         if source == "Medication" and not stating:
-            self._by_name(where, text, on, active, found)
+            self._by_name(where, concept, on, active, found)
 
     def _facts_stated(self, source: str, concept: CodeableConcept | None) -> tuple[FactDefinition, ...]:
         """The facts of presence that a code of the concept states, each once."""
@@ -290,15 +290,25 @@ class ChartReader:
 
         return remembered(self.knowledge, concept, f"facts stated by {source}", work_out)
 
-    def _by_name(self, where: str, text: str, on: PartialDate | None, active: bool, found: dict[str, FactReadings]) -> None:
+    def _by_name(
+        self, where: str, concept: CodeableConcept | None, on: PartialDate | None, active: bool, found: dict[str, FactReadings]
+    ) -> None:
         """A drug whose code we do not hold, but whose name is in the text: it asks, it never decides."""
+        if concept is None:
+            return
+        text = text_of(concept)
+        for definition in remembered(self.knowledge, concept, "drugs named", lambda: self._drugs_named(text)):
+            if active or not definition.active:
+                found[definition.id].questions.append(Observed(True, on, where, text, Explanation(Reason.BY_NAME)))
+
+    def _drugs_named(self, text: str) -> tuple[FactDefinition, ...]:
         said = text.lower()
+        named: list[FactDefinition] = []
         for (source, concept), definitions in self._concepts.items():
             brands = [brand for definition in definitions for brand in definition.names]
             if source == "Medication" and any(n in said for n in (concept.split(".")[1].replace("_", " "), *brands)):
-                for definition in definitions:
-                    if active or not definition.active:
-                        found[definition.id].questions.append(Observed(True, on, where, text, Explanation(Reason.BY_NAME)))
+                named += definitions
+        return tuple(named)
 
 
 def _at_issue(part: FactReadings) -> list[Observed]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cds_service.clinical_picture import Interval, Observed, Value
 from cds_service.fhir.concepts import codings, text_of
-from cds_service.fhir.resources import Component, Observation, Quantity, Ratio
+from cds_service.fhir.resources import Component, Observation, Quantity, Ratio, ReferenceRange, codes
 from cds_service.fhir.units import Scale, convert_value
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import TEXT, StandardCoding
@@ -127,7 +127,7 @@ def upper_limits_of(part: Part) -> Interval:
     """How many times the upper limit that the part states itself its value is. Raises ValueNotReadable where it states
     none, or more than one, or one in another unit."""
     value, ranges = part.value_quantity, part.reference_range or []
-    high = ranges[0].high if len(ranges) == 1 and not (ranges[0].applies_to or ranges[0].age) else None
+    high = ranges[0].high if len(ranges) == 1 and _is_of_everybody(ranges[0]) else None
     if value is None or value.value is None or high is None or high.value is None or high.comparator:
         raise ValueNotReadable(Explanation(Reason.NO_UPPER_LIMIT))
     same = (value.code or value.unit or "", value.system) == (high.code or high.unit or "", high.system)
@@ -136,6 +136,12 @@ def upper_limits_of(part: Part) -> Interval:
     comparator = (value.comparator or "").strip()
     times = _EXACT.divide(_plausible(value.value), high.value)
     return Interval.from_comparator(COMPARATORS.get(comparator, comparator), times)
+
+
+def _is_of_everybody(limits: ReferenceRange) -> bool:
+    """The normal range, and of no group: not the critical, therapeutic or recommended one."""
+    said = codes(limits.type) - {""}
+    return not (limits.applies_to or limits.age) and (limits.type is None or said == {"normal"})
 
 
 def _written(quantity: Quantity) -> str:

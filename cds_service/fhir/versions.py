@@ -14,6 +14,7 @@ import msgspec
 
 from cds_service.clinical_picture import LeftOut, Omission, Unreadable
 from cds_service.fhir import dates
+from cds_service.fhir.plausibility import LongerThanRead, refuse_longer_than_read
 from cds_service.fhir.resources import (
     CodeableConcept,
     Component,
@@ -166,21 +167,29 @@ def _digits(number: Decimal | float | int) -> str:
 
 def stub(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadCondition | None:
     """What of an unreadable Observation or Condition still tells that it speaks of something: its codes, its sites, its
-    patient, its status. It leaves a question. None where not even that is told, and for all other types."""
+    patient, its status. It leaves a question. None where not even that is told, or more than is read, and for all other
+    types."""
     try:
-        if name == "Observation":
-            seen = OBSERVATION_HEAD.decode(raw)
-            return UnreadObservation(
-                id=seen.id, status=seen.status, code=seen.code, subject=seen.subject, body_site=seen.body_site,
-                component=[Component(part.code) for part in seen.component or ()], why=why,
-            )  # fmt: skip
-        if name == "Condition":
-            part = CONDITION_HEAD.decode(raw)
-            return UnreadCondition(
-                id=part.id, code=part.code, subject=part.subject, body_site=part.body_site, extension=part.extension, why=why
-            )
-    except (msgspec.MsgspecError, RecursionError):
+        found = _head(raw, name, why)
+        if found is not None:
+            refuse_longer_than_read(found, raw)
+    except (msgspec.MsgspecError, RecursionError, LongerThanRead):
         return None
+    return found
+
+
+def _head(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadCondition | None:
+    if name == "Observation":
+        seen = OBSERVATION_HEAD.decode(raw)
+        return UnreadObservation(
+            id=seen.id, status=seen.status, code=seen.code, subject=seen.subject, body_site=seen.body_site,
+            component=[Component(part.code) for part in seen.component or ()], why=why,
+        )  # fmt: skip
+    if name == "Condition":
+        part = CONDITION_HEAD.decode(raw)
+        return UnreadCondition(
+            id=part.id, code=part.code, subject=part.subject, body_site=part.body_site, extension=part.extension, why=why
+        )
     return None
 
 

@@ -55,6 +55,12 @@ def test_a_value_with_its_limit_is_told_as_times_the_limit(fact: str) -> None:
     assert against.valid[0].recorded == "120.0 U/L"
 
 
+def test_a_range_that_says_that_it_is_the_normal_one_is_a_limit() -> None:
+    limit = {"high": quantity("40"), "type": {"coding": [{"code": "normal"}], "text": "Normal Range"}}
+    _, against = read("alt", observation("alt", quantity("120"), [limit]))
+    assert [reading.value for reading in against.valid] == [times("3")]
+
+
 def test_bilirubin_is_compared_in_the_unit_in_which_both_were_sent() -> None:
     _, against = read(
         "total_bilirubin", observation("total_bilirubin", quantity("63", "umol/L"), [{"high": quantity("21", "umol/L")}])
@@ -74,6 +80,8 @@ def test_a_comparator_says_no_more_than_it_knows() -> None:
         [{"high": quantity("0.67", "ukat/L")}], [{"high": quantity("40")}, {"high": quantity("30")}],
         [{"high": quantity("40"), "age": {"high": {"value": 12}}}], [{"high": quantity("40", comparator="<")}],
         [{"high": quantity("40"), "appliesTo": [{"text": "female"}]}],
+        [{"high": quantity("1000"), "type": {"coding": [{"code": "critical"}]}}],
+        [{"high": quantity("9"), "type": {"text": "goal"}}],
     ],
 )  # fmt: skip
 def test_without_one_limit_in_the_same_unit_a_value_is_shown_and_not_judged(limits: list[dict[str, Any]] | None) -> None:

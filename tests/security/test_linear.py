@@ -262,6 +262,10 @@ LISTS: dict[str, Make] = {
     "prescriptions of one drug of many codes": lambda n: [
         OF_MANY_CODES, *of_drugs(lambda i: {"medicationReference": {"reference": "Medication/m"}})(n)
     ],
+    "prescriptions of one drug of a long name": lambda n: [
+        {"resourceType": "Medication", "id": "m", "code": {"text": "a " * (n * 20)}},
+        *of_drugs(lambda i: {"medicationReference": {"reference": "Medication/m"}})(max(1, n // 10)),
+    ],
     "prescriptions by name": of_drugs(lambda i: {"medicationCodeableConcept": {"text": f"capecitabine {i}"}}),
     "contained drugs": lambda n: within(
         n, MOST, lambda i, k: resource(
