@@ -49,9 +49,9 @@ class ObservationReader:
                 if isinstance(observation, UnreadObservation):
                     found[definition.id].unreadable.append(Unreadable(on, where, observation.why))
                 else:
-                    self._part(where, part, definition, on, today, liver, found[definition.id])
-                    if times := self._limits.get(definition.id):
-                        self._against_its_limit(where, part, on, found[definition.id], found[times.id])
+                    reading = self._part(where, part, definition, on, today, liver, found[definition.id])
+                    if reading is not None and (times := self._limits.get(definition.id)):
+                        self._against_its_limit(part, reading, found[times.id])
 
     def _missed(self, where: str, on: PartialDate | None, observation: Observation, chart: Chart) -> Iterator[Unreadable]:
         members = [resolve_reference(member, chart.names) for member in observation.has_member or ()]
@@ -62,13 +62,14 @@ class ObservationReader:
     def _part(
         self, where: str, part: Observation | Component, definition: FactDefinition, on: PartialDate | None, today: date,
         liver: bool, readings: FactReadings,
-    ) -> None:  # fmt: skip
+    ) -> Observed | None:  # fmt: skip
+        """The reading that was added, or None where there is none."""
         try:
             if definition.id == "m_category" and has_value(part) and read_answer(self.knowledge, definition, part) is None:
-                return  # a T or N category
+                return None  # a T or N category
             if is_future(on, today):
                 readings.unreadable.append(Unreadable(None, where, Explanation(Reason.DATED_IN_FUTURE)))
-                return
+                return None
             value, text = value_of(self.knowledge, definition, part)
         except UnitError as error:
             readings.unreadable.append(Unreadable(on, where, error.why, error.unit))
@@ -76,19 +77,16 @@ class ObservationReader:
             readings.unreadable.append(Unreadable(on, where, error.why))
         else:
             note = Explanation(Reason.LIVER_SPECIMEN) if liver and definition.id == "ki67_index" else None
-            readings.valid.append(Observed(value, on, where, text, note))
+            readings.valid.append(reading := Observed(value, on, where, text, note))
+            return reading
+        return None
 
-    def _against_its_limit(
-        self, where: str, part: Observation | Component, on: PartialDate | None, value: FactReadings, times: FactReadings
-    ) -> None:
-        """The value as times the upper limit sent with it. A value without one asks, where another has one."""
-        if not value.valid or value.valid[-1].seen_in != where:
-            return
-        recorded = value.valid[-1].recorded
+    def _against_its_limit(self, part: Observation | Component, reading: Observed, times: FactReadings) -> None:
+        """A reading as times the upper limit sent with it. One without a limit asks, where another has one."""
         try:
-            times.valid.append(Observed(upper_limits_of(part), on, where, recorded))
+            times.valid.append(Observed(upper_limits_of(part), reading.on, reading.seen_in, reading.recorded))
         except ValueNotReadable as error:
-            times.questions.append(Observed(True, on, where, recorded, error.why))
+            times.questions.append(Observed(True, reading.on, reading.seen_in, reading.recorded, error.why))
 
     def _definitions(self, concept: CodeableConcept | None) -> list[tuple[FactDefinition, bool]]:
         """The facts that a code asks for; and whether the code alone says so, or only with its body site."""

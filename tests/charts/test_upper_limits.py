@@ -105,3 +105,16 @@ def test_a_value_that_cannot_be_read_is_not_judged() -> None:
 
 def test_the_limits_of_three_laboratory_values_are_read() -> None:
     assert {d.upper_limit_of for d in KNOWN.facts.values() if d.upper_limit_of} == set(CODES)
+
+
+def test_a_component_that_cannot_be_read_is_not_put_against_its_limit_under_the_value_beside_it() -> None:
+    whole = observation("alt", quantity("20"), [{"high": quantity("40")}])
+    broken = {
+        "code": whole["code"],
+        "valueQuantity": {"value": 900, "unit": "spoons"},
+        "referenceRange": [{"high": quantity("40")}],
+    }
+    value, against = read("alt", whole | {"component": [broken]})
+    assert [reading.value for reading in value.valid] == [times("20")]
+    assert [reading.value for reading in against.valid] == [times("0.5")]
+    assert len(value.unreadable) == 1
