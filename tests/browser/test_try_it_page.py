@@ -110,7 +110,7 @@ def test_chosen_example_shows_cards_stage_and_reasons(open_page: Open) -> None:
     card = page.get_by_role("article").first
     expect(card.get_by_role("heading")).to_contain_text("Neuroendocrine liver metastases, unresectable")
     expect(card).to_contain_text("Information")
-    expect(card.get_by_role("link", name="Reddy SK").first).to_have_attribute("rel", "noopener noreferrer")
+    expect(card.get_by_role("link", name="Reddy & Clary 2010").first).to_have_attribute("rel", "noopener noreferrer")
     expect(page.locator(".stage")).to_contain_text("IV, M1c (liver and elsewhere)")
     expect(page.locator(".moved-dates")).to_contain_text("All its dates are moved by")
     page.get_by_role("link", name="Arterial therapy").click()
