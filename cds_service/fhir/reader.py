@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -14,7 +14,7 @@ from cds_service.fhir.dates import date_of_procedure, first_date, is_future
 from cds_service.fhir.demographics_and_orders import read_demographics, read_orders
 from cds_service.fhir.fact_readings import FactReadings
 from cds_service.fhir.gate import UNREAD, Neoplasms, date_of_condition, judge_gate, neoplasms
-from cds_service.fhir.medication import read_medication
+from cds_service.fhir.medication import Drug, read_medication
 from cds_service.fhir.observation_reader import ObservationReader
 from cds_service.fhir.queries import observation_codes
 from cds_service.fhir.resources import CodeableConcept, Condition, Observation, Procedure, UnreadCondition
@@ -73,7 +73,8 @@ class ChartReader:
             goes_on = begun and procedure.status == "in-progress" and not (period and period.end)
             until = PartialDate.from_day(today) if goes_on else None  # dialysis that goes on is no older than today
             self._presence("Procedure", where, procedure.code, on if begun else None, found, until=until)
-        for drug in read_medication(chart):
+        drugs = tuple(read_medication(chart))
+        for drug in drugs:
             since, until = (None if is_future(on, today) else on for on in (drug.since, drug.until))
             self._presence("Medication", drug.where, drug.concept, since, found, drug.active, doubt=drug.doubt, until=until)
         self._doubted_procedures(chart, today, found)
@@ -90,15 +91,15 @@ class ChartReader:
             ordered_tests=orders.tests,
             patient_id=chart.patient_id or "",
             sources=chart.sources,
-            readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
+            readings={name: self._readings(self.knowledge.facts[name], part, chart, drugs) for name, part in found.items()},
             gate=judge_gate(tumours, sum(broken.resource_type == "Condition" for broken in chart.unreadable), chart),
-            nameless_drugs=self._nameless_drugs(chart),
+            nameless_drugs=self._nameless_drugs(drugs),
             unreadable=(*(broken.what for broken in chart.unreadable), *chart.invalid_dates.values()),
             left_out=dict(chart.left_out),
             not_consulted=chart.availability.not_consulted,
         )
 
-    def _readings(self, definition: FactDefinition, part: FactReadings, chart: Chart) -> Readings:
+    def _readings(self, definition: FactDefinition, part: FactReadings, chart: Chart, drugs: Sequence[Drug]) -> Readings:
         if definition.id == "largest_lesion":
             part.valid = largest_of_each_day(part.valid)
         if definition.upper_limit_of and not part.valid:
@@ -107,7 +108,7 @@ class ChartReader:
             valid=tuple(part.valid),
             unreadable=tuple(part.unreadable),
             complete=self._sources(definition) <= chart.absence_is_evidence,
-            open_question=(*_at_issue(part), *self._unrecognised(definition, chart)),
+            open_question=(*_at_issue(part), *self._unrecognised(definition, chart, drugs)),
         )
 
     def _sources(self, definition: FactDefinition) -> frozenset[str]:
@@ -120,13 +121,13 @@ class ChartReader:
         conditions = definition.id in coded or any(concept.startswith("cond.") for concept in definition.concepts)
         return frozenset({"Observation", "Condition"} if conditions else {"Observation"})
 
-    def _unrecognised(self, definition: FactDefinition, chart: Chart) -> Iterable[Observed]:
+    def _unrecognised(self, definition: FactDefinition, chart: Chart, drugs: Sequence[Drug]) -> Iterable[Observed]:
         """A question where an entry of the fact's kind may be what the fact asks for: for prior treatment each entry without
         a code we read, for every drug each entry with neither such a code nor a name."""
         concepts: Iterable[CodeableConcept | None]
-        if definition.source == "Medication" and definition.kind == "presence":
-            drugs = (drug for drug in read_medication(chart) if drug.active or not definition.active)
-            concepts = [d.concept for d in drugs if definition.every_entry_recognised or not has_text(d.concept)]
+        if definition.source == "Medication" and definition.kind is FactKind.PRESENCE:
+            asked = (drug for drug in drugs if drug.active or not definition.active)
+            concepts = [drug.concept for drug in asked if definition.every_entry_recognised or not has_text(drug.concept)]
         elif definition.source == "Procedure" and definition.every_entry_recognised:
             concepts = [procedure.code for _, procedure in chart.procedures]
         else:
@@ -135,10 +136,9 @@ class ChartReader:
         if count:
             yield Observed(True, None, definition.source, "", Explanation(Reason.ENTRIES_UNREADABLE, count=count))
 
-    def _nameless_drugs(self, chart: Chart) -> int:
+    def _nameless_drugs(self, drugs: Sequence[Drug]) -> int:
         """How many entries have neither a code we read nor a name."""
-        concepts = [drug.concept for drug in read_medication(chart)]
-        return sum(not has_text(concept) and not self._recognised("Medication", concept) for concept in concepts)
+        return sum(not has_text(drug.concept) and not self._recognised("Medication", drug.concept) for drug in drugs)
 
     def _recognised(self, source: str, concept: CodeableConcept | None) -> bool:
         """Whether a coding says which procedure or drug it is: an ATC group or an RxNorm code without a name does not."""

@@ -14,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, delete, insert, select, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
@@ -43,12 +43,21 @@ class KeptKeySet(NamedTuple):
     """Seconds since 1970."""
 
 
+@contextmanager
+def _database_faults_as_ledger_down() -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise LedgerDown(type(error).__name__) from None
+
+
 class Ledger:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._sweeping = threading.Lock()
         self._swept = 0.0
 
+    @_database_faults_as_ledger_down()
     def first_time(self, issuer: str, token: str, forget_after: int, now: float) -> bool:
         """True once for each token of an issuer, in all workers and after a restart, until `forget_after`.
 
@@ -61,31 +70,26 @@ class Ledger:
                 connection.execute(insert(SEEN_TOKENS).values(issuer=issuer, token=token, forget_after=forget_after))
         except IntegrityError:
             return False
-        except SQLAlchemyError as error:
-            raise LedgerDown(type(error).__name__) from None
         return True
 
+    @_database_faults_as_ledger_down()
     def key_set(self, site: str, jku: str) -> KeptKeySet | None:
         """The key set last kept; None where none ever was. Raises LedgerDown."""
-        ours = (KEY_SETS.c.site == site) & (KEY_SETS.c.jku == jku)
-        try:
-            with self.engine.connect() as connection:
-                found = connection.execute(select(KEY_SETS.c.body, KEY_SETS.c.fetched).where(ours)).first()
-        except SQLAlchemyError as error:
-            raise LedgerDown(type(error).__name__) from None
+        kept = select(KEY_SETS.c.body, KEY_SETS.c.fetched).where(_is_key_set(site, jku))
+        with self.engine.connect() as connection:
+            found = connection.execute(kept).first()
         return KeptKeySet(bytes(found.body), int(found.fetched)) if found else None
 
+    @_database_faults_as_ledger_down()
     def keep_key_set(self, site: str, jku: str, body: bytes, fetched: int) -> None:
         """In place of the one before. Raises LedgerDown."""
-        ours = (KEY_SETS.c.site == site) & (KEY_SETS.c.jku == jku)
+        newer = update(KEY_SETS).where(_is_key_set(site, jku)).values(body=body, fetched=fetched)
         try:
             with self.engine.begin() as connection:
-                if not connection.execute(update(KEY_SETS).where(ours).values(body=body, fetched=fetched)).rowcount:
+                if not connection.execute(newer).rowcount:
                     connection.execute(insert(KEY_SETS).values(site=site, jku=jku, body=body, fetched=fetched))
         except IntegrityError:
             return  # another worker was first, with the same
-        except SQLAlchemyError as error:
-            raise LedgerDown(type(error).__name__) from None
 
     def _sweep(self, now: float) -> None:
         """In a transaction of its own, now and then, by one thread at a time."""
@@ -97,6 +101,10 @@ class Ledger:
                 connection.execute(delete(SEEN_TOKENS).where(SEEN_TOKENS.c.forget_after < int(now)))
         finally:
             self._sweeping.release()
+
+
+def _is_key_set(site: str, jku: str) -> ColumnElement[bool]:
+    return (KEY_SETS.c.site == site) & (KEY_SETS.c.jku == jku)
 
 
 def open_ledger(address: str) -> Ledger:

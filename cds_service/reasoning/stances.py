@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cds_service.knowledge.shown import StanceRow, StanceWord
 from cds_service.reasoning.facts import Facts
-from cds_service.reasoning.judgement import judge_criterion
+from cds_service.reasoning.judgement import all_of, any_of, judge_criterion, negated
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,10 @@ def stance_of_2010(modality: str, facts: Facts) -> Stance:
 
 
 def _holds(row: StanceRow, facts: Facts) -> bool | None:
-    parts = [*_met(row.all, facts), *(None if met is None else not met for met in _met(row.none, facts))]
+    parts = [*_met(row.all, facts), *map(negated, _met(row.none, facts))]
     if row.any:
-        found = _met(row.any, facts)
-        parts.append(True if True in found else None if None in found else False)
-    return False if False in parts else None if None in parts else True
+        parts.append(any_of(_met(row.any, facts)))
+    return all_of(parts)
 
 
 def _met(names: Iterable[str], facts: Facts) -> Sequence[bool | None]:

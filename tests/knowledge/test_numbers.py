@@ -67,10 +67,10 @@ def built(files: dict[str, Any]) -> Knowledge:
 
 def with_number(files: dict[str, Any], path: Path, number: object) -> dict[str, Any]:
     changed = {**files, str(path[0]): copy.deepcopy(files[str(path[0])])}
-    table = changed
+    table: Any = changed
     for step in path[:-1]:
-        table = table[step]  # type: ignore[index]
-    table[path[-1]] = number  # type: ignore[index]
+        table = table[step]
+    table[path[-1]] = number
     return changed
 
 

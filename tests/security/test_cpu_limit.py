@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -84,7 +85,7 @@ def test_nothing_is_struck_once_its_work_is_over() -> None:
     def work(place: int) -> None:
         for number in range(20):
             try:
-                limit.run(lambda n=number: spin(0.05 * (0.5 + (n % 20) / 5)))  # type: ignore[misc]
+                limit.run(partial(spin, 0.05 * (0.5 + (number % 20) / 5)))
                 ended.append("returned")
             except TookTooLong:
                 ended.append("given up")
