@@ -74,9 +74,8 @@ class Interval:
         return None if answer is None else not answer
 
     def __hash__(self) -> int:
-        """By the digits: Python hashes numbers without a seed, so that a chart could give thousands of values one hash."""
-        low = _digits(self.low)
-        high = low if self.high is self.low else _digits(self.high)
+        low = None if self.low is None else number_key(self.low)
+        high = low if self.high is self.low else None if self.high is None else number_key(self.high)
         return hash((low, high, self.low_included, self.high_included))
 
     def __str__(self) -> str:
@@ -106,9 +105,13 @@ def format_decimal(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _digits(number: Decimal | None) -> str | None:
-    """One text for equal numbers: 1.0 as 1.00, and -0 as 0."""
-    return format_decimal(number) if number else None if number is None else "0"
+def number_key(number: Decimal | float | int) -> str:
+    """One text for equal numbers, to look them up by: 1.0 as 1.00, 1e3 as 1000, -0 as 0. Python hashes numbers without a
+    seed, so that a chart could give thousands of them one hash."""
+    if not number:
+        return "0"
+    digits, _, exponent = format(Decimal(number), "E").partition("E")
+    return f"{digits.rstrip('0').rstrip('.')}E{exponent}" if "." in digits else f"{digits}E{exponent}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from cds_service.clinical_picture import LeftOut, Omission, Unreadable
+from cds_service.clinical_picture import LeftOut, Omission, Unreadable, number_key
 from cds_service.fhir import dates
 from cds_service.fhir.plausibility import LongerThanRead, refuse_longer_than_read
 from cds_service.fhir.resources import (
@@ -102,10 +102,7 @@ def resolve_by_server(where: str, sent: Sequence[SentResource], servers: Mapping
         for base in servers[part[0]]:
             by_base[base].append(part)
     found = [resolve(where, by_base[base]) for base in sorted(by_base)]
-    by_content: dict[Any, SentResource] = {}
-    for part in (part for one in found for part in one.counting):
-        by_content.setdefault(_content(part[1]), part)  # two that are equal: one server by two names
-    counting = list(by_content.values())
+    counting = _different(part for one in found for part in one.counting)  # two that are equal: one server by two names
     left_out = sum((one.left_out for one in found), Counter[LeftOut]())
     left_out[SENT_TWICE] += sum(len(one.counting) for one in found) - len(counting)
     return Resolved(counting, +left_out, tuple(what for one in found for what in one.unreadable))
@@ -115,10 +112,7 @@ def resolve(where: str, sent: Sequence[SentResource]) -> Resolved:
     """Where nobody can tell which version is newer, neither is believed: an Observation or a Condition leaves a question."""
     if len(sent) == 1 or where.endswith("/?"):
         return Resolved(sent)
-    by_content: dict[Any, SentResource] = {}
-    for part in sent:
-        by_content.setdefault(_content(part[1]), part)
-    different = list(by_content.values())
+    different = _different(sent)
     left_out = Counter({SENT_TWICE: len(sent) - len(different)} if len(sent) > len(different) else {})
     if len(different) == 1:
         return Resolved(different, left_out)
@@ -137,6 +131,14 @@ def resolve(where: str, sent: Sequence[SentResource]) -> Resolved:
     return Resolved(heads or different, left_out, (Unreadable(None, where, UNDECIDED_VERSIONS),))
 
 
+def _different(sent: Iterable[SentResource]) -> list[SentResource]:
+    """The first of each content."""
+    by_content: dict[Any, SentResource] = {}
+    for part in sent:
+        by_content.setdefault(_content(part[1]), part)
+    return list(by_content.values())
+
+
 def _content(found: Any) -> Any:
     """What is read of a resource, to look it up by: equal where the resources are (1.0 is 1.00). To compare each version with
     each would take minutes for the tens of thousands that one body can hold."""
@@ -151,18 +153,7 @@ def _content(found: Any) -> Any:
             return msgspec.json.encode(found, order="sorted")
         except RecursionError:
             return id(found)  # like no other
-    return _digits(found) if isinstance(found, Decimal | float | int) and not isinstance(found, bool) else found
-
-
-def _digits(number: Decimal | float | int) -> str:
-    """A number in one spelling: 1.0 as 1.00, and 1e3 as 1000. Never a number itself: Python hashes those without a seed, so
-    that whoever chooses them can give thousands one hash."""
-    sign, digits, exponent = Decimal(number).as_tuple()
-    text = "".join(map(str, digits))
-    plain = text.rstrip("0")
-    if not isinstance(exponent, int):  # infinite, or not a number
-        return f"{sign}{exponent}{text}"
-    return f"{sign}{plain}e{exponent + len(text) - len(plain)}" if plain else "0"
+    return number_key(found) if isinstance(found, Decimal | float | int) and not isinstance(found, bool) else found
 
 
 def stub(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadCondition | None:
