@@ -83,7 +83,7 @@ class Reason(Enum):
     DURATION_NOT_DOCUMENTED = "duration-not-documented"
     DURATION_SINCE_PROGRESSION_OPEN = "duration-since-progression-open"
     DURATION_NOT_EXACT = "duration-not-exact"
-    ANALOGUE_NOT_DATED = "analogue-not-dated"
+    DRUG_NOT_DATED = "drug-not-dated"
     PROGRESSION_NOT_DATED = "progression-not-dated"
     DIAGNOSIS_NOT_DATED = "diagnosis-not-dated"
     DIAGNOSIS_DATE_NOT_EXACT = "diagnosis-date-not-exact"

@@ -41,7 +41,7 @@ NOTES = {
 
 
 def install_sheet(knowledge: Knowledge, ehr: str, service: str, hook: str) -> str:
-    """`ehr`: one of EHRS."""
+    """`ehr`: one of EHR_NAMES."""
     asked = build_queries(knowledge)
     if ehr == "epic":
         asked = dict(map(_by_category, asked, asked.values()))

@@ -85,7 +85,7 @@ def _progression_on(facts: Facts, drug: str) -> Fact:
         return unknown_fact(given.why or Reason.NOT_DOCUMENTED, given)
     started = min((r.on for r in given.history if r.on), key=lambda on: on.latest, default=None)
     if started is None or status.on is None:
-        return unknown_fact(Reason.ANALOGUE_NOT_DATED, given)
+        return unknown_fact(Reason.DRUG_NOT_DATED, given)
     if is_newer(status.on, started):
         return known_fact(True, status, given)
     if started.earliest < status.on.latest:
