@@ -23,7 +23,7 @@ prove-laws: $(VENV)/.test      ## twenty times the examples of every law
 	$(PYTEST) --full tests/laws
 
 prove-linear: $(VENV)/.test    ## every string and every list that is read: twice the length, twice the time; the largest bodies
-	$(VENV)/bin/python -m pytest --full tests/security/test_linear.py
+	$(VENV)/bin/python -m pytest --numprocesses auto --dist load --full tests/security/test_linear.py
 
 check: $(VENV)/.test       ## style, types, known faults of the packages
 	$(VENV)/bin/ruff check .

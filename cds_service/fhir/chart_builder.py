@@ -42,6 +42,8 @@ from cds_service.fhir.resources import (
 )
 from cds_service.reasons import Explanation, Reason
 
+MAX_REFERENCE_CHARS = 200
+"""Characters of a "Condition/7" that a fullUrl may stand for: it is taken apart for each reference to it. An id has 64."""
 FINAL_REPORT = credibility.COUNTING_STATUSES[Observation]
 
 
@@ -170,7 +172,7 @@ class _ChartBuilder:
                 decoder, reference = DECODERS.get(kind.name), kind.reference
                 if entry.full_url and kind.id is None:  # only its fullUrl tells it apart
                     reference = f"{kind.name or 'resource'}/{entry.full_url.replace(':', '/').rsplit('/', 1)[-1]}"
-                if entry.full_url and len(reference) <= versions.MAX_FULL_URL_CHARS:  # each that refers to it is taken apart
+                if entry.full_url and len(reference) <= MAX_REFERENCE_CHARS:
                     self.names[entry.full_url] = reference
                 if decoder is None:
                     self.left_out[LeftOut(Omission.TYPE_NOT_READ if kind.name else Omission.NO_RESOURCE_TYPE)] += 1

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cds_service.clinical_picture import Interval, Observed, PartialDate
 from cds_service.fhir.chart import Chart
-from cds_service.fhir.concepts import codings, text_of
+from cds_service.fhir.concepts import codings, meanings, text_of
 from cds_service.fhir.dates import first_date
 from cds_service.knowledge.model import Knowledge
 
@@ -52,12 +52,12 @@ def read_orders(chart: Chart, knowledge: Knowledge) -> ActiveOrders:
     techniques = {name for modality in knowledge.modalities for t in modality.techniques for name in t.ordered_by}
     doubted = {part.reference for part in chart.untrusted}
     for where, concept, on in sorted(chart.orders, key=lambda order: order.reference in doubted):
-        for coding in codings(knowledge, concept):
-            tests |= {coding.code} if coding.system == "loinc" and where not in doubted else set()
-            concepts = {meaning.concept for meaning in knowledge.terminology.meanings(coding)}
-            for modality in knowledge.modalities:
-                if concepts & modality.orders:
-                    ordered.setdefault(modality.id, Observed(True, on, where, text_of(concept)))
-            for name in concepts & techniques:
-                ordered.setdefault(name, Observed(True, on, where, text_of(concept)))
+        if where not in doubted:
+            tests |= {coding.code for coding in codings(knowledge, concept) if coding.system == "loinc"}
+        concepts = {meaning.concept for meaning in meanings(knowledge, concept)}
+        for modality in knowledge.modalities:
+            if concepts & modality.orders:
+                ordered.setdefault(modality.id, Observed(True, on, where, text_of(concept)))
+        for name in concepts & techniques:
+            ordered.setdefault(name, Observed(True, on, where, text_of(concept)))
     return ActiveOrders(ordered, frozenset(tests))

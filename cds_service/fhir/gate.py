@@ -16,6 +16,7 @@ from typing import NamedTuple
 from cds_service.clinical_picture import Gate, Interval, Nlm, Observed, PartialDate
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, text_of
+from cds_service.fhir.concepts import meanings as meanings_of
 from cds_service.fhir.dates import date_of_observation, first_date
 from cds_service.fhir.resources import Component, Condition, Observation, UnreadCondition, UnreadObservation
 from cds_service.fhir.values import value_of
@@ -203,21 +204,16 @@ def _liver_metastasis(meanings: list[Meaning], condition: Condition, knowledge: 
 
 def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
     """A tumour size with a liver body site, or a count of liver metastases above none."""
-    for coding in codings(knowledge, observation.code):
-        about = {m.concept for m in knowledge.terminology.meanings(coding)}
-        sized = "obs.tumor_size" in about
-        if "obs.histology" in about and is_liver(knowledge, [observation.body_site]):
-            values = codings(knowledge, observation.value_codeable_concept)
-            sized = any(m.concept == "morph.net_metastatic" for v in values for m in knowledge.terminology.meanings(v))
-        if (
-            sized
-            and is_liver(knowledge, [observation.body_site])
-            and (measured_liver_lesion(observation, knowledge) or "obs.histology" in about)
-        ):
+    if is_liver(knowledge, [observation.body_site]):
+        about = {m.concept for m in meanings_of(knowledge, observation.code)}
+        if "obs.histology" in about:
+            said = meanings_of(knowledge, observation.value_codeable_concept)
+            if any(meaning.concept == "morph.net_metastatic" for meaning in said):
+                return True
+        if "obs.tumor_size" in about and measured_liver_lesion(observation, knowledge):
             return True
-        if _is_count(coding, knowledge):
-            return _above_none(observation, knowledge, "lesion_count")
-    return False
+    counted = any(_is_count(coding, knowledge) for coding in codings(knowledge, observation.code))
+    return counted and _above_none(observation, knowledge, "lesion_count")
 
 
 def _is_count(coding: StandardCoding, knowledge: Knowledge) -> bool:

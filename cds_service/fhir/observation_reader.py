@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date
 
 from cds_service.clinical_picture import Observed, PartialDate, Unreadable
@@ -18,10 +18,20 @@ from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import StandardCoding, Use
 from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
+MAX_FACTS_OF_A_CODE = 10
+"""Facts that the codings of one Observation or component may state. They are of one thing, in several systems: of more than
+this nobody can tell which is meant, and each would be asked of its value."""
+
 
 class ObservationReader:
-    def __init__(self, knowledge: Knowledge, concepts: Mapping[tuple[str, str], Sequence[FactDefinition]]) -> None:
+    """Built once for a body of knowledge. `concepts`: (source, concept) → the facts that it states. `codes`: every code of an
+    Observation that is read, whatever its system."""
+
+    def __init__(
+        self, knowledge: Knowledge, concepts: Mapping[tuple[str, str], Sequence[FactDefinition]], codes: Set[str]
+    ) -> None:
         self.knowledge = knowledge
+        self._codes = codes
         self._assessments = {code: d for d in knowledge.facts.values() for code in d.assessment}
         self._concepts = concepts
         self._limits = {d.upper_limit_of: d for d in knowledge.facts.values() if d.upper_limit_of}
@@ -35,7 +45,12 @@ class ObservationReader:
         for part in parts:
             for definition in self._without_system(part.code):
                 found[definition.id].unreadable.append(Unreadable(on, where, Explanation(Reason.CODE_WITHOUT_SYSTEM)))
-            for definition, stated in self._definitions(part.code):
+            meant = self._definitions(part.code)
+            if len(meant) > MAX_FACTS_OF_A_CODE:
+                for definition, _ in meant:
+                    found[definition.id].unreadable.append(Unreadable(on, where, Explanation(Reason.LONGER_THAN_READ)))
+                continue
+            for definition, stated in meant:
                 if part is observation and not has_value(part) and not isinstance(observation, UnreadObservation):
                     if definition.id in answered:
                         continue  # a panel: its components answer
@@ -95,7 +110,7 @@ class ObservationReader:
     def _without_system(self, concept: CodeableConcept | None) -> list[FactDefinition]:
         """The facts that a code would ask for, if it named the system in which we hold it: a question, never an answer."""
         sent = codings(self.knowledge, concept)
-        bare = [coding.code for coding in sent if not coding.system]
+        bare = dict.fromkeys(coding.code for coding in sent if not coding.system and coding.code in self._codes)
         if not bare or self._meant(sent):
             return []
         systems = (*self.knowledge.terminology.uris, self.knowledge.assessment_system)

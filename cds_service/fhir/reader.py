@@ -21,7 +21,7 @@ from cds_service.fhir.resources import CodeableConcept, Condition, Observation, 
 from cds_service.fhir.tumour_sizes import from_tumour_sizes
 from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
-from cds_service.knowledge.terminology import StandardCoding, Use
+from cds_service.knowledge.terminology import Use
 from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasons import Explanation, Reason
 
@@ -42,8 +42,8 @@ class ChartReader:
             for concept in definition.concepts:
                 self._concepts.setdefault((definition.source, concept), []).append(definition)
 
-        self._observing = ObservationReader(knowledge, self._concepts)
         self._codes = observation_codes(knowledge)
+        self._observing = ObservationReader(knowledge, self._concepts, self._codes)
 
     def _speaks(self, observation: Observation) -> bool:
         """Whether any code of it is one that we read: most of a long chart is passed over here, without a look inside."""
@@ -198,6 +198,7 @@ class ChartReader:
         if history:
             return
         terms = self.knowledge.terminology
+        in_liver = all(is_liver(self.knowledge, [site]) for site in condition.body_site or [])  # of liver and bone, bone counts
         for coding in codings(self.knowledge, condition.code):
             if syndrome := terms.value("hormonal_syndrome", coding):
                 if isinstance(condition, UnreadCondition):
@@ -215,16 +216,13 @@ class ChartReader:
                     found["portal_vein"].questions.append(ask)
                 anywhere = meaning.use is Use.DECIDES_NEN_SITE_FROM_BODY_SITE
                 if meaning.concept.startswith("cond.extrahepatic_mets") or anywhere:
-                    self._outside(meaning.use, coding, condition, reading, found["extrahepatic_disease"])
+                    self._outside(meaning.use, bool(condition.body_site), in_liver, reading, found["extrahepatic_disease"])
 
-    def _outside(
-        self, use: Use, coding: StandardCoding, condition: Condition, reading: Observed, readings: FactReadings
-    ) -> None:
-        """Metastases beyond the liver, by code: present, or a question (nodes, site not named, in doubt)."""
-        sites = condition.body_site or []
+    def _outside(self, use: Use, sited: bool, in_liver: bool, reading: Observed, readings: FactReadings) -> None:
+        """Metastases beyond the liver, by code: present, or a question (nodes, site not named, in doubt). `sited`: body sites
+        are named; `in_liver`: none of them is elsewhere."""
         if not (use.decides or use.asks or use is Use.NODAL):
             return  # context never decides
-        in_liver = all(is_liver(self.knowledge, [site]) for site in sites)  # of liver and bone, bone counts
         if use is Use.DECIDES_NEN_SITE_FROM_BODY_SITE and in_liver:
             return
         question: Explanation | None = None
@@ -232,7 +230,7 @@ class ChartReader:
             question = Explanation(Reason.METASTASES_IN_DOUBT, doubt=reading.note)
         elif use is Use.NODAL:
             question = Explanation(Reason.NODES_REGIONAL_OR_DISTANT)
-        elif use is Use.QUESTION_SITE and sites and in_liver:
+        elif use is Use.QUESTION_SITE and sited and in_liver:
             return
         elif use.asks or use is Use.DECIDES_NEN_SITE_UNKNOWN:
             question = Explanation(Reason.METASTATIC_SITE_NOT_NAMED)

@@ -103,6 +103,13 @@ class HookRequest:
 
 def parse_request(body: bytes, hook: str) -> HookRequest:
     """Raises BadRequest naming every fault with its path, what was found and what is allowed; TooLarge."""
+    try:
+        return _parse(body, hook)
+    except RecursionError:  # wherever it is: what can just be decoded may be too deep to be checked
+        raise BadRequest("the body is nested too deeply", [Fault("body", "deep nesting", "a hook request")]) from None
+
+
+def _parse(body: bytes, hook: str) -> HookRequest:
     if body.count(b",") > MAX_JSON_VALUES:
         raise TooLarge("the body is too large", [Fault("body", "more values", f"at most {MAX_JSON_VALUES} values")])
     try:
@@ -113,8 +120,6 @@ def parse_request(body: bytes, hook: str) -> HookRequest:
         sent = KEYS.decode(body)
     except UnicodeDecodeError:
         raise BadRequest("the body is not UTF-8", [Fault("body", "bytes that are not UTF-8", "JSON in UTF-8")]) from None
-    except RecursionError:
-        raise BadRequest("the body is nested too deeply", [Fault("body", "deep nesting", "a hook request")]) from None
     except msgspec.ValidationError:
         raise BadRequest("the body is not a hook request", [Fault("body", "another JSON type", "an object")]) from None
     except msgspec.DecodeError as error:

@@ -23,10 +23,17 @@ from cds_service.pages.fixtures import Fixture
 ACCEPTED_INPUT = "a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON"
 TOKEN_PLACEHOLDER = "left-out"
 """In place of an access token; itself in the form of one, so that what is shown can be given again."""
-TOKEN_NAME = re.compile(
-    '"' + "".join(rf"(?:{letter}|\\u00{ord(letter):02x})" for letter in "access_token") + r'"\s*:\s*', re.IGNORECASE
+
+
+def _named(name: str) -> str:
+    """A pattern for the name of a field in whatever spelling of JSON, and all before its value."""
+    return '"' + "".join(rf"(?:{letter}|\\u00{ord(letter):02x})" for letter in name) + r'"\s*:\s*'
+
+
+SECRET_NAME = re.compile(
+    rf"{_named('access_token')}|{_named('fhirAuthorization')}(?![{{\s]|null\b)",  # no object, and so perhaps the token itself
+    re.IGNORECASE,
 )
-"""The name of the token of a hook request, in whatever spelling of JSON."""
 TEXT_VALUE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
@@ -52,11 +59,11 @@ class Submission:
 
 
 def remove_token(text: str) -> str:
-    """The value of every access token gone, of whatever type, also where the text is no JSON at all. Where nobody can tell
-    where a value ends, all after it goes too."""
+    """The value of every access token gone, of whatever type, and of every fhirAuthorization that is no object, also where the
+    text is no JSON at all. Where nobody can tell where a value ends, all after it goes too."""
     kept: list[str] = []
     begin = 0
-    while found := TOKEN_NAME.search(text, begin):
+    while found := SECRET_NAME.search(text, begin):
         kept += text[begin : found.end()], f'"{TOKEN_PLACEHOLDER}"'
         begin = _end_of_value(text, found.end())
     return "".join((*kept, text[begin:])) if kept else text

@@ -137,7 +137,9 @@ def _form() -> MultiDict[str, str]:
         raise Forbidden("not sent by this page", [Fault("form", "one of another web site", "the form of this page")])
     # a pasted chart may be as large as a request; MAX_CONTENT_LENGTH still holds
     request.max_form_memory_size = current_app.config["MAX_CONTENT_LENGTH"]
-    if request.mimetype == "application/x-www-form-urlencoded" and request.get_data().count(b"&") > MAX_FIELDS:
+    sent = request.get_data()
+    request.stream.read(1)  # a chunked form is cut at the limit; only who reads on is told (413)
+    if request.mimetype == "application/x-www-form-urlencoded" and sent.count(b"&") > MAX_FIELDS:
         raise TooLarge("too large", [Fault("form", "more fields", f"at most {MAX_FIELDS} fields")])
     return request.form
 

@@ -29,6 +29,8 @@ from cds_service.reasons import Explanation, Reason
 
 KEPT_CALCULATIONS, KEPT_VERDICTS, KEPT_QUESTIONS = 1024, 4096, 4096
 """How many results stay in memory, of all charts together; the longest unused goes first."""
+KEPT_READINGS = 200
+"""Readings beneath a calculation whose result is kept: those of a chart of tens of thousands would fill the memory."""
 UNREAD = Explanation(Reason.NO_VALUE)
 
 
@@ -90,7 +92,9 @@ class DecidingFacts:
         if open_facts.isdisjoint(inputs):
             return verdicts.place_of(name, self._facts[name])
         leaves = tuple([Leaf(leaf, self._bare_fact(leaf), recorded[leaf].reason, leaf in open_facts) for leaf in inputs])
-        return calculate_place(verdicts, name, self._facts.today, leaves)
+        readings = sum(len(leaf.fact.history) + len(leaf.fact.unread) for leaf in leaves)
+        calculate = calculate_place if readings <= KEPT_READINGS else calculate_place.__wrapped__
+        return calculate(verdicts, name, self._facts.today, leaves)
 
     def _bare_fact(self, name: str) -> Fact:
         if name not in self._bare:

@@ -18,6 +18,14 @@ FILES = {path.stem: path for path in sorted((ROOT / "tests").rglob("test_*.py"))
 """Test files by name: the table names no folder, so that a file can move."""
 
 
+def rows_of(section: str) -> list[re.Match[str]]:
+    """The rows of a section of the table, by the first word of its name: "Bombs"."""
+    places = [place for place, line in enumerate(LINES) if line.startswith("| **")]
+    begin = next(place for place in places if LINES[place].startswith(f"| **{section}"))
+    end = next((place for place in places if place > begin), len(LINES))
+    return [found for line in LINES[begin:end] if (found := ROW.match(line))]
+
+
 def cases(function: Any) -> set[str]:
     """The values that a parametrized test takes, as text."""
     marks = getattr(function, "pytestmark", [])

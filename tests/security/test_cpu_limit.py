@@ -17,10 +17,11 @@ from cds_service.capacity import CpuLimit, GivenUp
 from cds_service.errors import TookTooLong
 from cds_service.settings import Settings
 from tests.conftest import SERVICE, as_of, bare_request, request_of
-from tests.support.costs import ICD_10_CM, coded, codings_of_nothing, request_with, resource
+from tests.support.costs import DOORS, ICD_10_CM, coded, codings_of_nothing, request_with, resource
 from tests.support.servers import Running, running
 
 LIMIT_S = 0.3
+FORM = "application/x-www-form-urlencoded"
 
 
 def spin(seconds: float = 60) -> None:
@@ -138,10 +139,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield found
 
 
-def leave(service: Running, body: bytes, after: float) -> None:
+def leave(service: Running, body: bytes, after: float, door: str = "service") -> None:
     """A call whose client is gone before it is answered."""
+    path, kind = (SERVICE, "application/json") if door == "service" else ("/", FORM)
+    if door == "page":
+        body = urlencode({"chart": body.decode()}).encode()
     with service.socket() as raw:
-        head = f"POST {SERVICE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}"
         raw.sendall(f"{head}\r\n\r\n".encode() + body)
         time.sleep(after)
 
@@ -157,7 +161,7 @@ def test_a_chart_that_takes_too_long_is_503_and_says_so_without_a_word_of_it(ser
 def test_the_page_gives_up_too(service: Running) -> None:
     connection = service.connect()
     form = urlencode({"chart": WITHOUT_END.decode()})
-    connection.request("POST", "/", form, {"Content-Type": "application/x-www-form-urlencoded"})
+    connection.request("POST", "/", form, {"Content-Type": FORM})
     answer = connection.getresponse()
     assert answer.status == 503
     assert b"takes longer than any should" in answer.read()
@@ -187,20 +191,21 @@ def test_slots_are_free_again_when_their_work_is_given_up_and_others_are_answere
         assert {answer for answer, _ in pool.map(service.post, [EMPTY] * 24)} == {200}
 
 
-def test_a_good_request_is_answered_beside_thirty_of_the_worst(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", DOORS)
+def test_a_good_request_is_answered_beside_thirty_of_the_worst(tmp_path: Path, door: str) -> None:
     """30 calls of 60 KB once stopped the service for everybody for 43 s."""
     worst = [
         request_with([resource("Condition", "long", code=coded("Z" * 59_000, ICD_10_CM))]),
         request_with(codings_of_nothing(60_000)),
     ]
     good = json.dumps(request_of("resectable")).encode()
-    with running(tmp_path, as_of("resectable"), options={"workers": 2}) as service:
+    with running(tmp_path, as_of("resectable"), options={"workers": 2}, pages=True) as service:
         for body in worst:
             assert service.post(body)[0] == 200
         service.post(good)
         for body in worst:
             with ThreadPoolExecutor(30) as pool:
-                calls = [pool.submit(leave, service, body, 1.5) for _ in range(30)]
+                calls = [pool.submit(leave, service, body, 1.5, door) for _ in range(30)]
                 times = []
                 for _ in range(5):
                     time.sleep(0.2)

@@ -22,6 +22,7 @@ from cds_service.settings import Settings
 from tests.conftest import SERVICE, Clock, bare_request, bundle
 from tests.fuzz.__main__ import Seen, fuzz
 from tests.fuzz.mutations import call
+from tests.support.costs import DOORS
 from tests.support.servers import running
 
 SEED = 20261125
@@ -48,6 +49,8 @@ def test_two_thousand_mutated_requests_are_answered_as_documented(client: FlaskC
             continue
         answer = client.open(made.path, method=made.method, data=made.body, headers=made.headers)
         assert answer.status_code < 500, f"request {number} of seed {SEED}"
+        if number % 10 == 0:
+            assert DOORS["page"](made.body) < 500, f"request {number} of seed {SEED}, on the page"
         statuses[answer.status_code] += 1
         if answer.status_code == 200 and made.method == "POST":
             cards += len(json.loads(answer.data)["cards"])
