@@ -31,21 +31,25 @@ class ObservationReader:
         self, knowledge: Knowledge, concepts: Mapping[tuple[str, str], Sequence[FactDefinition]], codes: Set[str]
     ) -> None:
         self.knowledge = knowledge
-        self._codes = codes
         self._assessments = {code: d for d in knowledge.facts.values() for code in d.assessment}
         self._concepts = concepts
+        systems = (*knowledge.terminology.uris, knowledge.assessment_system)
+        self._in_any_system = {code: self._meant(StandardCoding(system, code) for system in systems) for code in codes}
         self._limits = {d.upper_limit_of: d for d in knowledge.facts.values() if d.upper_limit_of}
 
     def read(self, where: str, observation: Observation, chart: Chart, today: date, found: Mapping[str, FactReadings]) -> None:
         on = date_of_observation(observation)
-        answered = {d.id for part in observation.component or [] for d, _ in self._definitions(part.code)}
         parts: list[Observation | Component] = [observation, *(observation.component or [])]
+        meant_by = [self._definitions(part.code) for part in parts]
+        answered = {definition.id for meant in meant_by[1:] for definition, _ in meant}
+        asked: set[str] = set()
         liver = is_liver(self.knowledge, [observation.body_site])
         missed: list[Unreadable] | None = None
-        for part in parts:
-            for definition in self._without_system(part.code):
-                found[definition.id].unreadable.append(Unreadable(on, where, Explanation(Reason.CODE_WITHOUT_SYSTEM)))
-            meant = self._definitions(part.code)
+        for part, meant in zip(parts, meant_by, strict=True):
+            for definition in self._without_system(part.code) if not meant else ():
+                if definition.id not in asked:  # once, however many components leave their system out
+                    asked.add(definition.id)
+                    found[definition.id].unreadable.append(Unreadable(on, where, Explanation(Reason.CODE_WITHOUT_SYSTEM)))
             if len(meant) > MAX_FACTS_OF_A_CODE:
                 for definition, _ in meant:
                     found[definition.id].unreadable.append(Unreadable(on, where, Explanation(Reason.LONGER_THAN_READ)))
@@ -108,14 +112,13 @@ class ObservationReader:
         return self._meant(codings(self.knowledge, concept))
 
     def _without_system(self, concept: CodeableConcept | None) -> list[FactDefinition]:
-        """The facts that a code would ask for, if it named the system in which we hold it: a question, never an answer."""
+        """The facts that a code that states none would ask for, if it named the system in which we hold it: a question, never
+        an answer."""
         sent = codings(self.knowledge, concept)
-        bare = dict.fromkeys(coding.code for coding in sent if not coding.system and coding.code in self._codes)
-        if not bare or self._meant(sent):
-            return []
-        systems = (*self.knowledge.terminology.uris, self.knowledge.assessment_system)
-        meant = self._meant(StandardCoding(system, code) for system in systems for code in bare)
-        return [definition for definition, stated in meant if stated or definition.id != "largest_lesion"]
+        bare = dict.fromkeys(coding.code for coding in sent if not coding.system and coding.code in self._in_any_system)
+        meant = (pair for code in bare for pair in self._in_any_system[code])
+        asked = (definition for definition, stated in meant if stated or definition.id != "largest_lesion")
+        return list({definition.id: definition for definition in asked}.values())
 
     def _meant(self, sent: Iterable[StandardCoding]) -> list[tuple[FactDefinition, bool]]:
         matched: dict[str, tuple[FactDefinition, bool]] = {}

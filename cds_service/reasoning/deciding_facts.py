@@ -120,7 +120,7 @@ def answered_fact(fact: Fact, value: Value, on: PartialDate) -> Fact:
 def without_references(fact: Fact) -> Fact:
     """All that a calculation may look at: values, dates and reason; nothing that leads to a patient."""
     why = Explanation(fact.reason) if fact.reason is not None else None
-    unread = tuple(Unreadable(bad.on, "", UNREAD) for bad in fact.unread)
+    unread = tuple(dict.fromkeys(Unreadable(bad.on, "", UNREAD) for bad in fact.unread))
     return Fact(fact.state, fact.value, fact.on, _bare(fact.seen), _bare(fact.history), why, None, unread, fact.options)
 
 

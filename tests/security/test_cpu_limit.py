@@ -17,7 +17,7 @@ from cds_service.capacity import CpuLimit, GivenUp
 from cds_service.errors import TookTooLong
 from cds_service.settings import Settings
 from tests.conftest import SERVICE, as_of, bare_request, request_of
-from tests.support.costs import DOORS, ICD_10_CM, coded, codings_of_nothing, request_with, resource
+from tests.support.costs import ICD_10_CM, coded, codings_of_nothing, request_with, resource
 from tests.support.servers import Running, running
 
 LIMIT_S = 0.3
@@ -139,13 +139,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield found
 
 
-def leave(service: Running, body: bytes, after: float, door: str = "service") -> None:
+def leave(service: Running, body: bytes, after: float) -> None:
     """A call whose client is gone before it is answered."""
-    path, kind = (SERVICE, "application/json") if door == "service" else ("/", FORM)
-    if door == "page":
-        body = urlencode({"chart": body.decode()}).encode()
     with service.socket() as raw:
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}"
+        head = f"POST {SERVICE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         raw.sendall(f"{head}\r\n\r\n".encode() + body)
         time.sleep(after)
 
@@ -191,21 +188,20 @@ def test_slots_are_free_again_when_their_work_is_given_up_and_others_are_answere
         assert {answer for answer, _ in pool.map(service.post, [EMPTY] * 24)} == {200}
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_good_request_is_answered_beside_thirty_of_the_worst(tmp_path: Path, door: str) -> None:
+def test_a_good_request_is_answered_beside_thirty_of_the_worst(tmp_path: Path) -> None:
     """30 calls of 60 KB once stopped the service for everybody for 43 s."""
     worst = [
         request_with([resource("Condition", "long", code=coded("Z" * 59_000, ICD_10_CM))]),
         request_with(codings_of_nothing(60_000)),
     ]
     good = json.dumps(request_of("resectable")).encode()
-    with running(tmp_path, as_of("resectable"), options={"workers": 2}, pages=True) as service:
+    with running(tmp_path, as_of("resectable"), options={"workers": 2}) as service:
         for body in worst:
             assert service.post(body)[0] == 200
         service.post(good)
         for body in worst:
             with ThreadPoolExecutor(30) as pool:
-                calls = [pool.submit(leave, service, body, 1.5, door) for _ in range(30)]
+                calls = [pool.submit(leave, service, body, 1.5) for _ in range(30)]
                 times = []
                 for _ in range(5):
                     time.sleep(0.2)

@@ -15,6 +15,7 @@ from cds_service import gunicorn_server, knowledge
 from cds_service.app import create_app
 from cds_service.capacity import MAX_CONCURRENT_EVALUATIONS
 from cds_service.fhir import client as fhir_client
+from cds_service.fhir.observation_reader import MAX_FACTS_OF_A_CODE
 from cds_service.fhir.values import LARGEST_EXPONENT
 from cds_service.hooks import prefetch, request
 from cds_service.knowledge.terminology import StandardCoding
@@ -231,6 +232,7 @@ def test_the_limits_that_security_md_tells_are_those_of_the_service() -> None:
         "prefetch keys": [request.MAX_PREFETCH_KEYS],
         "resources in the prefetch": [prefetch.MAX_RESOURCES],
         "`userId`, `encounterId`, `fhirServer`; access token": [request.MAX_TEXT_CHARS, request.MAX_TOKEN_CHARS],
+        "facts that the codings of one Observation or component state": [MAX_FACTS_OF_A_CODE],
         "a number of the chart": [LARGEST_EXPONENT, 2 * LARGEST_EXPONENT],
         "request line": [gunicorn_server.MAX_REQUEST_LINE_BYTES],
         "headers": [gunicorn_server.MAX_HEADERS, gunicorn_server.MAX_HEADER_BYTES],

@@ -303,6 +303,12 @@ LISTS: dict[str, Make] = {
             "effectiveDateTime": f"20{i % 26:02}-{i % 12 + 1:02}-{i % 28 + 1:02}",
         }
     ),
+    "abnormal values of many instants": of_observations(
+        lambda i: {
+            "valueQuantity": {"value": 3 + i / 1_000_000, "unit": "1"},
+            "effectiveDateTime": f"2026-11-{i % 20 + 1:02}T{i // 20 % 24:02}:{i // 480 % 60:02}:{i // 28_800:02}Z",
+        }
+    ),
     "readings of all facts": lambda n: of_observations(
         lambda i: {"code": all_facts(), "valueQuantity": {"value": 1 + i / 1000, "unit": "1"}}
     )(max(1, n // 200)),

@@ -10,7 +10,12 @@ from decimal import Decimal
 
 from cds_service.clinical_picture import Interval, Observed
 from cds_service.knowledge.scores import Falling, Rising
-from cds_service.reasoning.calculations.dates import denial_holds_against, is_newer_than_all, reading_dates
+from cds_service.reasoning.calculations.dates import (
+    denial_holds_against,
+    is_newer_than_all,
+    newest_of_each_kind,
+    reading_dates,
+)
 from cds_service.reasoning.facts import Fact, Facts, FactState, answer_fact, known_fact, unknown_fact
 from cds_service.reasons import Explanation, Reason
 
@@ -139,7 +144,7 @@ def _abnormal(test: Fact, readings: list[Observed]) -> Fact:
     """The values that a denial must not be older than, as its history; unknown where nobody asked."""
     if test.unknown and test.reason is Reason.NOT_CONSULTED:
         return unknown_fact(Reason.NOT_CONSULTED, test)
-    return Fact(FactState.KNOWN, bool(readings), history=tuple(readings), unread=test.unread)
+    return Fact(FactState.KNOWN, bool(readings), history=newest_of_each_kind(readings), unread=newest_of_each_kind(test.unread))
 
 
 def _amounts(test: Fact) -> list[tuple[Observed, Interval]]:
