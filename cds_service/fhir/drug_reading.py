@@ -32,8 +32,10 @@ BY_NAME, UNCERTAIN = Explanation(Reason.BY_NAME), Explanation(Reason.PRODUCT_UNC
 class ReadBy(StrEnum):
     """How it was read which drug an entry is."""
 
+    PRODUCT = "product"
+    """A code of the table of RxNorm products, ingredients, forms and brands."""
     CODE = "code"
-    """A code that the knowledge holds, or any RxNorm or ATC code with a name."""
+    """Another code that the knowledge holds, or any RxNorm or ATC code with a name."""
     NAME = "name"
     """A display or text; the codes beside it say nothing."""
     NOTHING = "nothing"
@@ -109,8 +111,8 @@ class DrugReader:
         named = frozenset().union(own.named, *(part.named for part in parts)) - silent - decides
         recorded = {concept: text for part in (*reversed(parts), own) for concept, text in (part.recorded or {}).items()}
         read_by = own.read_by
-        if read_by is not ReadBy.CODE and all(part.read_by is not ReadBy.NOTHING for part in parts):
-            read_by = ReadBy.NAME if any(part.read_by is ReadBy.NAME for part in parts) else ReadBy.CODE
+        if read_by in {ReadBy.NAME, ReadBy.NOTHING} and all(part.read_by is not ReadBy.NOTHING for part in parts):
+            read_by = max((part.read_by for part in parts), key=list(ReadBy).index)
         return DrugReading(decides, asks, silent, named, read_by, recorded)
 
     def _concept(self, concept: CodeableConcept | None) -> DrugReading:
@@ -130,7 +132,9 @@ class DrugReader:
         recorded = dict.fromkeys((*decides, *asks, *named), text_of(concept))
         if not has_text(concept):
             recorded |= {m.concept: f"{m.display} ({m.code})" for m in reversed(meant) if m.concept in recorded}
-        if meant or (any(_names_substance(coding) for coding in sent) and any(drugs.is_name(text) for text in texts)):
+        if any(coding.system == RXNORM and meanings for coding, meanings in held.items()):
+            read_by = ReadBy.PRODUCT
+        elif meant or (any(_names_substance(coding) for coding in sent) and any(drugs.is_name(text) for text in texts)):
             read_by = ReadBy.CODE
         else:
             read_by = ReadBy.NAME if any(drugs.names_a_drug(text) for text in texts) else ReadBy.NOTHING

@@ -89,9 +89,7 @@ def _name(chart: Chart, reference: str) -> str:
     return "/".join(chart.names.get(reference, reference).split("/_history/")[0].split("/")[-2:])
 
 
-def _medicine(
-    chart: Chart, drug: MedicationRequest | MedicationStatement, medicines: Mapping[str, Medicine]
-) -> Medicine:
+def _medicine(chart: Chart, drug: MedicationRequest | MedicationStatement, medicines: Mapping[str, Medicine]) -> Medicine:
     """The concept itself, or the Medication referred to; where that says nothing, what the reference displays, as text."""
     reference = drug.medication_reference
     if drug.medication_codeable_concept is not None or reference is None:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from cds_service.errors import Fault
@@ -52,8 +52,14 @@ def read_table(text: str) -> list[dict[str, str]]:
 
 def words_of(text: str) -> list[str]:
     """The words and numbers of a text in small letters, without accents: "5-FU (Fluorouracil)" is 5, fu, fluorouracil."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return WORD.findall("".join(letter for letter in plain if not unicodedata.combining(letter)))
+    said = text.casefold()
+    return WORD.findall(said if said.isascii() else "".join(map(_plain_letter, said)))
+
+
+@lru_cache(maxsize=4096)
+def _plain_letter(letter: str) -> str:
+    """Each alone: to normalise a long run of accents costs the square of its length."""
+    return "".join(part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part))
 
 
 @dataclass(frozen=True)
@@ -130,12 +136,14 @@ def product_rows(files: Mapping[str, Any]) -> Iterator[ValueSetMember]:
 
 
 def use_of(row: Row, rules: Tables) -> Use:
-    code, forms = row["rxcui"], set(row["form"].split("; "))
-    if code in rules["product"]["states_nothing"] or forms & set(rules["form"]["states_nothing"]):
+    """What a row may decide: what drugs.toml says of its code, else of its form."""
+    if row["rxcui"] in rules["product"]["states_nothing"]:
         return Use.CONTEXT
-    if code in rules["product"]["asks"] or row["name_seen"] == "no":
+    if row["rxcui"] in rules["product"]["asks"]:
         return Use.QUESTION
-    return Use.DECIDES
+    if not set(row["form"].split("; ")).isdisjoint(rules["form"]["states_nothing"]):
+        return Use.CONTEXT
+    return Use.QUESTION if row["name_seen"] == "no" else Use.DECIDES
 
 
 def build_drugs(files: Mapping[str, Any]) -> Drugs:
@@ -214,4 +222,3 @@ def _unwritten(rules: Tables) -> Iterator[Fault]:
             for word in rules[table][key]:
                 if words_of(word) != [word]:
                     yield Fault(f"{RULES}: {table}.{key}", repr(word), "one word in small letters, without accents")
-

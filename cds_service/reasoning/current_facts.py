@@ -261,11 +261,13 @@ OF_DRUGS = frozenset({Reason.BY_NAME, Reason.PRODUCT_UNCERTAIN})
 
 
 def _live_questions(readings: Readings, today: date, window: int | None) -> tuple[Observed, ...]:
-    """Drugs by name first, the newest first. A drug that was given before the window asks no more than it would state."""
-    live = (
-        ask for ask in readings.open_question
-        if ask.reason not in OF_DRUGS or _out_of_window(ask, today, window) is not Reason.OUT_OF_DATE
-    )  # fmt: skip
+    """Drugs by name first, the newest first. A drug says no more by its name than by its code: nothing where it was given
+    before the window, and only that it is undated where nobody knows when."""
+    live = []
+    for ask in readings.open_question:
+        late = _out_of_window(ask, today, window) if ask.reason in OF_DRUGS else None
+        if late is not Reason.OUT_OF_DATE:
+            live.append(replace(ask, note=Explanation(late)) if late else ask)
     return tuple(sorted(live, key=lambda ask: (ask.reason is not Reason.BY_NAME, _newest_first(ask), ask.seen_in)))
 
 
