@@ -127,17 +127,17 @@ class DrugReader:
         silent = _with_use(meant, Use.CONTEXT)
         decides = _with_use(meant, Use.DECIDES) - silent
         asks = _with_use(meant, Use.QUESTION) - silent - decides
-        texts = [text for text in (concept.text, *(c.display for c in sent if not _is_group(c))) if text]
-        named = frozenset().union(*(drugs.named_in(text) for text in texts)) - silent - decides
+        texts = [drugs.read_text(text) for text in (concept.text, *(c.display for c in sent if not _is_group(c))) if text]
+        named = frozenset().union(*(text.named for text in texts)) - silent - decides
         recorded = dict.fromkeys((*decides, *asks, *named), text_of(concept))
         if not has_text(concept):
             recorded |= {m.concept: f"{m.display} ({m.code})" for m in reversed(meant) if m.concept in recorded}
         if any(coding.system == RXNORM and meanings for coding, meanings in held.items()):
             read_by = ReadBy.PRODUCT
-        elif meant or (any(_names_substance(coding) for coding in sent) and any(drugs.is_name(text) for text in texts)):
+        elif meant or (any(_names_substance(coding) for coding in sent) and any(text.is_name for text in texts)):
             read_by = ReadBy.CODE
         else:
-            read_by = ReadBy.NAME if any(drugs.names_a_drug(text) for text in texts) else ReadBy.NOTHING
+            read_by = ReadBy.NAME if any(text.names_a_drug for text in texts) else ReadBy.NOTHING
         return DrugReading(decides, asks, silent, named, read_by, recorded)
 
 

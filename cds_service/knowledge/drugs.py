@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
 from cds_service.knowledge.terminology import Use, ValueSetMember
@@ -62,6 +62,18 @@ def _plain_letter(letter: str) -> str:
     return "".join(part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part))
 
 
+class TextReading(NamedTuple):
+    """What a display or text says of a drug."""
+
+    named: frozenset[str]
+    """The concepts it names, but for those in a form that states nothing: "heparin lock flush"."""
+    names_a_drug: bool
+    """Whether it alone says which drug it is, held or not. A name in another script than the names held does not: it would
+    not be found among them."""
+    is_name: bool
+    """Whether it may be the name of the drug whose code stands beside it: any word will do that names something."""
+
+
 @dataclass(frozen=True)
 class Drugs:
     """Immutable. `names`: the words of a name → its concept, or an empty string where it states nothing."""
@@ -88,37 +100,30 @@ class Drugs:
     def _stem_lengths(self) -> tuple[int, ...]:
         return tuple(sorted({len(name[0]) for name in self.names if len(name) == 1 and len(name[0]) >= STEM_LETTERS}))
 
-    def named_in(self, text: str) -> frozenset[str]:
-        """The concepts that a text names, but for those in a form that states nothing: "heparin lock flush"."""
+    def read_text(self, text: str) -> TextReading:
         said = words_of(text)
-        named = set(self._names_in(said)) - {""}
+        names = set(self._names_in(said))
+        named = names - {""}
         if named & self.with_other_forms and any(word.startswith(self.form_words) for word in said):
             named -= self.with_other_forms
-        return frozenset(named)
+        unheld = [word for word in said if word not in self.beside]
+        says_none = any(word.startswith(self.names_none) for word in unheld)
+        return TextReading(
+            frozenset(named),
+            bool(names) or (not says_none and any(map(LATIN_WORD.match, unheld))),
+            any(word.isalpha() and not word.startswith(self.names_none) for word in unheld),
+        )
 
     def _names_in(self, said: Sequence[str]) -> Iterator[str]:
+        shortest = self._stem_lengths[0] if self._stem_lengths else 0
         for place, word in enumerate(said):
             for length in self._lengths.get(word, ()):
                 if (concept := self.names.get(tuple(said[place : place + length]))) is not None:
                     yield concept
-            for length in self._stem_lengths:
-                if len(word) > length and (concept := self.names.get((word[:length],))) is not None:
-                    yield concept
-
-    def names_a_drug(self, text: str) -> bool:
-        """Whether a text alone says which drug it is, held or not. A name in another script than the names held does not: it
-        would not be found among them."""
-        said = words_of(text)
-        if any(True for _ in self._names_in(said)):
-            return True
-        if any(word.startswith(self.names_none) for word in said):
-            return False
-        return any(word not in self.beside and LATIN_WORD.match(word) for word in said)
-
-    def is_name(self, text: str) -> bool:
-        """Whether a text beside the code of a drug may be its name: any word will do that names something."""
-        said = words_of(text)
-        return any(word.isalpha() and word not in self.beside and not word.startswith(self.names_none) for word in said)
+            if len(word) > shortest:
+                for length in self._stem_lengths:
+                    if len(word) > length and (concept := self.names.get((word[:length],))) is not None:
+                        yield concept
 
     def names_another_procedure(self, text: str) -> bool:
         """Whether a text says which procedure it is, and that it is none that a fact may ask for."""

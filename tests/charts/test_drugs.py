@@ -83,9 +83,10 @@ def test_nothing_recorded_is_silence_only_where_the_search_was_whole(source: str
 
 NOT_READ = [
     {}, concept("00000017", PZN), concept("999999"), concept("L01BC", ATC, "Pyrimidine analogues"), concept("C08CA01", ATC),
-    concept(text="see note"), concept(text="Chemotherapie Zyklus 3"), concept(text="Infusion"),
-    concept(text="Studienmedikation"), concept(text="unknown"), concept(text="other"), concept(text="FOLFOX"), concept(text="12345"), concept(text="  "),
-    concept("00000017", PZN, "siehe Arztbrief"), concept("999999", text="Unbekannt"), concept("999999", "", "trial medication"),
+    concept(text="see note"), concept(text="Chemotherapie Zyklus 3"), concept(text="Infusion"), concept(text="other"),
+    concept(text="Studienmedikation"), concept(text="unknown"), concept(text="FOLFOX"), concept(text="12345"),
+    concept(text="  "), concept("00000017", PZN, "siehe Arztbrief"), concept("999999", text="Unbekannt"),
+    concept("999999", "", "trial medication"),
 ]  # fmt: skip
 READ = [
     concept("C08CA01", GERMAN_ATC, "Amlodipin"), concept("197361", RXNORM, "amlodipine 5 MG Oral Tablet"),

@@ -288,7 +288,8 @@ LISTS: dict[str, Make] = {
         lambda i: {"medicationCodeableConcept": {"text": "interferon alfa 3 n human leukocyte " * 20 + str(i)}}
     ),
     "accents in the name of a drug": lambda n: [
-        resource("MedicationRequest", 0, **ORDERED, medicationCodeableConcept={"text": "a" + "\u0301\u0316" * (n * 10)})
+        resource("MedicationRequest", 0, **ORDERED, medicationCodeableConcept={"text": "a" + "\u0301\u0316" * (n * 2)}),
+        *of_drugs(lambda i: {"medicationCodeableConcept": {"text": "\u0301"}})(n // 2),
     ],
     "procedures in words": lambda n: [
         resource("Procedure", i, status="completed", code={"text": "hemi" * 100 + str(i)}) for i in range(max(1, n // 10))
