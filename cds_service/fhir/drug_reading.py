@@ -13,7 +13,7 @@ from datetime import date
 from enum import StrEnum
 
 from cds_service.clinical_picture import Observed, PartialDate
-from cds_service.fhir.concepts import codings, has_text, remembered, text_of
+from cds_service.fhir.concepts import codings, has_text, names_of, remembered, text_of
 from cds_service.fhir.dates import is_future
 from cds_service.fhir.fact_readings import FactReadings
 from cds_service.fhir.medication import Drug, Medicine
@@ -127,7 +127,7 @@ class DrugReader:
         silent = _with_use(meant, Use.CONTEXT)
         decides = _with_use(meant, Use.DECIDES) - silent
         asks = _with_use(meant, Use.QUESTION) - silent - decides
-        texts = [drugs.read_text(text) for text in (concept.text, *(c.display for c in sent if not _is_group(c))) if text]
+        texts = [drugs.read_text(text) for text in names_of(concept, (c for c in sent if not _is_group(c)))]
         named = frozenset().union(*(text.named for text in texts)) - silent - decides
         recorded = dict.fromkeys((*decides, *asks, *named), text_of(concept))
         if not has_text(concept):

@@ -8,7 +8,7 @@ from datetime import date
 
 from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate, Readings
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
-from cds_service.fhir.concepts import codings, has_text, is_liver, meanings, remembered, text_of
+from cds_service.fhir.concepts import codings, is_liver, meanings, names_of, remembered, text_of
 from cds_service.fhir.dates import date_of_procedure, first_date, is_future
 from cds_service.fhir.demographics_and_orders import read_demographics, read_orders
 from cds_service.fhir.drug_reading import DrugReader
@@ -134,10 +134,10 @@ class ChartReader:
         sent = codings(self.knowledge, procedure)
         if any(self.knowledge.terminology.meanings(coding) for coding in sent):
             return True
-        if any(coding.system in SYSTEMS_OF_PROCEDURES and coding.code for coding in sent) and has_text(procedure):
-            return True
-        texts = [text for text in (procedure.text, *(coding.display for coding in sent)) if text]
-        return bool(texts) and all(self.knowledge.drugs.names_another_procedure(text) for text in texts)
+        names = names_of(procedure, sent)
+        if any(coding.system in SYSTEMS_OF_PROCEDURES and coding.code for coding in sent):
+            return any(letter.isalpha() for name in names for letter in name)
+        return bool(names) and all(self.knowledge.drugs.names_another_procedure(name) for name in names)
 
     def _tumour(self, tumours: Neoplasms, chart: Chart, found: dict[str, FactReadings]) -> None:
         """Primary site, syndrome and differentiation as the tumour's own codes tell them; first dates of both halves."""
