@@ -46,7 +46,7 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
         "Entries with such words and no code",
         ("type", "times", "words"),
         [(row.what, row.count, row.why) for row in report.text_only],
-        "Text alone is not read. Only words of ours are shown.",
+        "Text alone is not read, but for the names of drugs. Only words of ours are shown.",
     )
     yield ReportPart(
         "How it was read which drug an entry is",

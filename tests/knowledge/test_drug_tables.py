@@ -34,10 +34,10 @@ ANTAGONIST = ("anticoagulant", "vitamin_k_antagonist")
 DRUGS: dict[str, tuple[tuple[str, ...], int, int, str]] = {
     "acenocoumarol": (ANTAGONIST, 5, 7, "acenocoumarol"),
     "apixaban": (("anticoagulant",), 14, 4, "apixaban|eliquis"),
-    "argatroban": ((), 6, 1, "argatroban"),
-    "betrixaban": ((), 2, 0, "betrixaban|bevyxxa"),
+    "argatroban": (("anticoagulant",), 6, 1, "argatroban"),
+    "betrixaban": (("anticoagulant",), 2, 0, "betrixaban|bevyxxa"),
     "bevacizumab": ((), 37, 17, "bevacizumab|avastin|mvasi|zirabev|alymsys|vegzelma|avzivi|jobevne|lytenava"),
-    "bivalirudin": ((), 8, 3, "bivalirudin|angiomax"),
+    "bivalirudin": (("anticoagulant",), 8, 3, "bivalirudin|angiomax"),
     "cabozantinib": ((), 39, 4, "cabozantinib|cabometyx|cometriq"),
     "capecitabine": (CAPECITABINE, 16, 7, "capecitabine|xeloda"),
     "carboplatin": (("chemotherapy",), 11, 5, "carboplatin|paraplatin|kyxata"),
@@ -46,11 +46,11 @@ DRUGS: dict[str, tuple[tuple[str, ...], int, int, str]] = {
     "dabigatran": (("anticoagulant",), 29, 3, "dabigatran|pradaxa"),
     "dacarbazine": (("chemotherapy",), 4, 4, "dacarbazine"),
     "dalteparin": (("anticoagulant",), 23, 4, "dalteparin|fragmin"),
-    "desirudin": ((), 3, 2, "desirudin|iprivask"),
+    "desirudin": (("anticoagulant",), 3, 2, "desirudin|iprivask"),
     "dexlansoprazole": ((), 10, 2, "dexlansoprazole|dexilant"),
     "diazoxide": ((), 11, 5, "diazoxide|proglycem|vykat"),
-    "dicumarol": ((), 8, 0, "dicumarol"),
-    "anisindione": ((), 3, 0, "anisindione"),
+    "dicumarol": (ANTAGONIST, 8, 0, "dicumarol"),
+    "anisindione": (ANTAGONIST, 3, 0, "anisindione"),
     "doxorubicin": (("chemotherapy",), 47, 20, "doxorubicin|adriamycin|doxil|lipodox|caelyx"),
     "edoxaban": (("anticoagulant",), 11, 5, "edoxaban|savaysa|lixiana"),
     "enoxaparin": (("anticoagulant",), 22, 7, "enoxaparin|lovenox"),
@@ -179,7 +179,14 @@ def test_which_drugs_of_a_fact_have_no_product() -> None:
     held = Counter(row["concept"] for row in ROWS)
     assert {concept for concept in asked if not held[concept]} == set()
     only_few = {concept for concept in asked if held[concept] < 4}
-    assert only_few == {"med.tinzaparin", "med.phenprocoumon", "med.lu177_dotatate"}
+    assert only_few == {
+        "med.tinzaparin",
+        "med.phenprocoumon",
+        "med.lu177_dotatate",
+        "med.anisindione",
+        "med.betrixaban",
+        "med.desirudin",
+    }
 
 
 @pytest.mark.parametrize(
