@@ -242,8 +242,8 @@ class ClinicalPicture:
     gate: Gate = field(default_factory=lambda: Gate(Nlm.YES))
     unreadable: tuple[Unreadable, ...] = ()
     """Resources that could not be read at all."""
-    nameless_drugs: int = 0
-    """Entries of drugs with neither a code that is read nor a name: any drug may be one of them."""
+    unread_drugs: int = 0
+    """Entries of drugs that do not say which drug they are: any drug may be one of them."""
     left_out: Mapping[LeftOut, int] = field(default_factory=dict)
     """Which resources were left out, and why → how many."""
     orders: Mapping[str, Observed] = field(default_factory=dict)

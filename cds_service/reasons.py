@@ -113,6 +113,7 @@ class Reason(Enum):
     RESOURCE_UNREADABLE = "resource-unreadable"
     RECORDED_AS_PROVISIONAL = "recorded-as-provisional"
     BY_NAME = "by-name"
+    PRODUCT_UNCERTAIN = "product-uncertain"
     ENTRIES_UNREADABLE = "entries-unreadable"
     EXTENT_NOT_STATED = "extent-not-stated"
     NODES_REGIONAL_OR_DISTANT = "nodes-regional-or-distant"

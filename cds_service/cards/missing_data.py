@@ -101,9 +101,9 @@ def _quality_lines(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> lis
     unreadable = evaluation.picture.unreadable
     lines += [wording.unread_resource(item) for item in unreadable[:5]]
     lines += [f"{len(unreadable) - 5} more could not be read"] if len(unreadable) > 5 else []
-    if count := evaluation.picture.nameless_drugs:
+    if count := evaluation.picture.unread_drugs:
         entries = "1 drug entry" if count == 1 else f"{count} drug entries"
-        lines.append(f"{entries} could not be read: neither a known code nor a name; which drug it is, is unknown")
+        lines.append(f"{entries} could not be read: neither a known code nor the name of a drug; which drug it is, is unknown")
     lines += [f"not consulted: {wording.key_not_consulted(part)}" for part in evaluation.picture.not_consulted]
     lines += [f"{wording.safe_text(item.seen_in)} decided and is {wording.safe_explanation(item.why)}" for item in invalid]
     return lines

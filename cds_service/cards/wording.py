@@ -241,7 +241,8 @@ def _doubt(statement: Statement) -> str:
 def _named(knowledge: Knowledge, seen: Observed) -> str:
     definition = knowledge.facts.get(seen.fact)
     if definition is None or definition.kind in {FactKind.PRESENCE, FactKind.PERSON}:
-        return f"{safe_text(seen.recorded) or 'recorded'}, {seen.on or 'undated'}, {safe_text(seen.seen_in)}"
+        by_name = f", {explain(Reason.BY_NAME)}" if seen.reason is Reason.BY_NAME else ""
+        return f"{safe_text(seen.recorded) or 'recorded'}{by_name}, {seen.on or 'undated'}, {safe_text(seen.seen_in)}"
     return f"{label_in_sentence(definition.says)}: {format_reading(definition, seen, bracket=False)}"
 
 

@@ -37,7 +37,7 @@ def advice(report: Report) -> list[str]:
             "rightly left out (another test, another organ); drug products and procedures may deserve a [[code]]."
         )
     if report.text_only:
-        said.append("Entries that carry such words and no code: ask for a code; text alone is not read.")
+        said.append("Entries that carry such words and no code: ask for a code; text alone decides nothing.")
     if report.answers_not_read:
         said.append("Coded answers were not understood: say below which answer each one is.")
     if report.units_refused:

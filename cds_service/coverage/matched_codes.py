@@ -36,7 +36,7 @@ def named_concepts(chart: Chart) -> list[NamedConcept]:
         found.append((where, "Condition", condition.code, tuple(more)))
     found += [(where, "Procedure", procedure.code, ()) for where, procedure in chart.procedures]
     found += [(where, "Procedure", done.code, ()) for where, done, _ in chart.untrusted if isinstance(done, Procedure)]
-    found += [(drug.where, "Medication", drug.concept, ()) for drug in read_medication(chart)]
+    found += [(drug.where, "Medication", concept, ()) for drug in read_medication(chart) for concept in drug.medicine.concepts]
     found += [(where, "Order", concept, ()) for where, concept, _ in chart.orders]
     found += [(where, "Study", concept, ()) for where, concept, _ in chart.studies]
     return [

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from cds_service.coverage.report import ReasonRow, Report, UnmappedRow
 
 Cell = str | int
+DRUG_READ_BY = {
+    "product": "RxNorm code that we hold",
+    "code": "another code: ATC, or RxNorm with a name",
+    "name": "name alone",
+    "nothing": "not read: neither a known code nor the name of a drug",
+}
+"""How an entry was read (DrugRow.read_by), in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,13 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
         "Entries with such words and no code",
         ("type", "times", "words"),
         [(row.what, row.count, row.why) for row in report.text_only],
-        "Text alone is not read. Only words of ours are shown.",
+        "Text alone is not read, but for the names of drugs. Only words of ours are shown.",
+    )
+    yield ReportPart(
+        "How it was read which drug an entry is",
+        ("by", "charts", "entries"),
+        [(DRUG_READ_BY[row.read_by], row.charts, row.times) for row in report.drugs],
+        "By a name a drug never decides: it asks, or counts as a caution. One that is not read leaves every drug open.",
     )
     yield ReportPart(
         "Coded answers that are not read",

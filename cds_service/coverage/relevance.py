@@ -47,16 +47,17 @@ class Relevance:
                 displays.setdefault(meaning.concept, [_spoken(meaning.concept)]).append(name)
         organs = set().union(*(words_in(site) for site in knowledge.facts["primary_site"].options))
         brands: dict[str, list[str]] = {}
+        for name, concept in knowledge.drugs.names.items():
+            brands.setdefault(concept, []).append(" ".join(name))
+        asked = {concept for definition in knowledge.facts.values() for concept in definition.concepts}
         for definition in knowledge.facts.values():
             if definition.source == "Observation" and definition.kind is not FactKind.PERSON:
                 texts = [definition.says, *definition.assessment]
                 texts += [text for concept in definition.concepts for text in displays.get(concept, ())]
                 self._add("Observation", definition.id, texts, organs)
-            for concept in definition.concepts:
-                brands.setdefault(concept, []).extend(definition.names)
         for concept, texts in displays.items():
             source = SOURCES.get(concept.split(".")[0])
-            if source and (concept in brands or concept.startswith(ALWAYS)):
+            if source and (concept in asked or concept.startswith(ALWAYS)):
                 self._add(source, concept, [*texts, *brands.get(concept, ())], organs)
         self.look = lru_cache(maxsize=20_000)(self._look)
 

@@ -85,6 +85,14 @@ class ReasonRow(msgspec.Struct, frozen=True):
     count: int
 
 
+class DrugRow(msgspec.Struct, frozen=True):
+    """Drug entries of which it was read in one way which drug they are; `read_by`: product, code, name or nothing."""
+
+    read_by: str
+    charts: int
+    times: int
+
+
 class Report(msgspec.Struct, frozen=True):
     knowledge: str
     as_of: date
@@ -99,6 +107,7 @@ class Report(msgspec.Struct, frozen=True):
     unmapped: list[UnmappedRow]
     unmapped_not_listed: int
     text_only: list[ReasonRow]
+    drugs: list[DrugRow]
     answers_not_read: list[AnswerRow]
     units_refused: list[UnitRow]
     out_of_window: list[WindowRow]

@@ -14,6 +14,7 @@ from cds_service.coverage.parts import unit_label
 from cds_service.coverage.report import (
     AnswerRow,
     CodeRow,
+    DrugRow,
     FactRow,
     ReasonRow,
     Report,
@@ -55,6 +56,7 @@ def make_report(tally: Tally, read: ReadCounts, knowledge: Knowledge, today: dat
         ),
         unmapped_not_listed=tally.not_listed,
         text_only=[ReasonRow(source, words, seen.times) for (source, words), seen in sorted(tally.text_only.items())],
+        drugs=[DrugRow(by.value, seen.charts, seen.times) for by, seen in tally.drugs.items() if seen.times],
         answers_not_read=[
             _answer(name, key, item, knowledge) for name, t in tally.facts.items() for key, item in sorted(t.answers.items())
         ],

@@ -15,6 +15,8 @@ from cds_service.coverage.matched_codes import NamedConcept, is_known_coding, ma
 from cds_service.coverage.relevance import Relevance
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings
+from cds_service.fhir.drug_reading import DrugReader, ReadBy
+from cds_service.fhir.medication import read_medication
 from cds_service.fhir.reader import ChartReader
 from cds_service.fhir.resources import Component, Observation, Quantity
 from cds_service.knowledge.model import FactDefinition, Knowledge
@@ -80,6 +82,8 @@ class Tally:
     facts: dict[str, FactTally] = field(default_factory=dict)
     unmapped: dict[tuple[str, str, str], CodeCount] = field(default_factory=dict)
     """(source, system, code); source as in facts.toml."""
+    drugs: dict[ReadBy, Count] = field(default_factory=lambda: {by: Count() for by in ReadBy})
+    """How it was read which drug an entry is."""
     not_listed: int = 0
     """Codings and units beyond MAX_CODES."""
     text_only: dict[tuple[str, str], Count] = field(default_factory=dict)
@@ -92,7 +96,7 @@ class Surveyor:
     def __init__(self, knowledge: Knowledge, today: date) -> None:
         self.knowledge, self.today = knowledge, today
         self.tally = Tally(facts={name: FactTally() for name in knowledge.facts})
-        self._reader, self._relevance = ChartReader(knowledge), Relevance(knowledge)
+        self._reader, self._relevance, self._drugs = ChartReader(knowledge), Relevance(knowledge), DrugReader(knowledge)
 
     def add_chart(self, chart: Chart) -> None:
         self.tally.charts += 1
@@ -108,6 +112,7 @@ class Surveyor:
             if readings.valid or readings.unreadable:
                 read |= self._add_fact(self.knowledge.facts[name], readings, about, observations)
         self._add_current_facts(picture)
+        self._add_drugs(chart)
         self._add_unmapped(named, read)
 
     def _add_fact(
@@ -177,6 +182,11 @@ class Surveyor:
                     self.tally.facts[name].out_of_window += 1
                 elif fact.reason is not Reason.UNREADABLE:
                     self.tally.facts[name].not_usable[reason_key(fact.why, numbers=SOME)] += 1
+
+    def _add_drugs(self, chart: Chart) -> None:
+        times = Counter(self._drugs.reading_of(drug.medicine).read_by for drug in read_medication(chart))
+        for read_by, count in times.items():
+            _count(self.tally.drugs[read_by], count)
 
     def _add_unmapped(self, named: list[NamedConcept], read: set[tuple[str, str]]) -> None:
         unknown: dict[tuple[str, str, str], list[str]] = {}

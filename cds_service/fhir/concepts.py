@@ -69,6 +69,13 @@ def has_text(concept: CodeableConcept | None) -> bool:
     return bool(memory["has text"])
 
 
+def names_of(concept: CodeableConcept, sent: Iterable[StandardCoding]) -> list[str]:
+    """Its text and the displays of the codings, but for what only repeats a code, as some servers send without a name."""
+    codes = {(coding.code or "").strip().casefold() for coding in concept.coding or ()}
+    texts = (text.strip() for text in (concept.text, *(coding.display for coding in sent)) if text)
+    return [text for text in texts if text and text.casefold() not in codes]
+
+
 def is_liver(knowledge: Knowledge, sites: Iterable[CodeableConcept | None]) -> bool:
     return any(
         meaning.concept == "site.liver" or meaning.concept.startswith("site.liver_segment")

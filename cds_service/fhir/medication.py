@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -10,10 +10,30 @@ import msgspec
 from cds_service.clinical_picture import PartialDate
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.dates import first_date
-from cds_service.fhir.resources import CodeableConcept, Medication, MedicationRequest, MedicationStatement
+from cds_service.fhir.resources import (
+    CodeableConcept,
+    Ingredient,
+    Medication,
+    MedicationRequest,
+    MedicationStatement,
+    Reference,
+)
 from cds_service.reasons import Explanation
 
 CONTAINED_DECODER = msgspec.json.Decoder(Medication)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Medicine:
+    """What a drug is: the concept of the drug itself, and its active ingredients where they are listed. An entry of
+    `ingredients` without a concept refers to something that did not come along. Prescriptions of one Medication share it."""
+
+    concept: CodeableConcept | None
+    ingredients: tuple[CodeableConcept | None, ...] = ()
+
+    @property
+    def concepts(self) -> tuple[CodeableConcept, ...]:
+        return tuple(concept for concept in (self.concept, *self.ingredients) if concept is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +42,7 @@ class Drug:
     may be active, whatever its status says."""
 
     where: str
-    concept: CodeableConcept | None
+    medicine: Medicine
     since: PartialDate | None
     until: PartialDate | None
     active: bool
@@ -31,15 +51,17 @@ class Drug:
 
 
 def read_medication(chart: Chart) -> Iterable[Drug]:
+    medicines = {name: _of_medication(medication, chart) for name, medication in chart.medications.items()}
     for where, drug, doubt in _prescriptions(chart):
         active = doubt is not None or drug.status == "active"
+        medicine = _medicine(chart, drug, medicines)
         if isinstance(drug, MedicationRequest):
-            yield Drug(where, _medicine(chart, drug), first_date(drug.authored_on), None, active, doubt)
+            yield Drug(where, medicine, first_date(drug.authored_on), None, active, doubt)
             continue
         period = drug.effective_period
         since = first_date(drug.effective_date_time, period.start if period else None, drug.date_asserted)
         until = first_date(drug.effective_date_time, period.end if period else None)
-        yield Drug(where, _medicine(chart, drug), since, until, active, doubt)
+        yield Drug(where, medicine, since, until, active, doubt)
 
 
 def _prescriptions(chart: Chart) -> Iterable[tuple[str, MedicationRequest | MedicationStatement, Explanation | None]]:
@@ -67,24 +89,50 @@ def _name(chart: Chart, reference: str) -> str:
     return "/".join(chart.names.get(reference, reference).split("/_history/")[0].split("/")[-2:])
 
 
-def _medicine(chart: Chart, drug: MedicationRequest | MedicationStatement) -> CodeableConcept | None:
-    """The concept itself, or that of the Medication referred to; else what the reference displays, as text."""
+def _medicine(chart: Chart, drug: MedicationRequest | MedicationStatement, medicines: Mapping[str, Medicine]) -> Medicine:
+    """The concept itself, or the Medication referred to; where that says nothing, what the reference displays, as text."""
     reference = drug.medication_reference
     if drug.medication_codeable_concept is not None or reference is None:
-        return drug.medication_codeable_concept
+        return Medicine(drug.medication_codeable_concept)
     text = reference.reference or ""
-    medication = _contained(drug, text) if text.startswith("#") else chart.medications.get(_name(chart, text))
-    if medication is not None and medication.code is not None:
-        return medication.code
-    return CodeableConcept(text=reference.display)
+    if text.startswith("#"):
+        contained = _contained(drug)
+        found = contained.get(text)
+        medicine = _of_medication(found, chart, contained) if found is not None else None
+    else:
+        medicine = medicines.get(_name(chart, text))
+    if medicine is not None and medicine.concepts:
+        return medicine
+    return Medicine(CodeableConcept(text=reference.display))
 
 
-def _contained(drug: MedicationRequest | MedicationStatement, reference: str) -> Medication | None:
+def _contained(drug: MedicationRequest | MedicationStatement) -> dict[str, Medication]:
+    """ "#id" → a Medication or Substance within the resource. What cannot be read is left out: its name may stand in the
+    display of the reference to it."""
+    found: dict[str, Medication] = {}
     for raw in drug.contained or []:
         try:
-            found = CONTAINED_DECODER.decode(raw)
+            medication = CONTAINED_DECODER.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
-            continue  # what it is called stays in the reference's display
-        if f"#{found.id}" == reference:
-            return found
-    return None
+            continue
+        found[f"#{medication.id}"] = medication
+    return found
+
+
+def _of_medication(medication: Medication, chart: Chart, contained: Mapping[str, Medication] | None = None) -> Medicine:
+    listed = [part for part in medication.ingredient or () if part.is_active is not False]
+    return Medicine(medication.code, tuple(_item(part, chart, contained or {}) for part in listed))
+
+
+def _item(part: Ingredient, chart: Chart, contained: Mapping[str, Medication]) -> CodeableConcept | None:
+    if part.item_codeable_concept is not None or part.item_reference is None:
+        return part.item_codeable_concept
+    return _referred(part.item_reference, chart, contained)
+
+
+def _referred(reference: Reference, chart: Chart, contained: Mapping[str, Medication]) -> CodeableConcept | None:
+    text = reference.reference or ""
+    found = contained.get(text) if text.startswith("#") else chart.medications.get(_name(chart, text))
+    if found is not None and found.code is not None:
+        return found.code
+    return CodeableConcept(text=reference.display) if reference.display else None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
 from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate, Readings
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
-from cds_service.fhir.concepts import codings, has_text, is_liver, meanings, remembered, text_of
+from cds_service.fhir.concepts import codings, is_liver, meanings, names_of, remembered, text_of
 from cds_service.fhir.dates import date_of_procedure, first_date, is_future
 from cds_service.fhir.demographics_and_orders import read_demographics, read_orders
+from cds_service.fhir.drug_reading import DrugReader
 from cds_service.fhir.fact_readings import FactReadings
 from cds_service.fhir.gate import UNREAD, Neoplasms, date_of_condition, judge_gate, neoplasms
-from cds_service.fhir.medication import Drug, read_medication
+from cds_service.fhir.medication import read_medication
 from cds_service.fhir.observation_reader import ObservationReader
 from cds_service.fhir.queries import observation_codes
 from cds_service.fhir.resources import CodeableConcept, Condition, Observation, Procedure, UnreadCondition
@@ -26,10 +26,8 @@ from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasons import Explanation, Reason
 
 CODED, PROVISIONAL = Explanation(Reason.CODED), Explanation(Reason.RECORDED_AS_PROVISIONAL)
-ATC_SUBSTANCE = re.compile(r"[A-Z]\d\d[A-Z]{2}\d\d")
-"""A code of ATC that names a substance; a shorter one is a group."""
-RECOGNISED = {"Procedure": {"snomed-ct", "icd-10-pcs"}, "Medication": {"rxnorm", "atc"}}
-"""Systems whose silence about a procedure or drug can be trusted, because we hold its codes there."""
+SYSTEMS_OF_PROCEDURES = frozenset({"snomed-ct", "icd-10-pcs"})
+"""A code of these that we do not hold, with a name, is another procedure than those that facts ask for."""
 
 
 class ChartReader:
@@ -42,6 +40,7 @@ class ChartReader:
             for concept in definition.concepts:
                 self._concepts.setdefault((definition.source, concept), []).append(definition)
 
+        self._drugs = DrugReader(knowledge)
         self._codes = observation_codes(knowledge)
         self._observing = ObservationReader(knowledge, self._concepts, self._codes)
 
@@ -73,10 +72,7 @@ class ChartReader:
             goes_on = begun and procedure.status == "in-progress" and not (period and period.end)
             until = PartialDate.from_day(today) if goes_on else None  # dialysis that goes on is no older than today
             self._presence("Procedure", where, procedure.code, on if begun else None, found, until=until)
-        drugs = tuple(read_medication(chart))
-        for drug in drugs:
-            since, until = (None if is_future(on, today) else on for on in (drug.since, drug.until))
-            self._presence("Medication", drug.where, drug.concept, since, found, drug.active, doubt=drug.doubt, until=until)
+        unread_drugs = self._drugs.read(tuple(read_medication(chart)), today, found)
         self._doubted_procedures(chart, today, found)
         for where, concept, on in [
             *chart.studies,
@@ -91,15 +87,15 @@ class ChartReader:
             ordered_tests=orders.tests,
             patient_id=chart.patient_id or "",
             sources=chart.sources,
-            readings={name: self._readings(self.knowledge.facts[name], part, chart, drugs) for name, part in found.items()},
+            readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
             gate=judge_gate(tumours, sum(broken.resource_type == "Condition" for broken in chart.unreadable), chart),
-            nameless_drugs=self._nameless_drugs(drugs),
+            unread_drugs=unread_drugs,
             unreadable=(*(broken.what for broken in chart.unreadable), *chart.invalid_dates.values()),
             left_out=dict(chart.left_out),
             not_consulted=chart.availability.not_consulted,
         )
 
-    def _readings(self, definition: FactDefinition, part: FactReadings, chart: Chart, drugs: Sequence[Drug]) -> Readings:
+    def _readings(self, definition: FactDefinition, part: FactReadings, chart: Chart) -> Readings:
         if definition.id == "largest_lesion":
             part.valid = largest_of_each_day(part.valid)
         if definition.upper_limit_of and not part.valid:
@@ -108,7 +104,7 @@ class ChartReader:
             valid=tuple(part.valid),
             unreadable=tuple(part.unreadable),
             complete=self._sources(definition) <= chart.absence_is_evidence,
-            open_question=(*_at_issue(part), *self._unrecognised(definition, chart, drugs)),
+            open_question=(*_at_issue(part), *self._unread_procedures(definition, chart)),
         )
 
     def _sources(self, definition: FactDefinition) -> frozenset[str]:
@@ -121,41 +117,27 @@ class ChartReader:
         conditions = definition.id in coded or any(concept.startswith("cond.") for concept in definition.concepts)
         return frozenset({"Observation", "Condition"} if conditions else {"Observation"})
 
-    def _unrecognised(self, definition: FactDefinition, chart: Chart, drugs: Sequence[Drug]) -> Iterable[Observed]:
-        """A question where an entry of the fact's kind may be what the fact asks for: for prior treatment each entry without
-        a code we read, for every drug each entry with neither such a code nor a name."""
-        concepts: Iterable[CodeableConcept | None]
-        if definition.source == "Medication" and definition.kind is FactKind.PRESENCE:
-            asked = (drug for drug in drugs if drug.active or not definition.active)
-            concepts = [drug.concept for drug in asked if definition.every_entry_recognised or not has_text(drug.concept)]
-        elif definition.source == "Procedure" and definition.every_entry_recognised:
-            concepts = [procedure.code for _, procedure in chart.procedures]
-        else:
-            return
-        count = sum(not self._recognised(definition.source, concept) for concept in concepts)
-        if count:
-            yield Observed(True, None, definition.source, "", Explanation(Reason.ENTRIES_UNREADABLE, count=count))
+    def _unread_procedures(self, definition: FactDefinition, chart: Chart) -> Iterable[Observed]:
+        """A question where a procedure may be the treatment that the fact asks for: where it cannot be read which one it is."""
+        if definition.every_entry_read:
+            count = sum(not self._is_read(procedure.code) for _, procedure in chart.procedures)
+            if count:
+                yield Observed(True, None, definition.source, "", Explanation(Reason.ENTRIES_UNREADABLE, count=count))
 
-    def _nameless_drugs(self, drugs: Sequence[Drug]) -> int:
-        """How many entries have neither a code we read nor a name."""
-        return sum(not has_text(drug.concept) and not self._recognised("Medication", drug.concept) for drug in drugs)
-
-    def _recognised(self, source: str, concept: CodeableConcept | None) -> bool:
-        """Whether a coding says which procedure or drug it is: an ATC group or an RxNorm code without a name does not."""
-        if concept is None or not concept.coding:
+    def _is_read(self, procedure: CodeableConcept | None) -> bool:
+        """Whether it says which procedure it is: by a code that we hold, or by a name."""
+        if procedure is None:
             return False
-        return remembered(self.knowledge, concept, f"recognised as {source}", lambda: self._says_which(source, concept))
+        return remembered(self.knowledge, procedure, "which procedure", lambda: self._says_which(procedure))
 
-    def _says_which(self, source: str, concept: CodeableConcept) -> bool:
-        for coding in codings(self.knowledge, concept):
-            if self.knowledge.terminology.meanings(coding):
-                return True
-            vague = (coding.system == "atc" and not ATC_SUBSTANCE.fullmatch(coding.code)) or (
-                coding.system == "rxnorm" and not has_text(concept)
-            )
-            if coding.system in RECOGNISED[source] and not vague:
-                return True
-        return False
+    def _says_which(self, procedure: CodeableConcept) -> bool:
+        sent = codings(self.knowledge, procedure)
+        if any(self.knowledge.terminology.meanings(coding) for coding in sent):
+            return True
+        names = names_of(procedure, sent)
+        if any(coding.system in SYSTEMS_OF_PROCEDURES and coding.code for coding in sent):
+            return any(letter.isalpha() for name in names for letter in name)
+        return bool(names) and all(self.knowledge.drugs.names_another_procedure(name) for name in names)
 
     def _tumour(self, tumours: Neoplasms, chart: Chart, found: dict[str, FactReadings]) -> None:
         """Primary site, syndrome and differentiation as the tumour's own codes tell them; first dates of both halves."""
@@ -253,24 +235,19 @@ class ChartReader:
         concept: CodeableConcept | None,
         on: PartialDate | None,
         found: dict[str, FactReadings],
-        active: bool = True,
         *,
         doubt: Explanation | None = None,
         history: bool = False,
         stated: PartialDate | None = None,
         until: PartialDate | None = None,
     ) -> None:
-        text, stating = text_of(concept), self._facts_stated(source, concept)
-        for definition in stating:
-            if (definition.active and not active) or (history and definition.id != "liver_transplant_status_coded"):
+        text = text_of(concept)
+        for definition in self._facts_stated(source, concept):
+            if history and definition.id != "liver_transplant_status_coded":
                 continue
             when = (until or on) if definition.window_days else stated or on
             reading = Observed(True, when, where, text, doubt)
             (found[definition.id].questions if doubt else found[definition.id].valid).append(reading)
-            if source == "Medication" and definition.window_days and not (active or until or doubt):
-                found[definition.id].valid.append(replace(reading, on=None))  # it ended, nobody knows when
-        if source == "Medication" and not stating:
-            self._by_name(where, concept, on, active, found)
 
     def _facts_stated(self, source: str, concept: CodeableConcept | None) -> tuple[FactDefinition, ...]:
         """The facts of presence that a code of the concept states, each once."""
@@ -287,26 +264,6 @@ class ChartReader:
             return tuple(stated.values())
 
         return remembered(self.knowledge, concept, f"facts stated by {source}", work_out)
-
-    def _by_name(
-        self, where: str, concept: CodeableConcept | None, on: PartialDate | None, active: bool, found: dict[str, FactReadings]
-    ) -> None:
-        """A drug whose code we do not hold, but whose name is in the text: it asks, it never decides."""
-        if concept is None:
-            return
-        text = text_of(concept)
-        for definition in remembered(self.knowledge, concept, "drugs named", lambda: self._drugs_named(text)):
-            if active or not definition.active:
-                found[definition.id].questions.append(Observed(True, on, where, text, Explanation(Reason.BY_NAME)))
-
-    def _drugs_named(self, text: str) -> tuple[FactDefinition, ...]:
-        said = text.lower()
-        named: list[FactDefinition] = []
-        for (source, concept), definitions in self._concepts.items():
-            brands = [brand for definition in definitions for brand in definition.names]
-            if source == "Medication" and any(n in said for n in (concept.split(".")[1].replace("_", " "), *brands)):
-                named += definitions
-        return tuple(named)
 
 
 def _at_issue(part: FactReadings) -> list[Observed]:

@@ -144,8 +144,19 @@ class ImagingStudy(WithStatus):
     subject: Reference | None = None
 
 
+class Ingredient(Struct):
+    """Of a Medication."""
+
+    item_codeable_concept: CodeableConcept | None = None
+    item_reference: Reference | None = None
+    is_active: bool | None = None
+
+
 class Medication(Resource):
+    """A Substance, too, where it is contained: what we read of it has the same name."""
+
     code: CodeableConcept | None = None
+    ingredient: list[Ingredient] | None = None
 
 
 class ReferenceRange(Struct):

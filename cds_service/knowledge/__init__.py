@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import tomllib
@@ -20,6 +21,7 @@ import msgspec
 from cds_service.clinical_picture import Interval
 from cds_service.errors import Fault, KnowledgeError
 from cds_service.knowledge.check import cross_references, with_laboratory
+from cds_service.knowledge.drugs import COLUMNS, build_drugs, product_rows, read_table
 from cds_service.knowledge.evidence import (
     Publication,
     build_conflicts,
@@ -57,6 +59,8 @@ MODALITIES = (
 )  # fmt: skip
 
 Tables = dict[str, Any]
+Files = Mapping[str, Any]
+"""Name of a file → its tables, or the rows of a generated table."""
 
 
 @cache
@@ -66,11 +70,11 @@ def load() -> Knowledge:
 
 
 def read_folder(folder: Traversable) -> Knowledge:
-    """Knowledge from a folder of TOML files. Raises KnowledgeError with every fault found."""
+    """Knowledge from a folder of TOML files and generated tables. Raises KnowledgeError with every fault found."""
     faults: list[Fault] = []
     schema = json.loads((resources.files("cds_service.knowledge") / "schema.json").read_text("utf-8"))
     names = [name for name in schema["$defs"] if name.endswith(".toml")] + [f"modalities/{m}.toml" for m in MODALITIES]
-    files: dict[str, Tables] = {}
+    files: dict[str, Any] = {}
     digest = hashlib.sha256()
     for name in names:
         try:
@@ -84,6 +88,17 @@ def read_folder(folder: Traversable) -> Knowledge:
             continue
         digest.update(name.encode() + b"\0" + text.encode() + b"\0")
         faults += shape_faults(schema, name, files[name])
+    for name in COLUMNS:
+        try:
+            text = folder.joinpath(name).read_text("utf-8")
+            files[name] = read_table(text)
+        except FileNotFoundError:
+            faults.append(Fault(name, "no file", "a generated table (.ci/drug_tables.py)"))
+            continue
+        except (csv.Error, ValueError) as error:
+            faults.append(Fault(name, str(error), "rows of CSV in UTF-8"))
+            continue
+        digest.update(name.encode() + b"\0" + text.encode() + b"\0")
     faults += cross_references(files, MODALITIES, already_reported=bool(faults))
     if "scores.toml" not in files:
         raise KnowledgeError(faults)
@@ -96,7 +111,7 @@ def read_folder(folder: Traversable) -> Knowledge:
     return _build(files, scores, digest.hexdigest()[:16])
 
 
-def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledge:
+def _build(files: Files, scores: Scores, digest: str) -> Knowledge:
     facts_file, values = files["facts.toml"], dict(files["coded_values.toml"])
     drained = values.pop("portal_drained")
     staging = dict(files["staging.toml"])
@@ -158,9 +173,11 @@ def _build(files: Mapping[str, Tables], scores: Scores, digest: str) -> Knowledg
                 ValueSetMember(v["system"], code, v["concept"], Use(v["use"]), display)
                 for v in terms["value_set"]
                 for code, display in v["codes"].items()
-            ],
+            ]
+            + list(product_rows(files)),
             values,
         ),
+        drugs=build_drugs(files),
         scores=scores,
         units=Units(
             {spelling: unit for unit, spellings in files["units.toml"]["alias"].items() for spelling in spellings},
@@ -201,8 +218,7 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         uses=tuple(map(Use, table.get("uses", (Use.DECIDES,)))),
         source=table.get("from", "Observation"),
         active=table.get("active", False),
-        every_entry_recognised=table.get("every_entry_recognised", False),
-        names=tuple(table.get("names", ())),
+        every_entry_read=table.get("every_entry_read", False),
         unit=table.get("unit", ""),
         units={unit: Decimal(factor) for unit, factor in table.get("units", {}).items()},
         options=tuple(table.get("options", ())),
@@ -247,6 +263,7 @@ def _criterion(key: str, table: Tables) -> Criterion:
         statements=tuple(table["statements"]),
         local=table.get("local", False),
         then=table.get("then", ""),
+        by_name=table.get("by_name", False),
     )
 
 

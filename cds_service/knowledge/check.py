@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from cds_service.errors import Fault
 from cds_service.knowledge import check_sources, check_terminology
+from cds_service.knowledge.drugs import PRODUCTS, table_faults
 from cds_service.knowledge.statement import DECIDING_KINDS, RULES_OUT
 from cds_service.knowledge.vocabulary import Edition
 
@@ -19,8 +20,7 @@ KINDS_OF = {
     "from": {"presence"},
     "uses": {"presence"},
     "active": {"presence"},
-    "every_entry_recognised": {"presence"},
-    "names": {"presence"},
+    "every_entry_read": {"presence"},
     "unit": NUMBERS,
     "units": NUMBERS,
     "range": NUMBERS | {"person"},
@@ -37,9 +37,9 @@ KINDS_OF = {
     "imaging": {"quantity", "integer", "boolean", "code"},
 }
 SOURCES_OF = {
+    "uses": {"Condition", "Procedure"},
     "active": {"Medication"},
-    "names": {"Medication"},
-    "every_entry_recognised": {"Medication", "Procedure"},
+    "every_entry_read": {"Procedure"},
 }
 """Key of a fact → the kinds of fact for which anything reads it, and of a presence the resources. Elsewhere
 it would be passed over without a word."""
@@ -53,7 +53,7 @@ Tables = Mapping[str, Any]
 def cross_references(files: Mapping[str, Tables], modalities: Iterable[str], already_reported: bool) -> list[Fault]:
     """Every check that can be made of what could be read; `already_reported`: whether a fault within a file is told already,
     which may keep a check from ending."""
-    checks = [_facts, _units, _local, _criteria, *check_terminology.CHECKS, *check_sources.CHECKS]
+    checks = [_facts, _units, _local, _criteria, _by_name, table_faults, *check_terminology.CHECKS, *check_sources.CHECKS]
     expected = {f"modalities/{name}.toml": name for name in modalities}
     checks += [partial(_modality, name=file, expected=name) for file, name in expected.items()]
     checks += [check_sources.unused_faults] if expected.keys() | {"outcomes.toml"} <= files.keys() else []
@@ -79,13 +79,14 @@ def with_laboratory(names: Iterable[str], facts: Mapping[str, Tables]) -> list[s
 
 def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
     facts, derived = files["facts.toml"]["fact"], files["derived.toml"]
-    concepts = {row["concept"] for row in files["terminology.toml"]["value_set"]}
+    products: Sequence[Mapping[str, str]] = files[PRODUCTS]  # type: ignore[assignment]  # rows, where a TOML file has tables
+    concepts = {row["concept"] for row in (*files["terminology.toml"]["value_set"], *products)}
     systems = set(files["terminology.toml"]["systems"])
     for name, table in facts.items():
         where = f"facts.toml: fact.{name}"
         for concept in table.get("concepts", []):
             if concept not in concepts:
-                yield Fault(f"{where}.concepts", repr(concept), "a concept of terminology.toml")
+                yield Fault(f"{where}.concepts", repr(concept), "a concept of terminology.toml or drug_products.csv")
         if table["kind"] == "presence" and "from" not in table:
             yield Fault(f"{where}.from", "nothing", "Condition, Procedure or Medication")
         if table["kind"] in {"quantity", "integer"} and table.get("unit") not in table.get("units", {}):
@@ -197,6 +198,30 @@ def _criteria(files: Mapping[str, Tables]) -> Iterator[Fault]:
                 yield from _deciding(files, role, where, table)
             if not table["statements"] and not table.get("local"):
                 yield Fault(f"{where}.statements", "none", "a statement, or local = true for a convention of ours")
+
+
+def _by_name(files: Mapping[str, Tables]) -> Iterator[Fault]:
+    """A drug known by its name alone may count against a technique or burden a modality; it never makes a contraindication
+    of a modality, and never an indication or an option."""
+    facts = files["facts.toml"]["fact"]
+    options = {
+        name
+        for file, table in files.items()
+        if file.startswith("modalities/")
+        for technique in table.get("technique", [])
+        for name in technique.get("when", [])
+    }
+    for role, tables in files["criteria.toml"].items():
+        for name, table in tables.items():
+            if "by_name" not in table:
+                continue
+            where = f"criteria.toml: {role}.{name}.by_name"
+            if role not in {"caution", "technique"} or (role == "technique" and name in options):
+                yield Fault(where, "true", "only a caution, or what stops or burdens a technique")
+            parts = _comparisons(table)
+            drugs = [part for part in parts if facts.get(part["fact"], {}).get("from") == "Medication"]
+            if not drugs or any(part.get("is") is not True for part in drugs) or "all_of" in table:
+                yield Fault(where, "true", "a drug that is there, alone or as one of several (any_of)")
 
 
 def _deciding(files: Mapping[str, Tables], role: str, where: str, table: Tables) -> Iterator[Fault]:

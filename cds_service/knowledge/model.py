@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from cds_service.clinical_picture import Value
+from cds_service.knowledge.drugs import Drugs
 from cds_service.knowledge.evidence import Conflict, Outcome, Publication, ReviewPlan
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
@@ -53,8 +54,7 @@ class FactDefinition:
     uses: tuple[Use, ...] = (Use.DECIDES,)
     source: str = "Observation"
     active: bool = False
-    every_entry_recognised: bool = False
-    names: tuple[str, ...] = ()
+    every_entry_read: bool = False
     unit: str = ""
     units: Mapping[str, Decimal] = field(default_factory=dict)
     options: tuple[str, ...] = ()
@@ -138,6 +138,8 @@ class Criterion:
     statements: tuple[str, ...]
     local: bool = False
     then: str = ""
+    by_name: bool = False
+    """Whether a drug that is known by its name alone counts as met; elsewhere it asks (CLINICAL section 8)."""
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -270,6 +272,7 @@ class Knowledge:
     statements: Mapping[str, Statement]
     publications: Mapping[str, Publication]
     terminology: Terminology
+    drugs: Drugs
     scores: Scores
     units: Units
     portal_drained: Mapping[str, bool]

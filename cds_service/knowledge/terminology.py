@@ -15,6 +15,11 @@ PREFIX_SYSTEMS = frozenset({"icd-10-cm", "icd-10"})
 """ICD-10 is a tree of prefixes: C7A.010 is a C7A. Every other system matches whole codes only."""
 SNOMED_EDITION = re.compile(r"(http://snomed\.info/sct)/\d+(/version/\d+)?")
 """SNOMED CT's URI standard: an edition, and a version of it. Which one it is changes no code that we hold."""
+MAX_URI_CHARS = 500
+"""Of a URI that is looked through."""
+ATC, ATC_EDITION = "atc", re.compile(r"(?:^|[/:._|-])atc(?:[/:._|-]|$)", re.IGNORECASE)
+"""A national edition of ATC names itself in its URI: http://fhir.de/CodeSystem/bfarm/atc. It adds codes and changes none of
+those that we hold."""
 
 
 class Use(StrEnum):
@@ -178,7 +183,9 @@ class Terminology:
         if name := self.system_names.get(sent):
             return name
         plain = re.sub("^https:", "http:", sent).rstrip("/")
-        return self.system_names.get(SNOMED_EDITION.sub(r"\1", plain) if SNOMED_EDITION.fullmatch(plain) else plain, sent)
+        if name := self.system_names.get(SNOMED_EDITION.sub(r"\1", plain) if SNOMED_EDITION.fullmatch(plain) else plain):
+            return name
+        return ATC if ATC_EDITION.search(sent[:MAX_URI_CHARS]) else sent
 
     def coding(self, system: str | None, code: str | None, display: str | None) -> StandardCoding:
         found = StandardCoding(self.system_name(system), (code or "").strip(), (display or "").strip())
@@ -228,7 +235,10 @@ class Terminology:
 
 
 def without_dots(system: str, code: str) -> str:
-    """A code as it is compared: ICD-10 is written with and without its dot (C78.7, C787); a text in any case, any spaces."""
+    """A code as it is compared: ICD-10 is written with and without its dot (C78.7, C787); ATC in any case; a text in any case,
+    any spaces."""
     if system == TEXT:
         return " ".join(code.split()).casefold()
+    if system == ATC:
+        return code.upper()
     return code.replace(".", "").upper() if system in PREFIX_SYSTEMS else code

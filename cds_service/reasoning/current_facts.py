@@ -240,18 +240,35 @@ def _presence(readings: Readings, today: date, window: int | None) -> Fact:
     """A coded thing is there, or was never recorded. Several are no conflict; the newest one dates the fact."""
     current = [r for r in readings.valid if not _out_of_window(r, today, window)]
     undated = [r for r in readings.valid if window is not None and r.on is None]
+    asked = _live_questions(readings, today, window)
+    named = tuple(ask for ask in asked if ask.reason is Reason.BY_NAME)
     if current:
         return Fact(FactState.KNOWN, True, current[0].on, tuple(current), readings.valid)
     if undated:
-        return Fact(FactState.UNKNOWN, seen=tuple(undated), history=readings.valid, why=Explanation(Reason.UNDATED))
+        return Fact(FactState.UNKNOWN, seen=(*undated, *named), history=readings.valid, why=Explanation(Reason.UNDATED))
     if readings.unreadable:
         return Fact(FactState.UNKNOWN, history=readings.valid, why=_unread(readings.unreadable[0]))
-    if readings.open_question:
-        return Fact(FactState.UNKNOWN, seen=readings.open_question, history=readings.valid, why=readings.open_question[0].note)
+    if asked:
+        return Fact(FactState.UNKNOWN, seen=asked, history=readings.valid, why=asked[0].note)
     if not readings.complete:
         return unknown_fact(Reason.NOT_CONSULTED)
     late = Explanation(Reason.OUT_OF_DATE) if readings.valid else None
     return Fact(FactState.SILENT, seen=readings.valid, history=readings.valid, why=late)
+
+
+OF_DRUGS = frozenset({Reason.BY_NAME, Reason.PRODUCT_UNCERTAIN})
+"""Why a drug asks that is there, though not surely the one that the fact asks for."""
+
+
+def _live_questions(readings: Readings, today: date, window: int | None) -> tuple[Observed, ...]:
+    """Drugs by name first, the newest first. A drug says no more by its name than by its code: nothing where it was given
+    before the window, and only that it is undated where nobody knows when."""
+    live = []
+    for ask in readings.open_question:
+        late = _out_of_window(ask, today, window) if ask.reason in OF_DRUGS else None
+        if late is not Reason.OUT_OF_DATE:
+            live.append(replace(ask, note=Explanation(late)) if late else ask)
+    return tuple(sorted(live, key=lambda ask: (ask.reason is not Reason.BY_NAME, _newest_first(ask), ask.seen_in)))
 
 
 def _union(readings: Readings, today: date, window: int | None) -> Fact:

@@ -69,6 +69,11 @@ class Fact:
     def unknown(self) -> bool:
         return self.state is FactState.UNKNOWN
 
+    @property
+    def by_name(self) -> bool:
+        """Whether it is a drug that is known by its name alone."""
+        return self.unknown and self.tells_dates and any(reading.reason is Reason.BY_NAME for reading in self.seen)
+
     def equals(self, value: str | bool) -> bool:
         return self.known and self.value == value
 

@@ -81,6 +81,8 @@ def judge_criterion(criterion: Criterion, facts: Facts) -> Finding:
         if fact.known:
             answers.append(compare_with_limit(test, fact))
             refuted = refuted or answers[-1] is False
+        elif criterion.by_name and test.limit is True and fact.by_name:
+            answers.append(True)
         elif (fact.silent and criterion.silent_is_not_met) or (fact.unknown and criterion.unknown_is_not_met):
             answers.append(False)
             checked = False

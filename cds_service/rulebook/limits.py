@@ -111,7 +111,8 @@ def silence_section(knowledge: Knowledge) -> Section:
         "not_met": [c.says for c in deciding if c.silent_is_not_met],
         "unknown": [c.says for c in deciding if c.unknown_is_not_met],
         "settled": settled,
-        "complete": [fact.says for fact in knowledge.facts.values() if fact.every_entry_recognised],
+        "complete": [f.says for f in knowledge.facts.values() if f.every_entry_read or f.source == "Medication"],
+        "by_name": [criterion.says for criterion in knowledge.criteria.values() if criterion.by_name],
     }
     lines = [text("silence", key, names="; ".join(dict.fromkeys(names))) for key, names in told.items() if names]
     return chapter("silence", *bullet_block([*lines, text("silence", "calculated")]))

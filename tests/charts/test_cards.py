@@ -312,7 +312,7 @@ def test_a_drug_entry_without_known_code_or_name_leaves_drugs_unknown_and_is_cou
         "resourceType": "MedicationRequest", "id": "product", "status": "active" if active else "stopped", "intent": "order",
         "subject": {"reference": f"Patient/{patient_of(found)}"},
         "medicationCodeableConcept": {
-            "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "855332"}]
+            "coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "999999"}]
         },
     }  # fmt: skip
     told = "1 drug entry could not be read"

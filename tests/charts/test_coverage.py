@@ -70,6 +70,28 @@ def fixtures() -> Report:
     return survey([folder_of(name) / "chart.json" for name in FIXTURES], knowledge.load(), DAY, io.StringIO())
 
 
+def prescription(about: dict[str, Any], who: str, number: int) -> dict[str, Any]:
+    return {"resourceType": "MedicationRequest", "id": f"drug-{number}", "status": "active", "intent": "order",
+            "subject": {"reference": f"Patient/{who}"}, "medicationCodeableConcept": about}  # fmt: skip
+
+
+def test_drug_entries_are_counted_by_how_they_were_read(tmp_path: Path) -> None:
+    rxnorm, atc = "http://www.nlm.nih.gov/research/umls/rxnorm", "http://fhir.de/CodeSystem/bfarm/atc"
+    entries: list[dict[str, Any]] = [
+        {"coding": [{"system": rxnorm, "code": "855332"}]}, {"coding": [{"system": rxnorm, "code": "11289"}]},
+        {"coding": [{"system": atc, "code": "L01BC06"}]},
+        {"coding": [{"system": rxnorm, "code": "999", "display": "lisinopril"}]},
+        {"text": "Erika's Xeloda"}, {"text": "chemotherapy"}, {"coding": [{"system": rxnorm, "code": "999"}]},
+    ]  # fmt: skip
+    first = [patient(), *(prescription(about, "p1", number) for number, about in enumerate(entries))]
+    report = charts_of(first, [patient("p2"), prescription(entries[0], "p2", 9)], at=tmp_path / "x")
+    assert [(row.read_by, row.charts, row.times) for row in report.drugs] == [
+        ("product", 2, 3), ("code", 1, 2), ("name", 1, 1), ("nothing", 1, 2)
+    ]  # fmt: skip
+    assert "not read: neither a known code nor the name of a drug" in as_text(report)
+    assert "Erika" not in as_text(report)
+
+
 def test_every_reading_of_the_fixtures_names_the_code_it_came_from() -> None:
     report = fixtures()
     assert len(report.facts) > 50

@@ -47,8 +47,6 @@ FORBIDDEN = {
     ("dcm", "US"): "from memory",
     ("dcm", "XA"): "from memory",
     ("v2-0074", "RAD"): "from memory",
-    ("rxnorm", "7617"): "octreotide, from memory",
-    ("rxnorm", "3098"): "dacarbazine, from memory",
 }
 """Codes that circulate and are wrong, or that nobody has seen in a source."""
 

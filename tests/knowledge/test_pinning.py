@@ -47,6 +47,8 @@ OF_NO_CONSEQUENCE = {
     "stances.toml: stance.16.any: without requirement.resectability-debulkable":
         "a liver that can only be debulked has no curative resection, which stands in the same list",
     "stances.toml: stance.17.any: without requirement.resectability-debulkable": "the same",
+    "terminology.toml: systems.atc: without http://www.whocc.no/atc":
+        "its own word atc has it read like a national edition; as the first of the list it is the one that is sent",
 }  # fmt: skip
 """Mutants that say the same of every patient, each with its reason."""
 

@@ -161,6 +161,9 @@ def with_periods(fixture: str) -> list[Resource]:
     return resources
 
 
+OTHER_PROCEDURES = [{"code": "73761001", "display": "Colonoscopy"}, {"code": "80146002", "display": "Appendectomy"}]
+
+
 def beside_an_irrelevant_chart(fixture: str) -> list[Resource]:
     """A thousand resources of the same patient that say nothing of the disease, its organs or its treatment."""
     resources = resources_of(fixture)
@@ -174,7 +177,7 @@ def beside_an_irrelevant_chart(fixture: str) -> list[Resource]:
                  "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm",
                                       "code": rnd.choice(["E11.9", "I10", "J45.909", "M54.5"])}]}},
         lambda: {"resourceType": "Procedure", "status": "completed", "performedDateTime": "2020-01-05",
-                 "code": {"coding": [{"system": "http://snomed.info/sct", "code": rnd.choice(["73761001", "80146002"])}]}},
+                 "code": {"coding": [{"system": "http://snomed.info/sct", **rnd.choice(OTHER_PROCEDURES)}]}},
         lambda: {"resourceType": "MedicationRequest", "status": "active", "intent": "order", "authoredOn": "2026-01-05",
                  "medicationCodeableConcept": {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm",
                                                            "code": "860975", "display": "metformin 500 MG"}]}},

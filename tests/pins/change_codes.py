@@ -33,7 +33,7 @@ def codes_of_sets(value: Any, place: Place) -> Iterator[Instead]:
             shorter = _shorter(system, code, rows)
             said = rows[system, code.replace(".", "")]
             taken_over = len(said) == 1 and any(_speaks(name, system, how, place.files) for name, how in shorter)
-            known = concept.startswith(RECOGNISED) and system not in TRUSTED
+            known = concept.startswith(RECOGNISED)
             missed = speaks or known or taken_over
             if missed and shorter != said and code not in PLAIN_METASTASIS:
                 yield Instead(f"{words}: taken out", rest, around=False)
@@ -82,10 +82,8 @@ IN_CODE = "".join(
     (resources.files("cds_service.fhir") / f"{name}.py").read_text("utf-8") for name in ("gate", "reader", "tumour_sizes")
 )
 NAMED_IN_CODE = frozenset(re.findall(r'"([^"\n]+)"', IN_CODE))
-TRUSTED = frozenset({"atc", "snomed-ct", "icd-10-pcs"})
 RECOGNISED = ("med.", "proc.")
-"""A drug or procedure that is known is a recognised entry, whatever it says (CLINICAL section 5, prior treatment); so is any
-of the trusted systems."""
+"""A drug or procedure that is held is a read entry, whatever it says (CLINICAL section 5, prior treatment)."""
 BY_CONCEPT = ("site.", "obs.histology", "cond.net.pancreas")
 """Concepts with a single use, which nobody looks at."""
 

@@ -18,6 +18,7 @@ from cds_service import knowledge
 from cds_service.clinical_picture import ClinicalPicture
 from cds_service.fhir.reader import ChartReader
 from cds_service.knowledge.check import cross_references
+from cds_service.knowledge.drugs import NAMES, PRODUCTS, RULES
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
@@ -39,17 +40,23 @@ ECOG = "contraindication.ecog-3-or-worse"
 SEARCHED_KEYS = frozenset({"options", "range", "vague", "kind", "ask", "order"})
 """Keys of a fact that the search for deciding facts, or what is asked and ordered, looks at."""
 READ_FROM_CHARTS = frozenset({
-    "assessment_system", "assessment", "concepts", "uses", "from", "active", "every_entry_recognised", "names", "unit", "units",
+    "assessment_system", "assessment", "concepts", "uses", "from", "active", "every_entry_read", "unit", "units",
     "range", "kind", "options",
 })  # fmt: skip
 """Keys of a fact that say how it is read from a chart: there the table of charts notices first."""
 SHOWN_KEYS = frozenset({"unit", "trend", "ask"})
 """Keys of a fact that cards look at."""
-BY_CHARTS = frozenset({"terminology.toml", "units.toml"})
+BY_CHARTS = frozenset({"terminology.toml", "units.toml", "drugs.toml"})
 """Files of which no vignette can tell: it holds facts, no codes and no units."""
 
 
-EMPTY: Files = {"terminology.toml": {"systems": {}, "value_set": []}, "statements.toml": {}, "publications.toml": {}}
+EMPTY: Files = {
+    "terminology.toml": {"systems": {}, "value_set": []},
+    "statements.toml": {},
+    "publications.toml": {},
+    PRODUCTS: [],
+    NAMES: [],
+}
 """Files that no mutant of another one needs to be built from."""
 
 
@@ -127,11 +134,17 @@ class Pinning:
     def _built(self, files: Files, changed: str, digest: str) -> Knowledge:
         """What the change cannot reach is taken as it was."""
         same, empty = self.known, dict(EMPTY)
-        if codes := changed in {"terminology.toml", "coded_values.toml"}:
-            del empty["terminology.toml"]
+        if codes := changed in {"terminology.toml", "coded_values.toml", RULES}:
+            for name in ("terminology.toml", PRODUCTS, *([NAMES] if changed == RULES else [])):
+                del empty[name]
         knowledge = _built({**files, **empty}, digest)
-        terminology = knowledge.terminology if codes else same.terminology
-        return replace(knowledge, terminology=terminology, statements=same.statements, publications=same.publications)
+        return replace(
+            knowledge,
+            terminology=knowledge.terminology if codes else same.terminology,
+            drugs=knowledge.drugs if changed == RULES else same.drugs,
+            statements=same.statements,
+            publications=same.publications,
+        )
 
     def _charts(self, mutant: Mutant, knowledge: Knowledge) -> Iterator[str]:
         words, reader = _words(mutant), ChartReader(knowledge)

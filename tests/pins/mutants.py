@@ -18,6 +18,7 @@ from importlib import resources
 from typing import Any
 
 from cds_service.knowledge import MODALITIES
+from cds_service.knowledge.drugs import COLUMNS, read_table
 from tests.pins.change import ABSENT, DOWN, Files, Instead, NotPinned, Path, Place, number, short
 from tests.pins.rules import RULES
 
@@ -52,7 +53,11 @@ class KeyWithoutRule(AssertionError):
 
 
 def read() -> Files:
-    return {name: tomllib.loads(FOLDER.joinpath(*name.split("/")).read_text("utf-8"), parse_float=Decimal) for name in NAMES}
+    """The TOML files, and the generated tables, of which tests/knowledge/test_drug_tables.py holds every row."""
+    files: Files = {name: read_table(FOLDER.joinpath(name).read_text("utf-8")) for name in COLUMNS}
+    for name in NAMES:
+        files[name] = tomllib.loads(FOLDER.joinpath(*name.split("/")).read_text("utf-8"), parse_float=Decimal)
+    return files
 
 
 def mutants(files: Files) -> Iterator[Mutant]:

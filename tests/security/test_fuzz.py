@@ -25,7 +25,7 @@ from tests.fuzz.mutations import call
 from tests.support.costs import DOORS
 from tests.support.servers import running
 
-SEED = 20261125
+SEED = 20261130
 SUBJECT = {"reference": "Patient/example"}
 NEN = {
     "resourceType": "Condition", "id": "nen", "subject": SUBJECT,

@@ -193,6 +193,10 @@ ORDERED = {"status": "active", "intent": "order"}
 A_CODE = {"code": {"coding": [{"code": "a"}]}}
 WITHOUT_SYSTEM = {"code": {"coding": [{"code": "6301-6"}]}}
 OF_MANY_CODES = {"resourceType": "Medication", "id": "m", "code": {"coding": [{"system": ATC, "code": "L01BC06"}] * MOST}}
+OF_MANY_INGREDIENTS = {
+    "resourceType": "Medication", "id": "m",
+    "ingredient": [{"itemCodeableConcept": {"coding": [{"system": ATC, "code": "L01BC06"}]}}] * MOST,
+}  # fmt: skip
 Make = Callable[[int], list[dict[str, Any]]]
 
 
@@ -323,6 +327,29 @@ LISTS: dict[str, Make] = {
         *of_drugs(lambda i: {"medicationReference": {"reference": "Medication/m"}})(max(1, n // 10)),
     ],
     "prescriptions by name": of_drugs(lambda i: {"medicationCodeableConcept": {"text": f"capecitabine {i}"}}),
+    "prescriptions of one drug of many ingredients": lambda n: [
+        OF_MANY_INGREDIENTS, *of_drugs(lambda i: {"medicationReference": {"reference": "Medication/m"}})(n)
+    ],
+    "ingredients that refer to what is contained": lambda n: within(
+        n, MOST // 2, lambda i, k: resource(
+            "MedicationRequest", i, **ORDERED, medicationReference={"reference": "#m"},
+            contained=[
+                {"resourceType": "Medication", "id": "m", "ingredient": [{"itemReference": {"reference": f"#{j}"}}
+                                                                         for j in range(k)]},
+                *({"resourceType": "Substance", "id": str(j), "code": {"text": "x"}} for j in range(k)),
+            ],
+        ),
+    ),
+    "names that begin like those of drugs": of_drugs(
+        lambda i: {"medicationCodeableConcept": {"text": "interferon alfa 3 n human leukocyte " * 20 + str(i)}}
+    ),
+    "accents in the name of a drug": lambda n: [
+        resource("MedicationRequest", 0, **ORDERED, medicationCodeableConcept={"text": "a" + "\u0301\u0316" * (n * 2)}),
+        *of_drugs(lambda i: {"medicationCodeableConcept": {"text": "\u0301"}})(n // 2),
+    ],
+    "procedures in words": lambda n: [
+        resource("Procedure", i, status="completed", code={"text": "hemi" * 100 + str(i)}) for i in range(max(1, n // 10))
+    ],
     "contained drugs": lambda n: within(
         n, MOST, lambda i, k: resource(
             "MedicationRequest", i, **ORDERED, medicationReference={"reference": "#no"},

@@ -1,0 +1,172 @@
+"""What a chart's drugs say of the facts: by code, by product, by name, or that it cannot be read which drug it is.
+
+A code decides what its concept says. A name alone asks, and its question says so. An entry of which it cannot be read which
+drug it is leaves every drug open (CLINICAL sections 5 and 8).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import StrEnum
+
+from cds_service.clinical_picture import Observed, PartialDate
+from cds_service.fhir.concepts import codings, has_text, names_of, remembered, text_of
+from cds_service.fhir.dates import is_future
+from cds_service.fhir.fact_readings import FactReadings
+from cds_service.fhir.medication import Drug, Medicine
+from cds_service.fhir.resources import CodeableConcept
+from cds_service.knowledge.drugs import RXNORM
+from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.terminology import ATC, Meaning, StandardCoding, Use
+from cds_service.knowledge.vocabulary import FactKind
+from cds_service.reasons import Explanation, Reason
+
+ATC_SUBSTANCE = re.compile(r"[A-Z]\d\d[A-Z]{2}\d\d")
+"""A code of ATC that names a substance; a shorter one is a group."""
+BY_NAME, UNCERTAIN = Explanation(Reason.BY_NAME), Explanation(Reason.PRODUCT_UNCERTAIN)
+
+
+class ReadBy(StrEnum):
+    """How it was read which drug an entry is."""
+
+    PRODUCT = "product"
+    """A code of the table of RxNorm products, ingredients, forms and brands."""
+    CODE = "code"
+    """Another code that the knowledge holds, or any RxNorm or ATC code with a name."""
+    NAME = "name"
+    """A display or text; the codes beside it say nothing."""
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class DrugReading:
+    """What a medicine, or one concept of it, says. Each concept of the knowledge is in one of the four at most."""
+
+    decides: frozenset[str] = frozenset()
+    asks: frozenset[str] = frozenset()
+    """By a code that may not decide."""
+    silent: frozenset[str] = frozenset()
+    """In a form that states nothing."""
+    named: frozenset[str] = frozenset()
+    read_by: ReadBy = ReadBy.NOTHING
+    recorded: Mapping[str, str] | None = None
+    """Concept → the text it was recorded with."""
+
+
+class DrugReader:
+    """Reads the drugs of charts with one body of knowledge; built once, used for every request."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self._facts: dict[str, list[FactDefinition]] = {}
+        for definition in knowledge.facts.values():
+            if definition.kind is FactKind.PRESENCE and definition.source == "Medication":
+                for concept in definition.concepts:
+                    self._facts.setdefault(concept, []).append(definition)
+
+    def read(self, drugs: Sequence[Drug], today: date, found: Mapping[str, FactReadings]) -> int:
+        """Fills `found` with what the drugs state and ask. Returns of how many entries it could not be read which drug they
+        are."""
+        done: dict[Medicine, tuple[bool, list[tuple[FactDefinition, str, Explanation | None]]]] = {}
+        unread_active, unread = 0, 0
+        for drug in drugs:
+            if drug.medicine not in done:
+                told = self.reading_of(drug.medicine)
+                done[drug.medicine] = (told.read_by is ReadBy.NOTHING, list(self._stated(told)))
+            not_read, stated = done[drug.medicine]
+            since, until = (None if is_future(on, today) else on for on in (drug.since, drug.until))
+            for definition, text, question in stated:
+                for reading in _readings(definition, drug, since, until, text, drug.doubt or question):
+                    (found[definition.id].questions if reading.note else found[definition.id].valid).append(reading)
+            unread += not_read
+            unread_active += not_read and drug.active
+        for definition in {part.id: part for parts in self._facts.values() for part in parts}.values():
+            if count := unread_active if definition.active else unread:
+                asks = Observed(True, None, "Medication", "", Explanation(Reason.ENTRIES_UNREADABLE, count=count))
+                found[definition.id].questions.append(asks)
+        return unread
+
+    def _stated(self, reading: DrugReading) -> Iterator[tuple[FactDefinition, str, Explanation | None]]:
+        """Each fact once that a medicine speaks of, with the words it was recorded in and why it only asks, if it does."""
+        told: set[str] = set()
+        for concepts, question in ((reading.decides, None), (reading.named, BY_NAME), (reading.asks, UNCERTAIN)):
+            for concept in sorted(concepts):
+                for definition in self._facts.get(concept, ()):
+                    if definition.id not in told:
+                        told.add(definition.id)
+                        yield definition, (reading.recorded or {}).get(concept, ""), question
+
+    def reading_of(self, medicine: Medicine) -> DrugReading:
+        """The drug's own concept, and its ingredients where that states nothing else."""
+        own = self._concept(medicine.concept)
+        if not medicine.ingredients:
+            return own
+        parts = [self._concept(part) for part in medicine.ingredients]
+        silent = own.silent
+        decides = frozenset().union(own.decides, *(part.decides for part in parts)) - silent
+        asks = frozenset().union(own.asks, *(part.asks for part in parts)) - silent - decides
+        named = frozenset().union(own.named, *(part.named for part in parts)) - silent - decides
+        recorded = {concept: text for part in (*reversed(parts), own) for concept, text in (part.recorded or {}).items()}
+        read_by = own.read_by
+        if read_by in {ReadBy.NAME, ReadBy.NOTHING} and all(part.read_by is not ReadBy.NOTHING for part in parts):
+            read_by = max((part.read_by for part in parts), key=list(ReadBy).index)
+        return DrugReading(decides, asks, silent, named, read_by, recorded)
+
+    def _concept(self, concept: CodeableConcept | None) -> DrugReading:
+        if concept is None:
+            return DrugReading()
+        return remembered(self.knowledge, concept, "drug", lambda: self._work_out(concept))
+
+    def _work_out(self, concept: CodeableConcept) -> DrugReading:
+        sent, drugs = codings(self.knowledge, concept), self.knowledge.drugs
+        held = {coding: self.knowledge.terminology.meanings(coding) for coding in sent}
+        meant = [meaning for meanings in held.values() for meaning in meanings]
+        silent = _with_use(meant, Use.CONTEXT)
+        decides = _with_use(meant, Use.DECIDES) - silent
+        asks = _with_use(meant, Use.QUESTION) - silent - decides
+        texts = [drugs.read_text(text) for text in names_of(concept, (c for c in sent if not _is_group(c)))]
+        named = frozenset().union(*(text.named for text in texts)) - silent - decides
+        recorded = dict.fromkeys((*decides, *asks, *named), text_of(concept))
+        if not has_text(concept):
+            recorded |= {m.concept: f"{m.display} ({m.code})" for m in reversed(meant) if m.concept in recorded}
+        if any(coding.system == RXNORM and meanings for coding, meanings in held.items()):
+            read_by = ReadBy.PRODUCT
+        elif meant or (any(_names_substance(coding) for coding in sent) and any(text.is_name for text in texts)):
+            read_by = ReadBy.CODE
+        else:
+            read_by = ReadBy.NAME if any(text.names_a_drug for text in texts) else ReadBy.NOTHING
+        return DrugReading(decides, asks, silent, named, read_by, recorded)
+
+
+def _with_use(meant: Iterable[Meaning], use: Use) -> frozenset[str]:
+    return frozenset(meaning.concept for meaning in meant if meaning.use is use)
+
+
+def _is_group(coding: StandardCoding) -> bool:
+    """A code of ATC for many drugs; its display is the name of none."""
+    return coding.system == ATC and not ATC_SUBSTANCE.fullmatch(coding.code.upper())
+
+
+def _names_substance(coding: StandardCoding) -> bool:
+    return coding.code != "" and coding.system in {ATC, RXNORM} and not _is_group(coding)
+
+
+def _readings(
+    definition: FactDefinition,
+    drug: Drug,
+    since: PartialDate | None,
+    until: PartialDate | None,
+    text: str,
+    note: Explanation | None,
+) -> Iterator[Observed]:
+    """What one prescription says of one fact; nothing where only what is active counts and it is not."""
+    if definition.active and not drug.active:
+        return
+    on = (until or since) if definition.window_days else since
+    reading = Observed(True, on, drug.where, text, note)
+    yield reading
+    if definition.window_days and not (drug.active or until or drug.doubt):
+        yield replace(reading, on=None)  # it ended, nobody knows when

@@ -1,0 +1,229 @@
+"""Drugs by product and by name: drug_products.csv, drug_names.csv and drugs.toml; what a text names, and when it names none.
+
+A look at a text costs no more than its length: every word is looked up, with at most as many words behind it as a name has.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+from cds_service.errors import Fault
+from cds_service.knowledge.terminology import Use, ValueSetMember
+
+PRODUCTS, NAMES, RULES = "drug_products.csv", "drug_names.csv", "drugs.toml"
+COLUMNS = {
+    PRODUCTS: ("rxcui", "tty", "name", "name_seen", "concept", "form", "where_seen", "confidence"),
+    NAMES: ("name", "region", "concept", "kind", "where_seen", "confidence"),
+}
+SHAPES = {
+    "rxcui": re.compile(r"[1-9]\d{2,6}"),
+    "tty": re.compile("IN|PIN|MIN|BN|SCDC|SBDC|SCDF|SBDF|SCDG|SBDG|SCD|SBD|GPCK|BPCK"),
+    "name_seen": re.compile("yes|no"),
+    "concept": re.compile(r"med\.[a-z0-9_]+"),
+    "confidence": re.compile("high|medium"),
+    "form": re.compile(".*"),
+}
+"""What a cell may hold; of a column that is not listed, anything but nothing."""
+RXNORM = "rxnorm"
+WORD = re.compile(r"[^\W\d_]+|\d+")
+LATIN_WORD = re.compile("[a-z]{3,}")
+"""What may be the name of a drug: three letters, in the script of the names that are held."""
+STEM_LETTERS = 8
+"""Letters of a name that is found at the beginning of a longer word, too: Capecitabintabletten."""
+
+Tables = Mapping[str, Any]
+Row = Mapping[str, str]
+
+
+def read_table(text: str) -> list[dict[str, str]]:
+    """The rows of a generated table. Raises ValueError where a row has more cells or fewer than the head."""
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    rows: list[dict[str, str]] = list(csv.DictReader(lines, strict=True))
+    if any(None in row or None in row.values() for row in rows):
+        raise ValueError("a row with more or fewer cells than the head")
+    return rows
+
+
+def words_of(text: str) -> list[str]:
+    """The words and numbers of a text in small letters, without accents: "5-FU (Fluorouracil)" is 5, fu, fluorouracil."""
+    said = text.casefold()
+    return WORD.findall(said if said.isascii() else "".join(map(_plain_letter, said)))
+
+
+@lru_cache(maxsize=4096)
+def _plain_letter(letter: str) -> str:
+    """Each alone: to normalise a long run of accents costs the square of its length."""
+    return "".join(part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part))
+
+
+class TextReading(NamedTuple):
+    """What a display or text says of a drug."""
+
+    named: frozenset[str]
+    """The concepts it names, but for those in a form that states nothing: "heparin lock flush"."""
+    names_a_drug: bool
+    """Whether it alone says which drug it is, held or not. A name in another script than the names held does not: it would
+    not be found among them."""
+    is_name: bool
+    """Whether it may be the name of the drug whose code stands beside it: any word will do that names something."""
+
+
+@dataclass(frozen=True)
+class Drugs:
+    """Immutable. `names`: the words of a name → its concept, or an empty string where it states nothing."""
+
+    names: Mapping[tuple[str, ...], str]
+    with_other_forms: frozenset[str]
+    """Concepts that have a form which states nothing."""
+    form_words: tuple[str, ...]
+    names_none: tuple[str, ...]
+    beside: frozenset[str]
+    procedures: tuple[str, ...]
+    procedure_words: frozenset[str]
+    beside_procedures: frozenset[str]
+
+    @cached_property
+    def _lengths(self) -> Mapping[str, tuple[int, ...]]:
+        """First word of a name → how many words the names that begin with it have."""
+        found: dict[str, set[int]] = {}
+        for name in self.names:
+            found.setdefault(name[0], set()).add(len(name))
+        return {first: tuple(sorted(lengths)) for first, lengths in found.items()}
+
+    @cached_property
+    def _stem_lengths(self) -> tuple[int, ...]:
+        return tuple(sorted({len(name[0]) for name in self.names if len(name) == 1 and len(name[0]) >= STEM_LETTERS}))
+
+    def read_text(self, text: str) -> TextReading:
+        said = words_of(text)
+        names = set(self._names_in(said))
+        named = names - {""}
+        if named & self.with_other_forms and any(word.startswith(self.form_words) for word in said):
+            named -= self.with_other_forms
+        unheld = [word for word in said if word not in self.beside]
+        says_none = any(word.startswith(self.names_none) for word in unheld)
+        return TextReading(
+            frozenset(named),
+            bool(names) or (not says_none and any(map(LATIN_WORD.match, unheld))),
+            any(word.isalpha() and not word.startswith(self.names_none) for word in unheld),
+        )
+
+    def _names_in(self, said: Sequence[str]) -> Iterator[str]:
+        shortest = self._stem_lengths[0] if self._stem_lengths else 0
+        for place, word in enumerate(said):
+            for length in self._lengths.get(word, ()):
+                if (concept := self.names.get(tuple(said[place : place + length]))) is not None:
+                    yield concept
+            if len(word) > shortest:
+                for length in self._stem_lengths:
+                    if len(word) > length and (concept := self.names.get((word[:length],))) is not None:
+                        yield concept
+
+    def names_another_procedure(self, text: str) -> bool:
+        """Whether a text says which procedure it is, and that it is none that a fact may ask for."""
+        said = words_of(text)
+        if any(word in self.procedure_words or any(part in word for part in self.procedures) for word in said):
+            return False
+        return any(word not in self.beside_procedures and LATIN_WORD.match(word) for word in said)
+
+
+def product_rows(files: Mapping[str, Any]) -> Iterator[ValueSetMember]:
+    """The RxNorm codes of the table, each with what it may decide."""
+    rules = files[RULES]
+    for row in files[PRODUCTS]:
+        yield ValueSetMember(RXNORM, row["rxcui"], row["concept"], use_of(row, rules), row["name"])
+
+
+def use_of(row: Row, rules: Tables) -> Use:
+    """What a row may decide: what drugs.toml says of its code, else of its form."""
+    if row["rxcui"] in rules["product"]["states_nothing"]:
+        return Use.CONTEXT
+    if row["rxcui"] in rules["product"]["asks"]:
+        return Use.QUESTION
+    if not set(row["form"].split("; ")).isdisjoint(rules["form"]["states_nothing"]):
+        return Use.CONTEXT
+    return Use.QUESTION if row["name_seen"] == "no" else Use.DECIDES
+
+
+def build_drugs(files: Mapping[str, Any]) -> Drugs:
+    rules = files[RULES]
+    names = {tuple(words_of(row["name"])): row["concept"] for row in files[NAMES]}
+    names |= {tuple(words_of(name)): concept for concept, added in rules["name"]["added"].items() for name in added}
+    names |= {tuple(words_of(name)): "" for name in rules["name"]["state_nothing"]}
+    return Drugs(
+        names,
+        frozenset(row.concept for row in product_rows(files) if row.use is Use.CONTEXT),
+        tuple(rules["form"]["words"]),
+        tuple(rules["text"]["names_none"]),
+        frozenset(rules["text"]["beside"]),
+        tuple(rules["procedure"]["may_be_asked_for"]),
+        frozenset(rules["procedure"]["may_be_asked_for_as_words"]),
+        frozenset(rules["procedure"]["beside"]),
+    )
+
+
+def table_faults(files: Mapping[str, Any]) -> Iterator[Fault]:
+    """What is wrong in the two tables, and in what drugs.toml says of them."""
+    for name, columns in COLUMNS.items():
+        for number, row in enumerate(files[name], 1):
+            where = f"{name}: row {number}"
+            if tuple(row) != columns:
+                yield Fault(where, ", ".join(map(str, row)), ", ".join(columns))
+                return
+            for column, cell in row.items():
+                shape = SHAPES.get(column)
+                if not (shape.fullmatch(cell) if shape else cell.strip()):
+                    yield Fault(f"{where}: {column}", repr(cell), shape.pattern if shape else "a text")
+    yield from _codes(files)
+    yield from _names(files)
+
+
+def _codes(files: Mapping[str, Any]) -> Iterator[Fault]:
+    rules, rows = files[RULES], files[PRODUCTS]
+    held = {code for table in files["terminology.toml"]["value_set"] if table["system"] == RXNORM for code in table["codes"]}
+    for row in rows:
+        if row["rxcui"] in held:
+            yield Fault(f"{PRODUCTS}: {row['rxcui']}", "a code of terminology.toml, or twice", "each code once")
+        held.add(row["rxcui"])
+    codes = {row["rxcui"] for row in rows}
+    for key in ("asks", "states_nothing"):
+        for code in rules["product"][key]:
+            if code not in codes:
+                yield Fault(f"{RULES}: product.{key}", repr(code), f"a code of {PRODUCTS}")
+    forms = {form for row in rows for form in row["form"].split("; ")}
+    for form in rules["form"]["states_nothing"]:
+        if form not in forms:
+            yield Fault(f"{RULES}: form.states_nothing", repr(form), f"a form of {PRODUCTS}")
+
+
+def _names(files: Mapping[str, Any]) -> Iterator[Fault]:
+    rules = files[RULES]
+    concepts = {row["concept"] for row in files[PRODUCTS]}
+    meant: dict[tuple[str, ...], str] = {}
+    added = [(name, concept) for concept, names in rules["name"]["added"].items() for name in names]
+    for name, concept in [*((row["name"], row["concept"]) for row in files[NAMES]), *added]:
+        words = tuple(words_of(name))
+        if not words or concept not in concepts:
+            yield Fault(f"{NAMES} or {RULES}: {name!r}", repr(concept), f"a name in letters, and a concept of {PRODUCTS}")
+        elif meant.setdefault(words, concept) != concept:
+            yield Fault(f"{NAMES}: {name!r}", f"{concept} and {meant[words]}", "a name of one drug")
+    for name in rules["name"]["state_nothing"]:
+        if tuple(words_of(name)) not in meant:
+            yield Fault(f"{RULES}: name.state_nothing", repr(name), f"a name of {NAMES}")
+    yield from _unwritten(rules)
+
+
+def _unwritten(rules: Tables) -> Iterator[Fault]:
+    """Words are compared as `words_of` writes them: any other would never be met."""
+    for table, keys in (("form", ("words",)), ("text", ("names_none", "beside")),
+                        ("procedure", ("may_be_asked_for", "may_be_asked_for_as_words", "beside"))):  # fmt: skip
+        for key in keys:
+            for word in rules[table][key]:
+                if words_of(word) != [word]:
+                    yield Fault(f"{RULES}: {table}.{key}", repr(word), "one word in small letters, without accents")
