@@ -152,6 +152,8 @@ class Observed:
     ageless: bool = False
     fact: str = ""
     """The fact it is a reading of; filled in when the facts are determined."""
+    issued: PartialDate | None = None
+    """Of one without a date: it is no newer than this. Shown, and enough to tell that it is older than another; no date."""
 
     @property
     def reason(self) -> Reason | None:
@@ -179,6 +181,8 @@ class Omission(StrEnum):
     TYPE_NOT_READ = "type-not-read"
     NO_RESOURCE_TYPE = "no-resource-type"
     NO_SUBJECT = "no-subject"
+    MERGED_PATIENT = "merged-patient"
+    """Of a record that is linked to this patient's as that of the same person."""
     OTHER_PATIENT = "other-patient"
     NOT_WANTED = "not-wanted"
     """A request that is a proposal or a plan, or asks not to do it."""

@@ -118,7 +118,20 @@ class Reason(Enum):
     EXTENT_NOT_STATED = "extent-not-stated"
     NODES_REGIONAL_OR_DISTANT = "nodes-regional-or-distant"
     METASTATIC_SITE_NOT_NAMED = "metastatic-site-not-named"
+    METASTASIS_ELSEWHERE = "metastasis-elsewhere"
     METASTASES_IN_DOUBT = "metastases-in-doubt"
+    # Reading a chart: what is written otherwise than its system wants, and asks
+    CODE_OF_ANOTHER_SYSTEM = "code-of-another-system"
+    CLASSIFICATION_OUT_OF_USE = "classification-out-of-use"
+    TEXT_ALONE = "text-alone"
+    # Reading a chart: whose it is
+    SUBJECT_NOT_TOLD = "subject-not-told"
+    SUBJECT_MERGED = "subject-merged"
+    # Reading a chart: the certainty of a diagnosis
+    CERTAINTY_AGAINST_STATUS = "certainty-against-status"
+    CERTAINTIES_DISAGREE = "certainties-disagree"
+    CERTAINTY_NOT_READ = "certainty-not-read"
+    TEXT_BEHIND_CODE = "text-behind-code"
     # Reading a chart: why a resource is not believed
     NOT_DECODABLE = "not-decodable"
     NESTED_TOO_DEEPLY = "nested-too-deeply"
@@ -139,6 +152,10 @@ class Reason(Enum):
     CODE_WITHOUT_SYSTEM = "code-without-system"
     NO_UPPER_LIMIT = "no-upper-limit"
     RESULTS_NOT_SENT = "results-not-sent"
+    REPORT_RESULTS_NOT_SENT = "report-results-not-sent"
+    REPORTS_RESULTS_NOT_SENT = "reports-results-not-sent"
+    SITE_IN_WORDS = "site-in-words"
+    SITE_NOT_SENT = "site-not-sent"
     DATED_IN_FUTURE = "dated-in-future"
     NO_VALUE = "no-value"
     VALUE_ABSENT = "value-absent"
@@ -160,6 +177,7 @@ class Reason(Enum):
     NO_UNIT = "no-unit"
     UNIT_NOT_ACCEPTED = "unit-not-accepted"
     UNIT_AMBIGUOUS = "unit-ambiguous"
+    UNIT_OF_ANOTHER_SYSTEM = "unit-of-another-system"
     UNIT_CONTRADICTS_CODE = "unit-contradicts-code"
     # Reading a chart: why nobody can say whether it is neuroendocrine liver metastases
     MIXED_TUMOUR = "mixed-tumour"
@@ -169,6 +187,8 @@ class Reason(Enum):
     DIAGNOSES_UNREADABLE = "diagnoses-unreadable"
     CONFIRM_UNREADABLE = "confirm-unreadable"
     CONFIRM_PROVISIONAL = "confirm-provisional"
+    CONFIRM_WRITTEN_OTHERWISE = "confirm-written-otherwise"
+    SUBJECT_OPEN = "subject-open"
     BENIGN_OR_FORMER_TUMOUR = "benign-or-former-tumour"
     DECIDING_RESULT_UNREADABLE = "deciding-result-unreadable"
     HISTOLOGY_NOT_CONSULTED = "histology-not-consulted"
@@ -216,6 +236,12 @@ UNDECIDED_CONFLICTS = frozenset({Reason.CONFLICT_OF_ONE_DATE, Reason.CONFLICT_NO
 """Readings contradict each other, and the fact is unknown for it."""
 STAGE_CONFLICTS = frozenset({Reason.WIDESPREAD_BUT_LIVER_ONLY, Reason.RECORDED_AGAINST_DOCUMENTED, Reason.RECORDED_OTHERWISE})
 """What is recorded of the stage contradicts what the stage is worked out from."""
+WRITTEN_OTHERWISE = frozenset(
+    {Reason.CODE_OF_ANOTHER_SYSTEM, Reason.CLASSIFICATION_OUT_OF_USE, Reason.TEXT_ALONE,
+     Reason.CERTAINTY_AGAINST_STATUS, Reason.CERTAINTIES_DISAGREE, Reason.CERTAINTY_NOT_READ, Reason.TEXT_BEHIND_CODE}
+)  # fmt: skip
+"""A diagnosis or finding is not written as it would have to be to count: it asks."""
+WHOSE_IT_IS = frozenset({Reason.SUBJECT_NOT_TOLD, Reason.SUBJECT_MERGED})
 DECIDED_CONFLICTS = frozenset({Reason.CONFLICT_WORSE_COUNTS, Reason.GRADES_DISAGREE})
 """Readings contradict each other, and the worse one counts."""
 

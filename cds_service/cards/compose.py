@@ -12,11 +12,12 @@ from cds_service.cards.outcomes import nearest_outcomes, outcome_line
 from cds_service.cards.overview import format_editions, overview_card, reason_lines, unchecked_fact_names
 from cds_service.cards.techniques import technique_lines
 from cds_service.cards.urgent import contraindication_card, safety_card, stopped_order_card
-from cds_service.clinical_picture import ClinicalPicture, Nlm, Unreadable
+from cds_service.clinical_picture import ClinicalPicture, Nlm, Observed, Unreadable
 from cds_service.knowledge.model import Knowledge, Verdict
 from cds_service.knowledge.vocabulary import Edition
 from cds_service.reasoning.assessment import Assessment
 from cds_service.reasoning.evaluation import Evaluation
+from cds_service.reasons import WHOSE_IT_IS, WRITTEN_OTHERWISE
 
 MAX_CARDS, MAX_CARDS_WITH_ORDER = 3, 5
 """Cards without and with an active order; the overview is one of them."""
@@ -54,7 +55,11 @@ def possible_nlm_card(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
     why = {item.seen_in: item.why for item in picture.unreadable}
     lines = [
         f"{wording.lead_text(reading.recorded) or 'recorded'} ({reading.on or 'undated'}, {wording.safe_text(reading.seen_in)})"
-        + (f" could not be read: {wording.safe_explanation(why[reading.seen_in])}" if reading.seen_in in why else "")
+        + (
+            f" could not be read: {wording.safe_explanation(why[reading.seen_in])}"
+            if reading.seen_in in why
+            else _open(reading)
+        )
         for reading in seen
     ]
     lines += [f"and {len(more)} more"] if more else []
@@ -78,6 +83,11 @@ def possible_nlm_card(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
         detail=detail,
         extension={EXTENSION: {"kind": kind, "knowledge": knowledge.digest}},
     )
+
+
+def _open(reading: Observed) -> str:
+    """Behind a reading: why it only asks, where that is told of no resource."""
+    return f": {wording.safe_explanation(reading.note)}" if reading.reason in WRITTEN_OTHERWISE | WHOSE_IT_IS else ""
 
 
 def _option(evaluation: Evaluation, assessments: list[Assessment]) -> Card:

@@ -33,6 +33,7 @@ OMISSION = {
     Omission.TYPE_NOT_READ: "type not read",
     Omission.NO_RESOURCE_TYPE: "no resourceType",
     Omission.NO_SUBJECT: "no subject",
+    Omission.MERGED_PATIENT: "record merged with this patient's",
     Omission.OTHER_PATIENT: "other patient",
     Omission.NOT_WANTED: "{0.resource_type} not wanted",
     Omission.NOT_COUNTING: "{0.resource_type} {0.status}",
@@ -157,7 +158,7 @@ def original_number(seen: Observed) -> str:
 def format_reading(definition: FactDefinition, seen: Observed, bracket: bool = True) -> str:
     """One reading: value, date, reference, and the original where it was converted or computed."""
     said = format_value(definition, seen.value)
-    parts = [str(seen.on) if seen.on else "undated"]
+    parts = [str(seen.on) if seen.on else f"undated, no later than {seen.issued}" if seen.issued else "undated"]
     if original := original_number(seen):
         parts.append(f"recorded as {original}")
     if seen.note is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cds_service.errors import ChartError
-from cds_service.fhir.gate import LIVER_METASTASES, METASTASIS, NEN
+from cds_service.fhir.tumour_codes import LIVER_METASTASES, METASTASIS, NEN
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS, TEXT, Use
 from cds_service.knowledge.vocabulary import FactKind

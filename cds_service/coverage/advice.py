@@ -45,6 +45,11 @@ def advice(report: Report) -> list[str]:
             "Units were refused: their values are unreadable, and nothing is converted by guess. Send the UCUM code; or, where "
             "you know that a spelling means one of the accepted units, say so under [units] below."
         )
+    if report.written_otherwise:
+        said.append(
+            "Some is written otherwise than its systems want (below): some of it is read, some is a question on every such "
+            "chart. Send the system with the code, a date with the value, the results with the report."
+        )
     if report.out_of_window:
         said.append(f"Values are too old on {report.as_of}: for an old export, give the day it was made with --as-of.")
     if snippet(report):
@@ -65,7 +70,7 @@ def snippet(report: Report) -> str:
         tables.append(_code(about, answer.system, answer.code, f'fact = "{answer.fact}"\nvalue = ""'))
     units: dict[str, list[str]] = {}
     for unit in report.units_refused:
-        if unit.unit_shown:
+        if unit.is_spelling:
             line = f'{_quoted(unit.unit or "")} = ""   # charts: {unit.charts}; one of {", ".join(unit.accepted)}'
             units.setdefault(unit.fact, []).append(line)
     tables += ["\n".join([f"[units.{fact}]", *lines]) for fact, lines in units.items()]

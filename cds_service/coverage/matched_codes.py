@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings
-from cds_service.fhir.gate import HISTOLOGY_EXTENSION
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.resources import CodeableConcept, Component, Observation, Procedure
+from cds_service.fhir.tumour_codes import extensions_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import StandardCoding
 
@@ -32,7 +32,7 @@ def named_concepts(chart: Chart) -> list[NamedConcept]:
         site = observation.body_site
         found += [(where, "Observation", part.code, (part.value_codeable_concept, site)) for part in parts]
     for where, condition in chart.conditions:
-        more = [e.value_codeable_concept for e in condition.extension or () if e.url == HISTOLOGY_EXTENSION]
+        more = [extension.value_codeable_concept for extension in extensions_of(condition)]
         found.append((where, "Condition", condition.code, tuple(more)))
     found += [(where, "Procedure", procedure.code, ()) for where, procedure in chart.procedures]
     found += [(where, "Procedure", done.code, ()) for where, done, _ in chart.untrusted if isinstance(done, Procedure)]

@@ -65,6 +65,11 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
         [(row.says, unit_label(row.unit), row.charts, row.times, ", ".join(row.accepted)) for row in report.units_refused],
     )
     yield ReportPart(
+        "Written otherwise than its system wants",
+        ("what", "of", "code", "charts", "times", "system"),
+        [(row.what, row.about, row.code, row.charts, row.times, row.system) for row in report.written_otherwise],
+    )
+    yield ReportPart(
         f"Values out of their window on {report.as_of}",
         ("fact", "charts", "window"),
         [(row.says, row.charts, f"{row.days} days") for row in report.out_of_window],

@@ -65,7 +65,22 @@ class UnitRow(msgspec.Struct, frozen=True):
     unit: str | None
     """None where none was sent."""
     unit_shown: bool
+    is_spelling: bool
+    """Whether a site can say what it means: it is refused for how it is spelt, or because none was sent."""
     accepted: list[str]
+    charts: int
+    times: int
+
+
+class WrittenRow(msgspec.Struct, frozen=True):
+    """What is written otherwise than its system wants, and what becomes of it."""
+
+    what: str
+    about: str
+    """A type of resource, or a fact."""
+    code: str
+    system: str
+    """For a morphology in an extension the URL of the extension."""
     charts: int
     times: int
 
@@ -110,6 +125,7 @@ class Report(msgspec.Struct, frozen=True):
     drugs: list[DrugRow]
     answers_not_read: list[AnswerRow]
     units_refused: list[UnitRow]
+    written_otherwise: list[WrittenRow]
     out_of_window: list[WindowRow]
     not_usable: list[ReasonRow]
     values_unreadable: list[ReasonRow]

@@ -21,11 +21,14 @@ from cds_service.coverage.report import (
     UnitRow,
     UnmappedRow,
     WindowRow,
+    WrittenRow,
 )
 from cds_service.coverage.sources import ReadCounts
-from cds_service.coverage.tally import MAX_DISPLAYS, CodeCount, Count, FactTally, Tally
+from cds_service.coverage.tally import MAX_DISPLAYS, CodeCount, Count, FactTally, RefusedUnit, Tally
+from cds_service.coverage.written_otherwise import Written, WrittenKey
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import FactKind
+from cds_service.reasons import Reason
 
 MAX_DISPLAY_CHARS, MAX_SHOWN_CODE_CHARS, MAX_UNIT_CHARS = 60, 60, 25
 NOT_SHOWN = "a long code, or one with blanks in one chart: not shown"
@@ -63,8 +66,9 @@ def make_report(tally: Tally, read: ReadCounts, knowledge: Knowledge, today: dat
         units_refused=[
             _unit(knowledge.facts[name], unit, seen)
             for name, t in tally.facts.items()
-            for unit, seen in sorted(t.refused.items(), key=lambda item: unit_label(item[0]))
+            for unit, seen in sorted(t.refused.items(), key=lambda item: _place(item[0]))
         ],
+        written_otherwise=[_written(key, seen, knowledge) for key, seen in sorted(tally.written.items())],
         out_of_window=[
             WindowRow(name, facts[name].says, facts[name].window_days or 0, t.out_of_window)
             for name, t in tally.facts.items()
@@ -152,13 +156,44 @@ def _answer(name: str, key: tuple[str, str], item: CodeCount, knowledge: Knowled
     )
 
 
-def _unit(definition: FactDefinition, unit: str | None, seen: Count) -> UnitRow:
-    accepted = list(definition.units)
+def _place(refused: RefusedUnit) -> tuple[str, bool, str]:
+    """Where a unit stands among those of its fact."""
+    return unit_label(refused.unit), refused.unit is None, refused.reason.value
+
+
+def _unit(definition: FactDefinition, refused: RefusedUnit, seen: Count) -> UnitRow:
+    accepted, unit = list(definition.units), refused.unit
     if unit is None:
-        return UnitRow(definition.id, definition.says, None, True, accepted, seen.charts, seen.times)
-    show = len(unit) <= MAX_UNIT_CHARS and not _typed(unit, seen.charts)
+        return UnitRow(definition.id, definition.says, None, True, True, accepted, seen.charts, seen.times)
+    show = len(unit) <= MAX_UNIT_CHARS and not _typed(unit.replace(", ", ","), seen.charts)
     said = shorten_text(unit, MAX_UNIT_CHARS) if show else "a long unit, or one with blanks in one chart: not shown"
-    return UnitRow(definition.id, definition.says, said, show, accepted, seen.charts, seen.times)
+    said += BEHIND_UNIT.get(refused.reason, "") if show else ""
+    spelt = show and refused.reason not in BEHIND_UNIT
+    return UnitRow(definition.id, definition.says, said, show, spelt, accepted, seen.charts, seen.times)
+
+
+BEHIND_UNIT = {
+    Reason.UNIT_OF_ANOTHER_SYSTEM: " (a code of a system that is not UCUM)",
+    Reason.UNIT_CONTRADICTS_CODE: " (the code and the text contradict each other)",
+}
+"""Why a unit is refused whose spelling is accepted."""
+
+
+WRITTEN = {
+    Written.EQUAL_CODE: "a code of ours under another system, or none: it asks",
+    Written.EXTENSION: "a morphology in an extension: read",
+    Written.CERTAINTY: "a certainty of a diagnosis: read",
+    Written.CONTAINED: "a result contained in another resource: read",
+    Written.UNDATED: "an undated number beside a dated one: the fact is open",
+    Written.NOT_SENT: "a report of which results were not sent: said on the card",
+}
+
+
+def _written(key: WrittenKey, seen: Count, knowledge: Knowledge) -> WrittenRow:
+    about = knowledge.facts[key.about].says if key.what is Written.UNDATED else key.about
+    system = _system(key.system, knowledge).shown if key.what in {Written.EQUAL_CODE, Written.EXTENSION} else ""
+    code = NOT_SHOWN if _typed(key.code, seen.charts) else shorten_text(key.code, MAX_SHOWN_CODE_CHARS)
+    return WrittenRow(WRITTEN[key.what], about, code, system, seen.charts, seen.times)
 
 
 class _ShownCode(NamedTuple):

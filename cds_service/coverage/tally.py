@@ -7,24 +7,28 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from cds_service.cards.wording import ReasonKey, reason_key
 from cds_service.clinical_picture import ClinicalPicture, Nlm, Observed, Readings, Unreadable
 from cds_service.coverage.matched_codes import NamedConcept, is_known_coding, matched_codes, named_concepts
 from cds_service.coverage.relevance import Relevance
+from cds_service.coverage.written_otherwise import WrittenKey, written_otherwise
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings
 from cds_service.fhir.drug_reading import DrugReader, ReadBy
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.reader import ChartReader
-from cds_service.fhir.resources import Component, Observation, Quantity
+from cds_service.fhir.resources import Component, Observation
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import StandardCoding
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasons import Reason
 
-UNIT_REFUSALS = frozenset({Reason.UNIT_NOT_ACCEPTED, Reason.UNIT_AMBIGUOUS, Reason.UNIT_CONTRADICTS_CODE, Reason.NO_UNIT})
+UNIT_REFUSALS = frozenset(
+    {Reason.UNIT_NOT_ACCEPTED, Reason.UNIT_AMBIGUOUS, Reason.UNIT_CONTRADICTS_CODE, Reason.UNIT_OF_ANOTHER_SYSTEM,
+     Reason.NO_UNIT}
+)  # fmt: skip
 SOME = "some"
 """In place of each number in a reason: reasons are counted."""
 MAX_CODES = 20_000
@@ -55,6 +59,13 @@ class CodeCount:
             self.displays.add(display)
 
 
+class RefusedUnit(NamedTuple):
+    """A unit that is not accepted, None where none was sent; and why."""
+
+    unit: str | None
+    reason: Reason
+
+
 @dataclass
 class FactTally:
     found: Count = field(default_factory=Count)
@@ -66,8 +77,7 @@ class FactTally:
     """Any other reason, but for an unreadable value, why a fact that the chart speaks of has none on the day → charts."""
     codes: dict[tuple[str, str], Count] = field(default_factory=dict)
     """(system, code) that gave a reading; ("", type) where no code did: a birth date."""
-    refused: dict[str | None, Count] = field(default_factory=dict)
-    """Unit that is not accepted, None where none was sent → how often."""
+    refused: dict[RefusedUnit, Count] = field(default_factory=dict)
     answers: dict[tuple[str, str], CodeCount] = field(default_factory=dict)
     """(system, code) of an answer that is none of those the fact can have."""
     unreadable: Counter[ReasonKey] = field(default_factory=Counter)
@@ -86,6 +96,8 @@ class Tally:
     """How it was read which drug an entry is."""
     not_listed: int = 0
     """Codings and units beyond MAX_CODES."""
+    written: dict[WrittenKey, Count] = field(default_factory=dict)
+    """What is written otherwise than its systems want."""
     text_only: dict[tuple[str, str], Count] = field(default_factory=dict)
     """(source, words of ours) of what carries those words and no code at all."""
 
@@ -114,6 +126,9 @@ class Surveyor:
         self._add_current_facts(picture)
         self._add_drugs(chart)
         self._add_unmapped(named, read)
+        for key, times in written_otherwise(chart, picture, named, self.knowledge).items():
+            if self._listed(key, self.tally.written):
+                _count(self.tally.written.setdefault(key, Count()), times)
 
     def _add_fact(
         self,
@@ -127,7 +142,7 @@ class Surveyor:
         _count(counted.found, len(readings.valid))
         codes, spoke = Counter[tuple[str, str]](), set[tuple[str, str]]()
         everything: list[Observed | Unreadable] = [*readings.valid, *readings.unreadable]
-        units, answers = Counter[str | None](), Counter[StandardCoding]()
+        units, answers = Counter[RefusedUnit](), Counter[StandardCoding]()
         for reading in everything:
             found = matched_codes(self.knowledge, definition, about.get(reading.seen_in, ()))
             keys = [(coding.system, coding.code) for coding in found] or [("", reading.seen_in.split("/")[0])]
@@ -135,10 +150,10 @@ class Surveyor:
             if not isinstance(reading, Unreadable):
                 codes.update(keys)
                 continue
-            parts = self._parts(observations.get(reading.seen_in), found)
             if reading.why.reason in UNIT_REFUSALS:
-                units.update({_unit(part.value_quantity) for part in parts if part.value_quantity} or {None})
+                units[RefusedUnit(reading.unit.strip() or None, reading.why.reason)] += 1
                 continue
+            parts = self._parts(observations.get(reading.seen_in), found)
             counted.unreadable[reason_key(reading.why, numbers=SOME)] += 1
             said = {coding for part in parts for coding in codings(self.knowledge, part.value_codeable_concept)}
             answers.update(c for c in said if c.code and self.knowledge.terminology.value(definition.id, c) is None)
@@ -230,8 +245,3 @@ def _words_of(item: NamedConcept, everything: Sequence[StandardCoding]) -> str:
 def _count(seen: Count, times: int) -> None:
     seen.charts += times > 0
     seen.times += times
-
-
-def _unit(quantity: Quantity) -> str | None:
-    """The unit by which the reader judges; None where none was sent."""
-    return (quantity.code or quantity.unit or "").strip() or None

@@ -11,10 +11,18 @@ from datetime import date
 from types import MappingProxyType
 
 from cds_service.clinical_picture import LeftOut, NotConsulted, Omission, Unreadable
-from cds_service.fhir.chart_lists import Order, Study, UnreadableResource, UntrustedResource
+from cds_service.fhir.chart_lists import (
+    Order,
+    PromisedResults,
+    Study,
+    UnclearResource,
+    UnreadableResource,
+    UntrustedResource,
+)
 from cds_service.fhir.dates import first_date
 from cds_service.fhir.resources import (
     READ_TYPES,
+    CodeableConcept,
     Condition,
     Medication,
     MedicationRequest,
@@ -39,6 +47,8 @@ class Availability:
     failed: frozenset[str] = frozenset()
     """Resource types whose search failed, or brought only a part."""
     not_consulted: tuple[NotConsulted, ...] = ()
+    by_code: bool = False
+    """Whether Observations were asked for by the codes that are read: what a report names beside them was not asked for."""
 
 
 EVERYTHING_ARRIVED = Availability(frozenset(READ_TYPES))
@@ -63,6 +73,13 @@ class Chart:
     missing one."""
     studies: tuple[Study, ...]
     medications: Mapping[str, Medication]
+    refuted: tuple[tuple[str, Condition], ...]
+    """Diagnoses that count as refuted; not those entered in error."""
+    unclear: tuple[UnclearResource, ...]
+    """What may be of the patient, and nobody can tell. It answers nothing."""
+    sites: Mapping[str, CodeableConcept | None]
+    """Reference of a BodyStructure or a Specimen → where in the body it is or was taken; None where it does not say."""
+    promised: tuple[PromisedResults, ...]
     names: Mapping[str, str]
     """fullUrl of a Bundle entry → the reference of its resource."""
     sources: Mapping[str, bytes]
@@ -78,6 +95,8 @@ class Chart:
     incomplete_types: frozenset[str]
     """Resource types of which something could not be understood at all: what is not there may be in it."""
     availability: Availability
+    doubted: tuple[UnreadableResource, ...] = ()
+    """Diagnoses of which nobody can tell whether they count: their certainty and their status, or a text behind the code."""
 
     @property
     def absence_is_evidence(self) -> frozenset[str]:

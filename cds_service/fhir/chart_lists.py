@@ -7,9 +7,12 @@ from typing import NamedTuple
 from cds_service.clinical_picture import PartialDate, Unreadable
 from cds_service.fhir.resources import (
     CodeableConcept,
+    Condition,
     MedicationRequest,
     MedicationStatement,
+    Observation,
     Procedure,
+    Reference,
     ServiceRequest,
 )
 from cds_service.reasons import Explanation
@@ -44,3 +47,19 @@ class UnreadableResource(NamedTuple):
 
     resource_type: str
     what: Unreadable
+
+
+class UnclearResource(NamedTuple):
+    """A diagnosis or an Observation that may be of the patient: nobody can tell whose it is, or it is of a record merged."""
+
+    reference: str
+    resource: Condition | Observation
+    why: Explanation
+
+
+class PromisedResults(NamedTuple):
+    """A report that counts, and the results that it says it has."""
+
+    reference: str
+    on: PartialDate | None
+    results: tuple[Reference, ...]

@@ -45,6 +45,19 @@ def meanings(knowledge: Knowledge, concept: CodeableConcept | None) -> tuple[Mea
     )
 
 
+def meanings_elsewhere(knowledge: Knowledge, concept: CodeableConcept | None) -> tuple[Meaning, ...]:
+    """What the codes of a concept would mean in systems that hold them, where their own does not; each once."""
+    if concept is None or not concept.coding:
+        return ()
+    meant = knowledge.terminology.meanings_elsewhere
+    return remembered(
+        knowledge,
+        concept,
+        "meanings elsewhere",
+        lambda: tuple(dict.fromkeys(meaning for coding in codings(knowledge, concept) for meaning in meant(coding))),
+    )
+
+
 def text_of(concept: CodeableConcept | None) -> str:
     """How a concept was recorded: its text, else the first display, else the first code."""
     if concept is None:

@@ -72,6 +72,11 @@ def has_non_counting_status(resource: Resource) -> bool:
     return isinstance(resource, WithStatus) and resource.status in NOT_COUNTING_STATUSES.get(kind, ())
 
 
+def is_in_error(condition: Condition) -> bool:
+    """Whether it was entered in error, as against refuted."""
+    return "entered-in-error" in codes(condition.verification_status)
+
+
 def why_not_trusted(resource: Resource) -> Explanation | None:
     """Why it is not believed; None where nothing stands against it."""
     if isinstance(resource, UnreadObservation | UnreadCondition) or has_non_counting_status(resource):

@@ -6,7 +6,7 @@ import re
 from datetime import date, datetime, timedelta
 
 from cds_service.clinical_picture import PartialDate
-from cds_service.fhir.resources import Observation, Procedure
+from cds_service.fhir.resources import Observation, Procedure, Timing, parts_of
 
 FHIR_DATE = re.compile(
     r"(?P<year>\d{4})(-(?P<month>\d\d)(-(?P<day>\d\d)(?P<time>[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(?P<zone>Z|[+-]\d\d:\d\d)?)?)?)?"
@@ -65,3 +65,14 @@ def first_date(*texts: str | None) -> PartialDate | None:
             except ValueError:
                 continue
     return None
+
+
+def latest_date_of_observation(observation: Observation) -> PartialDate | None:
+    """Of one without a date: no later than what it was observed by. When it was issued, or the last time of a Timing."""
+    times: list[str | None] = []
+    for timing in parts_of(Timing, observation.effective_timing):
+        bounds = timing.repeat.bounds_period if timing.repeat else None
+        times += [*(timing.event or ()), bounds.end if bounds else None]
+    dates = [found for text in times if (found := first_date(text))]
+    last = max(dates, key=lambda found: found.latest, default=None)
+    return last if last is not None else first_date(observation.issued if isinstance(observation.issued, str) else None)

@@ -13,28 +13,34 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from cds_service.clinical_picture import Gate, Interval, Nlm, Observed, PartialDate
+from cds_service.clinical_picture import Interval, Observed, PartialDate
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, text_of
 from cds_service.fhir.concepts import meanings as meanings_of
 from cds_service.fhir.dates import date_of_observation, first_date
 from cds_service.fhir.resources import Component, Condition, Observation, UnreadCondition, UnreadObservation
+from cds_service.fhir.tumour_codes import (
+    LUNG,
+    METASTASIS,
+    METASTASIS_SITE,
+    NOT_OF_ITS_SYSTEM,
+    PLAIN_METASTASIS,
+    TEXT_ALONE,
+    codings_of_condition,
+    is_lung,
+    is_nen,
+    meant_by_condition,
+    meant_by_value,
+    says_liver_metastasis,
+    site_is_open,
+    why_liver_is_open,
+    why_nen_is_open,
+)
 from cds_service.fhir.values import value_of
 from cds_service.knowledge.model import Knowledge
-from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Meaning, StandardCoding, Use
-from cds_service.reasons import Explanation, Reason
+from cds_service.knowledge.terminology import ICD_10_SYSTEMS, Meaning, StandardCoding, Use
+from cds_service.reasons import WHOSE_IT_IS, WRITTEN_OTHERWISE, Explanation, Reason
 
-NEN = frozenset(
-    {
-        "cond.net.malignant", "cond.net", "cond.net_metastatic", "cond.liver_mets.net", "cond.extrahepatic_mets.net",
-        "morph.net", "morph.net_metastatic",
-    }
-)  # fmt: skip
-METASTASIS = frozenset({"cond.net_metastatic", "morph.net_metastatic", "cond.liver_mets", "cond.liver_mets.net"})
-LIVER_METASTASES = frozenset({"cond.liver_mets", "cond.liver_mets.net"})
-PLAIN_METASTASIS = frozenset({"8000/6", "14799000", "128462008"})
-"""Metastasis and no more, as morphology or disorder: neither a neuroendocrine tumour nor a mixed one."""
-HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
 OTHER_MALIGNANCY = re.compile(r"malignant|cancer|carcinoma|sarcoma|melanoma|karzinom|krebs|b(?:ö|oe)sartig", re.IGNORECASE)
 NO_OTHER_MALIGNANCY = re.compile(
     r"neuroendocrine|neuroendokrin|carcinoid|karzinoid|islet|metasta(?:s[ei]s|tic (?:malignant )?\w+ (?:to|in) )|"
@@ -47,6 +53,13 @@ NOT_A_SOURCE = re.compile(r"C(44|7[789]|80|8[1-9]|9[0-7]|7A|7B)")
 
 
 UNREAD = Explanation(Reason.RESOURCE_UNREADABLE)
+
+
+def why_unread(condition: Condition) -> Explanation | None:
+    """Why a diagnosis only asks: what stands against it where that is told of no other line, else that it could not be read."""
+    if not isinstance(condition, UnreadCondition):
+        return None
+    return condition.why if condition.why.reason in WRITTEN_OTHERWISE | WHOSE_IT_IS else UNREAD
 
 
 class TumourCoding(NamedTuple):
@@ -106,17 +119,19 @@ def date_of_condition(condition: Condition) -> PartialDate | None:
 
 def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
     found = Neoplasms()
-    histologies, mixed = _histologies(chart, knowledge, today)
+    histologies, mixed = _histologies(chart, knowledge, today, found)
     found.mixed = "" in mixed
     linked = {reference for histology in histologies for reference in histology.conditions}
     others: list[OtherMalignancy] = []
     for where, condition in chart.conditions:
-        everything = _codings(condition, knowledge)
+        everything = codings_of_condition(condition, knowledge)
         on = date_of_condition(condition)
         unread = isinstance(condition, UnreadCondition)
-        seen = Observed(True, on, where, text_of(condition.code), UNREAD if unread else None)
+        seen = Observed(True, on, where, text_of(condition.code), why_unread(condition))
         meanings = [m for coding in everything for m in knowledge.terminology.meanings(coding)]
-        nen = (is_nen(meanings, lung=_is_lung(everything, knowledge)) or where in linked) and where not in mixed
+        meant, lung = meant_by_condition(condition, knowledge), is_lung(everything, knowledge)
+        nen = (is_nen(meanings, lung) or where in linked) and where not in mixed
+        nen_open = None if nen or where in mixed else why_nen_is_open(meanings, meant, lung)
         unconfirmed, history = is_unconfirmed(condition), is_history(condition, today)
         if nen:
             (found.nen_unconfirmed if unconfirmed else found.nen).append(seen)
@@ -124,15 +139,23 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
                 found.primary.append(seen)
             if not unconfirmed:
                 found.nen_codings += [TumourCoding(coding, where, on) for coding in everything]
-        elif any(m.use is Use.BENIGN or (m.use is Use.HISTORY and m.concept == "cond.net.history") for m in meanings):
+        elif nen_open:
+            found.nen_unconfirmed.append(seen if unread else replace(seen, note=nen_open))
+        elif any(
+            m.use is Use.BENIGN or (m.use is Use.HISTORY and m.concept == "cond.net.history")
+            for m in (*meanings, *meant.by_code)
+        ):
             found.weak.append(seen)
         elif unread and _other_malignancy(everything, meanings, condition):
             found.others_unread.append(seen)
         elif not history and not unconfirmed and _other_malignancy(everything, meanings, condition):
             others.append(OtherMalignancy(seen, everything))
-        if history and not unconfirmed and _liver_metastasis(meanings, condition, knowledge):
+        if history and not unconfirmed and says_liver_metastasis(meanings, condition, knowledge):
             found.liver_before.append(seen)
-        if not history and _liver_metastasis(meanings, condition, knowledge):
+        liver_open = None if history else why_liver_is_open(meanings, meant, condition, knowledge)
+        if liver_open and not says_liver_metastasis(meanings, condition, knowledge):
+            found.liver_unconfirmed.append(seen if unread else replace(seen, note=liver_open))
+        if not history and says_liver_metastasis(meanings, condition, knowledge):
             (found.liver_unconfirmed if unconfirmed else found.liver).append(seen)
             if nen and not unconfirmed and any(m.concept in METASTASIS - {"cond.liver_mets"} for m in meanings):
                 found.both.append(seen)
@@ -144,6 +167,8 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
             _add_unread(found, replace(seen, note=UNREAD), observation, knowledge)
         elif _liver_lesion(observation, knowledge):
             found.liver.append(seen)
+        elif note := _liver_site_open(observation, knowledge):
+            found.liver_unconfirmed.append(replace(seen, note=note))
     return found
 
 
@@ -157,53 +182,28 @@ def _add_unread(found: Neoplasms, seen: Observed, observation: Observation, know
             found.lesions_unread.append(seen)
 
 
-def _codings(condition: Condition, knowledge: Knowledge) -> list[StandardCoding]:
-    everything = list(codings(knowledge, condition.code))
-    for extension in condition.extension or []:
-        if extension.url == HISTOLOGY_EXTENSION:
-            everything += codings(knowledge, extension.value_codeable_concept)
-    return everything
+def _names_site_of_metastasis(observation: Observation, knowledge: Knowledge) -> bool:
+    return any(meaning.concept == METASTASIS_SITE for meaning in meanings_of(knowledge, observation.code))
 
 
-def is_nen(meanings: list[Meaning], lung: bool) -> bool:
-    """Whether the codes of one tumour say neuroendocrine neoplasm; a mixed tumour's code denies it."""
-    relevant = [m for m in meanings if m.concept in NEN or m.use is Use.EXCLUDE]
-    if any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in relevant):
-        return False
-    return any(m.use.decides_nen(of_lung=lung) for m in relevant)
-
-
-LUNG = re.compile(r"\b(lung|bronch|pulmon)", re.IGNORECASE)
-TUMOUR = re.compile(r"malignant|cancer|carcino|sarcoma|tumou?r|neoplasm|karzinom|krebs", re.IGNORECASE)
-SECONDARY = re.compile(r"secondary|metasta", re.IGNORECASE)
-
-
-def _is_lung(everything: Sequence[StandardCoding], knowledge: Knowledge) -> bool:
-    """A primary of the lung, by code, or by name where the code is not of ICD-10: small cell carcinoma of the lung must
-    not pass for a NEN (`Use.DECIDES_IF_NOT_LUNG`). Neither pneumonia nor a metastasis in the lung makes one."""
-    return any(
-        knowledge.terminology.value("primary_site", coding) == "lung"
-        or (coding.system not in PREFIX_SYSTEMS and _names_lung_tumour(coding.display))
-        for coding in everything
-    )
-
-
-def _names_lung_tumour(display: str) -> bool:
-    return bool(LUNG.search(display) and TUMOUR.search(display)) and not SECONDARY.search(display)
-
-
-def _liver_metastasis(meanings: list[Meaning], condition: Condition, knowledge: Knowledge) -> bool:
-    if any(m.concept in LIVER_METASTASES and m.use is Use.DECIDES for m in meanings):
-        return True
-    metastasis = any(
-        (m.concept in METASTASIS and m.use.decides) or m.use is Use.QUESTION_SITE or m.code in PLAIN_METASTASIS
-        for m in meanings
-    )
-    return metastasis and is_liver(knowledge, condition.body_site or [])
+def _liver_site_open(observation: Observation, knowledge: Knowledge) -> Explanation | None:
+    """Why a tumour that is measured, or a distant metastasis, may be in the liver: its site is told in words, or by a code of
+    another system."""
+    if any(meaning.concept == "obs.tumor_size" for meaning in meanings_of(knowledge, observation.code)):
+        open_site = site_is_open(observation.body_site, knowledge) and measured_liver_lesion(observation, knowledge)
+        return TEXT_ALONE if open_site else None
+    if not _names_site_of_metastasis(observation, knowledge):
+        return None
+    if any(site_is_open(site, knowledge) for site in (observation.value_codeable_concept, observation.body_site)):
+        return NOT_OF_ITS_SYSTEM
+    words = knowledge.terminology.written
+    return TEXT_ALONE if observation.value_string and words.names_liver(observation.value_string) else None
 
 
 def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
-    """A tumour size with a liver body site, or a count of liver metastases above none."""
+    """A tumour size with a liver body site, the liver as site of a distant metastasis, or a count above none."""
+    if _names_site_of_metastasis(observation, knowledge):
+        return is_liver(knowledge, [observation.value_codeable_concept, observation.body_site])
     if is_liver(knowledge, [observation.body_site]):
         about = {m.concept for m in meanings_of(knowledge, observation.code)}
         if "obs.histology" in about:
@@ -247,41 +247,58 @@ def _other_malignancy(everything: Sequence[StandardCoding], meanings: list[Meani
         pancreas = [m for m in meanings if m.concept == "cond.net.pancreas"]
         if not pancreas:
             return False
-    icd = [c.code.upper() for c in everything if c.system in PREFIX_SYSTEMS]
+    icd = [c.code.upper() for c in everything if c.system in ICD_10_SYSTEMS]
     if icd:
         return any(re.match(r"C\d", code) and not NOT_A_SOURCE.match(code) for code in icd)
     names = " ".join([condition.code.text or "" if condition.code else "", *(c.display for c in everything)])
     return bool(OTHER_MALIGNANCY.search(names)) and not NO_OTHER_MALIGNANCY.search(names)
 
 
-def _histologies(chart: Chart, knowledge: Knowledge, today: date) -> tuple[list[Histology], set[str]]:
-    """Histology Observations that say NEN; and the Conditions whose histology is a mixed tumour ("" where none is named)."""
+def _histologies(chart: Chart, knowledge: Knowledge, today: date, doubts: Neoplasms) -> tuple[list[Histology], set[str]]:
+    """Histology Observations that say NEN; and the Conditions whose histology is a mixed tumour ("" where none is named).
+    One that would say NEN if it were written as it should be goes to the `doubts`."""
     found: list[Histology] = []
     mixed: set[str] = set()
     of_lung: set[str] | None = None  # once for all: a chart may hold thousands of both
     any_current_of_lung = False
     for where, observation in chart.observations:
-        about = [m for c in codings(knowledge, observation.code) for m in knowledge.terminology.meanings(c)]
-        if not any(m.concept == "obs.histology" for m in about):
+        if not any(_asks_histology(part, knowledge) for part in (observation, *(observation.component or ()))):
             continue
         focus = {(f.reference or "").split("/_history/")[0] for f in observation.focus or []}
         names = frozenset("/".join(text.rstrip("/").split("/")[-2:]) for text in focus if "Condition/" in text)
         if of_lung is None:
-            lung_tumours = [pair for pair in chart.conditions if _is_lung(_codings(pair[1], knowledge), knowledge)]
+            lung_tumours = [pair for pair in chart.conditions if is_lung(codings_of_condition(pair[1], knowledge), knowledge)]
             of_lung = {name for name, _ in lung_tumours}
             any_current_of_lung = any(not is_history(condition, today) for _, condition in lung_tumours)
         concerns_lung = not of_lung.isdisjoint(names) if names else any_current_of_lung
         site = codings(knowledge, observation.body_site)
         lung = concerns_lung or any(LUNG.search(coding.display) for coding in site)
-        values = codings(knowledge, observation.value_codeable_concept)
-        meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
-        if is_nen(meanings, lung):
-            on = date_of_observation(observation)
-            said = Observed(True, on, where, text_of(observation.value_codeable_concept))
-            found.append(Histology(said, names, values))
-        elif any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in meanings):
-            mixed |= names or {""}
+        on = date_of_observation(observation)
+        parts: list[Observation | Component] = [
+            observation,
+            *(part for part in observation.component or () if part.value_codeable_concept or part.value_string),
+        ]
+        for part in parts:
+            if part is not observation and not _asks_histology(part, knowledge):
+                continue
+            values = codings(knowledge, part.value_codeable_concept)
+            meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
+            said = Observed(True, on, where, text_of(part.value_codeable_concept) or (part.value_string or "").strip())
+            if is_nen(meanings, lung):
+                found.append(Histology(said, names, values))
+            elif any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in meanings):
+                mixed |= names or {""}
+            elif isinstance(observation, UnreadObservation):
+                continue
+            elif note := why_nen_is_open(
+                meanings, meant_by_value(part.value_codeable_concept, part.value_string, knowledge), lung
+            ):
+                doubts.nen_unconfirmed.append(replace(said, note=note))
     return found, mixed
+
+
+def _asks_histology(part: Observation | Component, knowledge: Knowledge) -> bool:
+    return any(meaning.concept == "obs.histology" for meaning in meanings_of(knowledge, part.code))
 
 
 def _add_histologies(found: Neoplasms, histologies: list[Histology], others: list[OtherMalignancy]) -> None:
@@ -294,49 +311,3 @@ def _add_histologies(found: Neoplasms, histologies: list[Histology], others: lis
             found.nen.append(tumour)
             found.nen_codings += [TumourCoding(coding, tumour.seen_in, tumour.on) for coding in everything]
         found.nen.append(seen)
-
-
-def judge_gate(found: Neoplasms, unreadable_conditions: int, chart: Chart) -> Gate:
-    if found.mixed and found.nen and (found.liver or found.both):
-        return Gate(Nlm.POSSIBLE, Explanation(Reason.MIXED_TUMOUR), (*found.nen[:1], *found.liver[:1]))
-    if found.both:
-        return Gate(Nlm.YES, seen=(*found.both[:1], *found.nen[:1]))
-    if found.nen and found.liver:
-        if found.others:
-            because = Explanation(Reason.OTHER_MALIGNANCY)
-            return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1], *found.others))
-        if found.others_unread:
-            because = Explanation(Reason.UNREAD_MALIGNANCY, unread=_counted(len(found.others_unread)))
-            return Gate(Nlm.POSSIBLE, because, (*found.nen[:1], *found.liver[:1], *found.others_unread))
-        return Gate(Nlm.YES, seen=(*found.nen[:1], *found.liver[:1]))
-    any_nen, any_liver = [*found.nen, *found.nen_unconfirmed], [*found.liver, *found.liver_unconfirmed]
-    if any_nen and any_liver:
-        open_halves = [*([] if found.nen else any_nen), *([] if found.liver else any_liver)]
-        unread = list(dict.fromkeys(reading for reading in open_halves if reading.reason is Reason.RESOURCE_UNREADABLE))
-        because = Explanation(Reason.CONFIRM_PROVISIONAL)
-        if unread:
-            because = Explanation(Reason.CONFIRM_UNREADABLE, unread=_counted(len(unread)))
-        return Gate(Nlm.POSSIBLE, because, tuple(dict.fromkeys((*any_nen[:1], *any_liver[:1], *unread))))
-    if found.weak and any_liver and not found.others:
-        return Gate(Nlm.POSSIBLE, Explanation(Reason.BENIGN_OR_FORMER_TUMOUR), (*found.weak[:1], *any_liver[:1]))
-    if unreadable_conditions and (any_nen or any_liver or not chart.conditions):
-        return Gate(Nlm.CANNOT_TELL, _counted(unreadable_conditions), (*any_nen, *any_liver))
-    missed = [*(found.histologies_unread if any_liver else ()), *(found.lesions_unread if any_nen else ())]
-    if missed:
-        because = Explanation(Reason.DECIDING_RESULT_UNREADABLE)
-        return Gate(Nlm.CANNOT_TELL, because, (*any_nen[:1], *any_liver[:1], *missed))
-    if found.liver and _histology_open(found, chart):
-        return Gate(Nlm.CANNOT_TELL, Explanation(Reason.HISTOLOGY_NOT_CONSULTED), tuple(found.liver[:1]))
-    return Gate(Nlm.NO)
-
-
-def _counted(unread: int) -> Explanation:
-    if unread == 1:
-        return Explanation(Reason.ONE_DIAGNOSIS_UNREADABLE)
-    return Explanation(Reason.DIAGNOSES_UNREADABLE, count=unread)
-
-
-def _histology_open(found: Neoplasms, chart: Chart) -> bool:
-    """Whether a neuroendocrine histology may be where nobody could look: the search for Observations failed, or there
-    was none and no other malignancy explains the metastases."""
-    return "Observation" in chart.availability.failed or ("Observation" not in chart.availability.complete and not found.others)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from datetime import date
 
 from cds_service.clinical_picture import Observed, PartialDate, Unreadable
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, is_liver
-from cds_service.fhir.dates import date_of_observation, is_future
+from cds_service.fhir.dates import date_of_observation, is_future, latest_date_of_observation
 from cds_service.fhir.fact_readings import FactReadings
 from cds_service.fhir.references import resolve_reference
-from cds_service.fhir.resources import CodeableConcept, Component, Observation, UnreadObservation
+from cds_service.fhir.resources import CodeableConcept, Component, Observation, Reference, UnreadObservation
+from cds_service.fhir.tumour_codes import site_is_open
 from cds_service.fhir.units import UnitError
 from cds_service.fhir.values import has_value, read_answer, upper_limits_of, value_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
@@ -21,6 +24,20 @@ from cds_service.reasons import Explanation, Reason, ValueNotReadable
 MAX_FACTS_OF_A_CODE = 10
 """Facts that the codings of one Observation or component may state. They are of one thing, in several systems: of more than
 this nobody can tell which is meant, and each would be asked of its value."""
+BARE_OID = re.compile(r"[0-2](?:\.\d{1,40}){2,40}")
+"""An OID that does not say that it is one: no URI."""
+
+
+def _names_no_system(coding: StandardCoding) -> bool:
+    return not coding.system or BARE_OID.fullmatch(coding.system) is not None
+
+
+def result_name(where: str, reference: Reference, chart: Chart) -> str | None:
+    """What a result is called that a report or a panel refers to: "Observation/7", or "DiagnosticReport/1#a" inside of one."""
+    text = reference.reference or ""
+    if text.startswith("#"):
+        return f"{where.split('#')[0]}{text}"
+    return resolve_reference(reference, chart.names)
 
 
 class ObservationReader:
@@ -39,6 +56,7 @@ class ObservationReader:
 
     def read(self, where: str, observation: Observation, chart: Chart, today: date, found: Mapping[str, FactReadings]) -> None:
         on = date_of_observation(observation)
+        issued = latest_date_of_observation(observation) if on is None else None
         parts: list[Observation | Component] = [observation, *(observation.component or [])]
         meant_by = [self._definitions(part.code) for part in parts]
         answered = {definition.id for meant in meant_by[1:] for definition, _ in meant}
@@ -64,23 +82,27 @@ class ObservationReader:
                         found[definition.id].unreadable += missed
                         continue  # a panel: its members answer, each for itself
                 if definition.id == "largest_lesion" and not (stated or liver):
+                    unsited = observation.body_site is None
+                    if has_value(part) and (unsited or site_is_open(observation.body_site, self.knowledge)):
+                        why = Explanation(Reason.SITE_NOT_SENT if unsited else Reason.SITE_IN_WORDS)
+                        found[definition.id].unreadable.append(Unreadable(on, where, why))
                     continue
                 if isinstance(observation, UnreadObservation):
                     found[definition.id].unreadable.append(Unreadable(on, where, observation.why))
                 else:
-                    reading = self._part(where, part, definition, on, today, liver, found[definition.id])
+                    reading = self._part(where, part, definition, on, issued, today, liver, found[definition.id])
                     if reading is not None and (times := self._limits.get(definition.id)):
                         self._against_its_limit(part, reading, found[times.id])
 
     def _missed(self, where: str, on: PartialDate | None, observation: Observation, chart: Chart) -> Iterator[Unreadable]:
-        members = [resolve_reference(member, chart.names) for member in observation.has_member or ()]
+        members = [result_name(where, member, chart) for member in observation.has_member or ()]
         missed = [name for name in members if name is None or name not in chart.sources]
         if missed:
             yield Unreadable(on, where, Explanation(Reason.RESULTS_NOT_SENT, count=len(missed)))
 
     def _part(
-        self, where: str, part: Observation | Component, definition: FactDefinition, on: PartialDate | None, today: date,
-        liver: bool, readings: FactReadings,
+        self, where: str, part: Observation | Component, definition: FactDefinition, on: PartialDate | None,
+        issued: PartialDate | None, today: date, liver: bool, readings: FactReadings,
     ) -> Observed | None:  # fmt: skip
         """The reading that was added, or None where there is none."""
         try:
@@ -96,14 +118,14 @@ class ObservationReader:
             readings.unreadable.append(Unreadable(on, where, error.why))
         else:
             note = Explanation(Reason.LIVER_SPECIMEN) if liver and definition.id == "ki67_index" else None
-            readings.valid.append(reading := Observed(value, on, where, text, note))
+            readings.valid.append(reading := Observed(value, on, where, text, note, issued=issued))
             return reading
         return None
 
     def _against_its_limit(self, part: Observation | Component, reading: Observed, times: FactReadings) -> None:
         """A reading as times the upper limit sent with it. One without a limit asks, where another has one."""
         try:
-            times.valid.append(Observed(upper_limits_of(part), reading.on, reading.seen_in, reading.recorded))
+            times.valid.append(replace(reading, value=upper_limits_of(self.knowledge, part), note=None))
         except ValueNotReadable as error:
             times.questions.append(Observed(True, reading.on, reading.seen_in, reading.recorded, error.why))
 
@@ -113,9 +135,9 @@ class ObservationReader:
 
     def _without_system(self, concept: CodeableConcept | None) -> list[FactDefinition]:
         """The facts that a code that states none would ask for, if it named the system in which we hold it: a question, never
-        an answer."""
+        an answer. It names none, or its bare OID."""
         sent = codings(self.knowledge, concept)
-        bare = dict.fromkeys(coding.code for coding in sent if not coding.system and coding.code in self._in_any_system)
+        bare = dict.fromkeys(coding.code for coding in sent if _names_no_system(coding) and coding.code in self._in_any_system)
         meant = (pair for code in bare for pair in self._in_any_system[code])
         asked = (definition for definition, stated in meant if stated or definition.id != "largest_lesion")
         return list({definition.id: definition for definition in asked}.values())

@@ -9,15 +9,17 @@ from typing import Any
 
 import msgspec
 
-from cds_service.fhir.resources import Coding, Resource, Struct
+from cds_service.fhir.resources import Coding, Condition, Resource, Struct
+from cds_service.knowledge.terminology import ICD_10_CODE, ICD_10_WITH_LETTER
 
 MAX_LIST_ITEMS = 1_000
 """Of any list inside of one resource: codings of a concept, components, members, body sites."""
 MAX_CODE_CHARS = 1_000
-ICD_10_SYSTEMS = ("/icd-10", "/icd-10-cm", "/icd-10-gm", "2.16.840.1.113883.6.90", "2.16.840.1.113883.6.3")
-"""Ends of the URIs of ICD-10, which is matched by prefix: all else is matched whole, and so says nothing with a tail."""
-ICD_10 = re.compile(r"[A-Z][0-9][0-9A-Z](\.?[0-9A-Z]{1,4})?(\.?-)?[+*!†]?", re.IGNORECASE)
-"""With the marks of its own: a dash for what is left open, dagger, asterisk and exclamation mark."""
+ICD_10_URI = re.compile(
+    r"(?:icd-10(?!-pcs)(?:-[a-z]{2})?|icd10-?[a-z]{2}|dmdicd10|cim-10|[.:]6\.(?:90|3|3\.\d{1,3}|94))$", re.IGNORECASE
+)
+"""How the URIs of ICD-10 end, which is matched by prefix: all else is matched whole, and so says nothing with a tail."""
+MAX_URI_CHARS = 200
 
 
 class LongerThanRead(Exception):
@@ -47,8 +49,10 @@ def refuse_longer_than_read(resource: Resource, raw: bytes) -> None:
 
 
 def has_impossible_code(resource: Resource) -> bool:
-    """Whether a code stands in it that ICD-10 cannot have, such as "C78.7 RULED OUT": nobody can tell what is meant."""
-    return not all(map(_is_possible, _codings(resource)))
+    """Whether a code stands in it that ICD-10 cannot have, such as "C78.7 RULED OUT": nobody can tell what is meant. Of a
+    diagnosis the letter of a certainty may stand behind it."""
+    patterns = (ICD_10_CODE, ICD_10_WITH_LETTER) if isinstance(resource, Condition) else (ICD_10_CODE,)
+    return not all(_is_possible(coding, patterns) for coding in _codings(resource))
 
 
 def _codings(part: Struct) -> Iterator[Coding]:
@@ -69,8 +73,8 @@ def _codings(part: Struct) -> Iterator[Coding]:
                 yield from _codings(item)
 
 
-def _is_possible(coding: Coding) -> bool:
-    system, code = coding.system, (coding.code or "").strip()
-    if not system or not code or not system.strip().rstrip("/").lower().endswith(ICD_10_SYSTEMS):
+def _is_possible(coding: Coding, patterns: tuple[re.Pattern[str], ...]) -> bool:
+    system, code = (coding.system or "").strip().rstrip("/"), (coding.code or "").strip()
+    if not system or not code or not ICD_10_URI.search(system[-MAX_URI_CHARS:]):
         return True
-    return ICD_10.fullmatch(code) is not None
+    return any(pattern.fullmatch(code) for pattern in patterns)

@@ -31,7 +31,9 @@ def build_queries(knowledge: Knowledge) -> dict[str, str]:
 def observation_codes(knowledge: Knowledge) -> set[str]:
     """Every code of an Observation that states a fact or a histology, whatever its system."""
     observed = [d for d in knowledge.facts.values() if d.source == "Observation"]
-    concepts = {"obs.histology"} | {concept for d in observed for concept in d.concepts if not concept.startswith("cond.")}
+    concepts = {"obs.histology", "obs.metastasis_site"} | {
+        concept for d in observed for concept in d.concepts if not concept.startswith("cond.")
+    }
     own = {code for d in knowledge.facts.values() for code in d.assessment}
     read = {meaning.code for _, meaning in knowledge.terminology.all_rows() if meaning.concept in concepts}
     local = knowledge.terminology.local_questions(concepts, ((knowledge.assessment_system, code) for code in own))

@@ -7,18 +7,29 @@ from dataclasses import replace
 from datetime import date
 
 from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate, Readings
+from cds_service.fhir.body_sites import with_sites
+from cds_service.fhir.certainty import with_certainty
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, meanings, names_of, remembered, text_of
 from cds_service.fhir.dates import date_of_procedure, first_date, is_future
 from cds_service.fhir.demographics_and_orders import read_demographics, read_orders
 from cds_service.fhir.drug_reading import DrugReader
 from cds_service.fhir.fact_readings import FactReadings
-from cds_service.fhir.gate import UNREAD, Neoplasms, date_of_condition, judge_gate, neoplasms
+from cds_service.fhir.gate import Neoplasms, date_of_condition, neoplasms, why_unread
+from cds_service.fhir.judge import judge_chart, with_unclear
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.observation_reader import ObservationReader
+from cds_service.fhir.other_systems import with_codes_of_other_systems
+from cds_service.fhir.promised_results import results_not_sent
 from cds_service.fhir.queries import observation_codes
-from cds_service.fhir.resources import CodeableConcept, Condition, Observation, Procedure, UnreadCondition
-from cds_service.fhir.tumour_sizes import from_tumour_sizes
+from cds_service.fhir.resources import (
+    CodeableConcept,
+    Condition,
+    Observation,
+    Procedure,
+    UnreadCondition,
+)
+from cds_service.fhir.tumour_sizes import from_tumour_sizes, sites_of_distant_metastases
 from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Use
@@ -55,8 +66,12 @@ class ChartReader:
     def read(self, chart: Chart, today: date) -> ClinicalPicture:
         """Never raises on the content of a chart: what cannot be read is named in the picture."""
         found: dict[str, FactReadings] = {name: FactReadings() for name in self.knowledge.facts}
-        chart = replace(chart, observations=tuple(pair for pair in chart.observations if self._speaks(pair[1])))
+        chart = self._prepared(chart)
         tumours = neoplasms(chart, self.knowledge, today)
+        gate = judge_chart(
+            chart, tumours, sum(broken.resource_type == "Condition" for broken in chart.unreadable), self.knowledge, today
+        )
+        chart = with_unclear(chart)
         for name, reading in read_demographics(chart, today):
             found[name].valid.append(reading)
         self._tumour(tumours, chart, found)
@@ -66,6 +81,8 @@ class ChartReader:
                           found["caudate_lesion"].valid)  # fmt: skip
         for where, condition in chart.conditions:
             self._condition(where, condition, today, found)
+        for site in sites_of_distant_metastases(chart, self.knowledge):
+            found["extrahepatic_disease"].questions.append(site)
         for where, procedure in chart.procedures:
             on, period = date_of_procedure(procedure), procedure.performed_period
             begun = not is_future(on, today)
@@ -88,12 +105,27 @@ class ChartReader:
             patient_id=chart.patient_id or "",
             sources=chart.sources,
             readings={name: self._readings(self.knowledge.facts[name], part, chart) for name, part in found.items()},
-            gate=judge_gate(tumours, sum(broken.resource_type == "Condition" for broken in chart.unreadable), chart),
+            gate=gate,
             unread_drugs=unread_drugs,
-            unreadable=(*(broken.what for broken in chart.unreadable), *chart.invalid_dates.values()),
+            unreadable=(
+                *(broken.what for broken in (*chart.unreadable, *chart.doubted)),
+                *chart.invalid_dates.values(),
+                *results_not_sent(chart),
+            ),
             left_out=dict(chart.left_out),
             not_consulted=chart.availability.not_consulted,
         )
+
+    def _prepared(self, chart: Chart) -> Chart:
+        """The chart with each diagnosis as its certainty has it, and only the Observations that speak, each with its site."""
+        chart = with_certainty(chart, self.knowledge)
+        chart = replace(
+            chart,
+            observations=tuple(pair for pair in chart.observations if self._speaks(pair[1])),
+            unclear=tuple(p for p in chart.unclear if isinstance(p.resource, Condition) or self._speaks(p.resource)),
+        )
+        chart = replace(chart, conditions=with_codes_of_other_systems(chart, self.knowledge))
+        return replace(chart, observations=with_sites(chart, self.knowledge))
 
     def _readings(self, definition: FactDefinition, part: FactReadings, chart: Chart) -> Readings:
         if definition.id == "largest_lesion":
@@ -175,7 +207,7 @@ class ChartReader:
         )
         history, unconfirmed = is_history(condition, today), is_unconfirmed(condition)
         text = text_of(condition.code)
-        doubt = UNREAD if isinstance(condition, UnreadCondition) else PROVISIONAL if unconfirmed else None
+        doubt = why_unread(condition) or (PROVISIONAL if unconfirmed else None)
         self._presence("Condition", where, condition.code, on, found, doubt=doubt, history=history, stated=stated)
         if history:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,13 +11,34 @@ from cds_service.reasons import Explanation, Reason
 
 
 class Struct(msgspec.Struct, rename="camel"):
-    pass
+    """A field of type Any holds what was sent, whatever it was: an element on which little depends must not spoil the whole
+    resource where it is not valid. `parts_of` reads it."""
+
+
+S = TypeVar("S", bound=Struct)
+
+
+def parts_of(kind: type[S], sent: Any) -> list[S]:
+    """What stands in an element, as far as it is of its type; one that should be a list, and is none, is its only part."""
+    found = []
+    for part in sent if isinstance(sent, list) else () if sent is None else (sent,):
+        try:
+            found.append(msgspec.convert(part, kind))
+        except (msgspec.ValidationError, RecursionError):
+            continue
+    return found
+
+
+class Reference(Struct):
+    reference: str | None = None
+    display: str | None = None
 
 
 class Coding(Struct):
     system: str | None = None
     code: str | None = None
     display: str | None = None
+    extension: Any = None
 
 
 class CodeableConcept(Struct, dict=True):
@@ -25,11 +46,7 @@ class CodeableConcept(Struct, dict=True):
 
     coding: list[Coding] | None = None
     text: str | None = None
-
-
-class Reference(Struct):
-    reference: str | None = None
-    display: str | None = None
+    extension: Any = None
 
 
 class Period(Struct):
@@ -58,6 +75,11 @@ class Ratio(Struct):
 class Extension(Struct):
     url: str | None = None
     value_codeable_concept: CodeableConcept | None = None
+    value_coding: Any = None
+    value_code: Any = None
+    value_string: Any = None
+    value_reference: Any = None
+    extension: Any = None
 
 
 class Resource(Struct):
@@ -72,9 +94,15 @@ class WithStatus(Resource):
     status: str | None = None
 
 
+class PatientLink(Struct):
+    other: Reference | None = None
+    type: str | None = None
+
+
 class Patient(Resource):
     birth_date: str | None = None
     gender: str | None = None
+    link: Any = None
 
 
 class Condition(Resource):
@@ -92,6 +120,7 @@ class Condition(Resource):
     abatement_string: str | None = None
     subject: Reference | None = None
     extension: list[Extension] | None = None
+    contained: list[msgspec.Raw] | None = None
 
 
 class Procedure(WithStatus):
@@ -136,6 +165,8 @@ class DiagnosticReport(WithStatus):
     effective_period: Period | None = None
     issued: str | None = None
     subject: Reference | None = None
+    contained: list[msgspec.Raw] | None = None
+    result: Any = None
 
 
 class ImagingStudy(WithStatus):
@@ -181,13 +212,25 @@ class Component(Struct):
     reference_range: list[ReferenceRange] | None = None
 
 
+class Repeat(Struct):
+    bounds_period: Period | None = None
+
+
+class Timing(Struct):
+    event: list[str] | None = None
+    repeat: Repeat | None = None
+
+
 class Observation(WithStatus):
     code: CodeableConcept | None = None
     subject: Reference | None = None
     focus: list[Reference] | None = None
+    specimen: Any = None
     effective_date_time: str | None = None
     effective_instant: str | None = None
     effective_period: Period | None = None
+    effective_timing: Any = None
+    issued: Any = None
     body_site: CodeableConcept | None = None
     value_quantity: Quantity | None = None
     value_range: Range | None = None
@@ -200,6 +243,22 @@ class Observation(WithStatus):
     reference_range: list[ReferenceRange] | None = None
     component: list[Component] | None = None
     has_member: list[Reference] | None = None
+    extension: Any = None
+    contained: list[msgspec.Raw] | None = None
+
+
+class BodyStructure(Resource):
+    location: CodeableConcept | None = None
+    patient: Reference | None = None
+
+
+class Collection(Struct):
+    body_site: CodeableConcept | None = None
+
+
+class Specimen(WithStatus):
+    collection: Collection | None = None
+    subject: Reference | None = None
 
 
 NOT_VALID = Explanation(Reason.NOT_VALID_R4)
@@ -234,6 +293,8 @@ READ_TYPES: dict[str, type[Resource]] = {
         ServiceRequest,
         DiagnosticReport,
         ImagingStudy,
+        BodyStructure,
+        Specimen,
     )
 }
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 
+import msgspec
 from pydantic import ValidationError
 
 from cds_service.clinical_picture import Unreadable
+from cds_service.fhir.contained import KIND
 from cds_service.reasons import Explanation, Reason
 
 VALIDATED_TYPES = (
@@ -30,7 +32,8 @@ def strict_r4_faults(references: Iterable[str], sources: Mapping[str, bytes]) ->
     """For each resource that is not valid R4: its reference, and the path and kind of its first fault, never a value."""
     found: list[Unreadable] = []
     for reference in dict.fromkeys(references):
-        model, raw = MODELS.get(reference.split("/")[0]), sources.get(reference)
+        raw = sources.get(reference)
+        model = MODELS.get(_type_of(reference, raw)) if raw is not None else None
         if model is None or raw is None:
             continue
         try:
@@ -43,6 +46,16 @@ def strict_r4_faults(references: Iterable[str], sources: Mapping[str, bytes]) ->
         except Exception:  # validators of the library choke on what they did not reckon with: `"_recordedDate": "2026"`
             found.append(Unreadable(None, reference, _why("", "the check broke off")))
     return found
+
+
+def _type_of(reference: str, raw: bytes) -> str:
+    """That of the resource itself: the reference of a contained one begins with the type of what is around it."""
+    if "#" not in reference:
+        return reference.split("/")[0]
+    try:
+        return str(KIND.decode(raw).resource_type)
+    except msgspec.MsgspecError:
+        return ""
 
 
 def _why(path: str, fault: str) -> Explanation:

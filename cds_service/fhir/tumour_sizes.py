@@ -1,14 +1,17 @@
-"""Lesion count, lobes and caudate lobe from tumour sizes with a liver body site, where nobody assessed them."""
+"""Lesion count, lobes and caudate lobe from tumour sizes with a liver body site, where nobody assessed them; and sites of
+distant metastases that are not the liver."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from cds_service.clinical_picture import Interval, Observed, PartialDate
 from cds_service.fhir.chart import Chart
-from cds_service.fhir.concepts import codings, is_liver
+from cds_service.fhir.concepts import codings, is_liver, meanings, text_of
 from cds_service.fhir.dates import date_of_observation
 from cds_service.fhir.resources import Observation
+from cds_service.fhir.tumour_codes import METASTASIS_SITE, site_is_open
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasons import Explanation, Reason
 
@@ -58,3 +61,13 @@ def _in_caudate(observation: Observation, knowledge: Knowledge) -> bool:
         for coding in codings(knowledge, observation.body_site)
         for meaning in knowledge.terminology.meanings(coding)
     )
+
+
+def sites_of_distant_metastases(chart: Chart, knowledge: Knowledge) -> Iterator[Observed]:
+    """What asks whether there is disease outside the liver: a site of a distant metastasis that is coded, and not the liver."""
+    for where, observation in chart.observations:
+        if any(meaning.concept == METASTASIS_SITE for meaning in meanings(knowledge, observation.code)):
+            sites = [site for site in (observation.value_codeable_concept, observation.body_site) if site and site.coding]
+            if sites and not is_liver(knowledge, sites) and not any(site_is_open(site, knowledge) for site in sites):
+                on, note = date_of_observation(observation), Explanation(Reason.METASTASIS_ELSEWHERE)
+                yield Observed(True, on, where, text_of(sites[0]), note)

@@ -55,12 +55,18 @@ class Scale:
     def resolve_unit(self, quantity: Quantity) -> Decimal:
         """The factor of a Quantity. Raises UnitError.
 
-        A code of UCUM, or of no named system, comes first; a code of another system is none. The printed unit counts
-        where there is no code, and must not contradict one.
+        A code of UCUM, or of no named system, comes first. The printed unit counts where there is no code, and must not
+        contradict one. Beside a code of another system the printed unit alone counts, and the number is never a mere one.
         """
         code, printed = spelling_of(quantity.code), spelling_of(quantity.unit)
         system = (quantity.system or "").strip()
-        if system not in {"", UCUM}:
+        if system and not self.units.is_ucum(system):
+            if code in self.local:
+                return self.factors[self.local[code]]
+            if code and not printed:
+                raise UnitError(Explanation(Reason.UNIT_OF_ANOTHER_SYSTEM), code)
+            if code and (said := self.factor(code)) is not None and said != self.factor(printed):
+                raise UnitError(Explanation(Reason.UNIT_CONTRADICTS_CODE), f"{code}, {printed}")
             code = ""
         if not code and not printed:
             return self.without_unit()

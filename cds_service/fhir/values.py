@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cds_service.clinical_picture import Interval, Observed, Value
 from cds_service.fhir.concepts import codings, text_of
 from cds_service.fhir.resources import Component, Observation, Quantity, Ratio, ReferenceRange, codes
-from cds_service.fhir.units import Scale, convert_value
+from cds_service.fhir.units import UCUM, Scale, convert_value
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import TEXT, StandardCoding
 from cds_service.knowledge.vocabulary import FactKind
@@ -107,7 +107,7 @@ def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> Rec
         low, high = (_converted(scale, quantity) if quantity else None for quantity in (between.low, between.high))
         amount, text = Interval(low, high), " to ".join(_written(quantity) for quantity in ends)
     elif (ratio := part.value_ratio) is not None:
-        amount, text = _share(scale, ratio)
+        amount, text = _share(knowledge, scale, ratio)
     elif part.value_integer is not None:
         amount, text = (
             Interval.from_number(convert_value(Decimal(part.value_integer), scale.without_unit())),
@@ -123,15 +123,14 @@ def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> Rec
     return RecordedValue(amount, text)
 
 
-def upper_limits_of(part: Part) -> Interval:
+def upper_limits_of(knowledge: Knowledge, part: Part) -> Interval:
     """How many times the upper limit that the part states itself its value is. Raises ValueNotReadable where it states
     none, or more than one, or one in another unit."""
     value, ranges = part.value_quantity, part.reference_range or []
     high = ranges[0].high if len(ranges) == 1 and _is_of_everybody(ranges[0]) else None
     if value is None or value.value is None or high is None or high.value is None or high.comparator:
         raise ValueNotReadable(Explanation(Reason.NO_UPPER_LIMIT))
-    same = (value.code or value.unit or "", value.system) == (high.code or high.unit or "", high.system)
-    if not same or _plausible(high.value) <= 0:
+    if not _of_one_unit(knowledge, value, high) or _plausible(high.value) <= 0:
         raise ValueNotReadable(Explanation(Reason.NO_UPPER_LIMIT))
     comparator = (value.comparator or "").strip()
     times = _EXACT.divide(_plausible(value.value), high.value)
@@ -169,13 +168,26 @@ def _from_text(scale: Scale, found: re.Match[str]) -> Interval:
     return Interval(_converted(scale, quantity(found["low"])), _converted(scale, quantity(found["high"])))
 
 
-def _share(scale: Scale, ratio: Ratio) -> tuple[Interval, str]:
+def _of_one_unit(knowledge: Knowledge, one: Quantity, other: Quantity) -> bool:
+    """Whether two quantities name the same unit of the same system, however the URI of UCUM is spelt."""
+
+    def unit(quantity: Quantity) -> tuple[str, str | None]:
+        return quantity.code or quantity.unit or "", UCUM if knowledge.units.is_ucum(quantity.system) else quantity.system
+
+    return unit(one) == unit(other)
+
+
+def _share(knowledge: Knowledge, scale: Scale, ratio: Ratio) -> tuple[Interval, str]:
     """One number of another of the same unit: 150 of 1,000 cells. Any other ratio (5 mg in a day) is not read."""
     of, whole = ratio.numerator, ratio.denominator
     if of is None or whole is None or of.value is None or whole.value is None or of.comparator or whole.comparator:
         raise ValueNotReadable(Explanation(Reason.RATIO_WITHOUT_NUMBERS))
-    same = (of.code or of.unit or "", of.system) == (whole.code or whole.unit or "", whole.system)
-    if not same or _plausible(of.value) < 0 or _plausible(whole.value) <= 0 or "1" not in scale.factors:
+    if (
+        not _of_one_unit(knowledge, of, whole)
+        or _plausible(of.value) < 0
+        or _plausible(whole.value) <= 0
+        or "1" not in scale.factors
+    ):
         raise ValueNotReadable(Explanation(Reason.RATIO_OF_TWO_UNITS))
     share = _EXACT.divide(of.value, whole.value)
     return Interval.from_number(_EXACT.divide(share, scale.factors["1"])), f"{_written(of)} of {_written(whole)}"

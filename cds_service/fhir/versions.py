@@ -19,6 +19,7 @@ from cds_service.fhir.resources import (
     CodeableConcept,
     Component,
     Extension,
+    Observation,
     Reference,
     Resource,
     Struct,
@@ -137,6 +138,12 @@ def _different(sent: Iterable[SentResource]) -> list[SentResource]:
     for part in sent:
         by_content.setdefault(_content(part[1]), part)
     return list(by_content.values())
+
+
+def content_without_id(found: Observation) -> Any:
+    """What an Observation says, to look it up by, whatever its id and whoever it says it is about."""
+    plain = msgspec.structs.replace(found, id=None, subject=None, status=(found.status or "").strip())
+    return _content(plain)
 
 
 def _content(found: Any) -> Any:

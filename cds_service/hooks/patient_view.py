@@ -98,7 +98,7 @@ def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalP
 def _chart(request: HookRequest, sent: PrefetchResult) -> Chart:
     """Raises PreconditionFailed where all that came is of other patients."""
     not_consulted = tuple(NotConsulted(key, sent.describe_gap(key)) for key in sent.states if _is_reported(key, sent))
-    chart = read_chart(sent.entries, request.patient_id, Availability(sent.complete, sent.failed, not_consulted))
+    chart = read_chart(sent.entries, request.patient_id, Availability(sent.complete, sent.failed, not_consulted, by_code=True))
     if chart.only_of_others:
         what = f"{sum(chart.foreign.values())} resources, none of this patient"
         raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])

@@ -19,6 +19,9 @@ MAX_RESOURCES = 50_000
 """A chart of 20 MB holds about 30,000. Of a longer Bundle no more is read, and it is not whole."""
 
 
+MAX_DIGITS = 12
+
+
 class PrefetchState(StrEnum):
     PRESENT = "present"
     NULL = "null"
@@ -120,12 +123,19 @@ def _read_bundle(bundle: SentBundle, following: bool) -> KeyAnswer:
     if failed and not entries:
         return KeyAnswer(PrefetchState.ERROR)
     more = not following and any(link.relation == "next" for link in bundle.link or [])
-    total = bundle.total if isinstance(bundle.total, int) else 0
+    total = _count(bundle.total)
     promised = not following and total > matches
     state = (
         PrefetchState.PARTIAL if failed or odd or more or promised else PrefetchState.PRESENT if types else PrefetchState.EMPTY
     )
     return KeyAnswer(state, tuple(entries), frozenset(types), matches=matches, total=total)
+
+
+def _count(total: object) -> int:
+    """How many a server says there are, as a number or as its digits; nought where it says none."""
+    if isinstance(total, str) and len(total) <= MAX_DIGITS and total.strip().isdecimal():
+        return int(total)
+    return total if isinstance(total, int) and not isinstance(total, bool) else 0
 
 
 class OutcomeCoding(msgspec.Struct):

@@ -50,7 +50,7 @@ from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
 from cds_service.knowledge.shown import build_shown, build_stances
 from cds_service.knowledge.statement import Regulatory, Statement, build_population
-from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember
+from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember, WrittenOtherwise
 from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
 
 MODALITIES = (
@@ -176,12 +176,22 @@ def _build(files: Files, scores: Scores, digest: str) -> Knowledge:
             ]
             + list(product_rows(files)),
             values,
+            WrittenOtherwise(
+                terms["editions"],
+                {system: tuple(beginnings) for system, beginnings in terms["alone_in"].items()},
+                terms["certainty"]["letters"],
+                frozenset(terms["certainty"]["extensions"]),
+                frozenset(terms["certainty"]["systems"]),
+                tuple(terms["liver_metastases_in_words"]["organ"]),
+                tuple(terms["liver_metastases_in_words"]["metastasis"]),
+            ),
         ),
         drugs=build_drugs(files),
         scores=scores,
         units=Units(
             {spelling: unit for unit, spellings in files["units.toml"]["alias"].items() for spelling in spellings},
             files["units.toml"]["refused"],
+            frozenset(files["units.toml"]["systems"]),
         ),
         portal_drained=dict.fromkeys(drained["yes"], True) | dict.fromkeys(drained["no"], False),
         staging={name: _stage_part(name, table) for name, table in staging.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -246,6 +247,13 @@ class Units:
 
     aliases: Mapping[str, str]
     refused: Mapping[str, str]
+    systems: frozenset[str]
+    """How charts write the URI of UCUM, in lower case, without its scheme, "www.", "urn:oid:" and a slash at its end."""
+
+    def is_ucum(self, system: str | None) -> bool:
+        """Whether the system of a unit is UCUM, however its URI is spelt."""
+        said = (system or "").strip().casefold().rstrip("/")
+        return re.sub(r"^(?:https?://(?:www\.)?|urn:oid:)", "", said) in self.systems
 
 
 class BoardQuestion(NamedTuple):

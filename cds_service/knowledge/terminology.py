@@ -11,8 +11,20 @@ from typing import NamedTuple
 
 TEXT = "text"
 """In place of a system: a code is then a text, matched whole, without regard to case."""
-PREFIX_SYSTEMS = frozenset({"icd-10-cm", "icd-10"})
-"""ICD-10 is a tree of prefixes: C7A.010 is a C7A. Every other system matches whole codes only."""
+ICD_10_SYSTEMS = frozenset({"icd-10-cm", "icd-10"})
+PREFIX_SYSTEMS = ICD_10_SYSTEMS | {"icd-9-cm"}
+"""The ICD is a tree of prefixes: C7A.010 is a C7A. Every other system matches whole codes only."""
+ICD_10_CODE = re.compile(r"[A-Z][0-9][0-9A-Z](?:\.?[0-9A-Z]{1,4})?(?:\.?-)?[+*!†]?", re.IGNORECASE)
+"""With the marks of its own: a dash for what is left open, dagger, asterisk and exclamation mark."""
+ICD_10_WITH_LETTER = re.compile(
+    r"(?P<code>[A-Z][0-9][0-9A-Z](?:\.?\d{1,4})?(?:\.?-)?[+*!†]?)(?:\s{0,3}(?P<letter>[A-Z]))?", re.IGNORECASE
+)
+"""Of every edition but the American, whose codes end in letters of their own: digits, marks, and the letter of a certainty."""
+ICD_9_CODE = re.compile(r"\d{3}\.\d{1,2}")
+"""Of ICD-9-CM, as it is told from any other number: with its dot."""
+ICD_O_CODE = re.compile(r"(?<![\d/.])(?:M-?)?(\d{4}/\d)(?![\d/.])", re.IGNORECASE)
+"""A morphology of ICD-O in a text: 8240/3, M8240/3."""
+EDITION_SUFFIX = re.compile(r"[a-z]{2}")
 SNOMED_EDITION = re.compile(r"(http://snomed\.info/sct)/\d+(/version/\d+)?")
 """SNOMED CT's URI standard: an edition, and a version of it. Which one it is changes no code that we hold."""
 MAX_URI_CHARS = 500
@@ -120,6 +132,31 @@ class LocalCodes:
     """Codes that belong to a value set of ours (CPT codes of a licensed site)."""
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenOtherwise:
+    """How charts write codes that are not written as their system wants them."""
+
+    editions: Mapping[str, str]
+    """Beginning of the URIs of national editions, to which two letters of a country are added → the system they are read as."""
+    alone_in: Mapping[str, tuple[str, ...]]
+    """System → beginnings of codes that it alone of its classification has: read as its own under the URI of any other."""
+    certainty: Mapping[str, str]
+    """Letter of the certainty of a diagnosis → confirmed, unconfirmed, refuted or history."""
+    certainty_extensions: frozenset[str]
+    certainty_systems: frozenset[str]
+    organ_words: tuple[str, ...]
+    metastasis_words: tuple[str, ...]
+    """Beginnings of words: a text that holds one of each names liver metastases."""
+
+    def names_liver(self, text: str) -> bool:
+        said = text.casefold()
+        return any(word in said for word in self.organ_words)
+
+    def names_liver_metastases(self, text: str) -> bool:
+        said = text.casefold()
+        return any(word in said for word in self.metastasis_words) and self.names_liver(said)
+
+
 class Terminology:
     """Immutable after construction. `meanings` and `value` are pure look-ups."""
 
@@ -128,9 +165,12 @@ class Terminology:
         systems: Mapping[str, Iterable[str]],
         rows: Iterable[ValueSetMember],
         values: Mapping[str, Mapping[str, Mapping[str, Iterable[str]]]],
+        written: WrittenOtherwise,
     ) -> None:
         """`values`: fact -> value -> system -> codes."""
         self.system_names = {uri: name for name, uris in systems.items() for uri in uris}
+        self._plain_names = {_plain_uri(uri): name for uri, name in self.system_names.items()}
+        self.written = written
         self.uris = {name: next(iter(uris)) for name, uris in systems.items()}
         self._rows: dict[tuple[str, str], list[Meaning]] = {}
         for member in rows:
@@ -176,22 +216,58 @@ class Terminology:
         return asked
 
     def system_name(self, system: str | None) -> str:
-        """Our short name of a system, however its URI is spelt: https, a slash at its end, an edition of SNOMED CT."""
+        """Our short name of a system, however its URI is spelt: https, a slash at its end, an edition of it."""
         sent = system.strip() if system else ""
         if not sent:
             return ""
         if name := self.system_names.get(sent):
             return name
-        plain = re.sub("^https:", "http:", sent).rstrip("/")
-        if name := self.system_names.get(SNOMED_EDITION.sub(r"\1", plain) if SNOMED_EDITION.fullmatch(plain) else plain):
+        plain = _plain_uri(sent)
+        found = self._plain_names.get(SNOMED_EDITION.sub(r"\1", plain) if SNOMED_EDITION.fullmatch(plain) else plain)
+        if name := found or self._edition(plain):
             return name
         return ATC if ATC_EDITION.search(sent[:MAX_URI_CHARS]) else sent
+
+    def _edition(self, uri: str) -> str | None:
+        base, country = uri[:-2], uri[-2:].casefold()
+        return self.written.editions.get(base) if EDITION_SUFFIX.fullmatch(country) else None
 
     def coding(self, system: str | None, code: str | None, display: str | None) -> StandardCoding:
         found = StandardCoding(self.system_name(system), (code or "").strip(), (display or "").strip())
         if meant := self.local.means.get((found.system, found.code)):
             return StandardCoding(*meant, found.display)
+        if found.system in ICD_10_SYSTEMS:
+            for name, beginnings in self.written.alone_in.items():
+                if found.code.upper().startswith(beginnings):
+                    return StandardCoding(name, found.code, found.display)
         return found
+
+    def held_elsewhere(self, coding: StandardCoding) -> tuple[StandardCoding, ...]:
+        """The same code in the systems that hold it, where its own does not: it names none, one that is unknown, or one that
+        has no such code. Enough to ask, never to decide."""
+        if not coding.code or self.meanings(coding):
+            return ()
+        systems = (
+            system
+            for system in self.uris
+            if system != coding.system and (system not in PREFIX_SYSTEMS or self._is_shaped(system, coding.code))
+        )
+        found = (StandardCoding(system, coding.code, coding.display) for system in systems)
+        return tuple(each for each in found if self.meanings(each))
+
+    def meanings_elsewhere(self, coding: StandardCoding) -> tuple[Meaning, ...]:
+        """What a code means in the systems that hold it, where its own does not; each once."""
+        return tuple(dict.fromkeys(meaning for held in self.held_elsewhere(coding) for meaning in self.meanings(held)))
+
+    def _is_shaped(self, system: str, code: str) -> bool:
+        """Whether a code could be one of a classification that is matched by prefix."""
+        patterns = (ICD_10_CODE, ICD_10_WITH_LETTER) if system in ICD_10_SYSTEMS else (ICD_9_CODE,)
+        return any(pattern.fullmatch(code) for pattern in patterns)
+
+    def morphologies_in(self, text: str | None) -> tuple[Meaning, ...]:
+        """What the codes of ICD-O mean that a text holds."""
+        codes = dict.fromkeys(ICD_O_CODE.findall(text)) if text else ()
+        return tuple(meaning for code in codes for meaning in self.meanings(StandardCoding("icd-o-3", code)))
 
     def fact(self, coding: StandardCoding) -> str | None:
         """The fact that a site's code asks for."""
@@ -232,6 +308,10 @@ class Terminology:
         for (system, _), meanings in self._rows.items():
             for meaning in meanings:
                 yield system, meaning
+
+
+def _plain_uri(uri: str) -> str:
+    return re.sub("^https:", "http:", uri).rstrip("/")
 
 
 def without_dots(system: str, code: str) -> str:

@@ -86,10 +86,11 @@ def _later(first: Observed, second: Observed) -> int:
 
 
 def _newest_first(reading: Observed | Unreadable) -> tuple[int, float]:
-    """Undated comes after every day, a day without an hour after every hour of it."""
+    """Undated comes after every day, the later issued first; a day without an hour after every hour of it."""
     on = reading.on
     if on is None:
-        return (0, 0.0)
+        issued = reading.issued if isinstance(reading, Observed) else None
+        return (0, 0.0) if issued is None else (0, -float(issued.latest.toordinal()))
     return (-on.latest.toordinal(), -on.instant.timestamp() if on.instant else 0.0)
 
 
@@ -127,7 +128,11 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
         if there is None or not _worst_of_all(definition, there):
             return _asked(definition, valid, there, live[0], _out_of_window(there, today, window) if there else None)
     assert top  # else there was a question, or something that could not be read
-    ties = tuple(r for r in valid if may_be_simultaneous(r.on, top.on) or _as_new_as_any(definition, r, window))
+    newest = top
+    ties = tuple(
+        r for r in valid
+        if (may_be_simultaneous(r.on, top.on) or _as_new_as_any(definition, r, window)) and not _issued_before(r, newest)
+    )  # fmt: skip
     if definition.vague and any(r.value in definition.precise for r in ties):
         ties = tuple(r for r in ties if r.value != definition.vague)
         top = ties[0]
@@ -143,17 +148,38 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
         precise = [r for r in valid if r.value in definition.precise and not _out_of_window(r, today, window)]
         top = precise[0] if precise else top
     late = _out_of_window(top, today, window)
+    undated = _undated_beside(definition, valid, top, window)
+    denied_late = late is not None and definition.stale_denial_is_silent and not _adverse(definition, top)
     if late:
-        if definition.stale_denial_is_silent and not _adverse(definition, top) and readings.complete:
+        if denied_late and readings.complete and not (undated and _adverse(definition, undated)):
             return Fact(FactState.SILENT, seen=(top,), history=valid, why=Explanation(late))
-        return Fact(FactState.UNKNOWN, seen=(top,), history=valid, why=Explanation(late))
-    undated = next((r for r in valid if r.on is None and not r.ageless and window is not None and r.value != top.value), None)
-    if undated and definition.kind in {FactKind.BOOLEAN, FactKind.CODE} and not _adverse(definition, top):
+        return Fact(FactState.UNKNOWN, seen=(top, undated) if undated else (top,), history=valid, why=Explanation(late))
+    if undated and not _adverse(definition, top):
         return Fact(FactState.UNKNOWN, seen=(top, undated), history=valid, why=Explanation(Reason.UNDATED_BESIDE_DATED))
     seen = ties if reason_of(note) is Reason.CONFLICT_WORSE_COUNTS else (top,)
     unrefined = definition.vague and top.value == definition.vague and not definition.vague_answers
     options = definition.precise if unrefined else ()
     return Fact(FactState.KNOWN, top.value, top.on, seen, valid, note=note, options=options)
+
+
+def _undated_beside(
+    definition: FactDefinition, valid: Iterable[Observed], top: Observed, window: int | None
+) -> Observed | None:
+    """Another value that may be newer, as it has no date where one is needed: the worst of them, where one is known to be."""
+    if window is None:
+        return None
+    others = [r for r in valid if r.on is None and not r.ageless and r.value != top.value and not _issued_before(r, top)]
+    return next((r for r in others if _adverse(definition, r)), others[0] if others else None)
+
+
+def _issued_before(reading: Observed, other: Observed) -> bool:
+    """Whether an undated reading was issued before another one was taken, or issued if that is undated too: it is older."""
+    until, since = reading.issued, other.on or other.issued
+    if reading.on is not None or until is None or since is None or reading is other or may_be_simultaneous(until, since):
+        return False
+    if until.instant and since.instant:
+        return until.instant < since.instant
+    return until.latest < since.earliest
 
 
 def _asked(
@@ -280,6 +306,10 @@ def _union(readings: Readings, today: date, window: int | None) -> Fact:
             return Fact(FactState.UNKNOWN, seen=current, history=readings.valid, why=_unread(bad))
     if newest is not None:
         answers = frozenset(str(reading.value) for reading in current)
+        for undated in readings.valid if window is not None else ():
+            if undated.on is None and undated.value not in answers and not _issued_before(undated, newest):
+                why = Explanation(Reason.UNDATED_BESIDE_DATED)
+                return Fact(FactState.UNKNOWN, seen=(newest, undated), history=readings.valid, why=why)
         return Fact(FactState.KNOWN, answers, newest.on, current, readings.valid)
     if readings.valid:
         return Fact(FactState.UNKNOWN, seen=readings.valid[:1], history=readings.valid, why=Explanation(Reason.OUT_OF_DATE))

@@ -188,7 +188,7 @@ def test_the_table_has_at_least_sixty_rows_and_holds_every_unit_of_the_knowledge
         ({"code": "umol/L", "unit": "mg/dL", "system": UCUM}, Reason.UNIT_CONTRADICTS_CODE),
         ({"code": "mg/dL", "unit": "mmol/L", "system": UCUM}, Reason.UNIT_CONTRADICTS_CODE),
         ({"code": "258797006", "unit": "mg/dL", "system": "http://snomed.info/sct"}, "1.2"),
-        ({"code": "mg/dL", "unit": "µmol/L", "system": "http://snomed.info/sct"}, "0.070"),
+        ({"code": "mg/dL", "unit": "µmol/L", "system": "http://snomed.info/sct"}, Reason.UNIT_CONTRADICTS_CODE),
         ({"code": "MGDL", "unit": "mg/dL"}, "1.2"),  # of no system: the printed unit says it
         ({"code": "MGDL", "unit": "mg/dL", "system": UCUM}, Reason.UNIT_NOT_ACCEPTED),
         ({"code": " mg/dL "}, "1.2"),

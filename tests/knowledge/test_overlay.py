@@ -202,7 +202,7 @@ def test_a_local_code_states_its_fact_and_its_answers(tmp_path: Path) -> None:
 def test_a_local_code_that_says_liver_needs_no_body_site(tmp_path: Path) -> None:
     by = known(tmp_path, code('fact = "largest_lesion"'))
     assert str(fact(by, "largest_lesion", observation("X", LOCAL, **quantity(31, "mm"))).value) == "3.1"
-    assert fact(knowledge.load(), "largest_lesion", observation("21889-1", "http://loinc.org", **quantity(31, "mm"))).silent
+    assert fact(knowledge.load(), "largest_lesion", observation("21889-1", "http://loinc.org", **quantity(31, "mm"))).unknown
 
 
 def test_codes_that_the_project_may_not_ship_come_from_the_site(tmp_path: Path) -> None:

@@ -41,6 +41,10 @@ OF_EACH = 3
 
 
 OF_NO_CONSEQUENCE = {
+    "terminology.toml: alone_in.icd-10-cm: without D3A":
+        "a benign tumour asks beside liver metastases, whether it is read or its code is one of another system",
+    "terminology.toml: certainty.letters.V: unconfirmed → nothing":
+        "a letter that is not known asks as a suspected diagnosis does",
     "criteria.toml: caution.remnant-near-limit.all_of.1.is: normal → normal or chemotherapy":
         "a remnant that is enough at 26 % or less is one of a normal liver: after chemotherapy it would be too small",
     "criteria.toml: caution.remnant-near-limit.all_of.1.is: normal → normal or cirrhosis": "the same in cirrhosis",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
-from cds_service.fhir.gate import PLAIN_METASTASIS
+from cds_service.fhir.tumour_codes import PLAIN_METASTASIS
 from cds_service.knowledge.terminology import PREFIX_SYSTEMS, Use
 from tests.pins.change import Instead, Place, entries
 
@@ -79,12 +79,13 @@ HEARD_ANYWHERE = {
 }  # fmt: skip
 """Uses by which the reading of charts knows a code, whatever its concept."""
 IN_CODE = "".join(
-    (resources.files("cds_service.fhir") / f"{name}.py").read_text("utf-8") for name in ("gate", "reader", "tumour_sizes")
+    (resources.files("cds_service.fhir") / f"{name}.py").read_text("utf-8")
+    for name in ("gate", "reader", "tumour_codes", "tumour_sizes")
 )
 NAMED_IN_CODE = frozenset(re.findall(r'"([^"\n]+)"', IN_CODE))
 RECOGNISED = ("med.", "proc.")
 """A drug or procedure that is held is a read entry, whatever it says (CLINICAL section 5, prior treatment)."""
-BY_CONCEPT = ("site.", "obs.histology", "cond.net.pancreas")
+BY_CONCEPT = ("site.", "obs.histology", "obs.metastasis_site", "cond.net.pancreas")
 """Concepts with a single use, which nobody looks at."""
 
 

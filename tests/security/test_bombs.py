@@ -382,11 +382,12 @@ def test_a_code_that_icd_10_cannot_have_asks_and_never_answers(code: str) -> Non
 
 def test_the_systems_of_icd_10_are_those_that_are_matched_by_prefix() -> None:
     from cds_service import knowledge
-    from cds_service.fhir.plausibility import ICD_10_SYSTEMS
-    from cds_service.knowledge.terminology import PREFIX_SYSTEMS
+    from cds_service.fhir.plausibility import ICD_10_URI
+    from cds_service.knowledge.terminology import ICD_10_SYSTEMS
 
     for uri, name in knowledge.load().terminology.system_names.items():
-        assert uri.endswith(ICD_10_SYSTEMS) == (name in PREFIX_SYSTEMS), uri
+        assert (ICD_10_URI.search(uri) is not None) == (name in ICD_10_SYSTEMS), uri
+    assert ICD_10_URI.search("http://hl7.org/fhir/sid/icd-10-am")
 
 
 def chart_of(code: dict[str, Any]) -> Chart:

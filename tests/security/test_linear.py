@@ -28,6 +28,7 @@ FLOOR_S = 0.1
 """Seconds below which a time is noise: the clock of a process ticks at 4 ms on some kernels, and a machine has other work."""
 SMALL_BODY, LARGEST_BODY = 990_000, 19_900_000
 Path = tuple[str, ...]
+GM = "http://fhir.de/CodeSystem/bfarm/icd-10-gm"
 LOINC, SNOMED, ATC = "http://loinc.org", "http://snomed.info/sct", "http://www.whocc.no/atc"
 
 
@@ -360,6 +361,33 @@ LISTS: dict[str, Make] = {
     "reports": lambda n: [resource("DiagnosticReport", i, status="final", code=coded("42148-7", LOINC)) for i in range(n)],
     "unreadable resources": of_observations(lambda i: {"valueQuantity": "no quantity"}),
     "codes that ICD-10 cannot have": of_conditions(lambda i: {"code": coded("C78.7 RULED OUT")}),
+    "results contained in reports": lambda n: within(
+        n, MOST, lambda i, k: resource(
+            "DiagnosticReport", i, status="final", code=coded("58410-2", LOINC),
+            result=[{"reference": f"#{j}"} for j in range(k)],
+            contained=[{"resourceType": "Observation", "id": str(j), "status": "final", "code": coded("6301-6", LOINC),
+                        "valueQuantity": {"value": j, "unit": "1"}} for j in range(k)],
+        ),
+    ),
+    "results that were promised": lambda n: within(
+        n, MOST, lambda i, k: resource(
+            "DiagnosticReport", i, status="final", result=[{"reference": f"Observation/{j}"} for j in range(k)]
+        )
+    ),
+    "values without a date": of_observations(
+        lambda i: {"effectiveDateTime": None, "issued": f"2026-10-{i % 28 + 1:02}", "valueQuantity": {"value": i, "unit": "1"}}
+    ),
+    "findings of nobody knows whom": together(
+        of_conditions(lambda i: {"code": coded("C78.7"), "subject": None}),
+        of_observations(lambda i: {**HISTOLOGY, "subject": None}),
+    ),
+    "sites by another resource": lambda n: within(
+        n, MOST, lambda i, k: observed(
+            i, code=coded("33728-7", LOINC), focus=[{"reference": f"Condition/{j}"} for j in range(k)]
+        )
+    ),
+    "certainties": of_codings(lambda j: {"system": GM, "code": "C78.7A"}),
+    "codes of no system": of_codings(lambda j: {"system": f"s{j}", "code": "C7B.02"}),
     "accents that compose": lambda n: [
         resource("Condition", "a" + "\u0301\u0316" * 500 + str(i), code=coded("C78.7?")) for i in range(max(1, n // 20))
     ],

@@ -48,6 +48,7 @@ OWN = "https://nlm-cds.example/fhir/CodeSystem/nlm-assessment"
 SYSTEMS = {
     "icd-10-cm": "http://hl7.org/fhir/sid/icd-10-cm",
     "icd-10": "http://hl7.org/fhir/sid/icd-10",
+    "icd-9-cm": "http://hl7.org/fhir/sid/icd-9-cm",
     "snomed-ct": "http://snomed.info/sct",
     "icd-o-3": "http://terminology.hl7.org/CodeSystem/icd-o-3",
     "loinc": "http://loinc.org",
@@ -61,6 +62,9 @@ DIGITS = re.compile(r'"#(-?[0-9.]+)#"')
 """A JSON number that keeps its digits: 5.0 is not 5."""
 HISTOLOGY = {"coding": [{"system": SYSTEMS["loinc"], "code": "59847-4"}]}
 SIZE = {"coding": [{"system": SYSTEMS["loinc"], "code": "21889-1"}]}
+DISTANT = {"coding": [{"system": SYSTEMS["snomed-ct"], "code": "385421009"}]}
+CERTAINTY = "http://fhir.de/StructureDefinition/icd-10-gm-diagnosesicherheit"
+KBV = "https://fhir.kbv.de/CodeSystem/KBV_CS_SFHIR_ICD_DIAGNOSESICHERHEIT"
 CENTIMETRES = {"value": 2, "unit": "cm", "system": UCUM, "code": "cm"}
 
 RESOURCES: Mapping[str, dict[str, Any]] = {
@@ -69,6 +73,12 @@ RESOURCES: Mapping[str, dict[str, Any]] = {
                        "clinicalStatus": {"coding": [{"code": "resolved"}]}},
     "provisional Condition": {"resourceType": "Condition", "code": "?", "recordedDate": RECENTLY,
                               "verificationStatus": {"coding": [{"code": "provisional"}]}},
+    "suspected Condition": {"resourceType": "Condition", "code": "?", "recordedDate": RECENTLY,
+                            "extension": [{"url": CERTAINTY, "valueCoding": {"code": "V"}}]},
+    "Condition suspected by its system": {"resourceType": "Condition", "code": "?", "recordedDate": RECENTLY,
+                                          "extension": [{"url": "urn:x", "valueCoding": {"system": KBV, "code": "V"}}]},
+    "distant metastasis in": {"resourceType": "Observation", "code": DISTANT, "valueCodeableConcept": "?", "status": "final",
+                              "effectiveDateTime": RECENTLY},
     "Observation": {"resourceType": "Observation", "code": "?", "status": "final", "effectiveDateTime": RECENTLY},
     "histology": {"resourceType": "Observation", "code": HISTOLOGY, "valueCodeableConcept": "?", "status": "final"},
     "tumour in": {"resourceType": "Observation", "code": SIZE, "bodySite": "?", "valueQuantity": CENTIMETRES,
@@ -205,8 +215,8 @@ def _filled(resource: dict[str, Any], concept: dict[str, Any]) -> dict[str, Any]
 
 
 def _value(text: str) -> dict[str, Any]:
-    """ "1.2 mg/dL", "< 5 %", "true", "bare 3" (an integer), "string yes", "snomed-ct 271299001", or an answer of the
-    project's own."""
+    """ "1.2 mg/dL", "1.2 mg/dL of urn:oid:2.999" (its unit by another system), "< 5 %", "true", "bare 3" (an integer),
+    "string yes", "snomed-ct 271299001", or an answer of the project's own."""
     first, *rest = text.split(" ")
     if text in {"true", "false"}:
         return {"valueBoolean": text == "true"}
@@ -216,8 +226,10 @@ def _value(text: str) -> dict[str, Any]:
         return {"valueString": rest[0]}
     if first in SYSTEMS:
         return {"valueCodeableConcept": _concept(first, rest[0])}
-    if number := re.fullmatch(r"([<>]=? )?(-?\d+(?:\.\d+)?)(?: (.+))?", text):
-        comparator, digits, unit = number.groups()
+    if number := re.fullmatch(r"([<>]=? )?(-?\d+(?:\.\d+)?)(?: (.+?)(?: of (\S+))?)?", text):
+        comparator, digits, unit, system = number.groups()
         quantity = {"value": f"#{digits}#", "unit": unit or "", "system": UCUM, "code": unit or ""}
+        if system:
+            quantity = {"value": f"#{digits}#", "system": system, "code": unit}
         return {"valueQuantity": quantity | ({"comparator": comparator.strip()} if comparator else {})}
     return {"valueCodeableConcept": _concept("assessment", text)}

@@ -59,7 +59,7 @@ KEYS = {
     "Condition": "conditions", "Observation": "observations", "Procedure": "procedures", "Patient": "patient",
     "MedicationRequest": "medicationRequests", "MedicationStatement": "medicationStatements",
     "Medication": "medicationRequests", "ServiceRequest": "serviceRequests", "DiagnosticReport": "diagnosticReports",
-    "ImagingStudy": "diagnosticReports",
+    "ImagingStudy": "diagnosticReports", "BodyStructure": "observations", "Specimen": "observations",
 }  # fmt: skip
 
 

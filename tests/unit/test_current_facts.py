@@ -100,8 +100,31 @@ def test_an_undated_value_beside_a_dated_one_is_a_question_unless_the_dated_one_
     assert (found.state, found.seen, found.reason) == (FactState.UNKNOWN, (denial, undated), Reason.UNDATED_BESIDE_DATED)
     assert current_fact("hepatic_failure", replace(undated, value=False), denial).equals(False)
     assert current_fact("hepatic_failure", replace(undated, value=False), replace(denial, value=True)).equals(True)
-    # a number may be better or worse: the dated one stands
-    assert current_fact("egfr", seen("egfr", 10, ago(4), "a"), seen("egfr", 60, None, "b")).value == Interval.from_number(10)
+
+
+@pytest.mark.parametrize(("dated", "undated"), [(10, 60), (60, 10)])
+def test_an_undated_number_beside_a_dated_one_leaves_both_to_be_named(dated: int, undated: int) -> None:
+    """It may be newer, and the better or the worse of the two."""
+    one, other = seen("egfr", dated, ago(4), "a"), seen("egfr", undated, None, "b")
+    found = current_fact("egfr", one, other)
+    assert (found.state, found.seen, found.reason) == (FactState.UNKNOWN, (one, other), Reason.UNDATED_BESIDE_DATED)
+    assert current_fact("egfr", one, replace(other, value=one.value)).value == one.value
+    assert current_fact("egfr", replace(one, on=ago(800)), other).seen == (replace(one, on=ago(800), fact="egfr"), other)
+
+
+def test_an_undated_number_issued_before_another_was_taken_is_the_older_one() -> None:
+    dated, undated = seen("egfr", 60, ago(4), "a"), seen("egfr", 10, None, "b")
+    assert current_fact("egfr", dated, replace(undated, issued=ago(5))).value == Interval.from_number(60)
+    for day in (4, 3):  # of the same day, or later: no date of the specimen, which may be newer
+        assert current_fact("egfr", dated, replace(undated, issued=ago(day))).seen == (dated, replace(undated, issued=ago(day)))
+
+
+def test_when_they_were_issued_orders_two_undated_values_where_no_window_applies() -> None:
+    one, other = (
+        replace(seen("differentiation", word, None, word), issued=ago(day)) for word, day in (("well", 9), ("poor", 3))
+    )
+    assert current_fact("differentiation", one, other).value == "poor"
+    assert current_fact("differentiation", one, replace(other, issued=one.issued)).reason is Reason.CONFLICT_OF_ONE_DATE
 
 
 def test_of_a_day_the_worst_answer_stands_against_a_newer_question_however_it_was_sent() -> None:

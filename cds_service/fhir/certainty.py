@@ -1,0 +1,151 @@
+"""The certainty that ICD-10-GM writes beside a diagnosis, in FHIR's own terms; and codes with a text behind them.
+
+A diagnosis that is excluded does not count, a suspected one is unconfirmed, a state after one is history. Where the status
+of the resource says otherwise, nobody can tell which is right: a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
+
+from cds_service.clinical_picture import Unreadable
+from cds_service.fhir.chart import Chart
+from cds_service.fhir.chart_lists import UnreadableResource
+from cds_service.fhir.concepts import meanings
+from cds_service.fhir.credibility import VERIFICATION_STATUSES
+from cds_service.fhir.resources import (
+    CodeableConcept,
+    Coding,
+    Condition,
+    Extension,
+    UnreadCondition,
+    codes,
+    parts_of,
+)
+from cds_service.fhir.tumour_codes import extensions_of
+from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.terminology import ICD_10_CODE, ICD_10_SYSTEMS, ICD_10_WITH_LETTER, without_dots
+from cds_service.reasons import Explanation, Reason
+
+SAME_AS = {"confirmed": "confirmed", "refuted": "refuted"} | dict.fromkeys(
+    ("unconfirmed", "provisional", "differential"), "unconfirmed"
+)
+"""FHIR's verificationStatus, as a certainty."""
+STILL_THERE = frozenset({"active", "recurrence", "relapse"})
+UNKNOWN = "?"
+
+
+def with_certainty(chart: Chart, knowledge: Knowledge) -> Chart:
+    """The chart with each diagnosis as its certainty has it: those it excludes left out, those nobody can tell unread."""
+    conditions: list[tuple[str, Condition]] = []
+    doubted: list[UnreadableResource] = []
+    for where, condition in (*chart.conditions, *chart.refuted):
+        fault, judged = _judge(condition, knowledge)
+        if fault is not None:
+            judged = UnreadCondition(
+                id=condition.id, code=condition.code, subject=condition.subject, body_site=condition.body_site,
+                onset_date_time=condition.onset_date_time, onset_period=condition.onset_period,
+                recorded_date=condition.recorded_date, extension=condition.extension, why=fault,
+            )  # fmt: skip
+            if meanings(knowledge, condition.code):
+                doubted.append(UnreadableResource("Condition", Unreadable(None, where, fault)))
+        if judged is not None:
+            conditions.append((where, judged))
+    return replace(chart, conditions=tuple(conditions), refuted=(), doubted=tuple(doubted))
+
+
+def _judge(condition: Condition, knowledge: Knowledge) -> tuple[Explanation | None, Condition | None]:
+    """Why nobody can tell; and the diagnosis as it counts, None where it does not."""
+    refuted = "refuted" in codes(condition.verification_status)
+    if isinstance(condition, UnreadCondition):
+        return None, condition
+    said = set(certainties_of(condition, knowledge))
+    if not said:
+        fault = None if refuted else _text_behind(condition, knowledge)
+        return fault, None if refuted else condition
+    if UNKNOWN in said:
+        return Explanation(Reason.CERTAINTY_NOT_READ), None
+    if len(said) > 1:
+        return Explanation(Reason.CERTAINTIES_DISAGREE), None
+    (certainty,) = said
+    status = next(iter(sorted(codes(condition.verification_status) & VERIFICATION_STATUSES)), "")
+    if status and SAME_AS.get(status) != ("confirmed" if certainty == "history" else certainty):
+        return Explanation(Reason.CERTAINTY_AGAINST_STATUS, certainty=certainty, status=status), None
+    if certainty == "history" and (active := codes(condition.clinical_status) & STILL_THERE):
+        return Explanation(Reason.CERTAINTY_AGAINST_STATUS, certainty=certainty, status=min(active)), None
+    match certainty:
+        case "refuted":
+            return None, None
+        case "unconfirmed":
+            return None, msgspec.structs.replace(condition, verification_status=_of_fhir("unconfirmed"))
+        case "history":
+            return None, msgspec.structs.replace(condition, clinical_status=_of_fhir("inactive"))
+    return _text_behind(condition, knowledge), condition
+
+
+def _of_fhir(status: str) -> CodeableConcept:
+    return CodeableConcept(coding=[Coding(code=status)])
+
+
+def certainties_of(condition: Condition, knowledge: Knowledge) -> Iterator[str]:
+    """What each mark of a certainty says; "?" for one that is not known."""
+    concept, letters = condition.code, knowledge.terminology.written.certainty
+    for extension in extensions_of(condition):
+        yield from _by_extension(extension, knowledge)
+    if concept is None:
+        return
+    for mark in parts_of(Extension, concept.extension):
+        yield from _by_extension(mark, knowledge)
+    for coding in concept.coding or ():
+        for mark in parts_of(Extension, coding.extension):
+            yield from _by_extension(mark, knowledge)
+        system, code = _as_sent(coding, knowledge)
+        found = ICD_10_WITH_LETTER.fullmatch(code) if system == "icd-10" else None
+        if found and found["letter"]:
+            yield letters.get(found["letter"].upper(), UNKNOWN)
+
+
+def _as_sent(coding: Coding, knowledge: Knowledge) -> tuple[str, str]:
+    """System and code under which a code was sent, or which a site says that it means: an American one under the URI of
+    another edition is still one of that edition here."""
+    key = knowledge.terminology.system_name(coding.system), (coding.code or "").strip()
+    return knowledge.terminology.local.means.get(key, key)
+
+
+def _by_extension(extension: Extension, knowledge: Knowledge) -> Iterator[str]:
+    written, concept = knowledge.terminology.written, extension.value_codeable_concept
+    sent = [*parts_of(Coding, extension.value_coding), *((concept.coding or ()) if concept else ())]
+    named = plain_uri(extension.url) in written.certainty_extensions
+    of_system = [coding for coding in sent if plain_uri(coding.system) in written.certainty_systems]
+    if not named and not of_system:
+        return
+    texts = [coding.code for coding in (sent if named else of_system)]
+    texts += [extension.value_code, extension.value_string, concept.text if concept else None] if named else []
+    said = [text.strip().upper() for text in texts if isinstance(text, str) and text.strip()]
+    yield from (written.certainty.get(letter, UNKNOWN) for letter in said or [UNKNOWN])
+
+
+def plain_uri(uri: str | None) -> str:
+    """A URI without its version, https, or a slash at its end."""
+    return (uri or "").strip().split("|")[0].rstrip("/").replace("https://", "http://", 1)
+
+
+def _text_behind(condition: Condition, knowledge: Knowledge) -> Explanation | None:
+    """Whether something stands behind a code that we hold, which may take back what it says: "C78.7 RULED OUT", "C78.7RO"."""
+    terms = knowledge.terminology
+    for sent in (condition.code.coding or ()) if condition.code else ():
+        system, code = _as_sent(sent, knowledge)
+        if system not in ICD_10_SYSTEMS:
+            continue
+        rows = terms.meanings(terms.coding(terms.uris[system], code, None))
+        held = max((without_dots(system, row.code) for row in rows), key=len, default="")
+        if not held:
+            continue
+        tail = without_dots(system, code).removeprefix(held)
+        odd = ICD_10_CODE if system == "icd-10-cm" else ICD_10_WITH_LETTER
+        if odd.fullmatch(code) is None or (tail.isalpha() and held[-1].isdigit() and system == "icd-10-cm"):
+            return Explanation(Reason.TEXT_BEHIND_CODE)
+    return None

@@ -1,0 +1,289 @@
+"""Decoded resources of one patient, sorted into the lists of a chart.
+
+Left out and counted: other patients' resources, those whose status FHIR defines as not counting, refuted and
+entered-in-error ones. Kept and named: what is not to be believed, and what may be of the patient.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import MappingProxyType
+from typing import Any
+
+from cds_service.clinical_picture import LeftOut, Omission, Unreadable
+from cds_service.fhir import credibility, versions
+from cds_service.fhir.chart import Availability, Chart
+from cds_service.fhir.chart_lists import (
+    Order,
+    PromisedResults,
+    Study,
+    UnclearResource,
+    UnreadableResource,
+    UntrustedResource,
+)
+from cds_service.fhir.contained import contained_observations
+from cds_service.fhir.dates import first_date
+from cds_service.fhir.references import split_reference
+from cds_service.fhir.resources import (
+    NOT_VALID,
+    BodyStructure,
+    CodeableConcept,
+    Condition,
+    DiagnosticReport,
+    ImagingStudy,
+    Medication,
+    MedicationRequest,
+    MedicationStatement,
+    Observation,
+    Patient,
+    Procedure,
+    Reference,
+    Resource,
+    ServiceRequest,
+    Specimen,
+    UnreadObservation,
+    WithStatus,
+    parts_of,
+)
+from cds_service.reasons import Explanation, Reason
+
+FINAL_REPORT = credibility.COUNTING_STATUSES[Observation] | {"appended"}
+"""Of a DiagnosticReport `appended` is R4's word for one that was amended by an addition."""
+WITHDRAWN = frozenset({"entered-in-error", "cancelled", "unsatisfactory"})
+NOT_TOLD = {
+    Omission.NO_SUBJECT: Explanation(Reason.SUBJECT_NOT_TOLD),
+    Omission.MERGED_PATIENT: Explanation(Reason.SUBJECT_MERGED),
+}
+"""Whose it is cannot be told, and it may be the patient's."""
+
+
+class ChartParts:
+    """The lists of a chart, as they are filled. Used once."""
+
+    def __init__(self, patient_id: str | None) -> None:
+        self.patient_id = patient_id
+        self.patient: Patient | None = None
+        self.conditions: list[tuple[str, Condition]] = []
+        self.procedures: list[tuple[str, Procedure]] = []
+        self.medication_requests: list[tuple[str, MedicationRequest]] = []
+        self.medication_statements: list[tuple[str, MedicationStatement]] = []
+        self.observations: list[tuple[str, Observation]] = []
+        self.orders: list[Order] = []
+        self.untrusted: list[UntrustedResource] = []
+        self.studies: list[Study] = []
+        self.medications: dict[str, Medication] = {}
+        self.refuted: list[tuple[str, Condition]] = []
+        self.unclear: list[UnclearResource] = []
+        self.sites: dict[str, CodeableConcept | None] = {}
+        self.promised: list[PromisedResults] = []
+        self.merged: frozenset[str] = frozenset()
+        self.names: dict[str, str] = {}
+        self.sources: dict[str, bytes] = {}
+        self.unreadable: list[UnreadableResource] = []
+        self.invalid_dates: dict[str, Unreadable] = {}
+        self.left_out: Counter[LeftOut] = Counter()
+        self.own: Counter[str] = Counter()
+        self.foreign: Counter[str] = Counter()
+        self.incomplete_types: set[str] = set()
+
+    def build(self, availability: Availability) -> Chart:
+        return Chart(
+            patient_id=self.patient_id,
+            patient=self.patient,
+            conditions=tuple(self.conditions),
+            procedures=tuple(self.procedures),
+            medication_requests=tuple(self.medication_requests),
+            medication_statements=tuple(self.medication_statements),
+            observations=tuple(self.observations),
+            orders=tuple(self.orders),
+            untrusted=tuple(self.untrusted),
+            studies=tuple(self.studies),
+            medications=MappingProxyType(self.medications),
+            refuted=tuple(self.refuted),
+            unclear=tuple(self.unclear),
+            sites=MappingProxyType(self.sites),
+            promised=tuple(self.promised),
+            names=MappingProxyType(self.names),
+            sources=MappingProxyType(self.sources),
+            unreadable=tuple(self.unreadable),
+            invalid_dates=MappingProxyType(self.invalid_dates),
+            left_out=MappingProxyType(self.left_out),
+            own=MappingProxyType(self.own),
+            foreign=MappingProxyType(self.foreign),
+            incomplete_types=frozenset(self.incomplete_types),
+            availability=availability,
+        )
+
+    def add_unreadable(self, reference: str, why: Explanation) -> None:
+        self.unreadable.append(UnreadableResource(type_of(reference), Unreadable(None, reference, why)))
+
+    def sort_in(self, reference: str, raw: bytes, resource: Resource, seen: set[Any]) -> None:
+        self.sources[reference] = raw
+        match resource:
+            case BodyStructure() | Specimen():
+                self._sort_in_site(reference, resource)
+            case Medication():
+                if credibility.is_modified(resource):
+                    self.add_unreadable(reference, credibility.MODIFIED)
+                    resource = Medication()  # what it is called stays in the display of the reference to it
+                self.medications[reference] = resource
+            case Patient():
+                self._sort_in_patient(reference, resource)
+            case _:
+                whose = self._whose(resource)
+                self._sort_in_of(whose, type_of(reference), reference, raw, resource)
+                if isinstance(resource, DiagnosticReport | Observation | Condition) and resource.contained:
+                    self._sort_in_contained(whose, reference, resource, seen)
+
+    def _sort_in_contained(
+        self, whose: Omission | None, reference: str, container: DiagnosticReport | Observation | Condition, seen: set[Any]
+    ) -> None:
+        """The Observations inside of a resource, each under the reference of the one that holds it: "DiagnosticReport/7#a"."""
+        if isinstance(container, WithStatus) and container.status in WITHDRAWN:
+            return
+        for part in contained_observations(reference, container):
+            if part.observation is None:
+                if whose is None:
+                    self.sources[part.reference] = part.raw
+                    self.unreadable.append(UnreadableResource("Observation", Unreadable(None, part.reference, NOT_VALID)))
+                    self.incomplete_types.add("Observation")
+                continue
+            content = versions.content_without_id(part.observation)
+            if content not in seen:
+                seen.add(content)
+                self.sources[part.reference] = part.raw
+                own = self._whose(part.observation) if part.observation.subject is not None else whose
+                self._sort_in_of(own or whose, "Observation", part.reference, part.raw, part.observation)
+
+    def _sort_in_site(self, reference: str, resource: BodyStructure | Specimen) -> None:
+        """Where in the body it is, or was taken, for Observations that say so by it alone. Another patient's says nothing."""
+        whose = resource.patient if isinstance(resource, BodyStructure) else resource.subject
+        subject = split_reference(whose, self.names)
+        own = subject is None or (subject[1] == self.patient_id and subject[0] in {"Patient", ""})
+        withdrawn = isinstance(resource, Specimen) and resource.status in WITHDRAWN
+        if not own or withdrawn or credibility.is_modified(resource):
+            return
+        if isinstance(resource, BodyStructure):
+            self.sites[reference] = resource.location
+        else:
+            self.sites[reference] = resource.collection.body_site if resource.collection else None
+
+    def _sort_in_patient(self, reference: str, patient: Patient) -> None:
+        if reference.split("/")[1] != self.patient_id:
+            merged = reference.split("/")[1] in self.merged
+            self.left_out[LeftOut(Omission.MERGED_PATIENT if merged else Omission.OTHER_PATIENT)] += 1
+            self.foreign["Patient"] += 1
+            return
+        self.own["Patient"] += 1
+        if credibility.is_modified(patient):
+            self.add_unreadable(reference, credibility.MODIFIED)
+        else:
+            self.patient = patient
+
+    def _whose(self, resource: Resource) -> Omission | None:
+        """None where it is of the patient."""
+        subject = split_reference(getattr(resource, "subject", None), self.names)
+        if subject is not None and subject[1] == self.patient_id and subject[0] in {"Patient", ""}:
+            return None
+        if subject is None or not subject[0]:  # a urn that no entry of the Bundle bears names nobody either
+            return Omission.NO_SUBJECT
+        merged = subject[0] == "Patient" and subject[1] in self.merged
+        return Omission.MERGED_PATIENT if merged else Omission.OTHER_PATIENT
+
+    def _sort_in_of(self, whose: Omission | None, kind: str, reference: str, raw: bytes, resource: Resource) -> None:
+        if isinstance(resource, WithStatus):
+            resource.status = (resource.status or "").strip()
+        if whose is None:
+            self.own[kind] += 1
+            self._sort_in_own(kind, reference, raw, resource)
+            return
+        self.left_out[LeftOut(whose)] += 1
+        if whose is not Omission.MERGED_PATIENT:
+            self.foreign[kind] += 1
+        if whose in NOT_TOLD:  # it may be of the patient: it answers nothing, and its absence says nothing
+            self.incomplete_types.add(kind)
+            if isinstance(resource, Observation | Condition) and not credibility.has_non_counting_status(resource):
+                self.unclear.append(UnclearResource(reference, resource, NOT_TOLD[whose]))
+
+    def _sort_in_own(self, kind: str, reference: str, raw: bytes, resource: Resource) -> None:
+        if _is_not_wanted(resource):
+            self.left_out[LeftOut(Omission.NOT_WANTED, kind)] += 1
+        elif credibility.has_non_counting_status(resource):
+            self.left_out[_not_counting(kind, resource)] += 1
+            if isinstance(resource, Condition) and not credibility.is_in_error(resource):
+                self.refuted.append((reference, resource))
+        elif why := credibility.why_not_trusted(resource):
+            self._doubt(kind, reference, raw, resource, why)
+        else:
+            if credibility.has_invalid_date(resource):
+                self.invalid_dates[reference] = Unreadable(None, reference, credibility.MISDATED)
+            self._keep(reference, resource)
+
+    def _doubt(self, kind: str, reference: str, raw: bytes, resource: Resource, why: Explanation) -> None:
+        """Record a resource that cannot be trusted, without dropping it. Its facts become unknown; an order still counts as
+        an order. Except for Observations and Conditions, the absence of other resources of this type is no longer evidence.
+        The date is kept only where the status is the sole problem."""
+        stub = versions.stub(raw, kind, why)
+        dated = why.reason in credibility.STATUS_REASONS
+        if isinstance(stub, UnreadObservation) and isinstance(resource, Observation) and dated:
+            stub.effective_date_time, stub.effective_instant = resource.effective_date_time, resource.effective_instant
+            stub.effective_period = resource.effective_period
+        if stub is None:
+            self.incomplete_types.add(kind)
+        else:
+            self._keep(reference, stub)
+        if isinstance(resource, Procedure | MedicationRequest | MedicationStatement | ServiceRequest):
+            self.untrusted.append(UntrustedResource(reference, resource, why))
+        if isinstance(resource, ServiceRequest) or (isinstance(resource, Procedure) and resource.status == "preparation"):
+            self._keep(reference, resource)
+        self.unreadable.append(UnreadableResource(kind, Unreadable(None, reference, why)))
+
+    def _keep(self, reference: str, resource: Resource) -> None:
+        match resource:
+            case Observation():
+                self.observations.append((reference, resource))
+            case Condition():
+                self.conditions.append((reference, resource))
+            case ServiceRequest():
+                self.orders.append(Order(reference, resource.code, first_date(resource.authored_on)))
+            case DiagnosticReport():
+                if resource.status in FINAL_REPORT:
+                    period = resource.effective_period
+                    on = first_date(resource.effective_date_time, period.start if period else None, resource.issued)
+                    self.studies.append(Study(reference, resource.code, on))
+                    if promised := parts_of(Reference, resource.result):
+                        self.promised.append(PromisedResults(reference, on, tuple(promised)))
+                else:
+                    self.left_out[LeftOut(Omission.NOT_FINAL, "DiagnosticReport")] += 1
+            case ImagingStudy():
+                if resource.status == "available":
+                    on = first_date(resource.started)
+                    self.studies += [Study(reference, concept, on) for concept in resource.procedure_code or []]
+                else:
+                    self.left_out[LeftOut(Omission.NOT_AVAILABLE, "ImagingStudy")] += 1
+            case Procedure():
+                if resource.status == "preparation":
+                    self.orders.append(Order(reference, resource.code, first_date(resource.performed_date_time)))
+                else:
+                    self.procedures.append((reference, resource))
+            case MedicationRequest():
+                self.medication_requests.append((reference, resource))
+            case MedicationStatement():
+                self.medication_statements.append((reference, resource))
+
+
+def type_of(reference: str) -> str:
+    return reference.split("/")[0]
+
+
+def _is_not_wanted(resource: Resource) -> bool:
+    """A request that is a proposal or a plan, or asks not to do it."""
+    if not isinstance(resource, ServiceRequest | MedicationRequest):
+        return False
+    return resource.intent in {"proposal", "plan", "option"} or bool(resource.do_not_perform)
+
+
+def _not_counting(kind: str, resource: Resource) -> LeftOut:
+    if isinstance(resource, WithStatus):
+        return LeftOut(Omission.NOT_COUNTING, kind, resource.status or "")
+    return LeftOut(Omission.REFUTED, kind)

@@ -1,0 +1,44 @@
+"""Results that a report says it has, and that did not come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import NamedTuple
+
+from cds_service.clinical_picture import PartialDate, Unreadable
+from cds_service.fhir.chart import Chart
+from cds_service.fhir.observation_reader import result_name
+from cds_service.reasons import Explanation, Reason
+
+
+def results_not_sent(chart: Chart) -> Iterator[Unreadable]:
+    """One line for all: of the newest report how many of its results are missing, and how many reports there are like it.
+
+    Where Observations were asked for by the codes that are read, a report's other results were never asked for: only one
+    none of whose results came is named then.
+    """
+    lacking = reports_without_results(chart)
+    if not lacking:
+        return
+    newest = max(lacking, key=lambda report: (report.on.latest if report.on else date.min, report.reference))
+    why = Explanation(Reason.REPORT_RESULTS_NOT_SENT, count=newest.missing)
+    if len(lacking) > 1:
+        why = Explanation(Reason.REPORTS_RESULTS_NOT_SENT, reports=len(lacking), count=newest.missing)
+    yield Unreadable(newest.on, newest.reference, why)
+
+
+class IncompleteReport(NamedTuple):
+    reference: str
+    on: PartialDate | None
+    missing: int
+    """How many of its results did not come."""
+
+
+def reports_without_results(chart: Chart) -> list[IncompleteReport]:
+    found = []
+    for where, on, results in chart.promised:
+        missing = sum((name := result_name(where, result, chart)) is None or name not in chart.sources for result in results)
+        if missing and (missing == len(results) or not chart.availability.by_code):
+            found.append(IncompleteReport(where, on, missing))
+    return found
