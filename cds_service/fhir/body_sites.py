@@ -2,104 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date
+from functools import cached_property
 
 import msgspec
 
-from cds_service.fhir.chart import Chart
-from cds_service.fhir.concepts import codings, meanings, text_of
-from cds_service.fhir.contained import KIND
-from cds_service.fhir.references import resolve_reference
-from cds_service.fhir.resources import (
-    BodyStructure,
-    CodeableConcept,
-    Coding,
-    Condition,
-    Extension,
-    Observation,
-    Reference,
-    Specimen,
-    parts_of,
-)
-from cds_service.fhir.tumour_codes import says_liver_metastasis
+from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
+from cds_service.fhir.concepts import codings, is_liver, meanings, text_of
+from cds_service.fhir.observation_reader import result_name
+from cds_service.fhir.resources import CodeableConcept, Coding, Condition, Extension, Observation, Reference, parts_of
+from cds_service.fhir.tumour_codes import says_liver_metastasis, site_is_open
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.terminology import Use
 
-BODY_STRUCTURE, SPECIMEN = msgspec.json.Decoder(BodyStructure), msgspec.json.Decoder(Specimen)
 BY_SITE = frozenset({"obs.tumor_size", "obs.histology"})
 """Concepts of Observations that say nothing of the liver but by their site."""
 SITE_EXTENSION = "/bodySite"
 """How the URL of FHIR's extension ends that refers to a BodyStructure."""
+EXTRAHEPATIC = "cond.extrahepatic_mets"
+"""How the concepts of metastases outside the liver begin."""
+Places = tuple[CodeableConcept | None, ...]
+"""Different body sites, at most two: from the second on nobody can tell. None: one that is not known."""
 
 
-def with_sites(chart: Chart, knowledge: Knowledge) -> tuple[tuple[str, Observation], ...]:
-    """The Observations of a chart; those without a body site with the one that another resource names, if it names just one."""
-    conditions = dict(chart.conditions)
-    return tuple((where, _with_site(observation, chart, conditions, knowledge)) for where, observation in chart.observations)
+def with_sites(chart: Chart, knowledge: Knowledge, today: date) -> Chart:
+    """The chart with each Observation that has no body site at the one that other resources name, if they name just one."""
+    places = _PlacesOfResources(chart, knowledge, today)
+    observations = ((where, _with_site(where, observation, places)) for where, observation in chart.observations)
+    unclear = (
+        part._replace(resource=_with_site(part.reference, part.resource, places))
+        if isinstance(part.resource, Observation) else part
+        for part in chart.unclear
+    )  # fmt: skip
+    return replace(chart, observations=tuple(observations), unclear=tuple(unclear))
 
 
-def _with_site(
-    observation: Observation, chart: Chart, conditions: Mapping[str, Condition], knowledge: Knowledge
-) -> Observation:
-    if observation.body_site is not None or not _needs_site(observation, knowledge):
+def _with_site(where: str, observation: Observation, places: _PlacesOfResources) -> Observation:
+    if observation.body_site is not None or not _needs_site(observation, places.knowledge):
         return observation
-    named = [site for site in _sites(observation, chart, conditions, knowledge) if site is not None]
-    different = {tuple(codings(knowledge, site)) or text_of(site): site for site in named}
-    return msgspec.structs.replace(observation, body_site=named[0]) if len(different) == 1 else observation
+    found = places.of_all(dict.fromkeys(result_name(where, sent, places.chart) for sent in _references(observation)))
+    return msgspec.structs.replace(observation, body_site=found[0]) if len(found) == 1 else observation
 
 
 def _needs_site(observation: Observation, knowledge: Knowledge) -> bool:
     return any(meaning.concept in BY_SITE for meaning in meanings(knowledge, observation.code))
 
 
-def _sites(
-    observation: Observation, chart: Chart, conditions: Mapping[str, Condition], knowledge: Knowledge
-) -> Iterator[CodeableConcept | None]:
+def _references(observation: Observation) -> list[Reference]:
+    """To what may tell its site."""
     references = [*(observation.focus or ()), *parts_of(Reference, observation.specimen)]
     for extension in parts_of(Extension, observation.extension):
         references += parts_of(Reference, extension.value_reference) if _is_site(extension.url) else ()
-    inside: dict[str, CodeableConcept | None] | None = None
-    for reference in references:
-        if (reference.reference or "").startswith("#"):
-            inside = _contained_sites(observation) if inside is None else inside
-            yield inside.get((reference.reference or "")[1:])
-            continue
-        name = resolve_reference(reference, chart.names) or _by_urn(reference, chart)
-        if name in chart.sites:
-            yield chart.sites[name]
-        elif name in conditions:
-            yield from _sites_of_condition(conditions[name], knowledge)
+    return references
 
 
 def _is_site(url: str | None) -> bool:
     return (url or "").rstrip("/").endswith(SITE_EXTENSION)
 
 
-def _by_urn(reference: Reference, chart: Chart) -> str:
-    return chart.names.get(reference.reference or "", "")
+def _different(sites: Iterable[CodeableConcept | None]) -> Places:
+    found: dict[int, CodeableConcept | None] = {}
+    for site in sites:
+        found[id(site)] = site
+        if len(found) > 1:
+            break
+    return tuple(found.values())
 
 
-def _sites_of_condition(condition: Condition, knowledge: Knowledge) -> Iterator[CodeableConcept]:
-    """Its body sites; where it has none, the liver of a liver metastasis, else the tumour itself: no unknown site."""
-    if condition.body_site:
-        yield from condition.body_site
-        return
-    if says_liver_metastasis(meanings(knowledge, condition.code), condition, knowledge):
-        (liver, *_) = knowledge.terminology.codes(["site.liver"], "snomed-ct")
-        yield CodeableConcept(coding=[Coding(system=knowledge.terminology.uris["snomed-ct"], code=liver)])
-    elif condition.code is not None:
-        yield condition.code
+class _PlacesOfResources:
+    """Where in the body the resources of one chart are; each is worked out once, however many refer to it."""
 
+    def __init__(self, chart: Chart, knowledge: Knowledge, today: date) -> None:
+        self.chart, self.knowledge, self.today = chart, knowledge, today
+        self._conditions = dict(chart.conditions)
+        self._known: dict[str, Places] = {}
+        self._same: dict[object, CodeableConcept] = {}
+        """What a body site says → the first that says it: equal ones are one."""
 
-def _contained_sites(observation: Observation) -> dict[str, CodeableConcept | None]:
-    found: dict[str, CodeableConcept | None] = {}
-    for sent in observation.contained or ():
-        try:
-            kind = KIND.decode(sent)
-            if kind.resource_type == BodyStructure.__name__:
-                found[str(kind.id)] = BODY_STRUCTURE.decode(sent).location
-            elif kind.resource_type == Specimen.__name__:
-                collection = SPECIMEN.decode(sent).collection
-                found[str(kind.id)] = collection.body_site if collection else None
-        except (msgspec.MsgspecError, RecursionError):
-            continue  # the site is then not known, and the size says so
-    return found
+    @cached_property
+    def _liver(self) -> CodeableConcept:
+        (liver, *_) = self.knowledge.terminology.codes(["site.liver"], "snomed-ct")
+        return CodeableConcept(coding=[Coding(system=self.knowledge.terminology.uris["snomed-ct"], code=liver)])
+
+    def of_all(self, names: Iterable[str | None]) -> Places:
+        return _different(site for name in names if name is not None for site in self._of(name))
+
+    def _of(self, name: str) -> Places:
+        if name not in self._known:
+            self._known[name] = _different(map(self._one, self._sites(name)))
+        return self._known[name]
+
+    def _one(self, site: CodeableConcept | None) -> CodeableConcept | None:
+        """The same one for all that say the same; None for one that says nothing."""
+        said = tuple(codings(self.knowledge, site)) or text_of(site)
+        return self._same.setdefault(said, site) if said and site else None
+
+    def _sites(self, name: str) -> Iterator[CodeableConcept | None]:
+        if site := self.chart.sites.get(name):
+            yield site
+        elif name in self._conditions:
+            yield from self._sites_of_condition(self._conditions[name])
+
+    def _sites_of_condition(self, condition: Condition) -> Iterator[CodeableConcept | None]:
+        """Its body sites; where it has none, the one that its code tells: the liver of a metastasis, or a place elsewhere. A
+        diagnosis in doubt or of the past says of no lesion that it is in the liver."""
+        doubted = is_unconfirmed(condition) or is_history(condition, self.today)
+        for site in condition.body_site or (self._site_by_code(condition),):
+            in_liver = is_liver(self.knowledge, (site,)) or site_is_open(site, self.knowledge)
+            yield None if doubted and in_liver else site
+
+    def _site_by_code(self, condition: Condition) -> CodeableConcept | None:
+        if says_liver_metastasis(meanings(self.knowledge, condition.code), condition, self.knowledge):
+            return self._liver
+        return condition.code if self._is_elsewhere(condition.code) else None
+
+    def _is_elsewhere(self, code: CodeableConcept | None) -> bool:
+        """Whether a code tells a place that is not the liver: a primary tumour's, or that of another metastasis."""
+        terms = self.knowledge.terminology
+        return any(terms.value("primary_site", coding) for coding in codings(self.knowledge, code)) or any(
+            meaning.concept.startswith(EXTRAHEPATIC) and meaning.use in (Use.DECIDES, Use.NODAL)
+            for meaning in meanings(self.knowledge, code)
+        )

@@ -6,12 +6,13 @@ of the resource says otherwise, nobody can tell which is right: a question.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
 import msgspec
 
-from cds_service.clinical_picture import Unreadable
+from cds_service.clinical_picture import LeftOut, Omission, Unreadable
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.chart_lists import UnreadableResource
 from cds_service.fhir.concepts import meanings
@@ -24,10 +25,11 @@ from cds_service.fhir.resources import (
     UnreadCondition,
     codes,
     parts_of,
+    unread,
 )
 from cds_service.fhir.tumour_codes import extensions_of
 from cds_service.knowledge.model import Knowledge
-from cds_service.knowledge.terminology import ICD_10_CODE, ICD_10_SYSTEMS, ICD_10_WITH_LETTER, without_dots
+from cds_service.knowledge.terminology import ICD_10_CODE, ICD_10_SYSTEMS, ICD_10_WITH_LETTER, plain_uri, without_dots
 from cds_service.reasons import Explanation, Reason
 
 SAME_AS = {"confirmed": "confirmed", "refuted": "refuted"} | dict.fromkeys(
@@ -39,22 +41,22 @@ UNKNOWN = "?"
 
 
 def with_certainty(chart: Chart, knowledge: Knowledge) -> Chart:
-    """The chart with each diagnosis as its certainty has it: those it excludes left out, those nobody can tell unread."""
+    """The chart with each diagnosis as its certainty has it: those it excludes left out and counted, those nobody can tell
+    unread."""
     conditions: list[tuple[str, Condition]] = []
     doubted: list[UnreadableResource] = []
-    for where, condition in (*chart.conditions, *chart.refuted):
+    left_out = Counter(chart.left_out)
+    for place, (where, condition) in enumerate((*chart.conditions, *chart.refuted)):
         fault, judged = _judge(condition, knowledge)
         if fault is not None:
-            judged = UnreadCondition(
-                id=condition.id, code=condition.code, subject=condition.subject, body_site=condition.body_site,
-                onset_date_time=condition.onset_date_time, onset_period=condition.onset_period,
-                recorded_date=condition.recorded_date, extension=condition.extension, why=fault,
-            )  # fmt: skip
+            judged = unread(condition, fault)
             if meanings(knowledge, condition.code):
                 doubted.append(UnreadableResource("Condition", Unreadable(None, where, fault)))
         if judged is not None:
             conditions.append((where, judged))
-    return replace(chart, conditions=tuple(conditions), refuted=(), doubted=tuple(doubted))
+        elif place < len(chart.conditions):  # those refuted by their status were counted when they were
+            left_out[LeftOut(Omission.REFUTED, "Condition")] += 1
+    return replace(chart, conditions=tuple(conditions), refuted=(), doubted=tuple(doubted), left_out=left_out)
 
 
 def _judge(condition: Condition, knowledge: Knowledge) -> tuple[Explanation | None, Condition | None]:
@@ -103,9 +105,17 @@ def certainties_of(condition: Condition, knowledge: Knowledge) -> Iterator[str]:
         for mark in parts_of(Extension, coding.extension):
             yield from _by_extension(mark, knowledge)
         system, code = _as_sent(coding, knowledge)
-        found = ICD_10_WITH_LETTER.fullmatch(code) if system == "icd-10" else None
+        found = ICD_10_WITH_LETTER.fullmatch(code) if system == "icd-10" and _has_letters(coding, knowledge) else None
         if found and found["letter"]:
             yield letters.get(found["letter"].upper(), UNKNOWN)
+
+
+def _has_letters(coding: Coding, knowledge: Knowledge) -> bool:
+    """Whether a letter behind a code is a certainty where it is from: in ICD-10-GM, under any of its URIs, or where a site says
+    that its own code means one with such a letter."""
+    terms = knowledge.terminology
+    of_the_site = (terms.system_name(coding.system), (coding.code or "").strip()) in terms.local.means
+    return of_the_site or plain_uri(coding.system) in terms.written.letters_under
 
 
 def _as_sent(coding: Coding, knowledge: Knowledge) -> tuple[str, str]:
@@ -128,11 +138,6 @@ def _by_extension(extension: Extension, knowledge: Knowledge) -> Iterator[str]:
     yield from (written.certainty.get(letter, UNKNOWN) for letter in said or [UNKNOWN])
 
 
-def plain_uri(uri: str | None) -> str:
-    """A URI without its version, https, or a slash at its end."""
-    return (uri or "").strip().split("|")[0].rstrip("/").replace("https://", "http://", 1)
-
-
 def _text_behind(condition: Condition, knowledge: Knowledge) -> Explanation | None:
     """Whether something stands behind a code that we hold, which may take back what it says: "C78.7 RULED OUT", "C78.7RO"."""
     terms = knowledge.terminology
@@ -145,7 +150,8 @@ def _text_behind(condition: Condition, knowledge: Knowledge) -> Explanation | No
         if not held:
             continue
         tail = without_dots(system, code).removeprefix(held)
-        odd = ICD_10_CODE if system == "icd-10-cm" else ICD_10_WITH_LETTER
-        if odd.fullmatch(code) is None or (tail.isalpha() and held[-1].isdigit() and system == "icd-10-cm"):
+        lettered = system == "icd-10" and _has_letters(sent, knowledge)
+        shape = ICD_10_WITH_LETTER if lettered else ICD_10_CODE
+        if shape.fullmatch(code) is None or (not lettered and tail.isalpha() and held[-1].isdigit()):
             return Explanation(Reason.TEXT_BEHIND_CODE)
     return None

@@ -47,8 +47,8 @@ class Availability:
     failed: frozenset[str] = frozenset()
     """Resource types whose search failed, or brought only a part."""
     not_consulted: tuple[NotConsulted, ...] = ()
-    by_code: bool = False
-    """Whether Observations were asked for by the codes that are read: what a report names beside them was not asked for."""
+    codes: frozenset[str] | None = None
+    """The codes by which Observations were asked for: what a report names beside them was not. None where all were."""
 
 
 EVERYTHING_ARRIVED = Availability(frozenset(READ_TYPES))

@@ -6,7 +6,8 @@ rest is told in `chart_sorting`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -44,6 +45,8 @@ class ResourceKind(msgspec.Struct):
         return f"{self.name or 'resource'}/{self.id if known else '?'}"
 
 
+CONTAINERS = frozenset({"DiagnosticReport", "Observation", "Condition"})
+"""Types of resources whose contained results are read."""
 KIND_DECODER = msgspec.json.Decoder(ResourceKind)
 DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ_TYPES.items()}
 
@@ -89,24 +92,33 @@ class _ChartBuilder:
         self.parts.merged = same_person(self.parts.patient_id, patients, self.parts.names)
         decoded.sort(key=itemgetter(0, 1))  # the order in which a chart was sent says nothing
         repeated = {first.reference for first, second in pairwise(decoded) if first.reference == second.reference}
-        seen = self._contents(decoded)
+        self.parts.alone = self._contents(decoded)
         for reference, raw, resource in decoded:
             if reference not in repeated:
-                self.parts.sort_in(reference, raw, resource, seen)
+                self.parts.sort_in(reference, raw, resource)
         for reference, group in groupby((part for part in decoded if part.reference in repeated), key=itemgetter(0)):
             resolved = versions.resolve_by_server(reference, [(part.raw, part.resource) for part in group], servers)
             self.parts.left_out.update(resolved.left_out)
             self.parts.unreadable += [UnreadableResource(type_of(reference), what) for what in resolved.unreadable]
             for raw, resource in resolved.counting:
-                self.parts.sort_in(reference, raw, resource, seen)
+                self.parts.sort_in(reference, raw, resource)
 
-    def _contents(self, decoded: Iterable[_Decoded]) -> set[Any]:
-        """The contents of the Observations sent by themselves, where results are contained too: one that is contained and
-        sent is one result."""
-        parts = list(decoded)
-        if not any(getattr(part.resource, "contained", None) for part in parts):
-            return set()
-        return {versions.content_without_id(part.resource) for part in parts if isinstance(part.resource, Observation)}
+    def _contents(self, decoded: Sequence[_Decoded]) -> Counter[Any]:
+        """The contents of the patient's Observations that were sent by themselves, where results are contained too."""
+        if not any(getattr(part.resource, "contained", None) for part in decoded):
+            return Counter()
+        found = (part.resource for part in decoded if isinstance(part.resource, Observation))
+        return Counter(versions.content_without_id(part) for part in found if self.parts.whose(part) is None)
+
+    def _keep_contained(self, reference: str, raw: bytes, why: Explanation, decoded: list[_Decoded]) -> None:
+        """Adds a resource that cannot be read, for the results in it, where there are any. Where not even they can be told, the
+        absence of a result says nothing."""
+        if type_of(reference) in CONTAINERS:
+            container = versions.unread_container(raw, why)
+            if container is None:
+                self.parts.incomplete_types.add("Observation")
+            elif container.contained:
+                decoded.append(_Decoded(reference, raw, container))
 
     def _decode(self, entries: Iterable[ChartEntry], servers: dict[bytes, set[str]]) -> list[_Decoded]:
         """Each resource once. `servers` is filled: resource → the servers that its entries name."""
@@ -135,8 +147,10 @@ class _ChartBuilder:
                 refuse_longer_than_read(resource, raw)
                 decoded.append(_Decoded(reference, raw, resource))
             except LongerThanRead:
-                broken.append((reference, raw, Explanation(Reason.LONGER_THAN_READ)))
+                why = Explanation(Reason.LONGER_THAN_READ)
+                broken.append((reference, raw, why))
                 self.parts.incomplete_types.add(type_of(reference))
+                self._keep_contained(reference, raw, why, decoded)
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
                 name = type_of(reference)
                 broken.append((reference, raw, _why(error)))
@@ -144,6 +158,7 @@ class _ChartBuilder:
                     decoded.append(_Decoded(reference, raw, stub))
                 else:
                     self.parts.incomplete_types |= {name} if name in READ_TYPES else set(READ_TYPES)
+                    self._keep_contained(reference, raw, NOT_VALID, decoded)
         for reference, _, why in sorted(broken, key=itemgetter(0, 1)):
             self.parts.add_unreadable(reference, why)
         return decoded

@@ -21,8 +21,8 @@ from cds_service.fhir.chart_lists import (
     UnreadableResource,
     UntrustedResource,
 )
-from cds_service.fhir.contained import contained_observations
-from cds_service.fhir.dates import first_date
+from cds_service.fhir.contained import Container, contained_resources
+from cds_service.fhir.dates import date_of_report, first_date
 from cds_service.fhir.references import split_reference
 from cds_service.fhir.resources import (
     NOT_VALID,
@@ -41,6 +41,7 @@ from cds_service.fhir.resources import (
     Resource,
     ServiceRequest,
     Specimen,
+    Unread,
     UnreadObservation,
     WithStatus,
     parts_of,
@@ -85,6 +86,10 @@ class ChartParts:
         self.own: Counter[str] = Counter()
         self.foreign: Counter[str] = Counter()
         self.incomplete_types: set[str] = set()
+        self.alone = Counter[Any]()
+        """What the patient's Observations say that were sent by themselves, and how many say so."""
+        self.inside: set[Any] = set()
+        """The same of those inside of other resources, each with its id and whose it is."""
 
     def build(self, availability: Availability) -> Chart:
         return Chart(
@@ -117,7 +122,7 @@ class ChartParts:
     def add_unreadable(self, reference: str, why: Explanation) -> None:
         self.unreadable.append(UnreadableResource(type_of(reference), Unreadable(None, reference, why)))
 
-    def sort_in(self, reference: str, raw: bytes, resource: Resource, seen: set[Any]) -> None:
+    def sort_in(self, reference: str, raw: bytes, resource: Resource) -> None:
         self.sources[reference] = raw
         match resource:
             case BodyStructure() | Specimen():
@@ -130,30 +135,49 @@ class ChartParts:
             case Patient():
                 self._sort_in_patient(reference, resource)
             case _:
-                whose = self._whose(resource)
+                whose = self.whose(resource)
                 self._sort_in_of(whose, type_of(reference), reference, raw, resource)
-                if isinstance(resource, DiagnosticReport | Observation | Condition) and resource.contained:
-                    self._sort_in_contained(whose, reference, resource, seen)
+                if isinstance(resource, Container) and resource.contained:
+                    self._sort_in_contained(whose, reference, resource)
 
-    def _sort_in_contained(
-        self, whose: Omission | None, reference: str, container: DiagnosticReport | Observation | Condition, seen: set[Any]
-    ) -> None:
-        """The Observations inside of a resource, each under the reference of the one that holds it: "DiagnosticReport/7#a"."""
+    def _sort_in_contained(self, whose: Omission | None, reference: str, container: Container) -> None:
+        """What is inside of a resource, each under the reference of the one that holds it: "DiagnosticReport/7#a". The results
+        of one that is not believed ask, and answer nothing."""
         if isinstance(container, WithStatus) and container.status in WITHDRAWN:
             return
-        for part in contained_observations(reference, container):
-            if part.observation is None:
-                if whose is None:
-                    self.sources[part.reference] = part.raw
-                    self.unreadable.append(UnreadableResource("Observation", Unreadable(None, part.reference, NOT_VALID)))
-                    self.incomplete_types.add("Observation")
+        why = container.why if isinstance(container, Unread) else credibility.why_not_trusted(container)
+        merged = Counter[Any]()
+        for part in contained_resources(container):
+            where, found = f"{reference}#{part.id}", part.resource
+            self.sources[where] = part.raw
+            if isinstance(found, BodyStructure | Specimen):
+                if whose is not Omission.OTHER_PATIENT:
+                    self._sort_in_site(where, found)
                 continue
-            content = versions.content_without_id(part.observation)
-            if content not in seen:
-                seen.add(content)
-                self.sources[part.reference] = part.raw
-                own = self._whose(part.observation) if part.observation.subject is not None else whose
-                self._sort_in_of(own or whose, "Observation", part.reference, part.raw, part.observation)
+            said = found if why is None else None
+            if said is None and isinstance(head := versions.stub(part.raw, "Observation", why or NOT_VALID), Observation):
+                said = head
+            of = whose if said is None or said.subject is None else self.whose(said) or whose
+            if found is not None and self._is_known(part.id, found, of, merged):
+                continue
+            if found is None and of is not Omission.OTHER_PATIENT:
+                self.unreadable.append(UnreadableResource("Observation", Unreadable(None, where, NOT_VALID)))
+            if said is not None:
+                self._sort_in_of(of, "Observation", where, part.raw, said)
+            elif of is not Omission.OTHER_PATIENT:
+                self.incomplete_types.add("Observation")
+
+    def _is_known(self, name: str, found: Observation, whose: Omission | None, merged: Counter[Any]) -> bool:
+        """Whether a contained result was sent by itself too, or inside of another resource under the same id. Two ids in one
+        resource are two results, equal or not. `merged`: those of this resource that were sent by themselves."""
+        content = versions.content_without_id(found)
+        if (whose, name, content) in self.inside:
+            return True
+        if whose is not Omission.OTHER_PATIENT and merged[content] < self.alone[content]:
+            merged[content] += 1
+            return True
+        self.inside.add((whose, name, content))
+        return False
 
     def _sort_in_site(self, reference: str, resource: BodyStructure | Specimen) -> None:
         """Where in the body it is, or was taken, for Observations that say so by it alone. Another patient's says nothing."""
@@ -180,7 +204,7 @@ class ChartParts:
         else:
             self.patient = patient
 
-    def _whose(self, resource: Resource) -> Omission | None:
+    def whose(self, resource: Resource) -> Omission | None:
         """None where it is of the patient."""
         subject = split_reference(getattr(resource, "subject", None), self.names)
         if subject is not None and subject[1] == self.patient_id and subject[0] in {"Patient", ""}:
@@ -204,6 +228,8 @@ class ChartParts:
             self.incomplete_types.add(kind)
             if isinstance(resource, Observation | Condition) and not credibility.has_non_counting_status(resource):
                 self.unclear.append(UnclearResource(reference, resource, NOT_TOLD[whose]))
+            elif _is_order(resource) and not (_is_not_wanted(resource) or credibility.has_non_counting_status(resource)):
+                self._doubt(kind, reference, raw, resource, NOT_TOLD[whose])
 
     def _sort_in_own(self, kind: str, reference: str, raw: bytes, resource: Resource) -> None:
         if _is_not_wanted(resource):
@@ -234,7 +260,7 @@ class ChartParts:
             self._keep(reference, stub)
         if isinstance(resource, Procedure | MedicationRequest | MedicationStatement | ServiceRequest):
             self.untrusted.append(UntrustedResource(reference, resource, why))
-        if isinstance(resource, ServiceRequest) or (isinstance(resource, Procedure) and resource.status == "preparation"):
+        if _is_order(resource):
             self._keep(reference, resource)
         self.unreadable.append(UnreadableResource(kind, Unreadable(None, reference, why)))
 
@@ -248,8 +274,7 @@ class ChartParts:
                 self.orders.append(Order(reference, resource.code, first_date(resource.authored_on)))
             case DiagnosticReport():
                 if resource.status in FINAL_REPORT:
-                    period = resource.effective_period
-                    on = first_date(resource.effective_date_time, period.start if period else None, resource.issued)
+                    on = date_of_report(resource)
                     self.studies.append(Study(reference, resource.code, on))
                     if promised := parts_of(Reference, resource.result):
                         self.promised.append(PromisedResults(reference, on, tuple(promised)))
@@ -274,6 +299,11 @@ class ChartParts:
 
 def type_of(reference: str) -> str:
     return reference.split("/")[0]
+
+
+def _is_order(resource: Resource) -> bool:
+    """A request, or a procedure that is planned."""
+    return isinstance(resource, ServiceRequest) or (isinstance(resource, Procedure) and resource.status == "preparation")
 
 
 def _is_not_wanted(resource: Resource) -> bool:

@@ -1,4 +1,4 @@
-"""Observations sent inside of another resource: a report with its results, a panel with its members."""
+"""What is sent inside of another resource: a report with its results, a panel with its members, and where they were taken."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from typing import NamedTuple
 import msgspec
 
 from cds_service.fhir.plausibility import LongerThanRead, refuse_longer_than_read
-from cds_service.fhir.resources import Condition, DiagnosticReport, Observation
+from cds_service.fhir.resources import (
+    BodyStructure,
+    Condition,
+    DiagnosticReport,
+    Observation,
+    Period,
+    Specimen,
+    UnreadContainer,
+    parts_of,
+)
+
+Container = DiagnosticReport | Observation | Condition | UnreadContainer
 
 
 class Kind(msgspec.Struct, rename="camel"):
@@ -17,42 +28,57 @@ class Kind(msgspec.Struct, rename="camel"):
 
 
 KIND = msgspec.json.Decoder(Kind)
-OBSERVATION = msgspec.json.Decoder(Observation)
+READ_INSIDE: tuple[type[Observation | BodyStructure | Specimen], ...] = (Observation, BodyStructure, Specimen)
+DECODERS = {kind.__name__: msgspec.json.Decoder(kind) for kind in READ_INSIDE}
 
 
-class ContainedObservation(NamedTuple):
-    """`reference`: that of the resource around it, "#", and its own id. `observation`: None where it cannot be read."""
+class ContainedResource(NamedTuple):
+    """`id`: its own, else its place, counted from one. `resource`: None where it is an Observation that cannot be read."""
 
-    reference: str
+    id: str
     raw: bytes
-    observation: Observation | None
+    resource: Observation | BodyStructure | Specimen | None
 
 
-def contained_observations(
-    reference: str, container: DiagnosticReport | Observation | Condition
-) -> Iterator[ContainedObservation]:
-    """The Observations that a resource contains. One without a date in a report is of the date that the report has, which R4
-    gives as that of the observed values; one without a subject is about whom the resource around it is about."""
+def contained_resources(container: Container) -> Iterator[ContainedResource]:
+    """The Observations that a resource contains, and the places they were taken from, as far as these can be read. A result of
+    a report that has no date has that of the report, which R4 gives as that of the observed values."""
+    dates = _dates(container)
     for place, sent in enumerate(container.contained or ()):
         raw = bytes(sent)
-        name = f"{reference}#{place + 1}"
+        name, kind = str(place + 1), Observation.__name__
         try:
-            kind = KIND.decode(raw)
-            if kind.resource_type != Observation.__name__:
+            head = KIND.decode(raw)
+            kind = str(head.resource_type)
+            if kind not in DECODERS:
                 continue
-            name = f"{reference}#{kind.id}" if isinstance(kind.id, str) and kind.id else name
-            found = OBSERVATION.decode(raw)
+            name = str(head.id) if isinstance(head.id, str | int) and head.id else name
+            found = DECODERS[kind].decode(raw)
             refuse_longer_than_read(found, raw)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, LongerThanRead):
-            yield ContainedObservation(name, raw, None)
+            if kind == Observation.__name__:
+                yield ContainedResource(name, raw, None)
             continue
-        if isinstance(container, DiagnosticReport):
-            _date_by_report(found, container)
-        yield ContainedObservation(name, raw, found)
+        if isinstance(found, Observation):
+            _date(found, dates)
+        yield ContainedResource(name, raw, found)
 
 
-def _date_by_report(found: Observation, report: DiagnosticReport) -> None:
+class _ReportDates(NamedTuple):
+    effective: str | None
+    period: Period | None
+    issued: object
+
+
+def _dates(container: Container) -> _ReportDates:
+    if not isinstance(container, DiagnosticReport):
+        return _ReportDates(None, None, None)
+    effective, periods = container.effective_date_time, parts_of(Period, container.effective_period)
+    return _ReportDates(effective if isinstance(effective, str) else None, periods[0] if periods else None, container.issued)
+
+
+def _date(found: Observation, dates: _ReportDates) -> None:
     dated = (found.effective_date_time, found.effective_instant, found.effective_period, found.effective_timing)
     if not any(dated):
-        found.effective_date_time, found.effective_period = report.effective_date_time, report.effective_period
-    found.issued = found.issued or report.issued
+        found.effective_date_time, found.effective_period = dates.effective, dates.period
+    found.issued = found.issued or dates.issued

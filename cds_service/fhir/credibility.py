@@ -21,8 +21,8 @@ from cds_service.fhir.resources import (
     Resource,
     ServiceRequest,
     Struct,
+    Unread,
     UnreadCondition,
-    UnreadObservation,
     WithStatus,
     codes,
 )
@@ -79,7 +79,7 @@ def is_in_error(condition: Condition) -> bool:
 
 def why_not_trusted(resource: Resource) -> Explanation | None:
     """Why it is not believed; None where nothing stands against it."""
-    if isinstance(resource, UnreadObservation | UnreadCondition) or has_non_counting_status(resource):
+    if isinstance(resource, Unread) or has_non_counting_status(resource):
         return None
     if is_modified(resource):
         return MODIFIED

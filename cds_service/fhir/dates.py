@@ -6,7 +6,7 @@ import re
 from datetime import date, datetime, timedelta
 
 from cds_service.clinical_picture import PartialDate
-from cds_service.fhir.resources import Observation, Procedure, Timing, parts_of
+from cds_service.fhir.resources import DiagnosticReport, Observation, Period, Procedure, Timing, parts_of
 
 FHIR_DATE = re.compile(
     r"(?P<year>\d{4})(-(?P<month>\d\d)(-(?P<day>\d\d)(?P<time>[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(?P<zone>Z|[+-]\d\d:\d\d)?)?)?)?"
@@ -54,6 +54,13 @@ def date_of_procedure(procedure: Procedure) -> PartialDate | None:
     """When it was done: of a period its end, else its beginning."""
     period = procedure.performed_period
     return first_date(procedure.performed_date_time, period.end if period else None, period.start if period else None)
+
+
+def date_of_report(report: DiagnosticReport) -> PartialDate | None:
+    """When what it reports was observed, of a period its beginning; else when it was issued."""
+    starts = [period.start for period in parts_of(Period, report.effective_period)]
+    texts = (report.effective_date_time, *starts, report.issued)
+    return first_date(*(text for text in texts if isinstance(text, str)))
 
 
 def first_date(*texts: str | None) -> PartialDate | None:

@@ -7,11 +7,12 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from cds_service.clinical_picture import Interval, Observed, PartialDate
+from cds_service.clinical_picture import Deceased, Interval, Observed, PartialDate, Unreadable
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, meanings, text_of
-from cds_service.fhir.dates import first_date
+from cds_service.fhir.dates import first_date, is_future
 from cds_service.knowledge.model import Knowledge
+from cds_service.reasons import Explanation, Reason
 
 
 def read_demographics(chart: Chart, today: date) -> Iterator[tuple[str, Observed]]:
@@ -27,6 +28,23 @@ def read_demographics(chart: Chart, today: date) -> Iterator[tuple[str, Observed
         yield "age", Observed(value, PartialDate.from_day(today), where, f"born {born}")
     if patient.gender in {"female", "male"}:
         yield "sex", Observed(patient.gender, PartialDate.from_day(today), where, patient.gender)
+
+
+def read_death(chart: Chart, today: date) -> Deceased | Unreadable | None:
+    """That the patient has died, and when; that nobody can tell; or None, where nothing says so.
+
+    FHIR allows a yes or no, or a date: a value of another kind, a no beside a date, and a day to come cannot be read.
+    """
+    patient = chart.patient
+    if patient is None or (patient.deceased_date_time is None and patient.deceased_boolean in (None, False)):
+        return None
+    said, when = patient.deceased_boolean, patient.deceased_date_time
+    if said is True and when is None:
+        return Deceased(None)
+    on = first_date(when) if isinstance(when, str) else None
+    if on is None or is_future(on, today) or said not in (None, True):
+        return Unreadable(None, f"Patient/{patient.id}", Explanation(Reason.DEATH_NOT_READABLE))
+    return Deceased(on)
 
 
 def _years(born: date, today: date) -> int:

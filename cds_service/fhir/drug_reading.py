@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
-from cds_service.clinical_picture import Observed, PartialDate
+from cds_service.clinical_picture import Observed, PartialDate, Regimen
 from cds_service.fhir.concepts import codings, has_text, names_of, remembered, text_of
 from cds_service.fhir.dates import is_future
+from cds_service.fhir.dosage import read_regimen
 from cds_service.fhir.fact_readings import FactReadings
 from cds_service.fhir.medication import Drug, Medicine
 from cds_service.fhir.resources import CodeableConcept
@@ -70,16 +71,18 @@ class DrugReader:
     def read(self, drugs: Sequence[Drug], today: date, found: Mapping[str, FactReadings]) -> int:
         """Fills `found` with what the drugs state and ask. Returns of how many entries it could not be read which drug they
         are."""
-        done: dict[Medicine, tuple[bool, list[tuple[FactDefinition, str, Explanation | None]]]] = {}
+        done: dict[Medicine, tuple[DrugReading, list[tuple[FactDefinition, str, Explanation | None]]]] = {}
         unread_active, unread = 0, 0
         for drug in drugs:
             if drug.medicine not in done:
                 told = self.reading_of(drug.medicine)
-                done[drug.medicine] = (told.read_by is ReadBy.NOTHING, list(self._stated(told)))
-            not_read, stated = done[drug.medicine]
+                done[drug.medicine] = (told, list(self._stated(told)))
+            told, stated = done[drug.medicine]
+            not_read = told.read_by is ReadBy.NOTHING
+            regimen = read_regimen(drug, told.decides, today) if stated else None
             since, until = (None if is_future(on, today) else on for on in (drug.since, drug.until))
             for definition, text, question in stated:
-                for reading in _readings(definition, drug, since, until, text, drug.doubt or question):
+                for reading in _readings(definition, drug, since, until, text, drug.doubt or question, regimen):
                     (found[definition.id].questions if reading.note else found[definition.id].valid).append(reading)
             unread += not_read
             unread_active += not_read and drug.active
@@ -126,9 +129,10 @@ class DrugReader:
         meant = [meaning for meanings in held.values() for meaning in meanings]
         silent = _with_use(meant, Use.CONTEXT)
         decides = _with_use(meant, Use.DECIDES) - silent
-        asks = _with_use(meant, Use.QUESTION) - silent - decides
         texts = [drugs.read_text(text) for text in names_of(concept, (c for c in sent if not _is_group(c)))]
         named = frozenset().union(*(text.named for text in texts)) - silent - decides
+        asked = frozenset().union(_with_use(meant, Use.QUESTION), *(text.asked for text in texts))
+        asks = asked - silent - decides
         recorded = dict.fromkeys((*decides, *asks, *named), text_of(concept))
         if not has_text(concept):
             recorded |= {m.concept: f"{m.display} ({m.code})" for m in reversed(meant) if m.concept in recorded}
@@ -136,9 +140,17 @@ class DrugReader:
             read_by = ReadBy.PRODUCT
         elif meant or (any(_names_substance(coding) for coding in sent) and any(text.is_name for text in texts)):
             read_by = ReadBy.CODE
+        elif any(text.names_a_drug for text in texts) or any(map(self._names_product, sent)):
+            read_by = ReadBy.NAME
         else:
-            read_by = ReadBy.NAME if any(text.names_a_drug for text in texts) else ReadBy.NOTHING
+            read_by = ReadBy.NOTHING
         return DrugReading(decides, asks, silent, named, read_by, recorded)
+
+    def _names_product(self, coding: StandardCoding) -> bool:
+        """Whether a code of a list of products stands beside the name of its product."""
+        drugs = self.knowledge.drugs
+        repeats_code = coding.display.casefold() == coding.code.casefold()
+        return coding.system in drugs.product_lists and not repeats_code and drugs.read_text(coding.display).names_a_product
 
 
 def _with_use(meant: Iterable[Meaning], use: Use) -> frozenset[str]:
@@ -161,12 +173,13 @@ def _readings(
     until: PartialDate | None,
     text: str,
     note: Explanation | None,
+    regimen: Regimen | None,
 ) -> Iterator[Observed]:
     """What one prescription says of one fact; nothing where only what is active counts and it is not."""
     if definition.active and not drug.active:
         return
     on = (until or since) if definition.window_days else since
-    reading = Observed(True, on, drug.where, text, note)
+    reading = Observed(True, on, drug.where, text, note, regimen=regimen)
     yield reading
     if definition.window_days and not (drug.active or until or drug.doubt):
         yield replace(reading, on=None)  # it ended, nobody knows when

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cds_service.clinical_picture import Interval, Observed, PartialDate
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
-from cds_service.fhir.concepts import codings, is_liver, text_of
+from cds_service.fhir.concepts import codings, is_liver, meanings_elsewhere, text_of
 from cds_service.fhir.concepts import meanings as meanings_of
 from cds_service.fhir.dates import date_of_observation, first_date
 from cds_service.fhir.resources import Component, Condition, Observation, UnreadCondition, UnreadObservation
@@ -94,6 +94,8 @@ class Neoplasms:
     """Those of them that are no metastasis."""
     mixed: bool = False
     """A mixed tumour's histology that names no tumour of the chart."""
+    mixed_histologies: list[Observed] = field(default_factory=list)
+    """The histologies of mixed tumours, whatever they name."""
     nen_unconfirmed: list[Observed] = field(default_factory=list)
     nen_codings: list[TumourCoding] = field(default_factory=list)
     """Every coding of a tumour that is neuroendocrine."""
@@ -174,46 +176,65 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
 
 def _add_unread(found: Neoplasms, seen: Observed, observation: Observation, knowledge: Knowledge) -> None:
     """What could not be read may be the half that is missing: a histology, or a finding in the liver."""
-    for coding in codings(knowledge, observation.code):
-        about = {m.concept for m in knowledge.terminology.meanings(coding)}
-        if "obs.histology" in about:
-            found.histologies_unread.append(seen)
-        elif _is_count(coding, knowledge) or ("obs.tumor_size" in about and is_liver(knowledge, [observation.body_site])):
-            found.lesions_unread.append(seen)
+    asked = _asked(observation, knowledge).concepts
+    if "obs.histology" in asked:
+        found.histologies_unread.append(seen)
+    counts = any(_is_count(coding, knowledge) for coding in codings(knowledge, observation.code))
+    if counts or ("obs.tumor_size" in asked and is_liver(knowledge, [observation.body_site])):
+        found.lesions_unread.append(seen)
 
 
-def _names_site_of_metastasis(observation: Observation, knowledge: Knowledge) -> bool:
-    return any(meaning.concept == METASTASIS_SITE for meaning in meanings_of(knowledge, observation.code))
+class Asked(NamedTuple):
+    """What the code of an Observation or component asks."""
+
+    concepts: frozenset[str]
+    sure: bool
+    """Whether a code of its own system says so. Else one that names no system that has it would mean it: a question."""
+
+
+def _asked(part: Observation | Component, knowledge: Knowledge) -> Asked:
+    known = meanings_of(knowledge, part.code)
+    meant = known or meanings_elsewhere(knowledge, part.code)
+    return Asked(frozenset(meaning.concept for meaning in meant), bool(known))
 
 
 def _liver_site_open(observation: Observation, knowledge: Knowledge) -> Explanation | None:
     """Why a tumour that is measured, or a distant metastasis, may be in the liver: its site is told in words, or by a code of
-    another system."""
-    if any(meaning.concept == "obs.tumor_size" for meaning in meanings_of(knowledge, observation.code)):
-        open_site = site_is_open(observation.body_site, knowledge) and measured_liver_lesion(observation, knowledge)
-        return TEXT_ALONE if open_site else None
-    if not _names_site_of_metastasis(observation, knowledge):
-        return None
-    if any(site_is_open(site, knowledge) for site in (observation.value_codeable_concept, observation.body_site)):
-        return NOT_OF_ITS_SYSTEM
-    words = knowledge.terminology.written
-    return TEXT_ALONE if observation.value_string and words.names_liver(observation.value_string) else None
+    another system, or the code of the Observation itself is one."""
+    asked, site = _asked(observation, knowledge), observation.body_site
+    if "obs.tumor_size" in asked.concepts and measured_liver_lesion(observation, knowledge):
+        if is_liver(knowledge, [site]):
+            return NOT_OF_ITS_SYSTEM
+        return TEXT_ALONE if site_is_open(site, knowledge) else None
+    if METASTASIS_SITE in asked.concepts:
+        sites = (observation.value_codeable_concept, site)
+        if is_liver(knowledge, sites) or any(site_is_open(each, knowledge) for each in sites):
+            return NOT_OF_ITS_SYSTEM
+        named = observation.value_string and knowledge.terminology.written.names_liver(observation.value_string)
+        return TEXT_ALONE if named else None
+    return NOT_OF_ITS_SYSTEM if _metastasis_in_liver(observation, asked.concepts, knowledge) else None
 
 
 def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
     """A tumour size with a liver body site, the liver as site of a distant metastasis, or a count above none."""
-    if _names_site_of_metastasis(observation, knowledge):
+    asked = _asked(observation, knowledge)
+    if asked.sure and METASTASIS_SITE in asked.concepts:
         return is_liver(knowledge, [observation.value_codeable_concept, observation.body_site])
-    if is_liver(knowledge, [observation.body_site]):
-        about = {m.concept for m in meanings_of(knowledge, observation.code)}
-        if "obs.histology" in about:
-            said = meanings_of(knowledge, observation.value_codeable_concept)
-            if any(meaning.concept == "morph.net_metastatic" for meaning in said):
-                return True
-        if "obs.tumor_size" in about and measured_liver_lesion(observation, knowledge):
+    if asked.sure and is_liver(knowledge, [observation.body_site]):
+        if _metastasis_in_liver(observation, asked.concepts, knowledge):
+            return True
+        if "obs.tumor_size" in asked.concepts and measured_liver_lesion(observation, knowledge):
             return True
     counted = any(_is_count(coding, knowledge) for coding in codings(knowledge, observation.code))
     return counted and _above_none(observation, knowledge, "lesion_count")
+
+
+def _metastasis_in_liver(observation: Observation, asked: frozenset[str], knowledge: Knowledge) -> bool:
+    """Whether a histology of the liver says metastasis of a neuroendocrine tumour."""
+    if "obs.histology" not in asked or not is_liver(knowledge, [observation.body_site]):
+        return False
+    said = meanings_of(knowledge, observation.value_codeable_concept)
+    return any(meaning.concept == "morph.net_metastatic" for meaning in said)
 
 
 def _is_count(coding: StandardCoding, knowledge: Knowledge) -> bool:
@@ -262,7 +283,12 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date, doubts: Neopla
     of_lung: set[str] | None = None  # once for all: a chart may hold thousands of both
     any_current_of_lung = False
     for where, observation in chart.observations:
-        if not any(_asks_histology(part, knowledge) for part in (observation, *(observation.component or ()))):
+        asking = [
+            (part, asked.sure)
+            for part in (observation, *(observation.component or ()))
+            if "obs.histology" in (asked := _asked(part, knowledge)).concepts
+        ]
+        if not asking:
             continue
         focus = {(f.reference or "").split("/_history/")[0] for f in observation.focus or []}
         names = frozenset("/".join(text.rstrip("/").split("/")[-2:]) for text in focus if "Condition/" in text)
@@ -274,20 +300,19 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date, doubts: Neopla
         site = codings(knowledge, observation.body_site)
         lung = concerns_lung or any(LUNG.search(coding.display) for coding in site)
         on = date_of_observation(observation)
-        parts: list[Observation | Component] = [
-            observation,
-            *(part for part in observation.component or () if part.value_codeable_concept or part.value_string),
-        ]
-        for part in parts:
-            if part is not observation and not _asks_histology(part, knowledge):
+        for part, sure in asking:
+            if part is not observation and not (part.value_codeable_concept or part.value_string):
                 continue
             values = codings(knowledge, part.value_codeable_concept)
             meanings = [m for coding in values for m in knowledge.terminology.meanings(coding)]
             said = Observed(True, on, where, text_of(part.value_codeable_concept) or (part.value_string or "").strip())
-            if is_nen(meanings, lung):
+            if is_nen(meanings, lung) and not sure:
+                doubts.nen_unconfirmed.append(replace(said, note=NOT_OF_ITS_SYSTEM))
+            elif is_nen(meanings, lung):
                 found.append(Histology(said, names, values))
-            elif any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in meanings):
+            elif sure and any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in meanings):
                 mixed |= names or {""}
+                doubts.mixed_histologies.append(said)
             elif isinstance(observation, UnreadObservation):
                 continue
             elif note := why_nen_is_open(
@@ -295,10 +320,6 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date, doubts: Neopla
             ):
                 doubts.nen_unconfirmed.append(replace(said, note=note))
     return found, mixed
-
-
-def _asks_histology(part: Observation | Component, knowledge: Knowledge) -> bool:
-    return any(meaning.concept == "obs.histology" for meaning in meanings_of(knowledge, part.code))
 
 
 def _add_histologies(found: Neoplasms, histologies: list[Histology], others: list[OtherMalignancy]) -> None:

@@ -8,7 +8,7 @@ from datetime import date
 from cds_service.clinical_picture import Gate, Nlm
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.gate import Neoplasms, neoplasms
-from cds_service.fhir.resources import Condition, Observation, UnreadCondition, UnreadObservation
+from cds_service.fhir.resources import Condition, Observation, UnreadObservation, unread
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasons import WRITTEN_OTHERWISE, Explanation, Reason
 
@@ -51,9 +51,10 @@ def judge_gate(found: Neoplasms, unreadable_conditions: int, chart: Chart) -> Ga
 
 
 def judge_chart(chart: Chart, found: Neoplasms, unreadable_conditions: int, knowledge: Knowledge, today: date) -> Gate:
-    """The gate of a chart. Where it says no, and would not if what may be the patient's were theirs, nobody can tell."""
+    """The gate of a chart. Where it says no, and would not if what may be the patient's were theirs, nobody can tell. Where it
+    says yes, and would not then, it asks."""
     gate = judge_gate(found, unreadable_conditions, chart)
-    if gate.answer is not Nlm.NO or not chart.unclear:
+    if gate.answer not in {Nlm.NO, Nlm.YES} or not chart.unclear:
         return gate
     conditions = [(part.reference, part.resource) for part in chart.unclear if isinstance(part.resource, Condition)]
     observations = [(part.reference, part.resource) for part in chart.unclear if isinstance(part.resource, Observation)]
@@ -62,18 +63,20 @@ def judge_chart(chart: Chart, found: Neoplasms, unreadable_conditions: int, know
     )
     if_theirs = neoplasms(whole, knowledge, today)
     would = judge_gate(if_theirs, unreadable_conditions, whole)
-    if would.answer is Nlm.NO:
+    if would.answer is gate.answer:
         return gate
     doubts = {part.reference: part.why for part in chart.unclear}
     found_in = (if_theirs.nen, if_theirs.nen_unconfirmed, if_theirs.liver, if_theirs.liver_unconfirmed,
-                if_theirs.histologies_unread, if_theirs.lesions_unread, if_theirs.weak)  # fmt: skip
+                if_theirs.histologies_unread, if_theirs.lesions_unread, if_theirs.weak, if_theirs.others,
+                if_theirs.mixed_histologies)  # fmt: skip
     telling = [reading for readings in found_in for reading in readings if reading.seen_in in doubts]
     seen = [
         replace(reading, note=doubts.get(reading.seen_in, reading.note)) for reading in dict.fromkeys((*would.seen, *telling))
     ]
     because = next((reading.note for reading in seen if reading.seen_in in doubts), chart.unclear[0].why)
     assert because is not None
-    return Gate(Nlm.CANNOT_TELL, Explanation(Reason.SUBJECT_OPEN, because=because), tuple(seen))
+    answer = Nlm.POSSIBLE if would.answer is Nlm.POSSIBLE and gate.answer is Nlm.YES else Nlm.CANNOT_TELL
+    return Gate(answer, Explanation(Reason.SUBJECT_OPEN, because=because), tuple(seen))
 
 
 def _counted(unread: int) -> Explanation:
@@ -100,10 +103,6 @@ def with_unclear(chart: Chart) -> Chart:
         for part in chart.unclear if isinstance(it := part.resource, Observation)
     )  # fmt: skip
     conditions = tuple(
-        (part.reference, UnreadCondition(
-            id=it.id, code=it.code, body_site=it.body_site, extension=it.extension, onset_date_time=it.onset_date_time,
-            onset_period=it.onset_period, recorded_date=it.recorded_date, why=part.why,
-        ))
-        for part in chart.unclear if isinstance(it := part.resource, Condition)
-    )  # fmt: skip
+        (part.reference, unread(it, part.why)) for part in chart.unclear if isinstance(it := part.resource, Condition)
+    )
     return replace(chart, observations=(*chart.observations, *observations), conditions=(*chart.conditions, *conditions))

@@ -48,6 +48,12 @@ class Drug:
     active: bool
     doubt: Explanation | None = field(default=None, compare=False)
     """Why it is not believed: it asks."""
+    begun: PartialDate | None = None
+    """The first day of which the entry speaks. A day on which somebody only asserted it is none."""
+    ended: PartialDate | None = None
+    """The end of the period of which it speaks. A single day is none."""
+    dosage: msgspec.Raw = field(default_factory=msgspec.Raw, compare=False)
+    """As sent: `dosage.read_regimen` reads it."""
 
 
 def read_medication(chart: Chart) -> Iterable[Drug]:
@@ -56,12 +62,15 @@ def read_medication(chart: Chart) -> Iterable[Drug]:
         active = doubt is not None or drug.status == "active"
         medicine = _medicine(chart, drug, medicines)
         if isinstance(drug, MedicationRequest):
-            yield Drug(where, medicine, first_date(drug.authored_on), None, active, doubt)
+            written = first_date(drug.authored_on)
+            yield Drug(where, medicine, written, None, active, doubt, begun=written, dosage=drug.dosage_instruction)
             continue
         period = drug.effective_period
         since = first_date(drug.effective_date_time, period.start if period else None, drug.date_asserted)
         until = first_date(drug.effective_date_time, period.end if period else None)
-        yield Drug(where, medicine, since, until, active, doubt)
+        begun = first_date(drug.effective_date_time, period.start if period else None)
+        ended = first_date(period.end if period else None)
+        yield Drug(where, medicine, since, until, active, doubt, begun, ended, drug.dosage)
 
 
 def _prescriptions(chart: Chart) -> Iterable[tuple[str, MedicationRequest | MedicationStatement, Explanation | None]]:

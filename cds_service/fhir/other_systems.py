@@ -6,7 +6,7 @@ import msgspec
 
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, meanings, text_of
-from cds_service.fhir.resources import CodeableConcept, Coding, Condition, UnreadCondition
+from cds_service.fhir.resources import CodeableConcept, Coding, Condition, UnreadCondition, unread
 from cds_service.fhir.tumour_codes import NOT_OF_ITS_SYSTEM
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.terminology import Use
@@ -21,20 +21,15 @@ def _asking(condition: Condition, knowledge: Knowledge) -> Condition:
     if condition.code is None or meanings(knowledge, condition.code):
         return condition
     terms = knowledge.terminology
-    held = [found for coding in codings(knowledge, condition.code) for found in terms.held_elsewhere(coding)]
+    sent = codings(knowledge, condition.code)
+    elsewhere = {coding: terms.held_elsewhere(coding) for coding in sent}
+    if any(coding.system in terms.uris and coding.code and not held for coding, held in elsewhere.items()):
+        return condition  # another disease, by a code of its own system
+    held = [found for coding in sent for found in elsewhere[coding]]
     if not any(meaning.use is not Use.CONTEXT for coding in held for meaning in terms.meanings(coding)):
         return condition
-    code = CodeableConcept(
-        coding=[Coding(system=terms.uris[found.system], code=found.code, display=found.display) for found in held],
-        text=text_of(condition.code),
-    )
+    more = [Coding(system=terms.uris[found.system], code=found.code, display=found.display) for found in held]
+    code = CodeableConcept(coding=[*(condition.code.coding or ()), *more], text=text_of(condition.code))
     if isinstance(condition, UnreadCondition):
         return msgspec.structs.replace(condition, code=code)
-    return UnreadCondition(
-        id=condition.id, clinical_status=condition.clinical_status, verification_status=condition.verification_status,
-        code=code, subject=condition.subject, body_site=condition.body_site, onset_date_time=condition.onset_date_time,
-        onset_period=condition.onset_period, recorded_date=condition.recorded_date, extension=condition.extension,
-        abatement_date_time=condition.abatement_date_time, abatement_period=condition.abatement_period,
-        abatement_age=condition.abatement_age, abatement_range=condition.abatement_range,
-        abatement_string=condition.abatement_string, why=NOT_OF_ITS_SYSTEM,
-    )  # fmt: skip
+    return unread(msgspec.structs.replace(condition, code=code), NOT_OF_ITS_SYSTEM)

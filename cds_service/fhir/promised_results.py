@@ -9,14 +9,15 @@ from typing import NamedTuple
 from cds_service.clinical_picture import PartialDate, Unreadable
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.observation_reader import result_name
+from cds_service.fhir.resources import codes
 from cds_service.reasons import Explanation, Reason
 
 
 def results_not_sent(chart: Chart) -> Iterator[Unreadable]:
     """One line for all: of the newest report how many of its results are missing, and how many reports there are like it.
 
-    Where Observations were asked for by the codes that are read, a report's other results were never asked for: only one
-    none of whose results came is named then.
+    Where Observations were asked for by the codes that are read, a report's other results were never asked for: only a report
+    with such a code of its own, none of whose results came, is named then.
     """
     lacking = reports_without_results(chart)
     if not lacking:
@@ -37,8 +38,10 @@ class IncompleteReport(NamedTuple):
 
 def reports_without_results(chart: Chart) -> list[IncompleteReport]:
     found = []
+    asked = chart.availability.codes
+    called = {study.reference: codes(study.code) for study in chart.studies}
     for where, on, results in chart.promised:
         missing = sum((name := result_name(where, result, chart)) is None or name not in chart.sources for result in results)
-        if missing and (missing == len(results) or not chart.availability.by_code):
+        if missing and (asked is None or (missing == len(results) and asked & called.get(where, set()))):
             found.append(IncompleteReport(where, on, missing))
     return found

@@ -28,7 +28,8 @@ def build_queries(knowledge: Knowledge) -> dict[str, str]:
     }
 
 
-def observation_codes(knowledge: Knowledge) -> set[str]:
+@cache
+def observation_codes(knowledge: Knowledge) -> frozenset[str]:
     """Every code of an Observation that states a fact or a histology, whatever its system."""
     observed = [d for d in knowledge.facts.values() if d.source == "Observation"]
     concepts = {"obs.histology", "obs.metastasis_site"} | {
@@ -37,7 +38,7 @@ def observation_codes(knowledge: Knowledge) -> set[str]:
     own = {code for d in knowledge.facts.values() for code in d.assessment}
     read = {meaning.code for _, meaning in knowledge.terminology.all_rows() if meaning.concept in concepts}
     local = knowledge.terminology.local_questions(concepts, ((knowledge.assessment_system, code) for code in own))
-    return read | own | local
+    return frozenset(read | own | local)
 
 
 def _token(code: str) -> str:

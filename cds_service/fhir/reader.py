@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
-from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate, Readings
+from cds_service.clinical_picture import ClinicalPicture, Deceased, Observed, PartialDate, Readings, Unreadable
 from cds_service.fhir.body_sites import with_sites
 from cds_service.fhir.certainty import with_certainty
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, meanings, names_of, remembered, text_of
 from cds_service.fhir.dates import date_of_procedure, first_date, is_future
-from cds_service.fhir.demographics_and_orders import read_demographics, read_orders
+from cds_service.fhir.demographics_and_orders import read_death, read_demographics, read_orders
 from cds_service.fhir.drug_reading import DrugReader
 from cds_service.fhir.fact_readings import FactReadings
 from cds_service.fhir.gate import Neoplasms, date_of_condition, neoplasms, why_unread
@@ -66,7 +66,7 @@ class ChartReader:
     def read(self, chart: Chart, today: date) -> ClinicalPicture:
         """Never raises on the content of a chart: what cannot be read is named in the picture."""
         found: dict[str, FactReadings] = {name: FactReadings() for name in self.knowledge.facts}
-        chart = self._prepared(chart)
+        chart = self._prepared(chart, today)
         tumours = neoplasms(chart, self.knowledge, today)
         gate = judge_chart(
             chart, tumours, sum(broken.resource_type == "Condition" for broken in chart.unreadable), self.knowledge, today
@@ -98,7 +98,9 @@ class ChartReader:
             if any(self.knowledge.terminology.value("cardiac_assessment", c) for c in codings(self.knowledge, concept)):
                 when, note = None if is_future(on, today) else on, Explanation(Reason.ECHOCARDIOGRAPHY)
                 found["cardiac_assessment"].valid.append(Observed(True, when, where, text_of(concept), note))
-        orders = read_orders(chart, self.knowledge)
+        orders, death = read_orders(chart, self.knowledge), read_death(chart, today)
+        died = death if isinstance(death, Deceased) else None
+        unread = (death,) if isinstance(death, Unreadable) else ()
         return ClinicalPicture(
             orders=orders.treatments,
             ordered_tests=orders.tests,
@@ -108,15 +110,17 @@ class ChartReader:
             gate=gate,
             unread_drugs=unread_drugs,
             unreadable=(
+                *unread,
                 *(broken.what for broken in (*chart.unreadable, *chart.doubted)),
                 *chart.invalid_dates.values(),
                 *results_not_sent(chart),
             ),
             left_out=dict(chart.left_out),
             not_consulted=chart.availability.not_consulted,
+            deceased=died,
         )
 
-    def _prepared(self, chart: Chart) -> Chart:
+    def _prepared(self, chart: Chart, today: date) -> Chart:
         """The chart with each diagnosis as its certainty has it, and only the Observations that speak, each with its site."""
         chart = with_certainty(chart, self.knowledge)
         chart = replace(
@@ -125,7 +129,7 @@ class ChartReader:
             unclear=tuple(p for p in chart.unclear if isinstance(p.resource, Condition) or self._speaks(p.resource)),
         )
         chart = replace(chart, conditions=with_codes_of_other_systems(chart, self.knowledge))
-        return replace(chart, observations=with_sites(chart, self.knowledge))
+        return with_sites(chart, self.knowledge, today)
 
     def _readings(self, definition: FactDefinition, part: FactReadings, chart: Chart) -> Readings:
         if definition.id == "largest_lesion":
@@ -174,15 +178,16 @@ class ChartReader:
     def _tumour(self, tumours: Neoplasms, chart: Chart, found: dict[str, FactReadings]) -> None:
         """Primary site, syndrome and differentiation as the tumour's own codes tell them; first dates of both halves."""
         terms = self.knowledge.terminology
+        conditions = {where for where, _ in chart.conditions}  # a result inside of one is named after it: "Condition/nen#x"
         for coding, where, on in tumours.nen_codings:
             text = coding.display or coding.code
             for fact in ("primary_site", "hormonal_syndrome"):
                 if value := terms.value(fact, coding):
                     found[fact].valid.append(Observed(value, on, where, text, CODED, ageless=True))
             if any(m.use.poorly_differentiated for m in terms.meanings(coding)):
-                active = where.startswith("Condition/")
+                active = where in conditions
                 found["differentiation"].valid.append(Observed("poor", on, where, text, CODED, ageless=active))
-        new = [reading for reading in tumours.liver if reading.on and reading.seen_in.startswith("Condition/")]
+        new = [reading for reading in tumours.liver if reading.on and reading.seen_in in conditions]
         if tumours.liver_before and new:
             found["new_liver_metastasis"].valid.append(max(new, key=lambda r: r.on.latest if r.on else date.min))
         found["nen_diagnosis"].valid += [reading for reading in tumours.nen if reading.on is None][:1]  # may be the first

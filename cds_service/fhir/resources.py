@@ -103,6 +103,8 @@ class Patient(Resource):
     birth_date: str | None = None
     gender: str | None = None
     link: Any = None
+    deceased_boolean: Any = None
+    deceased_date_time: Any = None
 
 
 class Condition(Resource):
@@ -139,6 +141,7 @@ class MedicationRequest(WithStatus):
     contained: list[msgspec.Raw] | None = None
     authored_on: str | None = None
     subject: Reference | None = None
+    dosage_instruction: msgspec.Raw = msgspec.Raw()
 
 
 class MedicationStatement(WithStatus):
@@ -149,6 +152,7 @@ class MedicationStatement(WithStatus):
     effective_period: Period | None = None
     date_asserted: str | None = None
     subject: Reference | None = None
+    dosage: msgspec.Raw = msgspec.Raw()
 
 
 class ServiceRequest(WithStatus):
@@ -161,9 +165,9 @@ class ServiceRequest(WithStatus):
 
 class DiagnosticReport(WithStatus):
     code: CodeableConcept | None = None
-    effective_date_time: str | None = None
-    effective_period: Period | None = None
-    issued: str | None = None
+    effective_date_time: Any = None
+    effective_period: Any = None
+    issued: Any = None
     subject: Reference | None = None
     contained: list[msgspec.Raw] | None = None
     result: Any = None
@@ -274,6 +278,23 @@ class UnreadCondition(Condition):
     """What is left of a Condition that could not be read: it asks and never answers."""
 
     why: Explanation = NOT_VALID
+
+
+class UnreadContainer(WithStatus):
+    """What is left of a report, an Observation or a Condition of which not even that can be told: what it contains."""
+
+    subject: Reference | None = None
+    contained: list[msgspec.Raw] | None = None
+    why: Explanation = NOT_VALID
+
+
+def unread(condition: Condition, why: Explanation) -> UnreadCondition:
+    """The diagnosis as one that only asks, with all that is told of it: what has ended still has."""
+    told = {name: getattr(condition, name) for name in Condition.__struct_fields__}
+    return UnreadCondition(**told, why=why)
+
+
+Unread = UnreadObservation | UnreadCondition | UnreadContainer
 
 
 def codes(concept: CodeableConcept | None) -> set[str]:

@@ -233,15 +233,18 @@ def _absence(part: Part) -> Explanation:
 
 
 def largest_of_each_day(readings: Iterable[Observed]) -> list[Observed]:
-    """Tumour sizes of one study date: the largest counts."""
+    """Tumour sizes of one study date: the largest counts. Those without a date may be of as many studies: all stay."""
     best: dict[str, Observed] = {}
+    undated: list[Observed] = []
     for reading in readings:
-        assert isinstance(reading.value, Interval)
+        if reading.on is None:
+            undated.append(reading)
+            continue
         day = str(reading.on)
         held = best.get(day)
         if held is None or (_low(reading), held.seen_in) > (_low(held), reading.seen_in):
             best[day] = reading
-    return list(best.values())
+    return [*best.values(), *undated]
 
 
 def _low(reading: Observed) -> Decimal:

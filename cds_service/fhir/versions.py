@@ -24,8 +24,10 @@ from cds_service.fhir.resources import (
     Resource,
     Struct,
     UnreadCondition,
+    UnreadContainer,
     UnreadObservation,
     codes,
+    parts_of,
 )
 from cds_service.reasons import Explanation, Reason
 
@@ -51,6 +53,13 @@ class ObservationHead(Struct):
     component: list[ComponentHead] | None = None
 
 
+class ContainerHead(Struct):
+    id: Any = None
+    status: Any = None
+    subject: Any = None
+    contained: list[msgspec.Raw] | None = None
+
+
 class ConditionHead(Struct):
     id: Any = None
     code: CodeableConcept | None = None
@@ -62,6 +71,7 @@ class ConditionHead(Struct):
 VERSION_DECODER = msgspec.json.Decoder(WithMeta)
 OBSERVATION_HEAD = msgspec.json.Decoder(ObservationHead)
 CONDITION_HEAD = msgspec.json.Decoder(ConditionHead)
+CONTAINER_HEAD = msgspec.json.Decoder(ContainerHead)
 SENT_TWICE = LeftOut(Omission.SENT_TWICE)
 UNDECIDED_VERSIONS = Explanation(Reason.NEWER_VERSION_UNDECIDED)
 SentResource = tuple[bytes, Resource]
@@ -160,6 +170,8 @@ def _content(found: Any) -> Any:
             return msgspec.json.encode(found, order="sorted")
         except RecursionError:
             return id(found)  # like no other
+    if isinstance(found, msgspec.Raw):
+        return bytes(found)
     return number_key(found) if isinstance(found, Decimal | float | int) and not isinstance(found, bool) else found
 
 
@@ -173,7 +185,21 @@ def stub(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadC
             refuse_longer_than_read(found, raw)
     except (msgspec.MsgspecError, RecursionError, LongerThanRead):
         return None
+    if found is not None:
+        inside = unread_container(raw, why)
+        found.contained = inside.contained if inside is not None else None
     return found
+
+
+def unread_container(raw: bytes, why: Explanation) -> UnreadContainer | None:
+    """What is left of a resource that cannot be read: its patient, its status, and what it contains, each to be read by itself.
+    None where not even that is told."""
+    try:
+        seen = CONTAINER_HEAD.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    status, subjects = seen.status if isinstance(seen.status, str) else None, [*parts_of(Reference, seen.subject), None]
+    return UnreadContainer(id=seen.id, status=status, subject=subjects[0], contained=seen.contained, why=why)
 
 
 def _head(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadCondition | None:

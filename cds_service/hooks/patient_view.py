@@ -8,13 +8,15 @@ from datetime import date
 from functools import cache
 
 from cds_service.cards.card import Card, add_banner, assign_uuids, check_cards
-from cds_service.cards.compose import compose_cards, possible_nlm_card
+from cds_service.cards.compose import compose_cards
+from cds_service.cards.notice import deceased_card
+from cds_service.cards.possible_nlm import possible_nlm_card
 from cds_service.cards.wording import explain
 from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted, Unreadable
 from cds_service.errors import Fault, PreconditionFailed
 from cds_service.fhir.chart import Availability, Chart
 from cds_service.fhir.chart_builder import read_chart
-from cds_service.fhir.queries import build_queries
+from cds_service.fhir.queries import build_queries, observation_codes
 from cds_service.fhir.reader import ChartReader
 from cds_service.fhir.strict_r4 import strict_r4_faults
 from cds_service.hooks.prefetch import PrefetchResult
@@ -41,7 +43,8 @@ def prepare(knowledge: Knowledge, today: date) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`evaluation` is None where the chart holds no (certain) neuroendocrine liver metastases."""
+    """`evaluation` is None where the chart holds no (certain) neuroendocrine liver metastases, or says that the patient has
+    died."""
 
     cards: list[Card]
     picture: ClinicalPicture
@@ -70,8 +73,10 @@ def answer_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) 
     """The cards without their uuids, and what they rest on."""
     if picture.gate.answer is Nlm.NO:
         return Answer([], picture, None)
+    if picture.deceased is not None:
+        return Answer([deceased_card(picture.deceased, knowledge)], picture, None)
     if picture.gate.answer is not Nlm.YES:
-        return Answer([possible_nlm_card(picture, knowledge)], picture, None)
+        return Answer([possible_nlm_card(picture, knowledge, today)], picture, None)
     evaluation = evaluate(picture, knowledge, today)
     invalid = tuple(strict_r4_faults(evaluation.references(), picture.sources))
     return Answer(compose_cards(evaluation, invalid), picture, evaluation, invalid)
@@ -84,7 +89,7 @@ def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalP
     with OutboundSession(site.policy) as session:
         retrieval = Retrieval(request, asked, session)
         sent = retrieval.retrieve()
-        chart = _chart(request, sent)
+        chart = _chart(request, sent, site.knowledge)
         picture = read(chart, today)
         if picture.gate.answer is not Nlm.NO and (completed := retrieval.with_medications(chart)) is not chart:
             picture = read(completed, today)
@@ -95,10 +100,11 @@ def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalP
     return picture
 
 
-def _chart(request: HookRequest, sent: PrefetchResult) -> Chart:
+def _chart(request: HookRequest, sent: PrefetchResult, knowledge: Knowledge) -> Chart:
     """Raises PreconditionFailed where all that came is of other patients."""
     not_consulted = tuple(NotConsulted(key, sent.describe_gap(key)) for key in sent.states if _is_reported(key, sent))
-    chart = read_chart(sent.entries, request.patient_id, Availability(sent.complete, sent.failed, not_consulted, by_code=True))
+    availability = Availability(sent.complete, sent.failed, not_consulted, observation_codes(knowledge))
+    chart = read_chart(sent.entries, request.patient_id, availability)
     if chart.only_of_others:
         what = f"{sum(chart.foreign.values())} resources, none of this patient"
         raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])

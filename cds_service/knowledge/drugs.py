@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
@@ -36,6 +37,9 @@ LATIN_WORD = re.compile("[a-z]{3,}")
 """What may be the name of a drug: three letters, in the script of the names that are held."""
 STEM_LETTERS = 8
 """Letters of a name that is found at the beginning of a longer word, too: Capecitabintabletten."""
+
+LAST_VOWELS = "aeo"
+"""Of a name: Metformin, metformine, metformina."""
 
 Tables = Mapping[str, Any]
 Row = Mapping[str, str]
@@ -66,10 +70,14 @@ class TextReading(NamedTuple):
     """What a display or text says of a drug."""
 
     named: frozenset[str]
-    """The concepts it names, but for those in a form that states nothing: "heparin lock flush"."""
+    """The concepts it names."""
+    asked: frozenset[str]
+    """Those of which it holds the word of a form that states nothing, which may belong to them: "heparin lock flush"."""
     names_a_drug: bool
-    """Whether it alone says which drug it is, held or not. A name in another script than the names held does not: it would
-    not be found among them."""
+    """Whether it alone says which drug it is, held or not: by a name that is known, or by a word beside a strength."""
+    names_a_product: bool
+    """Whether it does as the display of a product: by any word. A name in another script than the names held does not: it
+    would not be found among them."""
     is_name: bool
     """Whether it may be the name of the drug whose code stands beside it: any word will do that names something."""
 
@@ -82,6 +90,11 @@ class Drugs:
     with_other_forms: frozenset[str]
     """Concepts that have a form which states nothing."""
     form_words: tuple[str, ...]
+    whole_form_words: frozenset[str]
+    product_lists: frozenset[str]
+    units: frozenset[str]
+    other_drugs: frozenset[str]
+    other_drug_endings: tuple[str, ...]
     names_none: tuple[str, ...]
     beside: frozenset[str]
     procedures: tuple[str, ...]
@@ -104,15 +117,27 @@ class Drugs:
         said = words_of(text)
         names = set(self._names_in(said))
         named = names - {""}
-        if named & self.with_other_forms and any(word.startswith(self.form_words) for word in said):
-            named -= self.with_other_forms
-        unheld = [word for word in said if word not in self.beside]
-        says_none = any(word.startswith(self.names_none) for word in unheld)
+        in_form = any(word in self.whole_form_words or word.startswith(self.form_words) for word in said)
+        asked = named & self.with_other_forms if in_form else set()
+        telling = [word for word in said if word not in self.beside and word not in self.units]
+        says_none = any(word.startswith(self.names_none) for word in telling)
+        is_product = bool(names) or (not says_none and any(map(LATIN_WORD.match, telling)))
         return TextReading(
-            frozenset(named),
-            bool(names) or (not says_none and any(map(LATIN_WORD.match, unheld))),
-            any(word.isalpha() and not word.startswith(self.names_none) for word in unheld),
+            named=frozenset(named - asked),
+            asked=frozenset(asked),
+            names_a_drug=bool(names) or (is_product and (self._has_strength(text, said) or any(map(self._is_other, telling)))),
+            names_a_product=is_product,
+            is_name=any(word.isalpha() and not word.startswith(self.names_none) for word in telling),
         )
+
+    def _has_strength(self, text: str, said: Sequence[str]) -> bool:
+        """Whether a number with a unit stands in a text, or a percentage."""
+        return "%" in text or any(number.isdigit() and unit in self.units for number, unit in pairwise(said))
+
+    def _is_other(self, word: str) -> bool:
+        """Whether a word is the name of a drug that no fact asks for."""
+        stem = word.rstrip(LAST_VOWELS)
+        return stem in self.other_drugs or stem.endswith(self.other_drug_endings)
 
     def _names_in(self, said: Sequence[str]) -> Iterator[str]:
         shortest = self._stem_lengths[0] if self._stem_lengths else 0
@@ -160,6 +185,11 @@ def build_drugs(files: Mapping[str, Any]) -> Drugs:
         names,
         frozenset(row.concept for row in product_rows(files) if row.use is Use.CONTEXT),
         tuple(rules["form"]["words"]),
+        frozenset(rules["form"]["whole_words"]),
+        frozenset(rules["text"]["product_lists"]),
+        frozenset(rules["text"]["units"]),
+        frozenset(rules["text"]["other_drugs"]),
+        tuple(rules["text"]["other_drug_endings"]),
         tuple(rules["text"]["names_none"]),
         frozenset(rules["text"]["beside"]),
         tuple(rules["procedure"]["may_be_asked_for"]),
@@ -221,9 +251,14 @@ def _names(files: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _unwritten(rules: Tables) -> Iterator[Fault]:
     """Words are compared as `words_of` writes them: any other would never be met."""
-    for table, keys in (("form", ("words",)), ("text", ("names_none", "beside")),
+    for table, keys in (("form", ("words", "whole_words")),
+                        ("text", ("units", "other_drugs", "other_drug_endings", "names_none", "beside")),
                         ("procedure", ("may_be_asked_for", "may_be_asked_for_as_words", "beside"))):  # fmt: skip
         for key in keys:
             for word in rules[table][key]:
                 if words_of(word) != [word]:
                     yield Fault(f"{RULES}: {table}.{key}", repr(word), "one word in small letters, without accents")
+    for key in ("other_drugs", "other_drug_endings"):
+        for word in rules["text"][key]:
+            if word != word.rstrip(LAST_VOWELS):
+                yield Fault(f"{RULES}: text.{key}", repr(word), f"a word that does not end in one of {LAST_VOWELS}")

@@ -144,17 +144,27 @@ class WrittenOtherwise:
     """Letter of the certainty of a diagnosis → confirmed, unconfirmed, refuted or history."""
     certainty_extensions: frozenset[str]
     certainty_systems: frozenset[str]
+    letters_under: frozenset[str]
+    """URIs of systems in which a letter behind the code of a diagnosis is its certainty."""
+    other_classifications: frozenset[str]
+    """URIs of systems whose codes look like those of ours, and are none."""
     organ_words: tuple[str, ...]
     metastasis_words: tuple[str, ...]
-    """Beginnings of words: a text that holds one of each names liver metastases."""
+    secondary_words: tuple[str, ...]
+    tumour_words: tuple[str, ...]
+    """Beginnings of words: a text that holds an organ, and a metastasis or a secondary tumour, names liver metastases."""
 
     def names_liver(self, text: str) -> bool:
-        said = text.casefold()
-        return any(word in said for word in self.organ_words)
+        return _holds(text.casefold(), self.organ_words)
 
     def names_liver_metastases(self, text: str) -> bool:
         said = text.casefold()
-        return any(word in said for word in self.metastasis_words) and self.names_liver(said)
+        secondary = _holds(said, self.secondary_words) and _holds(said, self.tumour_words)
+        return (secondary or _holds(said, self.metastasis_words)) and self.names_liver(said)
+
+
+def _holds(text: str, words: Iterable[str]) -> bool:
+    return any(word in text for word in words)
 
 
 class Terminology:
@@ -169,7 +179,7 @@ class Terminology:
     ) -> None:
         """`values`: fact -> value -> system -> codes."""
         self.system_names = {uri: name for name, uris in systems.items() for uri in uris}
-        self._plain_names = {_plain_uri(uri): name for uri, name in self.system_names.items()}
+        self._plain_names = {plain_uri(uri): name for uri, name in self.system_names.items()}
         self.written = written
         self.uris = {name: next(iter(uris)) for name, uris in systems.items()}
         self._rows: dict[tuple[str, str], list[Meaning]] = {}
@@ -222,7 +232,7 @@ class Terminology:
             return ""
         if name := self.system_names.get(sent):
             return name
-        plain = _plain_uri(sent)
+        plain = plain_uri(sent)
         found = self._plain_names.get(SNOMED_EDITION.sub(r"\1", plain) if SNOMED_EDITION.fullmatch(plain) else plain)
         if name := found or self._edition(plain):
             return name
@@ -244,8 +254,8 @@ class Terminology:
 
     def held_elsewhere(self, coding: StandardCoding) -> tuple[StandardCoding, ...]:
         """The same code in the systems that hold it, where its own does not: it names none, one that is unknown, or one that
-        has no such code. Enough to ask, never to decide."""
-        if not coding.code or self.meanings(coding):
+        has no such code. Enough to ask, never to decide. A named classification of somebody else holds its own codes."""
+        if not coding.code or self.meanings(coding) or plain_uri(coding.system) in self.written.other_classifications:
             return ()
         systems = (
             system
@@ -310,8 +320,9 @@ class Terminology:
                 yield system, meaning
 
 
-def _plain_uri(uri: str) -> str:
-    return re.sub("^https:", "http:", uri).rstrip("/")
+def plain_uri(uri: str | None) -> str:
+    """A URI without its version, https, or a slash at its end."""
+    return (uri or "").strip().split("|", 1)[0].rstrip("/").replace("https://", "http://", 1)
 
 
 def without_dots(system: str, code: str) -> str:

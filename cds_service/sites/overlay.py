@@ -17,7 +17,8 @@ from typing import Any
 
 from cds_service.errors import Fault
 from cds_service.fhir.units import spelling_of
-from cds_service.knowledge.model import Criterion, Exclusion, FactDefinition, Knowledge, Modality
+from cds_service.knowledge.modality import Criterion, Exclusion, Modality
+from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.numbers import fill_sentences
 from cds_service.knowledge.overlay import Overlay, SignOff
 from cds_service.sites.codes import SiteCodes

@@ -28,8 +28,8 @@ TREATMENTS = {
     "capecitabine", "capecitabine_recent", "anticoagulant", "vitamin_k_antagonist",
 }  # fmt: skip
 """Treatment so far that a code states, and current medication (CLINICAL section 3)."""
-NOT_TREATMENTS = {"liver_transplant_coded", "biliary_procedure_coded", "dialysis"}
-"""Procedures to which the row does not apply: the gate that is passed over, a caution, and what renal failure answers."""
+NOT_TREATMENTS = {"liver_transplant_coded", "biliary_procedure_coded", "dialysis", "cholecystectomy"}
+"""Procedures to which the row does not apply: the gate that is passed over, two cautions, and what renal failure answers."""
 
 
 def concept(code: str = "", system: str = RXNORM, display: str = "", text: str = "") -> dict[str, Any]:
@@ -86,12 +86,13 @@ NOT_READ = [
     concept(text="see note"), concept(text="Chemotherapie Zyklus 3"), concept(text="Infusion"), concept(text="other"),
     concept(text="Studienmedikation"), concept(text="unknown"), concept(text="FOLFOX"), concept(text="12345"),
     concept(text="  "), concept("00000017", PZN, "siehe Arztbrief"), concept("999999", text="Unbekannt"),
-    concept("999999", "", "trial medication"),
+    concept("999999", "", "trial medication"), concept("B01A", ATC, "Antithrombotic agents", "Antithrombotic agents"),
+    concept("999999", RXNORM, "500 MG Oral Tablet"), concept(text="CAPEOX"), concept(text="home meds"), concept(text="Kombi N"),
 ]  # fmt: skip
 READ = [
     concept("C08CA01", GERMAN_ATC, "Amlodipin"), concept("197361", RXNORM, "amlodipine 5 MG Oral Tablet"),
     concept(text="Amlodipin 5 mg"), concept("00000017", PZN, "Ramipril 5mg"), concept("7646"), concept("1362060"),
-    concept(text="Heparin lock flush"), concept("999999", "http://hl7.org/fhir/sid/ndc", "Lisinopril 10 MG"),
+    concept("00000017", PZN, "Creon"), concept("999999", "http://hl7.org/fhir/sid/ndc", "Lisinopril 10 MG"),
 ]  # fmt: skip
 
 
@@ -138,6 +139,28 @@ def test_a_procedure_that_does_not_say_which_one_leaves_every_treatment_of_the_l
 )
 def test_another_procedure_leaves_the_treatments_of_the_liver_silent(about: dict[str, Any]) -> None:
     assert states(facts(procedure(about)), of("Procedure")) == {"silent"}
+
+
+FORMS = [
+    "topical", "topisch", "topique", "topico", "cream", "creme", "crema", "ointment", "salbe", "pommade", "pomada", "pomata",
+    "unguent", "zalf", "flush", "lock", "spul", "rincage",
+]  # fmt: skip
+WHOLE_FORMS = ["gel", "skin", "haut"]
+
+
+@pytest.mark.parametrize("form", FORMS + WHOLE_FORMS)
+def test_a_word_of_a_form_leads_to_a_question_and_not_to_silence_or_a_drug_by_name(form: str) -> None:
+    def reading(text: str) -> tuple[bool, bool, Reason | None]:
+        found = facts(prescribed(text=text))["anticoagulant"]
+        return found.unknown, found.by_name, found.reason
+
+    assert reading(f"Heparin {form}") == (True, False, Reason.PRODUCT_UNCERTAIN)
+    longer = (True, True, Reason.BY_NAME) if form in WHOLE_FORMS else (True, False, Reason.PRODUCT_UNCERTAIN)
+    assert reading(f"Heparin {form}afundin 500 ml") == longer
+
+
+def test_no_other_words_of_forms_are_held() -> None:
+    assert (KNOWN.drugs.form_words, KNOWN.drugs.whole_form_words) == (tuple(FORMS), frozenset(WHOLE_FORMS))
 
 
 # ── Medications ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -280,7 +303,8 @@ def ordered_with(about: dict[str, Any], **more: Any) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("about", "words"),
-    [(CAPECITABINE, "capecitabine (L01BC06)"), (concept("200328"), ""), (concept(text="Xeloda 500 mg"), "by name, not by code"),
+    [(CAPECITABINE, "capecitabine (L01BC06)"), (concept("200328"), "200328"),
+     (concept(text="Xeloda 500 mg"), "by name, not by code"),
      (concept("00000017", PZN, "Capecitabin Hexal"), "by name, not by code"), (concept("999999", RXNORM, "Xeloda"), "by name")],
     ids=str,
 )  # fmt: skip
@@ -289,14 +313,16 @@ def test_capecitabine_stops_an_ordered_radioembolization_however_it_is_written_a
 ) -> None:
     alarm = [card for card in ordered_with(about) if card.kind == "contraindication"]
     assert [card.indicator for card in alarm] == ["critical"]
-    assert words in alarm[0].detail
+    assert words in f"{alarm[0].detail} {alarm[0].extension}"
 
 
 def test_a_drug_that_cannot_be_read_is_told_where_capecitabine_would_stop_an_order() -> None:
     shown = ordered_with(concept("00000017", PZN))
     assert not [card for card in shown if card.kind == "contraindication"]
     assert any("1 drug entry could not be read" in card.detail for card in shown)
-    assert any("capecitabine in the last 62 days" in card.detail and "not checked" in card.detail for card in shown)
+    assert any(
+        "capecitabine" in line for line in shown[0].detail.splitlines() if line.startswith("**Out of date or unreadable")
+    )
 
 
 def test_by_name_no_treatment_is_contraindicated_and_none_indicated() -> None:

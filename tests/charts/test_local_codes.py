@@ -75,15 +75,15 @@ def explained(system: str, code: str) -> Iterator[str]:
 
 
 def cards(path: Path, site_file: Path | None, fixture: str, site: Site | None) -> list[dict[str, Any]]:
-    """The answer to the chart of a file, its digests, provenance and uuids aside."""
+    """The answer to the chart of a file; its digests, uuids and the codes as they were recorded aside."""
     content = read_file(path)
     assert isinstance(content, ChartFile)
     request = build_request(content, timedelta(0), INSTANCE, build_queries(site.knowledge if site else KNOWN))
     settings = Settings(pages=False, sites=(site_file,) if site_file else ())
     answer = create_app(settings, lambda: as_of(fixture)).test_client().post(SERVICE, json=request)
     assert answer.status_code == 200
-    text = re.sub(r'"uuid": ?"[^"]+"|"knowledge": ?"[0-9a-f]{16}"', '"":""', answer.get_data(as_text=True))
-    text = re.sub(r"knowledge [0-9a-f]{16}( \(with the codes[^)]*\))?, not clinically verified", "", text)
+    text = re.sub(r'"(uuid|recorded)": ?"[^"]+"|"knowledge": ?"[0-9a-f]{16}"', '"":""', answer.get_data(as_text=True))
+    text = re.sub(r"Not clinically verified \(knowledge [0-9a-f]{8}[^)]*\)", "", text)
     found: list[dict[str, Any]] = json.loads(text)["cards"]
     return found
 

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from cds_service.errors import ChartError
 from cds_service.fhir.chart_files import ChartFile, read_file
-from tests.conftest import SERVICE, Clock, as_of, bare_request, bundle, diagnostics, extensions, request_of
+from tests.conftest import EXTENSION, SERVICE, Clock, as_of, bare_request, bundle, diagnostics, extensions, request_of
 from tests.protocol.test_requests import condition, nlm, patient
 
 
@@ -79,14 +79,18 @@ def test_diagnoses_in_the_shape_of_an_older_fhir_are_named_once_each_as_unreadab
     answer: Any = client.post(SERVICE, json=bare_request(prefetch={"conditions": bundle(old)})).json
     (card,) = answer["cards"]
     assert card["detail"].startswith("1 diagnosis could not be read")
-    assert card["detail"].count("Condition/nlm") == 1
+    assert card["detail"].count("C7B.02") == 1
+    assert [place["reference"] for place in card["extension"][EXTENSION]["provenance"]] == ["Condition/nlm"]
     assert "provisional" not in card["detail"]
 
 
 def test_a_diagnosis_of_which_not_even_the_code_can_be_read_is_named(client: FlaskClient) -> None:
     broken = condition(id="broken", code=7)
     answer: Any = client.post(SERVICE, json=bare_request(prefetch={"conditions": bundle(broken)})).json
-    assert "Condition/broken could not be read" in answer["cards"][0]["detail"]
+    (card,) = answer["cards"]
+    assert "Condition could not be read" in card["detail"]
+    (place,) = card["extension"][EXTENSION]["provenance"]
+    assert (place["fact"], place["reference"], place["value"]) == ("Condition", "Condition/broken", "not-decodable")
 
 
 def test_a_newer_result_with_a_status_fhir_does_not_know_recommends_nothing(client: FlaskClient, clock: Clock) -> None:
@@ -96,11 +100,16 @@ def test_a_newer_result_with_a_status_fhir_does_not_know_recommends_nothing(clie
     bilirubin = next(r for r in results if "1975-2" in json.dumps(r["code"]))
     newer = bilirubin | {"id": "newer", "status": "Final", "effectiveDateTime": clock.today.isoformat()}
     newer["valueQuantity"] = bilirubin["valueQuantity"] | {"value": 9}
-    assert "criteria are met" in json.dumps(client.post(SERVICE, json=request).json)
+    (before, *_) = extensions(client.post(SERVICE, json=request))
+    assert before["modalities"]["resection"]["verdict"] == "recommended"
+    assert "Observation/newer" not in str(before["provenance"])
     request["prefetch"]["observations"]["entry"].append({"resource": newer})
-    told = json.dumps(client.post(SERVICE, json=request).json)
-    assert "criteria are met" not in told
-    assert "Observation/newer" in told
+    answer: Any = client.post(SERVICE, json=request)
+    overview, *others = extensions(answer)
+    assert {modality["verdict"] for modality in overview["modalities"].values()} <= {"undetermined", "not-indicated"}
+    assert "status missing or not one of FHIR" in "".join(card["detail"] for card in answer.json["cards"])
+    places = [place for content in (overview, *others) for place in content.get("provenance", [])]
+    assert "total_bilirubin" in {place["fact"] for place in places if place["reference"] == "Observation/newer"}
 
 
 def test_two_patients_with_the_same_record_never_share_the_uuid_of_a_card(client: FlaskClient, clock: Clock) -> None:

@@ -226,6 +226,19 @@ def test_a_scheduled_procedure_in_doubt_stays_an_order() -> None:
     assert picture(entry("Procedure", "preparation", **RESECTION) | MODIFIERS[0]).orders["resection"].seen_in == "Procedure/x"
 
 
+@pytest.mark.parametrize("subject", [None, {"identifier": {"value": "4711"}}, {"display": "p"}], ids=str)
+def test_an_order_that_does_not_say_whose_it_is_stays_an_order_and_is_named(subject: dict[str, Any] | None) -> None:
+    order = entry("ServiceRequest", "active", intent="order", code=RESECTION["code"], subject=subject)
+    planned = entry("Procedure", "preparation", **RESECTION, subject=subject)
+    for sent in (order, planned):
+        found = picture(sent)
+        assert [what.seen_in for what in found.unreadable] == [f"{sent['resourceType']}/x"]
+        assert found.orders["resection"].seen_in == f"{sent['resourceType']}/x"
+    assert not picture(order | {"status": "revoked"}).orders
+    assert not picture(order | {"intent": "plan"}).orders
+    assert not picture(order | {"subject": {"reference": "Patient/q"}}).orders
+
+
 def test_a_drug_or_procedure_in_doubt_is_asked_about_by_its_own_name() -> None:
     capecitabine = {"coding": [{"system": "http://www.whocc.no/atc", "code": "L01BC06"}], "text": "Xeloda"}
     drug: dict[str, Any] = {"resourceType": "Medication", "id": "m", "code": capecitabine}
@@ -568,6 +581,17 @@ def test_a_new_liver_metastasis_after_a_resection_that_cleared_the_old_ones_is_a
     assert fact("recurrence", NEN, resection, before, now).equals(True)
     assert fact("recurrence", NEN, resection, now).unknown
     assert fact("recurrence", NEN, now).equals(False)
+
+
+def test_a_finding_inside_of_a_diagnosis_is_no_diagnosis() -> None:
+    """A size is no new metastasis after a resection: not by itself, and not where a Condition holds it."""
+    lesion = observation("21889-1", LOINC, "2026-10-01", **quantity(2, "cm")) | {"bodySite": LIVER_SITE}
+    resection = {"resourceType": "Procedure", "id": "op", "status": "completed", "subject": MINE,
+                 "performedDateTime": "2025-03-01", "code": {"coding": [{"system": SNOMED, "code": "71273005"}]}}  # fmt: skip
+    before = condition("C78.7", clinicalStatus={"coding": [{"code": "resolved"}]})
+    for sent in ((NEN, lesion), (NEN | {"contained": [lesion]},)):
+        assert picture(*sent, resection, before).gate.answer is Nlm.YES
+        assert fact("recurrence", *sent, resection, before).unknown
 
 
 @pytest.mark.parametrize(("on", "state"), [("2026-10-02", "known"), ("2026-10-01", "unknown")])

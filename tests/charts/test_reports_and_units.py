@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from cds_service.cards.card import EXTENSION
 from cds_service.clinical_picture import Nlm
 from cds_service.fhir.chart import EVERYTHING_ARRIVED, Availability
 from cds_service.hooks.prefetch import PrefetchState, read_key
@@ -15,6 +17,7 @@ from tests.support.sent_charts import (
     CM,
     FERNMETASTASEN,
     FOCUS,
+    GM,
     HISTOLOGY,
     IN_LIVER,
     LIVER,
@@ -27,6 +30,8 @@ from tests.support.sent_charts import (
     UCUM,
     UCUM_OID,
     Resource,
+    cards,
+    chart,
     coding,
     condition,
     details,
@@ -129,6 +134,69 @@ def test_one_that_was_sent_by_itself_too_is_one_result_and_another_patients_is_n
 def test_a_contained_one_that_cannot_be_read_is_said() -> None:
     broken = report({**inside(), "valueQuantity": "thirty-one"})
     assert "DiagnosticReport/cbc r1" in details(*OURS, OLD, broken)
+    assert fact("platelets", *OURS, OLD, broken).unknown
+
+
+def test_two_contained_ones_are_two_and_each_sent_by_itself_is_one_of_them() -> None:
+    """Equal ones of different ids: five lesions of 2 cm. Inside of another report under the same id it is the same one."""
+
+    def sizes(count: int) -> list[Resource]:
+        more: Resource = {"bodySite": coding("10200004", SNOMED), "effectiveDateTime": "2026-10-29"}
+        return [lab(f"s{i}", "21889-1", 2, "cm", **more) for i in range(count)]
+
+    five, again = report(*sizes(5)), report(*reversed(sizes(5)), id="later")
+    assert str(fact("lesion_count", *OURS, five).value) == "≥ 5"
+    assert str(fact("lesion_count", *OURS, five, again).value) == "≥ 5"
+    assert str(fact("lesion_count", *OURS, five, *sizes(5)).value) == "≥ 5"
+    assert str(fact("lesion_count", *OURS, five, *sizes(1)).value) == "≥ 5"
+
+
+@pytest.mark.parametrize("subject", [{"reference": "Patient/q"}, None])
+def test_an_equal_result_that_is_not_the_patients_swallows_none_of_theirs(subject: Resource | None) -> None:
+    theirs = lab("x", *PLATELETS[:1], 31, PLATELETS[1], effectiveDateTime="2026-10-29", subject=subject)
+    assert str(fact("platelets", *OURS, OLD, report(inside())).value) == "31"
+    beside = fact("platelets", *OURS, OLD, theirs, report(inside()))
+    assert beside.unknown if subject is None else str(beside.value) == "31"
+    inside_another = report(inside(subject=None), id="another", subject=subject)
+    beside = fact("platelets", *OURS, OLD, inside_another, report(inside()))
+    assert beside.unknown if subject is None else str(beside.value) == "31"
+
+
+def test_a_contained_one_that_was_sent_by_itself_too_was_sent() -> None:
+    alone = lab("r9", *PLATELETS[:1], 31, PLATELETS[1], effectiveDateTime="2026-10-29")
+    assert "not sent" not in details(*OURS, alone, report(inside(), result=[{"reference": "#r1"}]))
+
+
+@pytest.mark.parametrize(
+    ("result", "histology_"),
+    [
+        (report({**inside(), "valueQuantity": "thirty-one"}), report(HISTOLOGY | {"valueString": 5})),
+        (report(inside(), code=7), report(HISTOLOGY, code=7)),
+        (report(inside(), status=[7]), report(HISTOLOGY, status=[7])),
+        (report(*[inside()] * 1_001), report(*[HISTOLOGY] * 1_001)),
+        (report(inside(), modifierExtension=[{"url": "x"}]), report(HISTOLOGY, modifierExtension=[{"url": "x"}])),
+        (report(inside(), implicitRules="x"), report(HISTOLOGY, implicitRules="x")),
+        ({**OLD, "code": 7, "contained": [inside()]}, {**OLD, "code": 7, "contained": [HISTOLOGY]}),
+    ],
+    ids=["value", "report", "status of the report", "too many", "changed", "under other rules", "panel"],
+)
+def test_one_that_cannot_be_read_or_is_in_what_cannot_be_read_asks(result: Resource, histology_: Resource) -> None:
+    older = {**OLD, "id": "older"}
+    assert fact("platelets", *OURS, older, result).reason is Reason.UNREADABLE
+    assert gate(SITE_OF_TUMOUR, LIVER, histology_) is Nlm.CANNOT_TELL
+    assert gate(SITE_OF_TUMOUR, LIVER, {**histology_, "subject": {"reference": "Patient/q"}}) is not Nlm.YES
+
+
+def test_where_not_even_that_can_be_told_the_absence_of_a_result_says_nothing() -> None:
+    assert fact("platelets", *OURS).silent
+    assert fact("platelets", *OURS, report(code=7)).silent
+    assert "Observation" not in chart(*OURS, report(contained="none")).absence_is_evidence
+
+
+@pytest.mark.parametrize("odd", [{"issued": 7}, {"effectivePeriod": "2026"}, {"effectiveDateTime": ["2026"]}], ids=str)
+def test_an_element_of_the_report_on_which_little_depends_spoils_no_result(odd: Resource) -> None:
+    assert str(fact("platelets", *OURS, OLD, report(inside(), **odd)).value) == "31"
+    assert gate(SITE_OF_TUMOUR, LIVER, report(HISTOLOGY, **odd)) is Nlm.YES
 
 
 def test_contained_histology_and_liver_finding_count() -> None:
@@ -147,10 +215,15 @@ def test_contained_histology_and_liver_finding_count() -> None:
 )
 def test_a_result_that_was_promised_and_not_sent_is_said(result: Resource) -> None:
     sent = report(inside(), result=[{"reference": "#r1"}, result])
-    assert "DiagnosticReport/cbc could not be read: a report, 1 of its results were not sent" in details(*OURS, OLD, sent)
-    by_code = Availability(EVERYTHING_ARRIVED.complete, by_code=True)  # what it names beside was not asked for
+    told = details(*OURS, OLD, sent)
+    assert "DiagnosticReport (29 Oct): a report, 1 of its results were not sent" in told
+    by_code = Availability(EVERYTHING_ARRIVED.complete, codes=frozenset({"777-3"}))  # what it names beside was not asked for
     assert "not sent" not in details(*OURS, OLD, sent, availability=by_code)
-    assert "1 of its results were not sent" in details(*OURS, OLD, report(result=[result]), availability=by_code)
+    of_another_test = report(result=[result], code=coding("3016-3", LOINC))
+    assert "not sent" in details(*OURS, OLD, of_another_test)
+    assert "not sent" not in details(*OURS, OLD, of_another_test, availability=by_code)
+    of_platelets = report(result=[result], code=coding("777-3", LOINC))
+    assert "1 of its results were not sent" in details(*OURS, OLD, of_platelets, availability=by_code)
 
 
 def test_of_several_such_reports_the_newest_is_named() -> None:
@@ -167,6 +240,28 @@ IN_PANCREAS = {**IN_LIVER, "location": coding("15776009", SNOMED)}
 SPECIMEN = {"resourceType": "Specimen", "id": "s1", "subject": ME, "collection": {"bodySite": coding("10200004", SNOMED)}}
 
 
+RESOLVED = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
+PROVISIONAL = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
+DOUBTED = [
+    condition("m", coding("C78.7", CM), **PROVISIONAL),
+    condition("m", coding("C79.9", CM), bodySite=[coding("10200004", SNOMED)], **PROVISIONAL),
+    condition("m", coding("C79.9", CM), bodySite=[{"text": "Leber"}], **RESOLVED),
+    condition("m", coding("C78.7V", GM)),
+    condition("m", coding("C78.7A", GM)),
+    condition("m", coding("C78.7 RULED OUT", CM)),
+    condition("m", coding("C78.7")),
+    condition("m", coding("C78.7", CM), **RESOLVED),
+]
+"""Liver metastases that are suspected, excluded, of the past, or of no system."""
+
+
+@pytest.mark.parametrize("doubted", DOUBTED)
+def test_a_size_confirms_no_metastasis_that_is_in_doubt_or_of_the_past(doubted: Resource) -> None:
+    alone = gate(NEN, doubted)
+    assert alone in {Nlm.POSSIBLE, Nlm.NO}
+    assert gate(NEN, doubted, size(focus=[{"reference": "Condition/m"}])) is alone
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -175,6 +270,8 @@ SPECIMEN = {"resourceType": "Specimen", "id": "s1", "subject": ME, "collection":
         (size(specimen={"reference": "Specimen/s1"}), SPECIMEN),
         (size(focus=[{"reference": "#l1"}], contained=[IN_LIVER]),),
         (size(specimen={"reference": "#s1"}, contained=[SPECIMEN]),),
+        (report(size(specimen={"reference": "#s1"}), SPECIMEN),),
+        (report(IN_LIVER, size(focus=[{"reference": "#l1"}])),),
         (size(focus=[{"reference": "Condition/liver"}]),),
         (
             size(
@@ -191,11 +288,21 @@ SPECIMEN = {"resourceType": "Specimen", "id": "s1", "subject": ME, "collection":
             size(focus=[{"reference": "Condition/m"}]),
             condition("m", coding("C79.9", CM), bodySite=[coding("10200004", SNOMED)]),
         ),
+        (
+            size(focus=[{"reference": "Condition/m"}]),
+            condition("m", coding("C79.9", CM), bodySite=[coding("10200004", SNOMED)] * 3),
+        ),
     ],
 )
 def test_a_site_that_another_resource_names_is_resolved(sent: tuple[Resource, ...]) -> None:
     assert str(fact("largest_lesion", *OURS, *sent).value) == "4.2"
     assert gate(NEN, LIVER, *sent) is Nlm.YES
+
+
+@pytest.mark.parametrize("sent", [(size(**FOCUS), IN_LIVER), (report(size(subject=None, **FOCUS)), IN_LIVER)])
+def test_so_is_that_of_a_size_that_does_not_say_whose_it_is(sent: tuple[Resource, ...]) -> None:
+    assert gate(NEN, *sent) is Nlm.YES
+    assert gate(NEN, {**sent[0], "subject": None}, *sent[1:]) is Nlm.CANNOT_TELL
 
 
 @pytest.mark.parametrize(
@@ -211,11 +318,20 @@ def test_a_site_that_another_resource_names_is_resolved(sent: tuple[Resource, ..
             IN_LIVER,
             {**IN_PANCREAS, "id": "l2"},
         ),
+        (report(size(specimen={"reference": "#s1"}), {**SPECIMEN, "subject": {"reference": "Patient/q"}}),),
+        (size(specimen={"reference": "#s1"}), report(SPECIMEN)),
+        (size(focus=[{"reference": "Condition/m"}]), condition("m", coding("C79.9", CM))),
+        (size(focus=[{"reference": "Condition/m"}]), condition("m", coding("C7B.8", CM))),
+        (size(focus=[{"reference": "Condition/m"}]), condition("m", coding("55937004", SNOMED))),
+        (size(focus=[{"reference": "Condition/m"}]), condition("m", coding("C79.9", CM), bodySite=[{}])),
+        (size(focus=[{"reference": "Condition/m"}, {"reference": "Condition/nen"}]), condition("m", coding("C79.9", CM))),
+        *((size(focus=[{"reference": "Condition/m"}]), doubted) for doubted in DOUBTED),
     ],
 )
 def test_else_the_size_is_listed_as_unread(sent: tuple[Resource, ...]) -> None:
     assert fact("largest_lesion", *OURS, *sent).reason is Reason.UNREADABLE
-    assert "Observation/t" in details(*OURS, *sent)
+    told = details(*OURS, *sent)
+    assert "Observation/t" in told or "DiagnosticReport/cbc t" in told
 
 
 @pytest.mark.parametrize(
@@ -223,6 +339,8 @@ def test_else_the_size_is_listed_as_unread(sent: tuple[Resource, ...]) -> None:
     [
         (size(**FOCUS), IN_PANCREAS),
         (size(focus=[{"reference": "Condition/nen"}]),),
+        (size(focus=[{"reference": "Condition/m"}]), condition("m", coding("C79.51", CM))),
+        (size(focus=[{"reference": "Condition/m"}]), condition("m", coding("C7A.012", CM), **RESOLVED)),
         (size(bodySite=coding("15776009", SNOMED)),),
     ],
 )
@@ -272,3 +390,14 @@ def test_so_is_a_report(result: object) -> None:
 def test_so_are_a_diagnosis_and_a_patient() -> None:
     odd = [{"url": "x", "valueString": 7, "valueCode": [], "valueCoding": "y", "extension": "z"}]
     assert gate(NEN, {**LIVER, "extension": odd}, patient={"link": "Patient/old"}) is Nlm.YES
+
+
+def test_the_extension_of_a_card_has_a_limit_and_counts_what_is_beyond_it() -> None:
+    """However many entries of one kind a chart has that cannot be read."""
+    suspected = [condition(f"c{n}", coding("C78.7?", GM)) for n in range(300)]
+    unread = [lab(f"p{n}", "777-3", 5, "furlong", effectiveDateTime="2026-10-29") for n in range(300)]
+    for found, name in ((cards(NEN, *suspected), "diagnosis"), (cards(*OURS, *unread), "platelets")):
+        told = [card.extension[EXTENSION] for card in found]
+        assert all(len(json.dumps(part)) < 20_000 for part in told)
+        counted = [entry["value"] for part in told for entry in part.get("provenance", ()) if entry["fact"] == name]
+        assert any(re.fullmatch("29[0-9] more", value) for value in counted), counted
