@@ -134,6 +134,59 @@ class PartialDate:
         return cls(day, day)
 
 
+class DoseUnit(StrEnum):
+    """The units of a dose that are read, as UCUM writes them."""
+
+    GRAM = "g"
+    MILLIGRAM = "mg"
+    MICROGRAM = "ug"
+    MILLIGRAM_BY_SURFACE = "mg/m2"
+    MILLIGRAM_BY_WEIGHT = "mg/kg"
+    INTERNATIONAL_UNIT = "[IU]"
+    MILLION_INTERNATIONAL_UNITS = "10*6.[IU]"
+    MEGABECQUEREL = "MBq"
+    GIGABECQUEREL = "GBq"
+
+
+class PeriodUnit(StrEnum):
+    """The units of an interval between doses that are read, as UCUM writes them."""
+
+    HOUR = "h"
+    DAY = "d"
+    WEEK = "wk"
+    MONTH = "mo"
+    YEAR = "a"
+
+
+class Dose(NamedTuple):
+    amount: Decimal
+    unit: DoseUnit
+
+
+class Frequency(NamedTuple):
+    """So many times in each period: once every 4 weeks, twice a day."""
+
+    times: int
+    period: Decimal
+    unit: PeriodUnit
+
+
+@dataclass(frozen=True, slots=True)
+class Regimen:
+    """How one entry of a chart says that a drug is given. None: not recorded, or not in fields that are read.
+
+    `drug` is its name in our own vocabulary; `since` the day from which the entry counts; `active`: the entry counts on the
+    day the chart was read.
+    """
+
+    drug: str
+    active: bool
+    dose: Dose | None = None
+    frequency: Frequency | None = None
+    as_needed: bool = False
+    since: PartialDate | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """One reading of one fact.
@@ -154,6 +207,8 @@ class Observed:
     """The fact it is a reading of; filled in when the facts are determined."""
     issued: PartialDate | None = None
     """Of one without a date: it is no newer than this. Shown, and enough to tell that it is older than another; no date."""
+    regimen: Regimen | None = field(default=None, compare=False)
+    """Of a drug: how it is given."""
 
     @property
     def reason(self) -> Reason | None:
@@ -241,6 +296,13 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Deceased:
+    """The chart says that the patient has died; `on` is None where it does not say when."""
+
+    on: PartialDate | None
+
+
+@dataclass(frozen=True, slots=True)
 class ClinicalPicture:
     readings: Mapping[str, Readings]
     gate: Gate = field(default_factory=lambda: Gate(Nlm.YES))
@@ -258,6 +320,7 @@ class ClinicalPicture:
     sources: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Reference → the resource as sent."""
     not_consulted: tuple[NotConsulted, ...] = ()
+    deceased: Deceased | None = None
 
     def readings_of(self, fact: str) -> Readings:
         return self.readings.get(fact, NO_READINGS)

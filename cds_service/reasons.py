@@ -157,6 +157,7 @@ class Reason(Enum):
     SITE_IN_WORDS = "site-in-words"
     SITE_NOT_SENT = "site-not-sent"
     DATED_IN_FUTURE = "dated-in-future"
+    DEATH_NOT_READABLE = "death-not-readable"
     NO_VALUE = "no-value"
     VALUE_ABSENT = "value-absent"
     VALUE_ABSENT_BECAUSE = "value-absent-because"
@@ -232,8 +233,8 @@ class Reason(Enum):
     PAGE_OF_BUNDLE = "page-of-bundle"
 
 
-UNDECIDED_CONFLICTS = frozenset({Reason.CONFLICT_OF_ONE_DATE, Reason.CONFLICT_NONE_NEWER})
-"""Readings contradict each other, and the fact is unknown for it."""
+NOT_SENT = frozenset({Reason.REPORT_RESULTS_NOT_SENT, Reason.REPORTS_RESULTS_NOT_SENT})
+"""A report promises results that did not come; the report itself was read."""
 STAGE_CONFLICTS = frozenset({Reason.WIDESPREAD_BUT_LIVER_ONLY, Reason.RECORDED_AGAINST_DOCUMENTED, Reason.RECORDED_OTHERWISE})
 """What is recorded of the stage contradicts what the stage is worked out from."""
 WRITTEN_OTHERWISE = frozenset(

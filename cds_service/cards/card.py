@@ -89,11 +89,6 @@ def assign_uuids(cards: list[Card], *about: str) -> list[Card]:
     return cards
 
 
-def longest_fitting(*wordings: str) -> str:
-    """The first of several summaries, each complete in itself, that is short enough (CLINICAL section 7: never cut)."""
-    return next((text for text in wordings if len(text) < MAX_SUMMARY_CHARS_EXCLUSIVE), wordings[-1])
-
-
 def check_cards(cards: list[Card]) -> list[Card]:
     """Raises CardFault. What is not said here is checked against openapi.yaml by the tests."""
     for card in cards:

@@ -1,155 +1,252 @@
-"""Which cards, in what order, and how many (CLINICAL section 7). A contraindication never moves out of sight."""
+"""Which cards, in what order, how many and how long (CLINICAL section 7). A contraindication never moves out of sight."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from cds_service.cards import evidence, wording
-from cds_service.cards.card import EXTENSION, Card
-from cds_service.cards.missing_data import data_quality_card, missing_data_card, missing_section, quality_section
-from cds_service.cards.modality_card import modality_card
-from cds_service.cards.outcomes import nearest_outcomes, outcome_line
-from cds_service.cards.overview import format_editions, overview_card, reason_lines, unchecked_fact_names
-from cds_service.cards.techniques import technique_lines
-from cds_service.cards.urgent import contraindication_card, safety_card, stopped_order_card
-from cds_service.clinical_picture import ClinicalPicture, Nlm, Observed, Unreadable
-from cds_service.knowledge.model import Knowledge, Verdict
-from cds_service.knowledge.vocabulary import Edition
+from cds_service.cards import evidence
+from cds_service.cards.assessment import (
+    caution_ids,
+    modalities_json,
+    provenance_json,
+    shown_facts,
+    techniques_json,
+    unusable_json,
+)
+from cds_service.cards.card import EXTENSION, Card, Link
+from cds_service.cards.draft import Draft, squeeze_all
+from cds_service.cards.missing_data import (
+    missing_draft,
+    missing_facts,
+    quality_draft,
+    quality_paragraph,
+    questions_in_a_line,
+    questions_paragraphs,
+)
+from cds_service.cards.modality_card import group_treatments, modality_draft
+from cds_service.cards.overview import overview_draft, procedure_cautions
+from cds_service.cards.suggestions import draft_orders
+from cds_service.cards.text import Paragraph
+from cds_service.cards.treatments import Treatment, list_treatments
+from cds_service.cards.urgent import (
+    Stopped,
+    cardiac_findings,
+    contraindication_draft,
+    find_stopped,
+    join_drafts,
+    safety_draft,
+    safety_is_critical,
+)
+from cds_service.clinical_picture import Unreadable
+from cds_service.knowledge.modality import Verdict
 from cds_service.reasoning.assessment import Assessment
 from cds_service.reasoning.evaluation import Evaluation
-from cds_service.reasons import WHOSE_IT_IS, WRITTEN_OTHERWISE
+from cds_service.reasoning.facts import recorded_inputs
+from cds_service.reasoning.judgement import Finding
 
 MAX_CARDS, MAX_CARDS_WITH_ORDER = 3, 5
 """Cards without and with an active order; the overview is one of them."""
-MAX_NAMED = 12
-"""Readings that ask whether this is the disease."""
+MAX_CHARS, MAX_CHARS_WITH_ORDER = 4000, 5500
+"""Of all cards together, as a reader sees them; the larger also with more blocks than four."""
+BLOCKS_OF_A_SHORT_ANSWER = 4
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A card before it is written, and what else it needs."""
+
+    kind: str
+    draft: Draft
+    indicator: str
+    topic: str
+    content: dict[str, object]
+    decided: Sequence[str]
+    """Statements of what decided: the first with an identifier is the card's source."""
+    finish: Callable[[Card], Card] = lambda card: card
 
 
 def compose_cards(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> list[Card]:
     """The cards of a patient with neuroendocrine liver metastases, most important first, the overview first of all."""
-    urgent = [
-        card for card in (stopped_order_card(evaluation), contraindication_card(evaluation), safety_card(evaluation)) if card
-    ]
-    room = (MAX_CARDS_WITH_ORDER if evaluation.picture.orders else MAX_CARDS) - 1 - len(urgent)
-    options = [_option(evaluation, [assessment]) for assessment in evaluation.options]
-    if len(options) > room:
-        options = [_option(evaluation, evaluation.options)] if room > 0 else []
-    room -= len(options)
-    folded: list[str] = []
-    last: list[Card] = []
-    for card, section in (
-        (missing_data_card(evaluation), missing_section(evaluation)),
-        (data_quality_card(evaluation, invalid), quality_section(evaluation, invalid)),
+    treatments = list_treatments(evaluation)
+    shown = [treatment for treatment in treatments if treatment.on_face]
+    urgent = _urgent(evaluation, treatments)
+    has_safety = any(planned.content.get("cautions") and planned.kind != "modality" for planned in urgent)
+    places = (MAX_CARDS_WITH_ORDER if evaluation.picture.orders else MAX_CARDS) - 1 - len(urgent)
+    told = frozenset(finding.criterion.id for finding in procedure_cautions(evaluation, treatments))
+    groups = group_treatments(shown, places)
+    options = [_modality(evaluation, group, modality_draft(evaluation, group, shown, told)) for group in groups]
+    places -= len(options)
+    last: list[Planned] = []
+    folded: list[Paragraph] = []
+    if (missing := missing_draft(evaluation, treatments)) and places > 0 and (urgent or options or evaluation.picture.orders):
+        last.append(_missing(evaluation, missing))
+        places -= 1
+    elif missing:
+        told_above = {name for treatment in shown if treatment.is_nearly_option for name in treatment.assessment.missing}
+        if not shown:
+            folded += questions_paragraphs(evaluation)
+        elif not told_above >= {*missing_facts(evaluation)}:
+            folded += questions_in_a_line(evaluation)
+    if (
+        (quality := quality_draft(evaluation, invalid, bool(missing)))
+        and places > 0
+        and (urgent or options or evaluation.picture.orders)
     ):
-        if card and room > 0 and (urgent or options or evaluation.picture.orders):
-            last.append(card)
-            room -= 1
-        elif section:
-            folded.append(section)
-    return [overview_card(evaluation, folded), *urgent, *options, *last]
+        named = unusable_json(evaluation, invalid)
+        last.append(Planned("data-quality", quality, "info", "NlmDataQuality", {"provenance": named} if named else {}, []))
+    elif quality:
+        folded += quality_paragraph(evaluation, invalid, bool(missing))
+    own_card = [name for planned in urgent for name in _modalities_of(planned)]
+    draft = overview_draft(evaluation, treatments, folded, has_safety, own_card)
+    own_quality = any(planned.kind == "data-quality" for planned in last)
+    unusable = [] if own_quality else unusable_json(evaluation, invalid)
+    with_orders = bool(missing) and not any(planned.kind == "missing-data" for planned in last)
+    overview = _overview(evaluation, treatments, draft, unusable, with_orders)
+    planned = [overview, *urgent, *options, *last]
+    blocks = sum(len(group) for group in groups)
+    long = evaluation.picture.orders or blocks > BLOCKS_OF_A_SHORT_ANSWER
+    squeezes = squeeze_all([part.draft for part in planned], MAX_CHARS_WITH_ORDER if long else MAX_CHARS)
+    return [_write(evaluation, part, squeeze) for part, squeeze in zip(planned, squeezes, strict=True)]
 
 
-def possible_nlm_card(picture: ClinicalPicture, knowledge: Knowledge) -> Card:
-    """Somebody has to say whether this is the disease the service is for (CLINICAL section 2)."""
-    seen, more = picture.gate.seen[:MAX_NAMED], picture.gate.seen[MAX_NAMED:]
-    why = {item.seen_in: item.why for item in picture.unreadable}
-    lines = [
-        f"{wording.lead_text(reading.recorded) or 'recorded'} ({reading.on or 'undated'}, {wording.safe_text(reading.seen_in)})"
-        + (
-            f" could not be read: {wording.safe_explanation(why[reading.seen_in])}"
-            if reading.seen_in in why
-            else _open(reading)
-        )
-        for reading in seen
-    ]
-    lines += [f"and {len(more)} more"] if more else []
-    unreadable = picture.gate.answer is Nlm.CANNOT_TELL
-    if unreadable:
-        known = {reading.seen_in for reading in picture.gate.seen}
-        broken = [item for item in picture.unreadable if item.seen_in not in known and item.seen_in.startswith("Condition")]
-        lines += [wording.unread_resource(item) for item in broken[:MAX_NAMED]]
-    summary = (
-        "Neuroendocrine liver metastases cannot be ruled in or out: some data could not be read or had"
-        if unreadable
-        else "Possible neuroendocrine liver metastases: please confirm before criteria are applied"
+def _write(evaluation: Evaluation, planned: Planned, squeeze: int) -> Card:
+    knowledge = evaluation.knowledge
+    written = planned.draft.write(squeeze)
+    content = {"kind": planned.kind, "knowledge": knowledge.digest, **planned.content}
+    display = planned.draft.summary[:100]
+    card = Card(
+        summary=planned.draft.summary,
+        indicator=planned.indicator,
+        source=evidence.primary_source(knowledge, planned.decided or ["S063"], planned.topic, display),
+        detail=written.detail,
+        extension={EXTENSION: content},
+        links=[Link(publication.label, publication.url) for publication in written.linked],
     )
-    said = wording.sentence(picture.gate.because)
-    detail = f"{said}\n\n{wording.bullet_list(lines)}\n\n{wording.TONE} By {knowledge.provenance}."
-    kind = "data-quality" if unreadable else "possible-nlm"
-    return Card(
-        summary=summary,
-        indicator="info",
-        source=evidence.primary_source(knowledge, ["S063"], "PossibleNlm", "Possible neuroendocrine liver metastases"),
-        detail=detail,
-        extension={EXTENSION: {"kind": kind, "knowledge": knowledge.digest}},
-    )
+    return planned.finish(card)
 
 
-def _open(reading: Observed) -> str:
-    """Behind a reading: why it only asks, where that is told of no resource."""
-    return f": {wording.safe_explanation(reading.note)}" if reading.reason in WRITTEN_OTHERWISE | WHOSE_IT_IS else ""
+def _modalities_of(planned: Planned) -> list[str]:
+    found = planned.content.get("modalities", [planned.content[key] for key in ("modality",) if key in planned.content])
+    return list(found) if isinstance(found, list) else []
 
 
-def _option(evaluation: Evaluation, assessments: list[Assessment]) -> Card:
-    """What can be considered, strongest first; several on one card where there is no room for each."""
-    if len(assessments) == 1:
-        assessment = assessments[0]
-        word = "criteria are met" if assessment.verdict is Verdict.RECOMMENDED else "consider"
-        summary = f"{assessment.modality.title}: {word}"
-    else:
-        names = [assessment.modality.short if not place else assessment.modality.short.lower()
-                 for place, assessment in enumerate(assessments)]  # fmt: skip
-        summary = f"To discuss: {wording.join_words(names)}"
-    detail = "\n\n".join(_option_detail(evaluation, assessment, len(assessments) > 1) for assessment in assessments)
-    topic = "NlmModality" if len(assessments) > 1 else "Nlm" + assessments[0].modality.id.title().replace("-", "")
-    return modality_card(evaluation, "modality", topic, summary, "info", detail, assessments)
+def modality_fields(names: Iterable[str]) -> dict[str, object]:
+    """Which modalities a card is on, for the machine: `modality` where it is one, `modalities` where they are several
+    (CLINICAL section 9)."""
+    found = list(dict.fromkeys(names))
+    if len(found) == 1:
+        return {"modality": found[0]}
+    return {"modalities": found} if found else {}
 
 
-def _option_detail(evaluation: Evaluation, assessment: Assessment, folded: bool) -> str:
-    met = {f.indication.edition for f in assessment.decision.indications if f.met and not f.indication.local}
-    later = "later evidence" if Edition.UPDATE in met else "a local convention"
-    whose = "the review of 2010" if Edition.REVIEW in met else later
-    said = "recommended" if assessment.verdict is Verdict.RECOMMENDED else "to be considered"
-    parts = [f"**{assessment.modality.title}**: criteria of {whose} are met, {said}{format_editions(assessment)}."]
-    parts.append(wording.bullet_list([*reason_lines(evaluation.knowledge, assessment), *_requirements(evaluation, assessment)]))
-    if cautions := [wording.finding_line(evaluation.knowledge, finding) for finding in assessment.cautions]:
-        parts.append("**Cautions**\n\n" + wording.bullet_list(cautions))
-    if names := unchecked_fact_names(evaluation, [assessment]):
-        parts.append(f"**Not checked:** {', '.join(names)}.")
-    names_beside = assessment.modality.beside if folded else (*assessment.modality.beside, *assessment.modality.support)
-    beside = [_statement(evaluation.knowledge, name) for name in names_beside]
-    if lines := technique_lines(evaluation, assessment):
-        parts.append("**Techniques and options**\n\n" + wording.bullet_list(line.text for line in lines))
-    parts.append("**Beside it**\n\n" + wording.bullet_list(beside))
-    parts.append(_about(evaluation, assessment, folded))
-    return "\n\n".join(part for part in parts if part)
-
-
-def _about(evaluation: Evaluation, assessment: Assessment, folded: bool) -> str:
-    """What no verdict rests on, last: series of Tables 1 to 3, and the statements to look up in the rule book."""
-    named = ", ".join(assessment.modality.about)
-    if rows := [outcome_line(evaluation, row) for row in nearest_outcomes(evaluation, assessment, folded)]:
-        return "**About this evidence**\n\n" + wording.bullet_list(rows) + (f"\n\nAlso: {named}." if named else "")
-    return f"About this evidence: {named}." if named else ""
-
-
-def _requirements(evaluation: Evaluation, assessment: Assessment) -> list[str]:
-    """The values behind the indications that are met."""
-    found = {
-        finding.criterion.key: finding
-        for part in assessment.decision.indications
-        if part.met and part.indication.id in assessment.decision.decided_by
-        for finding in part.requirements
+def _overview(
+    evaluation: Evaluation,
+    treatments: Sequence[Treatment],
+    draft: Draft,
+    unusable: Sequence[dict[str, str]],
+    with_orders: bool,
+) -> Planned:
+    """`unusable` and `with_orders`: data that could not be used, and the draft orders of what is missing, where these have no
+    card of their own."""
+    content: dict[str, object] = {
+        "staging": {name: part.value for name, part in evaluation.stage.items()},
+        "modalities": modalities_json(evaluation, treatments),
     }
-    return [wording.finding_line(evaluation.knowledge, finding) for finding in found.values()]
+    if techniques := techniques_json(evaluation, treatments):
+        content["techniques"] = techniques
+    if provenance := [*provenance_json(evaluation, shown_facts(evaluation)), *unusable]:
+        content["provenance"] = provenance
+
+    def finished(card: Card) -> Card:
+        if with_orders:
+            card = _with_orders(evaluation, card)
+        if note := evaluation.knowledge.overlay.note:
+            card.detail = f"{card.detail}\n\n{note}"
+        return card
+
+    return Planned("overview", draft, "info", "NlmOverview", content, ["S063"], finished)
 
 
-def _statement(knowledge: Knowledge, name: str) -> str:
-    statement = knowledge.statements[name]
-    dated = "2010" if statement.edition is Edition.REVIEW else "later"
-    tags = [name, dated]
-    if statement.confidence != "high":
-        tags.append(f"{statement.confidence} confidence")
-    if statement.from_memory:
-        tags.append("partly from memory")
-    return f"{statement.says} [{', '.join(tags)}]"
+def _urgent(evaluation: Evaluation, treatments: Sequence[Treatment]) -> list[Planned]:
+    """Contraindications and safety, at most one card each; one for both where no order gives a further place."""
+    stopped, cardiac = find_stopped(evaluation), cardiac_findings(evaluation)
+    procedural = procedure_cautions(evaluation, treatments)
+    contraindication = contraindication_draft(evaluation, stopped) if stopped else None
+    against = [finding for part in stopped for finding in part.findings]
+    safety = safety_draft(evaluation, cardiac, procedural, against) if cardiac else None
+    if contraindication and safety and not evaluation.picture.orders:
+        joined = join_drafts(contraindication, safety)
+        return [_stopped_card(evaluation, stopped, joined, [*cardiac, *procedural])]
+    found = [_stopped_card(evaluation, stopped, contraindication, [])] if contraindication else []
+    if safety:
+        indicator = "critical" if safety_is_critical(evaluation) else "warning"
+        found.append(Planned("safety", safety, indicator, "NlmSafety", *_safety_content([*cardiac, *procedural])))
+    return sorted(found, key=lambda planned: planned.indicator != "critical")
+
+
+def _safety_content(findings: Sequence[Finding]) -> tuple[dict[str, object], list[str]]:
+    statements = list(dict.fromkeys(s for finding in findings for s in finding.criterion.statements))
+    cautions = list(dict.fromkeys(f.criterion.id for f in findings if f.criterion.key.startswith("caution.")))
+    content: dict[str, object] = {"statements": statements} if statements else {}
+    return content | ({"cautions": cautions} if cautions else {}), statements
+
+
+def _stopped_card(evaluation: Evaluation, stopped: Sequence[Stopped], draft: Draft, safety: Sequence[Finding]) -> Planned:
+    decided_by = list(dict.fromkeys(f.criterion.id for part in stopped for f in part.findings))
+    statements = [s for part in stopped for f in part.findings for s in f.criterion.statements]
+    content, beside = _safety_content(safety)
+    content |= {"decided_by": decided_by, **modality_fields(part.modality for part in stopped)}
+    whole = [part for part in stopped if part.technique is None]
+    if len(stopped) == 1 and whole:
+        content["verdict"] = Verdict.CONTRAINDICATED.value
+    if told := list(dict.fromkeys([*statements, *beside])):
+        content["statements"] = told
+    content |= _provenance(evaluation, [f for part in stopped for f in part.findings])
+    indicator = "critical" if any(part.critical for part in stopped) else "warning"
+    return Planned("contraindication", draft, indicator, "NlmContraindication", content, list(dict.fromkeys(statements)))
+
+
+def _provenance(evaluation: Evaluation, findings: Sequence[Finding]) -> dict[str, object]:
+    names = [
+        n for f in findings for test in f.criterion.tests for n in sorted(recorded_inputs(evaluation.knowledge, test.fact))
+    ]
+    told = provenance_json(evaluation, names)
+    return {"provenance": told} if told else {}
+
+
+def _modality(evaluation: Evaluation, group: Sequence[Treatment], draft: Draft) -> Planned:
+    assessments: dict[str, Assessment] = {t.modality.id: t.assessment for t in group}
+    found = list(assessments.values())
+    statements = list(
+        dict.fromkeys([*(s for a in found for s in a.statements()), *(p.statement for t in group for p in t.shown)])
+    )
+    content: dict[str, object] = modality_fields(assessments)
+    if len(found) == 1:
+        content["verdict"] = found[0].verdict.value
+    lists = {
+        "decided_by": list(dict.fromkeys(name for a in found for name in a.decision.decided_by)),
+        "cautions": caution_ids(found),
+        "statements": statements,
+        "techniques": techniques_json(evaluation, group),
+    }
+    content |= {key: value for key, value in lists.items() if value}
+    content |= _provenance(evaluation, [f for t in group for part in t.met for f in part.requirements])
+    decided = list(dict.fromkeys(s for treatment in group for part in treatment.met for s in part.indication.statements))
+    topic = "NlmModality" if len(found) > 1 else "Nlm" + found[0].modality.id.title().replace("-", "")
+    return Planned("modality", draft, "info", topic, content, decided or statements)
+
+
+def _missing(evaluation: Evaluation, draft: Draft) -> Planned:
+    open_ones = [assessment for assessment in evaluation.with_verdict(Verdict.UNDETERMINED) if assessment.missing]
+    content: dict[str, object] = {"missing": missing_facts(evaluation), **modality_fields(a.modality.id for a in open_ones)}
+
+    return Planned(
+        "missing-data", draft, "info", "NlmMissingData", content, ["S063"], lambda card: _with_orders(evaluation, card)
+    )
+
+
+def _with_orders(evaluation: Evaluation, card: Card) -> Card:
+    if orders := draft_orders(evaluation, missing_facts(evaluation)):
+        card.suggestions, card.selection_behavior = orders, "any"
+    return card

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cds_service.cards.card import Link, Source, Topic
+from cds_service.cards.card import Source, Topic
 from cds_service.knowledge.evidence import Publication
 from cds_service.knowledge.model import Knowledge
 
@@ -15,15 +15,6 @@ def cited_publications(knowledge: Knowledge, statements: Iterable[str]) -> list[
     """The publications behind the statements, each once, in their order."""
     names = dict.fromkeys(p for s in statements for p in knowledge.statements[s].publications)
     return [knowledge.publications[name] for name in names]
-
-
-def publication_links(knowledge: Knowledge, statements: Iterable[str]) -> list[Link]:
-    """A link for every publication relied on that has an identifier; the others are cited in words (`unlinked_labels`)."""
-    return [Link(p.label, p.url) for p in cited_publications(knowledge, statements) if p.url]
-
-
-def unlinked_labels(knowledge: Knowledge, statements: Iterable[str]) -> list[str]:
-    return [p.label for p in cited_publications(knowledge, statements) if not p.url]
 
 
 def primary_source(knowledge: Knowledge, statements: Iterable[str], topic: str, display: str) -> Source:

@@ -1,27 +1,34 @@
-"""What is missing to know, and data that could not be used (CLINICAL section 7.5 and 7.6)."""
+"""What is missing to know, as questions, and data of the chart that could not be used (CLINICAL section 7.5 and 7.6)."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
-from cds_service.cards import evidence, wording
-from cds_service.cards.card import EXTENSION, Card
-from cds_service.cards.modality_card import modality_fields
-from cds_service.cards.suggestions import draft_orders
-from cds_service.clinical_picture import Unreadable
-from cds_service.knowledge.model import Verdict
+from cds_service.cards import wording
+from cds_service.cards.blocks import MAX_NAMED
+from cds_service.cards.draft import Draft, Limits
+from cds_service.cards.fact_words import counted, fact_name, say_day, say_fact, say_reading, statement_sources
+from cds_service.cards.summaries import first_fitting
+from cds_service.cards.text import Cut, Line, Paragraph, Phrase
+from cds_service.cards.treatments import Treatment
+from cds_service.clinical_picture import Observed, Unreadable
+from cds_service.knowledge.modality import Verdict
+from cds_service.knowledge.model import BoardQuestion
 from cds_service.knowledge.vocabulary import Supplier
 from cds_service.reasoning.current_facts import denied_diagnoses, unusable_facts
 from cds_service.reasoning.evaluation import Evaluation
-from cds_service.reasons import Reason
+from cds_service.reasons import DECIDED_CONFLICTS, NOT_SENT, STAGE_CONFLICTS, Reason
 
-TITLE_BY_SUPPLIER = {
-    Supplier.LABORATORY: "Laboratory",
-    Supplier.IMAGING: "Imaging",
-    Supplier.PATHOLOGY: "Pathology",
-    Supplier.BOARD: "For the board to judge",
+LIMITS = Limits(chars=700, lines=14)
+MAX_QUESTIONS, MAX_DECIDED, MAX_UNUSABLE_CHARS = 5, 3, 180
+WHO = {
+    Supplier.LABORATORY: "laboratory",
+    Supplier.IMAGING: "imaging",
+    Supplier.PATHOLOGY: "pathology",
+    Supplier.BOARD: "clinic",
+    Supplier.NEVER: "clinic",
 }
 
 
@@ -32,120 +39,228 @@ def missing_facts(evaluation: Evaluation) -> list[str]:
     return sorted(counts, key=lambda name: (-counts[name], place.get(name, len(place)), name))
 
 
-def _missing_lines(evaluation: Evaluation) -> list[str]:
-    missing, knowledge = missing_facts(evaluation), evaluation.knowledge
-    lines = []
-    for ask, title in TITLE_BY_SUPPLIER.items():
-        names = [name for name in missing if knowledge.facts[name].ask is ask]
-        if names:
-            said = [wording.open_fact_line(knowledge, name, evaluation.facts[name]) for name in names]
-            lines.append(f"{title}: {'; '.join(said)}")
-    return lines
-
-
-def missing_section(evaluation: Evaluation) -> str:
-    """On a chart that says almost nothing the board's five questions, else the facts that decide."""
-    questions = [
-        says for says, facts in evaluation.knowledge.board_questions if not any(evaluation.facts[name].known for name in facts)
-    ]
-    if len(questions) == len(evaluation.knowledge.board_questions):
-        return "**Questions for the board**\n\n" + wording.bullet_list(questions)
-    lines = _missing_lines(evaluation)
-    return "**What would decide**\n\n" + wording.bullet_list(lines) if lines else ""
-
-
-def missing_data_card(evaluation: Evaluation) -> Card | None:
-    lines = _missing_lines(evaluation)
-    if not lines:
+def missing_draft(evaluation: Evaluation, treatments: Sequence[Treatment]) -> Draft | None:
+    if not (lines := list(_questions(evaluation))):
         return None
-    open_ones = [assessment for assessment in evaluation.with_verdict(Verdict.UNDETERMINED) if assessment.missing]
-    names = [assessment.modality.short.lower() for assessment in open_ones]
-    told = wording.join_words(names) if len(names) <= 3 else f"{len(names)} treatments"
-    content: dict[str, object] = {
-        "kind": "missing-data",
-        "knowledge": evaluation.knowledge.digest,
-        "missing": missing_facts(evaluation),
-    }
-    content |= modality_fields(assessment.modality.id for assessment in open_ones)
-    suggestions = draft_orders(evaluation, missing_facts(evaluation))
-    return Card(
-        summary=f"Not documented: what would decide on {told}",
-        indicator="info",
-        source=evidence.primary_source(evaluation.knowledge, ["S063"], "NlmMissingData", "Missing data"),
-        detail=f"{wording.bullet_list(lines)}\n\n{wording.TONE}",
-        extension={EXTENSION: content},
-        suggestions=suggestions,
-        selection_behavior="any" if suggestions else "",
+    names = [treatment.name for treatment in treatments if treatment.verdict is Verdict.UNDETERMINED]
+    first = next(iter(asked_of_board(evaluation)))
+    summary = first_fitting([*(f"{first} {_decides(names, shown)}" for shown in range(len(names), 0, -1)), f"Missing: {first}"])
+    return Draft(summary, [*questions_paragraphs(evaluation, lines)], LIMITS)
+
+
+def _decides(names: Sequence[str], shown: int) -> str:
+    more = f" and {len(names) - shown} more" if shown < len(names) else ""
+    return f"What is missing decides {', '.join(names[:shown])}{more}"
+
+
+def questions_paragraphs(evaluation: Evaluation, lines: Sequence[Line] | None = None) -> list[Paragraph]:
+    """What would decide, as numbered questions; what the chart holds and could not be used stands before them."""
+    lines = list(_questions(evaluation)) if lines is None else lines
+    if not lines:
+        return []
+    found = [Paragraph((line,))] if (line := unusable_line(evaluation)) else []
+    return [*found, Paragraph((Line((), "What would decide"),)), Paragraph(tuple(lines))]
+
+
+def questions_in_a_line(evaluation: Evaluation) -> list[Paragraph]:
+    """The same in few words, for an overview with treatments to discuss."""
+    asked = [f"{line.lead} {line.phrases[0].brief}" for line in _questions(evaluation) if line.bullet]
+    if not asked:
+        return []
+    first = f"{asked[0]}; {len(asked) - 1} more" if len(asked) > 1 else asked[0]
+    whole = Phrase("; ".join(asked), cut=Cut.DETAIL, brief=first)
+    return (
+        [Paragraph((Line((whole,), "What would decide:", listed=True),))]
+        if len(whole.text) <= MAX_UNUSABLE_CHARS
+        else [Paragraph((Line((Phrase(first),), "What would decide:", listed=True),))]
     )
 
 
-def _quality_lines(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> list[str]:
-    """Data that is there but cannot be used, where it could matter: a fact that decides, or one that was in conflict."""
+def asked_of_board(evaluation: Evaluation) -> list[str]:
+    return [line.lead for line in _questions(evaluation)]
+
+
+def _questions(evaluation: Evaluation) -> Iterator[Line]:
+    """A question of the board where a fact of it is missing, else the fact by its name; the most decisive first. On a chart
+    that answers none of the board's questions they stand in the board's order."""
+    groups: dict[int | str, tuple[BoardQuestion | None, list[str]]] = {}
+    asked = evaluation.knowledge.board_questions
+    if says_almost_nothing(evaluation):
+        groups = {place: (question, []) for place, question in enumerate(asked)}
+    for name in missing_facts(evaluation):
+        place = next((place for place, q in enumerate(asked) if name in q.facts or name in q.also), None)
+        question = asked[place] if place is not None else None
+        groups.setdefault(place if place is not None else name, (question, []))[1].append(name)
+    shown = list(groups.values())[:MAX_QUESTIONS]
+    for number, (question, names) in enumerate(shown, 1):
+        yield _question(evaluation, number, question, names)
+    rest = [fact_name(evaluation.knowledge, names[0]) for _, names in list(groups.values())[MAX_QUESTIONS:]]
+    if rest:
+        yield Line((Phrase(counted(rest, MAX_NAMED)),), "Then:")
+
+
+def says_almost_nothing(evaluation: Evaluation) -> bool:
+    """Whether the chart answers none of the board's questions."""
+    questions = evaluation.knowledge.board_questions
+    return not any(evaluation.facts[name].known for question in questions for name in question.facts)
+
+
+def _question(evaluation: Evaluation, number: int, question: BoardQuestion | None, names: Sequence[str]) -> Line:
+    knowledge = evaluation.knowledge
+    who = question.who if question else tuple(dict.fromkeys(WHO[knowledge.facts[name].ask] for name in names))
+    if question and (not names or not any(evaluation.facts[name].known for name in (*question.facts, *question.also))):
+        lead, then = (
+            question.short,
+            Phrase(question.then, statement_sources(knowledge, *question.statements[:1])),
+        )
+    else:
+        named = counted(list(dict.fromkeys(fact_name(knowledge, name) for name in names)), MAX_DECIDED)
+        lead = f"{named[:1].upper()}{named[1:]}?"
+        decided = [a.modality.face_name for a in evaluation.assessments.values() if set(names) & set(a.missing)]
+        rest = f" and {len(decided) - MAX_DECIDED} more" if len(decided) > MAX_DECIDED else ""
+        then = Phrase(f"decides {', '.join(decided[:MAX_DECIDED])}{rest}")
+    answers = f"({', '.join(who)})"
+    return Line((Phrase(f"{answers} {then.text}", then.sources, Cut.DETAIL, answers),), lead, f"{number}. ")
+
+
+def unusable_line(evaluation: Evaluation) -> Line | None:
+    """Values of the chart that would decide and that are out of date, conflicting or unreadable, with their days."""
     missing = set(missing_facts(evaluation))
-    lines = [
-        wording.fact_line(evaluation.knowledge, definition.id, fact)
-        for definition, fact in unusable_facts(evaluation.facts)
-        if definition.id in missing and not fact.unread
-    ]
-    lines += _unread_lines(evaluation, missing)
-    lines += [
-        wording.fact_line(evaluation.knowledge, name, fact)
-        for name, fact in evaluation.facts.recorded.items()
-        if fact.known and fact.note_reason is Reason.CONFLICT_WORSE_COUNTS
-    ]
-    lines += [
-        f"{wording.fact_line(evaluation.knowledge, definition.id, fact)}; an active diagnosis still says "
-        + wording.format_reading(definition, older)
-        for definition, fact, older in denied_diagnoses(evaluation.facts)
-    ]
-    unreadable = evaluation.picture.unreadable
-    lines += [wording.unread_resource(item) for item in unreadable[:5]]
-    lines += [f"{len(unreadable) - 5} more could not be read"] if len(unreadable) > 5 else []
+    today = evaluation.facts.today
+    phrases = []
+    for definition, fact in unusable_facts(evaluation.facts):
+        if definition.id in missing and fact.seen:
+            values = wording.join_words(dict.fromkeys(say_reading(definition, seen, today) for seen in fact.seen[:2]))
+            phrases.append(Phrase(f"{values}: {wording.safe_explanation(fact.why)}"))
+    return Line(tuple(phrases), "In the chart, to be renewed:", listed=True) if phrases else None
+
+
+MAX_UNREADABLE, MAX_LISTED_FACTS = 5, 6
+
+
+def quality_phrases(evaluation: Evaluation, invalid: Sequence[Unreadable], told: bool = False) -> list[Phrase]:
+    """What could not be used: first what stands here alone, contradictions and what was not had; then values of deciding facts
+    (unless they are `told` beside the questions) and resources, whose places the extension names."""
+    alone = [Phrase(text) for text in dict.fromkeys(_contradictions_and_gaps(evaluation))]
+    return alone + [Phrase(text, cut=Cut.DETAIL) for text in dict.fromkeys(_unusable_words(evaluation, invalid, told))]
+
+
+def _contradictions_and_gaps(evaluation: Evaluation) -> Iterator[str]:
+    knowledge, facts, today = evaluation.knowledge, evaluation.facts, evaluation.facts.today
+    for name, fact in facts.recorded.items():
+        if fact.known and fact.note_reason is Reason.CONFLICT_WORSE_COUNTS:
+            yield f"{say_fact(knowledge, name, fact)}: {wording.safe_explanation(fact.note)}"
+    yield from conflict_words(evaluation)
+    for definition, fact, older in denied_diagnoses(facts):
+        denied = f"{say_fact(knowledge, definition.id, fact)} ({say_day(fact.on, today)})"
+        yield f"{denied}; an active diagnosis still says {_reading(definition.id, older, evaluation)}"
     if count := evaluation.picture.unread_drugs:
         entries = "1 drug entry" if count == 1 else f"{count} drug entries"
-        lines.append(f"{entries} could not be read: neither a known code nor the name of a drug; which drug it is, is unknown")
-    lines += [f"not consulted: {wording.key_not_consulted(part)}" for part in evaluation.picture.not_consulted]
-    lines += [f"{wording.safe_text(item.seen_in)} decided and is {wording.safe_explanation(item.why)}" for item in invalid]
-    return lines
+        yield f"{entries} could not be read: neither a known code nor the name of a drug; which drug it is, is unknown"
+    yield from (f"not consulted: {wording.key_not_consulted(part)}" for part in evaluation.picture.not_consulted)
+    yield from (unread_words(item, today) for item in evaluation.picture.unreadable if _is_death(item))
 
 
-MAX_LISTED_FACTS = 8
-"""Facts with unreadable values that are named; more are counted."""
+def _unusable_words(evaluation: Evaluation, invalid: Sequence[Unreadable], told: bool) -> Iterator[str]:
+    knowledge, facts, today = evaluation.knowledge, evaluation.facts, evaluation.facts.today
+    missing = set(missing_facts(evaluation))
+    for definition, fact in unusable_facts(facts):
+        if definition.id in missing and not fact.unread and not told:
+            values = wording.join_words(dict.fromkeys(_reading(definition.id, seen, evaluation) for seen in fact.seen[:2]))
+            yield f"{values or fact_name(knowledge, definition.id)}: {wording.safe_explanation(fact.why)}"
+    yield from _unread(evaluation, missing)
+    unreadable = [item for item in evaluation.picture.unreadable if not _is_death(item)]
+    yield from (unread_words(item, today) for item in unreadable[:MAX_UNREADABLE])
+    if len(unreadable) > MAX_UNREADABLE:
+        yield f"{len(unreadable) - MAX_UNREADABLE} more could not be read"
+    yield from (f"{_kind(item)} that decided is {wording.safe_explanation(item.why)}" for item in invalid)
 
 
-def _unread_lines(evaluation: Evaluation, missing: set[str]) -> list[str]:
+def _is_death(item: Unreadable) -> bool:
+    """Whether the patient has died: too grave to be counted among others."""
+    return item.why.reason is Reason.DEATH_NOT_READABLE
+
+
+CONFLICTS = STAGE_CONFLICTS | DECIDED_CONFLICTS
+"""Of answers that were combined: the grades disagree, widespread beside nothing outside the liver."""
+
+
+def conflict_words(evaluation: Evaluation) -> list[str]:
+    """What the stage rests on where the chart contradicts itself, each once."""
+    told = [because for part in evaluation.stage.values() for because in part.because if because.reason in CONFLICTS]
+    return list(dict.fromkeys(wording.safe_explanation(because) for because in told))
+
+
+def _reading(name: str, seen: Observed, evaluation: Evaluation) -> str:
+    return say_reading(evaluation.knowledge.facts[name], seen, evaluation.facts.today)
+
+
+def _kind(item: Unreadable) -> str:
+    """The type of a resource, without its id."""
+    return wording.safe_text(item.seen_in.partition("/")[0])
+
+
+def unread_words(item: Unreadable, today: date) -> str:
+    """ "Observation (2 Nov) could not be read: its date"; a report itself was read, only its results did not come."""
+    day = f" ({say_day(item.on, today)})" if item.on else ""
+    unread = "" if item.why.reason in NOT_SENT else " could not be read"
+    return f"{_kind(item)}{day}{unread}: {wording.safe_explanation(item.why)}"
+
+
+def _unread(evaluation: Evaluation, missing: set[str]) -> list[str]:
     """Values that are there and could not be read, the newest of each fact; those first that would decide. A refused
-    unit is always told: nobody mends what nobody sees."""
+    unit is always told: a clinic mends only what it sees."""
     facts = [(name, fact) for name, fact in evaluation.facts.recorded.items() if fact.unread and not fact.known]
     facts.sort(key=lambda pair: pair[0] not in missing)
     lines = []
     for name, fact in facts[:MAX_LISTED_FACTS]:
         item = max(fact.unread, key=lambda unread: (unread.on.latest if unread.on else date.min, unread.seen_in))
-        where = f"{wording.safe_text(item.seen_in)} ({item.on or 'undated'})"
         unit = f", sent in {wording.safe_text(item.unit)}" if item.unit else ""
         more = f"; {len(fact.unread) - 1} more" if len(fact.unread) > 1 else ""
-        text = f"{evaluation.knowledge.facts[name].says}: {where} could not be read: {wording.safe_explanation(item.why)}"
-        lines.append(f"{text}{unit}{more}")
-    return lines + (
-        [f"{len(facts) - MAX_LISTED_FACTS} more facts with values that could not be read"]
-        if len(facts) > MAX_LISTED_FACTS
-        else []
-    )
+        named, day = fact_name(evaluation.knowledge, name), say_day(item.on, evaluation.facts.today)
+        lines.append(f"{named} ({day}) could not be read: {wording.safe_explanation(item.why)}{unit}{more}")
+    if len(facts) > MAX_LISTED_FACTS:
+        lines.append(f"{len(facts) - MAX_LISTED_FACTS} more facts with values that could not be read")
+    return lines
 
 
-def quality_section(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> str:
-    lines = _quality_lines(evaluation, invalid)
-    return "**Data that could not be used**\n\n" + wording.bullet_list(lines) if lines else ""
-
-
-def data_quality_card(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> Card | None:
-    lines = _quality_lines(evaluation, invalid)
-    if not lines:
+def quality_draft(evaluation: Evaluation, invalid: Sequence[Unreadable], told: bool) -> Draft | None:
+    phrases = quality_phrases(evaluation, invalid, told)
+    if not phrases:
         return None
-    return Card(
-        summary="Some data could not be used: out of date, conflicting or unreadable",
-        indicator="info",
-        source=evidence.primary_source(evaluation.knowledge, ["S063"], "NlmDataQuality", "Data quality"),
-        detail=f"{wording.bullet_list(lines)}\n\n{wording.TONE}",
-        extension={EXTENSION: {"kind": "data-quality", "knowledge": evaluation.knowledge.digest}},
+    head = Line((), "Data that could not be used")
+    lines = tuple(Line((Phrase(phrase.text),), "", "- ") for phrase in phrases[:10])
+    more = (Line((Phrase(f"{len(phrases) - 10} more"),), "", "- "),) if len(phrases) > 10 else ()
+    count = "one item" if len(phrases) == 1 else f"{len(phrases)} items"
+    return Draft(
+        f"Some data could not be used ({count}): out of date, conflicting or unreadable. Is it mended at its source?",
+        [Paragraph((head,)), Paragraph((*lines, *more))],
+        LIMITS,
     )
+
+
+def quality_paragraph(evaluation: Evaluation, invalid: Sequence[Unreadable], told: bool) -> list[Paragraph]:
+    """For the overview, where it has no card of its own: in one line, counted where it is long."""
+    phrases = quality_phrases(evaluation, invalid, told)
+    if not phrases:
+        return []
+    alone = [phrase for phrase in phrases if phrase.cut is Cut.KEPT]
+    named = [phrase.text for phrase in phrases if phrase.cut is not Cut.KEPT]
+    if named:
+        count = "one item" if len(named) == 1 else f"{len(named)} items"
+        shown = list(named)
+        while len("; ".join(shown)) > MAX_UNUSABLE_CHARS and len(shown) > 1:
+            shown.pop()
+        more = f"; {len(named) - len(shown)} more" if len(shown) < len(named) else ""
+        alone.append(Phrase("; ".join(shown) + more, cut=Cut.DETAIL, brief=f"{count}, named in the extension"))
+    return [Paragraph((Line(tuple(alone), "Data that could not be used:", listed=True, keep_whole=True),))]
+
+
+__all__ = [
+    "missing_draft",
+    "missing_facts",
+    "quality_draft",
+    "quality_paragraph",
+    "questions_in_a_line",
+    "questions_paragraphs",
+]

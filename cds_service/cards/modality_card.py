@@ -1,72 +1,81 @@
-"""The frame of a card on one or several modalities: extension, source, links."""
+"""Treatments that can be discussed, as cards: one on surgery and transplantation, one on all else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from cds_service.cards import evidence, wording
-from cds_service.cards.card import EXTENSION, Card, Source
-from cds_service.cards.outcomes import nearest_outcomes
-from cds_service.cards.overview import caution_ids, deciding_statements
-from cds_service.cards.techniques import technique_lines
-from cds_service.reasoning.assessment import Assessment
+from cds_service.cards import wording
+from cds_service.cards.blocks import Told, treatment_block, verdict_words
+from cds_service.cards.draft import Draft, Limits
+from cds_service.cards.reasons_for import requirement_phrases
+from cds_service.cards.summaries import first_fitting
+from cds_service.cards.text import Paragraph
+from cds_service.cards.treatments import Treatment, drug_fails, is_current, own_caution_ids
 from cds_service.reasoning.evaluation import Evaluation
 
-
-def modality_card(
-    evaluation: Evaluation, kind: str, topic: str, summary: str, indicator: str, detail: str, assessments: list[Assessment]
-) -> Card:
-    """A card on one or several modalities, with what the machine needs to know of them."""
-    relied_on = [s for assessment in assessments for s in assessment.statements()]
-    if kind == "modality":
-        relied_on += [
-            s for assessment in assessments for line in technique_lines(evaluation, assessment) for s in line.statements
-        ]
-        rows = (row for assessment in assessments for row in nearest_outcomes(evaluation, assessment, len(assessments) > 1))
-        relied_on += [s for row in rows for s in row.statements]
-    statements = list(dict.fromkeys(relied_on))
-    decided = list(dict.fromkeys(s for assessment in assessments for s in deciding_statements(assessment)))
-    content: dict[str, object] = {"kind": kind, "knowledge": evaluation.knowledge.digest}
-    content |= modality_fields(assessment.modality.id for assessment in assessments)
-    if len(assessments) == 1:
-        content |= {"verdict": assessments[0].verdict.value}
-    lists = {
-        "decided_by": list(dict.fromkeys(name for assessment in assessments for name in assessment.decision.decided_by)),
-        "cautions": caution_ids(assessments),
-        "statements": statements,
-    }
-    content |= {key: found for key, found in lists.items() if found}
-    shown_by = evidence.primary_source(evaluation.knowledge, decided or statements or ["S063"], topic, summary[:100])
-    return card_with_citations(evaluation, summary, indicator, shown_by, detail, content, statements)
+FULL_BLOCKS = 3
+"""The first treatments of the overview have a full block, the others a short one."""
+CHARS_OF_TWO_BLOCKS, CHARS_OF_A_FURTHER_BLOCK = 1200, 400
+LINES_OF_TWO_BLOCKS, LINES_OF_A_FURTHER_BLOCK = 14, 5
+LOCAL_OR_DRUGS = frozenset({"hepatic-arterial-therapy", "ablation"})
 
 
-def modality_fields(names: Iterable[str]) -> dict[str, object]:
-    """Which modalities a card is on, for the machine: `modality` where it is one, `modalities` where they are several
-    (CLINICAL section 9)."""
-    found = list(dict.fromkeys(names))
-    if len(found) == 1:
-        return {"modality": found[0]}
-    return {"modalities": found} if found else {}
+def group_treatments(shown: Sequence[Treatment], places: int) -> list[list[Treatment]]:
+    """The treatments of each card, that of the first line of the overview first. A group that is alone and long is divided
+    while a place is free; with one place left all share a card."""
+    if not shown or places < 1:
+        return []
+    groups: dict[bool, list[Treatment]] = {}
+    for treatment in shown:
+        groups.setdefault(treatment.surgical, []).append(treatment)
+    found = list(groups.values())
+    if len(found) > places:
+        return [list(shown)]
+    if len(found) == 1 and places > 1 and not found[0][0].surgical and len(found[0]) > 2:
+        local = [treatment for treatment in found[0] if treatment.modality.id in LOCAL_OR_DRUGS]
+        drugs = [treatment for treatment in found[0] if treatment.modality.id not in LOCAL_OR_DRUGS]
+        parts = [part for part in (local, drugs) if part]
+        return sorted(parts, key=lambda part: found[0].index(part[0]))
+    return found
 
 
-def card_with_citations(
-    evaluation: Evaluation,
-    summary: str,
-    indicator: str,
-    source: Source,
-    detail: str,
-    content: dict[str, object],
-    statements: list[str],
-) -> Card:
-    """A card that rests on statements: each publication of theirs is a link, or is named in words."""
-    in_words = evidence.unlinked_labels(evaluation.knowledge, statements)
-    if in_words:
-        detail += "\n\n**Cited without a link:** " + "; ".join(in_words)
-    return Card(
-        summary=summary,
-        indicator=indicator,
-        source=source,
-        detail=f"{detail}\n\n{wording.TONE}",
-        extension={EXTENSION: content},
-        links=evidence.publication_links(evaluation.knowledge, statements),
+def modality_draft(
+    evaluation: Evaluation, group: Sequence[Treatment], shown: Sequence[Treatment], told_elsewhere: frozenset[str]
+) -> Draft:
+    """A card on several treatments. `told_elsewhere`: cautions that the overview or a safety card says."""
+    paragraphs: list[Paragraph] = []
+    for treatment in group:
+        before = shown[: shown.index(treatment)]
+        told = told_elsewhere.union(*(own_caution_ids(other) for other in before))
+        full = shown.index(treatment) < FULL_BLOCKS
+        paragraphs += treatment_block(evaluation, treatment, full, Told(told))
+    further = max(0, len(group) - 2)
+    limits = Limits(
+        CHARS_OF_TWO_BLOCKS + CHARS_OF_A_FURTHER_BLOCK * further, LINES_OF_TWO_BLOCKS + LINES_OF_A_FURTHER_BLOCK * further
     )
+    return Draft(modality_summary(evaluation, group), paragraphs, limits)
+
+
+def modality_summary(evaluation: Evaluation, group: Sequence[Treatment]) -> str:
+    """Each treatment with its verdict and the first fact for it; in ever fewer words."""
+    verdicts = [f"{treatment.title}: {verdict_words(evaluation, treatment)}" for treatment in group]
+    facts = [next((p.brief or p.text for p in requirement_phrases(evaluation, treatment)), "") for treatment in group]
+    full = [
+        f"{said} ({fact})" if fact and not treatment.is_lowered else said
+        for treatment, said, fact in zip(group, verdicts, facts, strict=True)
+    ]
+    names = [treatment.title if not place else treatment.name for place, treatment in enumerate(group)]
+    counted = [f"{', '.join(names[:n])} and {len(names) - n} more: to discuss" for n in range(len(names) - 1, 0, -1)]
+    short = [f"{treatment.title}: {_short_verdict(evaluation, treatment)}" for treatment in group]
+    return first_fitting(
+        [". ".join(full), ". ".join(verdicts), ". ".join(short), f"{wording.join_words(names)}: to discuss", *counted]
+    )
+
+
+def _short_verdict(evaluation: Evaluation, treatment: Treatment) -> str:
+    """Of a drug that is given, whether it is enough."""
+    if treatment.is_nearly_option:
+        return "open"
+    if treatment.is_option and is_current(evaluation, treatment):
+        return "adjust" if drug_fails(evaluation, treatment) else "continue"
+    return treatment.verdict.value

@@ -1,299 +1,325 @@
-"""The overview card: what a tumour board sees first (CLINICAL section 7.1), and the machine-readable assessment."""
+"""The overview: the answer first, the reasons next, the patient after them (CARDS, "Overview")."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
-from cds_service.cards import evidence, wording
-from cds_service.cards.card import EXTENSION, Card, longest_fitting
-from cds_service.cards.technique_findings import evaluate_techniques
-from cds_service.knowledge.model import RANK, Knowledge, Verdict
-from cds_service.knowledge.vocabulary import Edition, Supplier
-from cds_service.reasoning.assessment import Assessment
+from cds_service.cards import wording
+from cds_service.cards.blocks import BULLET, MAX_NAMED, best_words, verdict_words
+from cds_service.cards.claims import OPEN_STANCE, stance_condition, stance_word
+from cds_service.cards.draft import Draft, Limits
+from cds_service.cards.fact_words import counted, criterion_sources, fact_name, finding_phrase, foot, say_finding
+from cds_service.cards.missing_data import asked_of_board, says_almost_nothing
+from cds_service.cards.orders import ordered_options, stopped_orders_line
+from cds_service.cards.patient import patient_lines
+from cds_service.cards.reasons_against import reasons_not_indicated
+from cds_service.cards.reasons_for import telling_facts
+from cds_service.cards.summaries import Contraindicated, Outlook, say_outlook
+from cds_service.cards.text import Cut, Line, Paragraph, Phrase
+from cds_service.cards.treatments import Treatment, given_drug, is_outgrown, since_stance
+from cds_service.cards.unchecked import open_facts, split_unrecorded, unchecked_of
+from cds_service.knowledge.modality import Verdict
+from cds_service.knowledge.shown import Face, StanceWord
+from cds_service.knowledge.vocabulary import Edition
 from cds_service.reasoning.evaluation import Evaluation
-from cds_service.reasoning.facts import recorded_inputs
-from cds_service.reasoning.judgement import Finding, OpenPart, compare_with_limit
-from cds_service.reasoning.staging import StageValue
-from cds_service.reasons import DECIDED_CONFLICTS, STAGE_CONFLICTS, UNDECIDED_CONFLICTS, Reason
+from cds_service.reasoning.judgement import Finding, judge_criterion
+from cds_service.reasons import Reason
+
+MAX_LINES_TO_DISCUSS, MAX_TELLING = 6, 3
+OVERVIEW = Limits(chars=1400, lines=16)
+HEADING = "To discuss"
+KEY = "(by verdict; 2010 = Reddy & Clary; since = later)"
+SHORT_KEY = "(2010 = Reddy & Clary; since = later)"
 
 
-def assessment_json(assessment: Assessment) -> dict[str, Any]:
-    """One modality as assessment.schema.json wants it; empty lists are left out."""
-    words = {True: "met", False: "not-met", None: "unknown"}
-    found: dict[str, Any] = {
-        "verdict": assessment.verdict.value,
-        "indications": [
-            {"id": f.indication.id, "edition": f.indication.edition.value, "finding": words[f.met]}
-            for f in assessment.decision.indications
-        ],
-        "editions": {
-            Edition.REVIEW.value: assessment.by_2010.verdict.value,
-            Edition.UPDATE.value: assessment.verdict.value,
-        },
-        "decided_by": list(assessment.decision.decided_by),
-        "cautions": caution_ids([assessment]),
-        "statements": list(assessment.statements()),
-        "missing": list(assessment.missing),
-        "depends_on": list(assessment.depends_on),
-    }
-    if assessment.decision.open is not None:
-        found |= {
-            "open": assessment.decision.open.value,
-            "best_possible": (assessment.best_possible or assessment.verdict).value,
-        }
-    return {key: value for key, value in found.items() if value != []}
+def overview_draft(
+    evaluation: Evaluation,
+    treatments: Sequence[Treatment],
+    questions: Sequence[Paragraph],
+    safety_card: bool,
+    own_card: Sequence[str],
+) -> Draft:
+    """`questions`: what has no card of its own; `own_card`: modalities with a contraindication card."""
+    shown = [treatment for treatment in treatments if treatment.on_face]
+    told = {seen.fact for finding in procedure_cautions(evaluation, treatments) for fact in finding.facts for seen in fact.seen}
+    first = _to_discuss(evaluation, shown) if shown else [_why_nothing(evaluation, treatments)]
+    rest = [
+        _open(evaluation, treatments),
+        stopped_orders_line(evaluation, treatments),
+        _closed(evaluation, treatments, own_card),
+        _before_any_procedure(evaluation, treatments, safety_card),
+        Paragraph(tuple(patient_lines(evaluation, told))),
+        _unrecorded(evaluation, shown),
+    ]
+    parts = [*first, *rest, *questions, Paragraph((Line((Phrase(foot(evaluation.knowledge)),)),))]
+    return Draft(overview_summary(evaluation, treatments, safety_card), [part for part in parts if part is not None], OVERVIEW)
 
 
-def caution_ids(assessments: Iterable[Assessment]) -> list[str]:
-    return list(dict.fromkeys(f.criterion.id for assessment in assessments for f in assessment.cautions))
+def _to_discuss(evaluation: Evaluation, shown: Sequence[Treatment]) -> list[Paragraph]:
+    lines: list[Line] = []
+    before: tuple[str, ...] = ()
+    for treatment in shown[:MAX_LINES_TO_DISCUSS]:
+        missing = tuple(open_facts(evaluation, treatment)) if treatment.is_nearly_option else ()
+        lines.append(_treatment_line(evaluation, treatment, same=bool(missing) and missing == before))
+        before = missing
+    if more := shown[MAX_LINES_TO_DISCUSS:]:
+        stances = [stances_phrase(evaluation, treatment) for treatment in more]
+        said = [
+            Phrase(f"**{treatment.title}**, {verdict_words(evaluation, treatment)}, {stance.brief or stance.text}")
+            for treatment, stance in zip(more, stances, strict=True)
+        ]
+        lines.append(Line(tuple(said), "Also:", BULLET, listed=True, keep_whole=True))
+    return [Paragraph((Line((Phrase(KEY, cut=Cut.WORDING, brief=SHORT_KEY),), HEADING),)), Paragraph(tuple(lines))]
 
 
-def overview_card(evaluation: Evaluation, folded: Iterable[str]) -> Card:
-    """`folded`: sections of cards that found no place of their own."""
+def _treatment_line(evaluation: Evaluation, treatment: Treatment, same: bool) -> Line:
+    """`same`: the line before it misses the same facts."""
+    said = verdict_words(evaluation, treatment)
+    if treatment.is_nearly_option:
+        names, unusable = split_unrecorded(evaluation, open_facts(evaluation, treatment))
+        missing = [*unusable, *names] or ["what could stop it"]
+        long, short = ("the same" if same else counted(missing, most) for most in (MAX_NAMED, 2))
+        return Line(
+            (
+                Phrase(", ".join(["open", *([best] if (best := best_words(treatment)) else [])])),
+                Phrase(f"Indication met; missing: {long}", cut=Cut.DETAIL, brief=f"Missing: {short}"),
+                stances_phrase(evaluation, treatment),
+            ),
+            f"{treatment.title}:", BULLET,
+        )  # fmt: skip
+    facts = telling_facts(evaluation, treatment)[:MAX_TELLING] or [treatment.name]
+    shortest = counted(facts, 1) if treatment.line and not treatment.met else facts[0]  # of several drugs none is left out
+    whole, first = (f"{text[:1].upper()}{text[1:]}" for text in (", ".join(facts), shortest))
+    deciding = Phrase(whole, cut=Cut.WORDING, brief="" if given_drug(evaluation, treatment) else first)
+    return Line((Phrase(said), deciding, stances_phrase(evaluation, treatment)), f"{treatment.title}:", BULLET)
+
+
+def stances_phrase(evaluation: Evaluation, treatment: Treatment) -> Phrase:
+    """ "2010 for, since for, one later source against"; of an open stance the condition, where there is room for it."""
+    word, later = stance_word(treatment), _later_stances(evaluation, treatment)
+    brief = ", ".join([f"2010 {word}", *later])
+    if word != OPEN_STANCE:
+        return Phrase(brief)
+    return Phrase(", ".join([f"2010 open ({stance_condition(treatment)})", *later]), cut=Cut.DETAIL, brief=brief)
+
+
+def _later_stances(evaluation: Evaluation, treatment: Treatment) -> list[str]:
+    since = since_stance(evaluation, treatment)
+    said = [f"since {since.value}"] if since is not StanceWord.SILENT and not is_outgrown(evaluation, treatment) else []
+    dissents = [part for part in treatment.faces(Face.DISSENT)
+                if evaluation.knowledge.statements[part.statement].edition is Edition.UPDATE and not part.unless]  # fmt: skip
+    if dissents:
+        said.append("one later source against" if len(dissents) == 1 else f"{len(dissents)} later against")
+    return said
+
+
+def _why_nothing(evaluation: Evaluation, treatments: Sequence[Treatment]) -> Paragraph:
+    """No treatment to discuss: what to find out first, or why nothing is left."""
+    if any(treatment.verdict is Verdict.UNDETERMINED for treatment in treatments):
+        return _paragraph("First step:", first_question(evaluation))
+    return _paragraph("Why nothing:", "no criterion of these rules is met, or each is contraindicated; discuss individually")
+
+
+def _paragraph(lead: str, text: str) -> Paragraph:
+    return Paragraph((Line((Phrase(text),), lead),))
+
+
+def first_question(evaluation: Evaluation, treatments: Sequence[Treatment] = ()) -> str:
+    """What to find out first: of a graft, whose team; else what one of the `treatments` that are nearly an option misses, else
+    the first question of the board."""
+    if judge_criterion(evaluation.knowledge.criteria["gate.transplanted-liver"], evaluation.facts).met:
+        return "ask the transplant team"
+    undetermined = [treatment for treatment in treatments if treatment.verdict is Verdict.UNDETERMINED]
+    nearly = [name for treatment in undetermined if treatment.is_nearly_option for name in open_facts(evaluation, treatment)]
+    others = [name for treatment in undetermined for name in open_facts(evaluation, treatment)]
+    first, *_ = [*_asked(evaluation, nearly), *asked_of_board(evaluation), *_asked(evaluation, others), "grade?"]
+    return first
+
+
+def _asked(evaluation: Evaluation, names: Sequence[str]) -> list[str]:
+    return [f"{fact_name(evaluation.knowledge, name)}?" for name in names]
+
+
+def _open(evaluation: Evaluation, treatments: Sequence[Treatment]) -> Paragraph | None:
+    """Treatments whose indication is open, in one line, with what would open them; those of one reason together."""
+    phrases: list[Phrase] = []
+    by_reason: dict[str, list[str]] = {}
+    for treatment in treatments:
+        if treatment.verdict is not Verdict.UNDETERMINED or treatment.is_nearly_option:
+            continue
+        held = [finding for finding in treatment.assessment.decision.findings if finding.met]
+        if held:  # a transplanted liver
+            by_reason.setdefault(say_finding(evaluation.knowledge, held[0]), []).append(treatment.name)
+            continue
+        if says_almost_nothing(evaluation) and not any(other.on_face for other in treatments):  # its questions say all
+            continue
+        names = [fact_name(evaluation.knowledge, name) for name in open_facts(evaluation, treatment)]
+        asked = f"{counted(list(dict.fromkeys(names)), 2)}?" if names else "its indication?"
+        stops = [f"stopped by {say_finding(evaluation.knowledge, finding)}" for finding in treatment.stops]
+        brief = f"{treatment.name} ({'; '.join(stops)})" if stops else treatment.name
+        phrases.append(Phrase(f"{treatment.name} ({'; '.join([asked, *stops])})", cut=Cut.DETAIL, brief=brief))
+    phrases += [Phrase(f"{', '.join(names)} ({reason})") for reason, names in by_reason.items()]
+    return Paragraph((Line(tuple(phrases), "Open:", listed=True, keep_whole=True),)) if phrases else None
+
+
+def _closed(evaluation: Evaluation, treatments: Sequence[Treatment], own_card: Sequence[str]) -> Paragraph | None:
+    """What is contraindicated and what is not indicated, each with its reason; those of one reason together."""
     knowledge = evaluation.knowledge
-    statements = ["S063", *(s for assessment in evaluation.assessments.values() for s in deciding_statements(assessment))]
-    sections = [
-        _section("On record", _known(evaluation)),
-        f"**Stage.** {_stage(evaluation)}",
-        _section("Treatment", _verdicts(evaluation)),
-        _section("Cannot be said yet", _undetermined(evaluation)),
-        _section("Bears on safety", _safety(evaluation)),
-        _not_checked(evaluation),
-        *folded,
-        f"{wording.TONE} Neuroendocrine liver metastases by Reddy and Clary 2010 and later evidence, {knowledge.provenance}.",
-        knowledge.overlay.note,
+    own = [
+        Phrase(
+            f"{t.name} ({say_finding(knowledge, t.assessment.contraindications[0])}; own card)",
+            cut=Cut.DETAIL,
+            brief=f"{t.name} (own card)",
+        )
+        for t in treatments
+        if _has_own_card(t, own_card)
     ]
-    extension = {
-        "kind": "overview",
-        "knowledge": knowledge.digest,
-        "staging": {name: part.value for name, part in evaluation.stage.items()},
-        "modalities": {name: assessment_json(assessment) for name, assessment in evaluation.assessments.items()},
-    }
-    return Card(
-        summary=_summary(evaluation),
-        indicator="info",
-        source=evidence.primary_source(knowledge, ["S063"], "NlmOverview", "Neuroendocrine liver metastases: overview"),
-        detail="\n\n".join(section for section in sections if section),
-        extension={EXTENSION: extension},
-        links=evidence.publication_links(knowledge, statements),
-    )
-
-
-def deciding_statements(assessment: Assessment) -> list[str]:
-    """The statements of what decided a modality's verdict."""
-    found = [s for finding in assessment.decision.findings for s in finding.criterion.statements]
-    for part in assessment.decision.indications:
-        if part.indication.id in assessment.decision.decided_by and part.met:
-            found += part.indication.statements
-    return found
-
-
-def _section(title: str, lines: list[str]) -> str:
-    return f"**{title}**\n\n{wording.bullet_list(lines)}" if lines else ""
-
-
-def _summary(evaluation: Evaluation) -> str:
-    options = [assessment.modality.short.lower() for assessment in evaluation.options]
-    stopped = len(evaluation.with_verdict(Verdict.CONTRAINDICATED))
-    ruled_out = len(evaluation.with_verdict(Verdict.NOT_INDICATED))
-    return format_summary(evaluation.knowledge, evaluation.stage["treatment_group"].value, options, stopped, ruled_out)
-
-
-def format_summary(knowledge: Knowledge, group: str, options: list[str], stopped: int, ruled_out: int) -> str:
-    """The group of the patient, and what can be considered, or why nothing can."""
-    named = "Neuroendocrine liver metastases"
-    if group != "undetermined":
-        named += f", {knowledge.words[group]}"
-    count = len(knowledge.modalities)
-    if options:
-        many = f"{named}; {len(options)} of {count} treatments to discuss"
-        return many if len(options) > 2 else longest_fitting(f"{named}; to discuss: {wording.join_words(options)}", many)
-    open_ = count - stopped - ruled_out
-    if stopped and open_:
-        return f"{named}: {stopped} of {count} treatments contraindicated, {open_} still open"
-    if stopped:
-        return f"{named}: {stopped} of {count} treatments contraindicated, none can be considered"
-    if ruled_out == count:
-        return f"{named}: no treatment meets its criteria on what is documented"
-    if ruled_out:
-        return f"{named}: {ruled_out} of {count} treatments not indicated, {open_} still open"
-    return f"{named}: not enough is documented to decide; questions for the board"
-
-
-def _known(evaluation: Evaluation) -> list[str]:
-    facts = evaluation.facts
-    lines = [
-        wording.fact_line(evaluation.knowledge, name, facts[name])
-        for name in evaluation.knowledge.board_facts
-        if facts[name].known
-    ]
-    if facts["egfr_used"].known and not facts["egfr"].known:
-        reading = facts["egfr_used"].seen[0]
-        lines.append(f"eGFR: {wording.safe_text(reading.recorded)}, {reading.on}")
-    return lines
-
-
-TOLD_OF_STAGE = frozenset({*STAGE_CONFLICTS, *DECIDED_CONFLICTS, *UNDECIDED_CONFLICTS, Reason.LIVER_ONLY_NOT_CONFIRMED})
-"""What a part of the stage rests on, where the overview says so."""
-
-
-def _stage(evaluation: Evaluation) -> str:
-    words, said = evaluation.knowledge.words, []
-    for name, part in evaluation.stage.items():
-        title = evaluation.knowledge.staging[name].title
-        if part.value != "unknown":
-            conflict = f" ({_because(part)})" if any(because.reason in TOLD_OF_STAGE for because in part.because) else ""
-            said.append(f"{title}: {words.get(part.value, part.value)}{conflict}")
-        elif name == "m_category":  # liver metastases are stage IV, whatever else is known
-            said.append(f"Stage IV ({_because(part)})")
-    unknown = [
-        wording.label_in_sentence(evaluation.knowledge.staging[name].title)
-        for name, part in evaluation.stage.items()
-        if part.value == "unknown" and name != "m_category"
-    ]
-    if unknown:
-        said.append(f"not known: {', '.join(unknown)}")
-    return "; ".join(said) + "."
-
-
-def _because(part: StageValue) -> str:
-    """Each reason for itself, so that none is cut off for the length of another."""
-    return "; ".join(wording.safe_explanation(because) for because in part.because)
-
-
-def reason_lines(knowledge: Knowledge, assessment: Assessment) -> list[str]:
-    """What decided, each with its values and statements."""
-    lines = [wording.finding_line(knowledge, finding) for finding in assessment.decision.findings]
-    for found in assessment.decision.indications:
-        if found.indication.id in assessment.decision.decided_by and found.met:
-            sources = wording.format_citations(knowledge, found.indication.statements)
-            lines.append(f"{found.indication.says} [{found.indication.id}; {sources}]")
-    return lines
-
-
-def _verdicts(evaluation: Evaluation) -> list[str]:
+    by_reason: dict[str, tuple[Finding, list[str]]] = {}
+    for treatment in treatments:
+        if treatment.verdict is Verdict.CONTRAINDICATED and not _has_own_card(treatment, own_card):
+            for finding in treatment.stops if treatment.line else treatment.assessment.contraindications:
+                by_reason.setdefault(finding.criterion.id, (finding, []))[1].append(treatment.name)
+    stopped = [*own]
+    for finding, names in by_reason.values():
+        said = f"{', '.join(names)}: {say_finding(knowledge, finding)}"
+        stopped.append(Phrase(said, criterion_sources(knowledge, finding.criterion)))
     lines = []
-    for assessment in sorted(
-        evaluation.assessments.values(), key=lambda m: (*evaluation.display_rank(m), m.verdict is Verdict.NOT_INDICATED)
-    ):
-        if assessment.verdict is Verdict.UNDETERMINED:
+    if stopped:
+        lines.append(Line(tuple(stopped), "Contraindicated:", listed=True, keep_whole=True))
+    lines += _not_indicated(evaluation, treatments)
+    return Paragraph(tuple(lines)) if lines else None
+
+
+def _has_own_card(treatment: Treatment, own_card: Sequence[str]) -> bool:
+    return treatment.verdict is Verdict.CONTRAINDICATED and treatment.line is None and treatment.modality.id in own_card
+
+
+def _not_indicated(evaluation: Evaluation, treatments: Sequence[Treatment]) -> list[Line]:
+    """Those of one reason together; with their first reason alone where space runs out."""
+    found = [treatment for treatment in treatments if treatment.verdict is Verdict.NOT_INDICATED]
+    groups: dict[str, dict[str, list[Treatment]]] = {}
+    """The first reason → all reasons → the treatments."""
+    for treatment in found:
+        reason = reasons_not_indicated(evaluation, treatment)
+        if reason or treatment.line is None:  # drugs that no criterion of theirs names are no option to rule out
+            first = reasons_not_indicated(evaluation, treatment, 1)
+            groups.setdefault(first, {}).setdefault(reason, []).append(treatment)
+    phrases: list[Phrase] = []
+    for first, by_reason in groups.items():
+        together = [treatment for named in by_reason.values() for treatment in named]
+        brief = _names_with_reason(together, first)
+        for reason, named in by_reason.items():
+            last = Cut.DETAIL if not brief or all(treatment.line for treatment in together) else Cut.KEPT
+            phrases.append(Phrase(_names_with_reason(named, reason), cut=Cut.DETAIL, brief=brief, last=last))
+            brief = ""
+    return [Line(tuple(phrases), "Not indicated:", listed=True, keep_whole=True)] if phrases else []
+
+
+def _names_with_reason(treatments: Sequence[Treatment], reason: str) -> str:
+    names = ", ".join(treatment.name for treatment in treatments)
+    return f"{names} ({reason})" if reason else names
+
+
+def procedure_cautions(evaluation: Evaluation, treatments: Sequence[Treatment]) -> list[Finding]:
+    """Cautions that hold before any procedure, of the treatments that are on a face or ordered, each once."""
+    found: dict[str, Finding] = {}
+    for treatment in treatments:
+        if not treatment.on_face and treatment.modality.id not in evaluation.picture.orders:
             continue
-        because = "; ".join(_short(finding) for finding in assessment.decision.findings)
-        if not because and assessment.verdict is Verdict.NOT_INDICATED:
-            because = "no indication is met"
-        if assessment.verdict is Verdict.NOT_INDICATED and assessment.decision.findings and assessment.modality.excluded_say:
-            because += f"; {assessment.modality.excluded_say}"
-        line = f"**{assessment.modality.short}**: {wording.VERDICT_WORDS[assessment.verdict]}"
-        line += f" ({because})" if because else ""
-        lines.append(line + format_editions(assessment))
-    return lines
+        burdens = treatment.assessment.cautions
+        for finding in (*burdens, *(f for option in treatment.options for f in option.cautions)):
+            if finding.criterion.before_procedure:
+                found.setdefault(finding.criterion.id, finding)
+                if finding.criterion.key.startswith("caution."):  # says more than what burdens one way of doing it
+                    found[finding.criterion.id] = finding
+    return list(found.values())
 
 
-def _short(finding: Finding) -> str:
-    criterion = finding.criterion
-    return f"{criterion.says}{f': {criterion.then}' if criterion.then else ''}"
+def _before_any_procedure(evaluation: Evaluation, treatments: Sequence[Treatment], safety_card: bool) -> Paragraph | None:
+    found = procedure_cautions(evaluation, treatments)
+    if not found:
+        return None
+    prrt = [option for treatment in treatments if treatment.on_face and treatment.id == "prrt" for option in treatment.options]
+    of_prrt = {finding.criterion.id for option in prrt for finding in option.cautions}
+    lead = "Before any procedure or PRRT:" if any(f.criterion.id in of_prrt for f in found) else "Before any procedure:"
+    if safety_card:
+        named = wording.join_words(dict.fromkeys(finding.criterion.before_procedure for finding in found))
+        return _paragraph(lead, f"{named}: see the safety card")
+    phrases = [finding_phrase(evaluation.knowledge, finding) for finding in found]
+    return Paragraph((Line(tuple(phrases), lead),))
 
 
-def format_editions(assessment: Assessment) -> str:
-    """Both verdicts, dated, where the 2010 review and what came after it differ."""
-    if assessment.by_2010.verdict is assessment.verdict:
-        return ""
-    return (
-        f"; by the review of 2010 alone: {wording.VERDICT_WORDS[assessment.by_2010.verdict]}, "
-        f"with later evidence: {wording.VERDICT_WORDS[assessment.verdict]}"
+def _unrecorded(evaluation: Evaluation, shown: Sequence[Treatment]) -> Paragraph | None:
+    """All of them by name, here and nowhere else: what is not known of a treatment that is shown is never counted away."""
+    of_orders = [finding for option in ordered_options(evaluation) for finding in option.not_checked]
+    silent, unusable = split_unrecorded(evaluation, unchecked_of(evaluation, shown, of_orders))
+    not_read = list(dict.fromkeys(what for treatment in shown for what in treatment.not_read))
+    named = (
+        ("Not recorded, bears on the above:", silent),
+        ("Out of date or unreadable:", unusable),
+        ("Not read here:", not_read),
     )
+    lines = [Line(tuple(map(Phrase, names)), lead, listed=True, keep_whole=True, joins=True) for lead, names in named if names]
+    return Paragraph(tuple(lines)) if lines else None
 
 
-def _undetermined(evaluation: Evaluation) -> list[str]:
-    """Told in two kinds: indication unknown; indication met, safety checks open. On a chart that says almost nothing
-    only what was found against it: the questions of the board say the rest."""
-    found, lines = evaluation.with_verdict(Verdict.UNDETERMINED), []
-    for assessment in found:
-        stopped = [finding for finding in assessment.decision.findings if finding.met]
-        if assessment.decision.open is OpenPart.SAFETY:
-            names = [wording.label_in_sentence(evaluation.knowledge.facts[name].says) for name in assessment.missing[:6]] or [
-                "grade"
-            ]
-            told = f"indication met, safety checks open: {', '.join(names)}"
-        elif stopped:
-            told = "; ".join(_short(finding) for finding in stopped)
-        elif len(found) == len(evaluation.assessments):
-            continue
-        else:
-            told = "indication unknown"
-        best = assessment.best_possible
-        possible = f"; best still possible: {wording.VERDICT_WORDS[best]}" if best and RANK[best] > 1 else ""
-        lines.append(f"**{assessment.modality.short}**: {told}{possible}{format_editions(assessment)}")
-    return lines
+def overview_summary(evaluation: Evaluation, treatments: Sequence[Treatment], safety_card: bool) -> str:
+    stopped = [t for t in treatments if t.verdict is Verdict.CONTRAINDICATED]
+    if any(treatment.on_face for treatment in treatments):  # a referral that nobody asks for fills no summary
+        stopped = [t for t in stopped if t.modality.id != "transplantation" or t.modality.id in evaluation.picture.orders]
+    outlook = Outlook(
+        _names_to_discuss(evaluation, treatments, safety_card),
+        [t.name for t in treatments if t.is_nearly_option],
+        [t.name for t in treatments if t.verdict is Verdict.UNDETERMINED and not t.is_nearly_option],
+        [
+            Contraindicated(t.name, say_finding(evaluation.knowledge, (t.stops or t.assessment.contraindications)[0]))
+            for t in stopped
+        ],
+        first_question(evaluation, treatments) if any(t.verdict is Verdict.UNDETERMINED for t in treatments) else "",
+        [*(["cardiology first"] if safety_card else [f"{name} first" for name in _first_steps(evaluation, treatments)])],
+    )
+    return say_outlook(disease_names(evaluation), outlook)
 
 
-ONLY_IF_LIKELY = frozenset({"age-above-50", "age-56-to-59", "age-60-or-more", "ecog-unknown"})
-"""Remarks on the person: noise beside a treatment that nobody can propose yet."""
+def _first_steps(evaluation: Evaluation, treatments: Sequence[Treatment]) -> list[str]:
+    """All that comes before any procedure by name, then the first of it alone."""
+    names = list(dict.fromkeys(f.criterion.before_procedure for f in procedure_cautions(evaluation, treatments)))
+    return list(dict.fromkeys([wording.join_words(names), *names[:1]])) if names else []
 
 
-def _safety(evaluation: Evaluation) -> list[str]:
-    """What stops an ordered technique; cautions that are met, and the modalities that may come about on which each bears."""
-    bearing: dict[str, tuple[Finding, list[str]]] = {}
-    for assessment in evaluation.assessments.values():
-        likely = RANK[assessment.verdict] > RANK[Verdict.UNDETERMINED] or assessment.decision.open is OpenPart.SAFETY
-        for finding in assessment.cautions:
-            if RANK[assessment.verdict] == 0 or (not likely and finding.criterion.id in ONLY_IF_LIKELY):
-                continue
-            if finding.facts:
-                bearing.setdefault(finding.criterion.id, (finding, []))[1].append(assessment.modality.short.lower())
-    stopped = [
-        f"{option.technique.says}{wording.order_suffix(option.order)}: stopped by "
-        + wording.finding_lines(evaluation.knowledge, option.stops)
-        for assessment in evaluation.assessments.values()
-        for option in evaluate_techniques(evaluation.facts, assessment, evaluation.picture.orders)
-        if option.order and option.stops
-    ]
-    return stopped + [
-        f"{wording.finding_line(evaluation.knowledge, finding)}; bears on {wording.join_words(names)}"
-        for finding, names in bearing.values()
-    ]
+def _names_to_discuss(evaluation: Evaluation, treatments: Sequence[Treatment], safety_card: bool) -> list[str]:
+    """What can be discussed; what is given already, and a plan that the summary says comes first, only where there is nothing
+    else."""
+    options = [treatment for treatment in treatments if treatment.is_option]
+    first = () if safety_card else procedure_cautions(evaluation, treatments)
+    said = "hormone-treatment" if any(finding.criterion.id == "glucose-plan" for finding in first) else ""
+    new = [t for t in options if t.line is None or not (given_drug(evaluation, t) or t.line.id == said)]
+    return [treatment.name for treatment in (new or options)]
 
 
-def _not_checked(evaluation: Evaluation) -> str:
-    """What nobody looked at, where it bears on a modality that may come about or is ordered. Never: "no
-    contraindication"."""
-    open_ones = [
-        assessment
-        for name, assessment in evaluation.assessments.items()
-        if RANK[assessment.verdict] > RANK[Verdict.UNDETERMINED]
-        or assessment.decision.open is OpenPart.SAFETY
-        or name in evaluation.picture.orders
-    ]
-    names = unchecked_fact_names(evaluation, open_ones)
-    return f"**Not checked:** {', '.join(names)}." if names else ""
+def disease_names(evaluation: Evaluation) -> list[str]:
+    """The disease in a few words, the fullest first."""
+    words, facts = evaluation.knowledge.words, evaluation.facts
+    grade = facts["grade"]
+    kind, syndrome = "Neuroendocrine liver metastases", facts["hormonal_syndrome"]
+    if facts["nec"].equals(True):
+        kind = "Neuroendocrine carcinoma"
+    elif grade.known and isinstance(grade.value, str):
+        named = "NET"
+        if syndrome.known and syndrome.value in TUMOURS_BY_SYNDROME:
+            named = evaluation.knowledge.facts["hormonal_syndrome"].words[str(syndrome.value)]
+        kind = f"{named[:1].upper()}{named[1:]} {words.get(grade.value, grade.value)}"
+    extent = {"liver-only": "liver only", "widespread": "widespread"}.get(str(facts["extent"].value), "")
+    outside = facts["extrahepatic_disease"]
+    if extent != "widespread" and outside.known and not outside.equals("none"):  # whatever a board judged before
+        extent = wording.explain(Reason.LIVER_AND_ELSEWHERE)
+    again = "recurrent after resection" if facts["recurrence"].equals(True) else ""
+    hormonal = evaluation.stage["hormonal"].value
+    symptoms = evaluation.knowledge.words[hormonal] if hormonal in {"extreme", "refractory"} else ""
+    group = evaluation.stage["treatment_group"].value
+    state = words[group] if group not in {"undetermined", "nec", extent} else ""
+    more = [part for part in (again, extent, state, symptoms) if part]
+    return [*dict.fromkeys(", ".join([kind, *more[:count]]) for count in range(len(more), -1, -1)), "NLM"]
 
 
-def unchecked_fact_names(evaluation: Evaluation, assessments: Iterable[Assessment]) -> list[str]:
-    """The facts behind cautions, and behind what would stop or burden a technique, that count as not met only because
-    nothing is known of them."""
-    findings: list[Finding] = []
-    for assessment in assessments:
-        findings += assessment.not_checked
-        for option in evaluate_techniques(evaluation.facts, assessment, evaluation.picture.orders):
-            findings += option.not_checked
-    return [wording.label_in_sentence(evaluation.knowledge.facts[name].says) for name in unchecked_facts(evaluation, findings)]
-
-
-def unchecked_facts(evaluation: Evaluation, findings: Iterable[Finding]) -> list[str]:
-    """The plain facts for want of which findings are open, in the order of the knowledge. A value that is there but not
-    exact enough for the limit ("< 100") leaves its finding open like one that is not there. What nobody is asked for (a
-    drug, a coded diagnosis) is named where it is unknown, not where a complete chart is silent of it, and not beside what
-    is asked for of the same finding."""
-    knowledge = evaluation.knowledge
-    leaves: set[str] = set()
-    for finding in findings:
-        wanting: set[str] = set()
-        for test, fact in zip(finding.criterion.tests, finding.facts, strict=True):
-            rests_on = recorded_inputs(knowledge, test.fact)
-            missing = {leaf for leaf in rests_on if not evaluation.facts[leaf].known}
-            inexact = not fact.known or compare_with_limit(test, fact) is None
-            wanting |= missing or (rests_on if inexact else set())
-        asked = {leaf for leaf in wanting if knowledge.facts[leaf].ask is not Supplier.NEVER}
-        leaves |= asked or {leaf for leaf in wanting if evaluation.facts[leaf].unknown}
-    return [name for name in knowledge.facts if name in leaves]
+TUMOURS_BY_SYNDROME = frozenset({"insulinoma", "gastrinoma", "glucagonoma", "vipoma"})

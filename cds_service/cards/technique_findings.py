@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cds_service.clinical_picture import Observed
-from cds_service.knowledge.model import Technique
-from cds_service.reasoning.assessment import Assessment
+from cds_service.knowledge.modality import Technique
 from cds_service.reasoning.facts import Facts
 from cds_service.reasoning.judgement import Finding, judge_criterion
 
@@ -24,6 +23,8 @@ class TechniqueFindings:
     stops: tuple[Finding, ...]
     cautions: tuple[Finding, ...]
     not_checked: tuple[Finding, ...]
+    looked_at: tuple[Finding, ...]
+    """What would stop it, and was looked at and not found."""
 
 
 def order_for(technique: Technique, orders: Mapping[str, Observed]) -> Observed | None:
@@ -31,20 +32,17 @@ def order_for(technique: Technique, orders: Mapping[str, Observed]) -> Observed 
     return next((orders[name] for name in technique.ordered_by if name in orders), None)
 
 
-def evaluate_techniques(facts: Facts, assessment: Assessment, orders: Mapping[str, Observed]) -> Iterator[TechniqueFindings]:
-    """A technique that is ordered is looked at, whether its indication is met or not."""
-    for technique in assessment.modality.techniques:
-        order = order_for(technique, orders)
-        if technique.only_for and order is None and not technique.only_for & set(assessment.decision.decided_by):
-            continue
-        if not all(judge_criterion(criterion, facts).met for criterion in technique.when):
-            continue
-        stops = tuple(judge_criterion(criterion, facts) for criterion in technique.stopped_by)
-        burdens = tuple(judge_criterion(criterion, facts) for criterion in technique.cautions)
-        yield TechniqueFindings(
-            technique,
-            order,
-            tuple(finding for finding in stops if finding.met),
-            tuple(finding for finding in burdens if finding.met),
-            tuple(finding for finding in (*stops, *burdens) if not finding.met and not finding.checked),
-        )
+def judge_technique(facts: Facts, technique: Technique, orders: Mapping[str, Observed]) -> TechniqueFindings | None:
+    """What stops and what burdens a technique; None where its conditions are not met."""
+    if not all(judge_criterion(criterion, facts).met for criterion in technique.when):
+        return None
+    stops = tuple(judge_criterion(criterion, facts) for criterion in technique.stopped_by)
+    burdens = tuple(judge_criterion(criterion, facts) for criterion in technique.cautions)
+    return TechniqueFindings(
+        technique,
+        order_for(technique, orders),
+        tuple(finding for finding in stops if finding.met),
+        tuple(finding for finding in burdens if finding.met),
+        tuple(finding for finding in (*stops, *burdens) if not finding.met and not finding.checked),
+        tuple(finding for finding in stops if finding.met is False and finding.checked),
+    )

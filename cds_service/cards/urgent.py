@@ -1,135 +1,269 @@
-"""Cards that never move out of sight: contraindications and cardiac safety (CLINICAL section 7.3 and 7.4)."""
+"""Cards that are never folded into others: contraindications, stopped orders and safety (CLINICAL section 7.3 and 7.4)."""
 
 from __future__ import annotations
 
-from cds_service.cards import evidence, wording
-from cds_service.cards.card import Card, longest_fitting
-from cds_service.cards.modality_card import card_with_citations, modality_card, modality_fields
-from cds_service.cards.overview import reason_lines
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from cds_service.cards import wording
+from cds_service.cards.blocks import BULLET, MAX_LOOKED_AT, looked_at_words
+from cds_service.cards.draft import Draft, Limits
+from cds_service.cards.fact_words import (
+    counted,
+    finding_day,
+    finding_phrase,
+    say_day,
+    say_fact,
+    say_finding,
+    say_trend,
+    statement_sources,
+)
+from cds_service.cards.summaries import first_fitting
 from cds_service.cards.technique_findings import order_for
-from cds_service.knowledge.model import Technique, Verdict
-from cds_service.reasoning.assessment import Assessment
+from cds_service.cards.text import Cut, Line, Paragraph, Phrase
+from cds_service.clinical_picture import Observed
+from cds_service.knowledge.modality import Technique, Verdict
+from cds_service.knowledge.shown import StanceWord
+from cds_service.reasoning.assessment import LOST_BY_CONTRAINDICATION, Assessment, verdict_but_for
 from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.judgement import Finding, judge_criterion
+from cds_service.reasoning.stances import stance_of_2010
+
+ALONE, TOGETHER = Limits(chars=700, lines=14), Limits(chars=1000, lines=19)
 
 
-def contraindication_card(evaluation: Evaluation) -> Card | None:
-    """A contraindication met while an indication is met or not excluded, or while the treatment is ordered.
-    Transplantation is a line of the overview until it is ordered. Those ordered come first."""
-    found = [assessment for assessment in evaluation.with_verdict(Verdict.CONTRAINDICATED) if _concerns(evaluation, assessment)]
-    if not found:
-        return None
-    found.sort(key=lambda assessment: assessment.modality.id not in evaluation.picture.orders)
-    names = [assessment.modality.short for assessment in found]
-    against = {f.criterion.key: f.criterion.says for assessment in found for f in assessment.contraindications}
-    summary = f"{wording.join_words([names[0], *(name.lower() for name in names[1:])])}: contraindicated"
-    if len(found) == 1:
-        summary = longest_fitting(
-            f"{summary} ({wording.join_words(map(wording.label_in_sentence, against.values()))})", summary
-        )
-    details = []
-    for assessment in found:
-        order = evaluation.picture.orders.get(assessment.modality.id)
-        parts = [
-            f"**{assessment.modality.title}**{wording.order_suffix(order)}",
-            wording.bullet_list(reason_lines(evaluation.knowledge, assessment)),
-        ]
-        parts.append(assessment.modality.contraindications_say)
-        if cautions := [wording.finding_line(evaluation.knowledge, f) for f in assessment.cautions if f.facts]:
-            parts.append("**Cautions**\n\n" + wording.bullet_list(cautions))
-        details.append("\n\n".join(part for part in parts if part))
-    indicator = "critical" if any(_critical(evaluation, assessment) for assessment in found) else "warning"
-    return modality_card(evaluation, "contraindication", "NlmContraindication", summary, indicator, "\n\n".join(details), found)
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What is contraindicated: a modality, or an ordered way of doing it. `name`: within a sentence."""
+
+    title: str
+    name: str
+    order: Observed | None
+    findings: tuple[Finding, ...]
+    assessment: Assessment
+    technique: Technique | None
+    critical: bool
+
+    @property
+    def modality(self) -> str:
+        return self.assessment.modality.id
 
 
-LOST_BY_CONTRAINDICATION = "requirement.curative-resection-possible"
-"""A contraindication to resection makes a curative one not possible (CLINICAL section 4), so R1 is always lost with it.
-Whether the indication is met but for that (7.3), say the exclusions: they are all else that makes it not possible."""
+def find_stopped(evaluation: Evaluation) -> list[Stopped]:
+    """Ordered ones first. Transplantation is a line of the overview until it is ordered."""
+    orders = evaluation.picture.orders
+    found = list(_stopped_orders(evaluation))
+    for assessment in evaluation.with_verdict(Verdict.CONTRAINDICATED):
+        if concerns(evaluation, assessment):
+            order, critical = orders.get(assessment.modality.id), _critical(evaluation, assessment)
+            found.append(
+                Stopped(
+                    assessment.modality.face_title,
+                    assessment.modality.face_name,
+                    order,
+                    assessment.contraindications,
+                    assessment,
+                    None,
+                    critical,
+                )
+            )
+    return sorted(found, key=lambda part: (not part.critical, part.order is None))
 
 
-def _concerns(evaluation: Evaluation, assessment: Assessment) -> bool:
+def _stopped_orders(evaluation: Evaluation) -> Iterator[Stopped]:
+    """Ordered techniques (radioembolization, radionuclide therapy) with a hard fact against them."""
+    for assessment in evaluation.assessments.values():
+        for technique in assessment.modality.techniques:
+            order = order_for(technique, evaluation.picture.orders)
+            if order is None:
+                continue
+            met = tuple(f for c in technique.stopped_by if (f := judge_criterion(c, evaluation.facts)).met)
+            if any(finding.criterion.id in technique.critical for finding in met):
+                yield Stopped(
+                    technique.short, wording.label_in_sentence(technique.short), order, met, assessment, technique, True
+                )
+
+
+def concerns(evaluation: Evaluation, assessment: Assessment) -> bool:
     """Whether the modality is ordered, or its indication met or not excluded, its contraindications aside."""
     if assessment.modality.id in evaluation.picture.orders:
         return True
     excluded = any(
         judge_criterion(criterion, evaluation.facts).met for criterion, only in assessment.modality.exclusions if not only
     )
-    possible = any(
+    return assessment.modality.id != "transplantation" and _possible(assessment) and not excluded
+
+
+def _possible(assessment: Assessment) -> bool:
+    return any(
         part.met is not False or {f.criterion.key for f in part.requirements if f.met is False} == {LOST_BY_CONTRAINDICATION}
         for part in assessment.decision.indications
     )
-    return assessment.modality.id != "transplantation" and possible and not excluded
-
-
-ORDER_IS_CRITICAL_IF = {
-    "hepatic-arterial-therapy": {"portal-vein-occlusion", "hepatic-failure"},
-    "transplantation": {"distant-extrahepatic-disease"},
-}
-"""Hard facts against a treatment that is ordered or scheduled (CLINICAL 7.3); those against a technique stand with it."""
 
 
 def _critical(evaluation: Evaluation, assessment: Assessment) -> bool:
-    name = assessment.modality.id
     met = {finding.criterion.id for finding in assessment.contraindications}
-    return name in evaluation.picture.orders and bool(met & ORDER_IS_CRITICAL_IF.get(name, set()))
+    return assessment.modality.id in evaluation.picture.orders and bool(met & assessment.modality.critical)
 
 
-def stopped_order_card(evaluation: Evaluation) -> Card | None:
-    """An ordered technique (radioembolization, radionuclide therapy) with a hard fact against it: always critical."""
-    lines: list[str] = []
-    stopped: list[tuple[Technique, list[Finding]]] = []
-    modalities: list[str] = []
-    statements: list[str] = []
-    for modality in evaluation.knowledge.modalities:
-        for technique in modality.techniques:
-            order = order_for(technique, evaluation.picture.orders)
-            found = [
-                judge_criterion(criterion, evaluation.facts)
-                for criterion in technique.stopped_by
-                if criterion.id in technique.critical
-            ]
-            if order is None or not (met := [finding for finding in found if finding.met]):
-                continue
-            against = wording.finding_lines(evaluation.knowledge, met)
-            lines.append(f"{technique.says}{wording.order_suffix(order)}: {against}")
-            stopped.append((technique, met))
-            modalities.append(modality.id)
-            statements += [s for finding in met for s in finding.criterion.statements]
-    if not lines:
-        return None
-    names = [
-        technique.short if not place else wording.label_in_sentence(technique.short)
-        for place, (technique, _) in enumerate(stopped)
+def contraindication_draft(evaluation: Evaluation, stopped: Sequence[Stopped]) -> Draft:
+    """Reason by reason, each with what it stops and what would lift it."""
+    title = Line((), f"{wording.join_words(_named_with_order(evaluation, stopped))}: contraindicated")
+    by_reason: dict[str, tuple[Finding, list[str]]] = {}
+    for part in stopped:
+        for finding in part.findings:
+            by_reason.setdefault(finding.criterion.id, (finding, []))[1].append(part.name)
+    several = len({tuple(sorted(names)) for _, names in by_reason.values()}) > 1
+    reasons = tuple(_reason(evaluation, finding, names if several else []) for finding, names in by_reason.values())
+    lines = [Line(reasons, "Why:", BULLET, listed=True, keep_whole=True)]
+    assessments = list({part.modality: part.assessment for part in stopped if part.technique is None}.values())
+    lines += [*_edition_lines(evaluation, assessments), *_but_for_that(evaluation, assessments)]
+    lifts = list(dict.fromkeys(finding.criterion.lift for finding, _ in by_reason.values() if finding.criterion.lift))
+    if lifts:
+        lines.append(Line(tuple(Phrase(lift) for lift in lifts), "Would change it:", BULLET, listed=True, keep_whole=True))
+    limits = ALONE if len({part.modality for part in stopped}) == 1 else TOGETHER
+    return Draft(_contraindication_summary(evaluation, stopped), [Paragraph((title,)), Paragraph(tuple(lines))], limits)
+
+
+def _reason(evaluation: Evaluation, finding: Finding, names: Sequence[str]) -> Phrase:
+    phrase = finding_phrase(evaluation.knowledge, finding)
+    day = finding_day(finding, evaluation.facts.today)
+    against = f": {', '.join(names)}" if names else ""
+    brief = f"{phrase.text}{against}"
+    return Phrase(f"{phrase.text} ({day}){against}" if day else brief, phrase.sources, Cut.REPEATED, brief)
+
+
+def _named_with_order(evaluation: Evaluation, stopped: Sequence[Stopped]) -> list[str]:
+    """Their names in one sentence, each once, with the day of their order."""
+    named: dict[str, None] = {}
+    for place, part in enumerate(stopped):
+        ordered = f" (ordered {say_day(part.order.on, evaluation.facts.today)})" if part.order else ""
+        named.setdefault(f"{part.title if not place else part.name}{ordered}")
+    return list(named)
+
+
+def _contraindication_summary(evaluation: Evaluation, stopped: Sequence[Stopped]) -> str:
+    """What, by what, and what would lift it; in ever fewer words."""
+    names = _names_of(stopped)
+    ordered = "Ordered: " if all(part.order for part in stopped) else ""
+    what = f"{ordered}{wording.join_words(names)}: contraindicated"
+    lifts = list(dict.fromkeys(f.criterion.lift for part in stopped for f in part.findings if f.criterion.lift))
+    against = [list(dict.fromkeys(say_finding(evaluation.knowledge, f) for f in part.findings)) for part in stopped]
+    if all(reasons == against[0] for reasons in against):
+        candidates = [f"{what}, {'; '.join(against[0])}. What would lift it: {lifts[0]}"] if len(lifts) == 1 else []
+        candidates += [f"{what}, {counted(against[0], shown)}" for shown in range(len(against[0]), 0, -1)]
+    else:  # each treatment with its own reason
+        each = [f"{name} ({counted(reasons, 1)})" for name, reasons in zip(names, against, strict=False)]
+        candidates = [f"{ordered}contraindicated: {'; '.join(each)}"] if len(names) == len(against) else []
+    return first_fitting([*candidates, what, f"{ordered}{names[0]} and {len(names) - 1} more: contraindicated"])
+
+
+def _names_of(group: Sequence[Stopped]) -> list[str]:
+    """Their names in one sentence, each once."""
+    return list(dict.fromkeys(part.title if not place else part.name for place, part in enumerate(group)))
+
+
+def _edition_lines(evaluation: Evaluation, assessments: Sequence[Assessment]) -> list[Line]:
+    """What the review says: who proposes it, and how strongly; said once of those of which it is the same."""
+    said: dict[Phrase, list[str]] = {}
+    for assessment in assessments:
+        stance = stance_of_2010(assessment.modality.id, evaluation.facts)
+        phrase = Phrase(assessment.modality.contraindications_say)
+        if stance.word is StanceWord.AGAINST:
+            row = stance.rows[0]
+            phrase = Phrase(
+                f"2010 **against:** {row.says or row.situation}", statement_sources(evaluation.knowledge, *row.by)[:1]
+            )
+        if phrase.text:
+            said.setdefault(phrase, []).append(assessment.modality.face_name)
+    several = len(assessments) > 1
+    return [
+        Line((replace(phrase, after=f" [{', '.join(names)}]" if several else ""),), "", BULLET)
+        for phrase, names in said.items()
     ]
-    against_one = wording.join_words(finding.criterion.says.lower() for finding in stopped[0][1])
-    summary = f"{wording.join_words(names)} ordered: {against_one if len(stopped) == 1 else 'contraindicated'}"
-    statements = list(dict.fromkeys(statements))
-    content: dict[str, object] = {"kind": "contraindication", "knowledge": evaluation.knowledge.digest}
-    content |= {"statements": statements, **modality_fields(modalities)}
-    source = evidence.primary_source(evaluation.knowledge, statements, "NlmContraindication", summary[:100])
-    return card_with_citations(evaluation, summary, "critical", source, wording.bullet_list(lines), content, statements)
 
 
-CARDIAC_CAUTIONS = ("carcinoid-heart-disease", "cardiac-assessment-missing")
+BUT_FOR_THAT = {
+    Verdict.RECOMMENDED: "recommended",
+    Verdict.CONSIDER: "consider",
+    Verdict.UNDETERMINED: "open",
+    Verdict.NOT_INDICATED: "not indicated",
+}
 
 
-def safety_card(evaluation: Evaluation) -> Card | None:
+def _but_for_that(evaluation: Evaluation, assessments: Sequence[Assessment]) -> list[Line]:
+    """The verdict without the contraindications, and which others were looked at."""
+    verdicts: dict[str, list[str]] = {}
+    looked: list[Finding] = []
+    for assessment in assessments:
+        said = BUT_FOR_THAT[verdict_but_for(assessment, evaluation.facts)]
+        verdicts.setdefault(said, []).append(assessment.modality.face_name)
+        judged = [judge_criterion(criterion, evaluation.facts) for criterion in assessment.modality.contraindications]
+        looked += [finding for finding in judged if finding.met is False and finding.checked]
+    phrases: list[Phrase] = []
+    if verdicts:
+        several = len(assessments) > 1
+        told = "; ".join(f"{said} ({', '.join(names)})" if several else said for said, names in verdicts.items())
+        phrases.append(Phrase(f"But for that: {told}"))
+    if words := looked_at_words(evaluation, looked):
+        phrases.append(Phrase(f"Other stops looked at, none met: {counted(words, MAX_LOOKED_AT)}", cut=Cut.DETAIL))
+    return [Line(tuple(phrases), "", BULLET)] if phrases else []
+
+
+SEVERE = "contraindication.severe-carcinoid-heart-disease"
+CARDIAC_CAUTIONS = ("carcinoid-heart-disease", "possible-carcinoid-heart-disease", "cardiac-assessment-missing")
+
+
+def cardiac_findings(evaluation: Evaluation) -> list[Finding]:
     """Carcinoid syndrome without a cardiac assessment in its window, or carcinoid heart disease."""
     criteria = evaluation.knowledge.criteria
-    findings = [judge_criterion(criteria[f"caution.{name}"], evaluation.facts) for name in CARDIAC_CAUTIONS]
-    severe = judge_criterion(criteria["contraindication.severe-carcinoid-heart-disease"], evaluation.facts)
-    found = [finding for finding in (severe, *findings) if finding.met]
-    if not found:
-        return None
-    heart = any(finding.criterion.id == "carcinoid-heart-disease" for finding in found)
+    keys = [SEVERE, *(f"caution.{name}" for name in CARDIAC_CAUTIONS)]
+    return [finding for key in keys if (finding := judge_criterion(criteria[key], evaluation.facts)).met]
+
+
+def safety_is_critical(evaluation: Evaluation) -> bool:
+    ordered = [modality for modality in evaluation.knowledge.modalities if modality.id in evaluation.picture.orders]
+    hard = frozenset[str]().union(*(modality.critical for modality in ordered))
     unassessed = evaluation.facts["cardiac_assessment_current"].equals(False)
-    at_risk = {"resection", "debulking", "hepatic-arterial-therapy"} & set(evaluation.picture.orders)
-    critical = heart and unassessed and bool(at_risk)
-    summary = wording.join_words(f.criterion.says if not n else f.criterion.says.lower() for n, f in enumerate(found))
-    statements = list(dict.fromkeys(s for finding in found for s in finding.criterion.statements))
-    cautions = [finding.criterion.id for finding in findings if finding.met]
-    content: dict[str, object] = {"kind": "safety", "knowledge": evaluation.knowledge.digest, "statements": statements}
-    content |= {"cautions": cautions} if cautions else {}
-    detail = wording.bullet_list(wording.finding_line(evaluation.knowledge, finding) for finding in found)
-    source = evidence.primary_source(evaluation.knowledge, statements, "NlmSafety", "Cardiac safety")
-    return card_with_citations(evaluation, summary, "critical" if critical else "warning", source, detail, content, statements)
+    return unassessed and any(finding.criterion.id in hard for finding in cardiac_findings(evaluation))
+
+
+def safety_draft(
+    evaluation: Evaluation, cardiac: Sequence[Finding], procedural: Sequence[Finding], told: Sequence[Finding] = ()
+) -> Draft:
+    """`procedural`: the other cautions that hold before any procedure; `told`: what a contraindication beside it says."""
+    knowledge, facts, today = evaluation.knowledge, evaluation.facts, evaluation.facts.today
+    said = {finding.criterion.key for finding in told}
+    shown = [finding for finding in cardiac if finding.criterion.key not in said]
+    heart = tuple(finding_phrase(knowledge, finding, today) for finding in shown)
+    lines = [Line(heart, "Heart:", BULLET, listed=True, keep_whole=True)] if heart else []
+    if facts["nt_probnp"].known:
+        measured = f"{say_trend(knowledge, 'nt_probnp', facts['nt_probnp'])} ({say_day(facts['nt_probnp'].on, today)})"
+        lines.append(Line((Phrase(measured),), "", BULLET))
+    here = {finding.criterion.id for finding in cardiac}
+    others = [finding for finding in procedural if finding.criterion.id not in here]
+    lines += [Line((finding_phrase(knowledge, finding),), "", BULLET) for finding in others]
+    new = [finding for finding in cardiac if not said & {finding.criterion.key, SEVERE}]
+    if lifts := list(dict.fromkeys(finding.criterion.lift for finding in new if finding.criterion.lift)):
+        lines.append(Line((Phrase("; ".join(lifts)),), "Would change it:", BULLET))
+    steps = wording.join_words(dict.fromkeys(f.criterion.before_procedure for f in cardiac if f.criterion.before_procedure))
+    title = f"Before any procedure: {steps or 'cardiology'}"
+    return Draft(_safety_summary(evaluation, cardiac), [Paragraph((Line((), title),)), Paragraph(tuple(lines))], ALONE)
+
+
+def _safety_summary(evaluation: Evaluation, cardiac: Sequence[Finding]) -> str:
+    said = list(dict.fromkeys(wording.label_in_sentence(finding.criterion.says) for finding in cardiac))
+    facts = evaluation.facts
+    if facts["nt_probnp"].known:
+        said.append(say_fact(evaluation.knowledge, "nt_probnp", facts["nt_probnp"]))
+    start = "Cardiology before any procedure: "
+    return first_fitting([start + ", ".join(said[:n]) for n in range(len(said), 0, -1)] + ["Cardiology before any procedure"])
+
+
+def join_drafts(first: Draft, second: Draft) -> Draft:
+    """Two drafts on one card."""
+    return Draft(
+        first_fitting([f"{first.summary}; {second.summary[:1].lower()}{second.summary[1:]}", first.summary]),
+        [*first.paragraphs, *second.paragraphs],
+        TOGETHER,
+    )

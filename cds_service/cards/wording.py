@@ -11,13 +11,11 @@ from decimal import Decimal
 from importlib import resources
 from typing import NamedTuple
 
-from cds_service.clinical_picture import Interval, LeftOut, NotConsulted, Observed, Omission, Unreadable, Value, format_decimal
-from cds_service.knowledge.model import FactDefinition, Knowledge, Verdict
-from cds_service.knowledge.statement import Statement
-from cds_service.knowledge.vocabulary import FactKind
+from cds_service.clinical_picture import Interval, LeftOut, NotConsulted, Observed, Omission, Value, format_decimal
+from cds_service.knowledge.modality import Verdict
+from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.reasoning.facts import Fact
-from cds_service.reasoning.judgement import Finding
-from cds_service.reasons import UNDECIDED_CONFLICTS, Explanation, Reason
+from cds_service.reasons import Explanation, Reason
 
 VERDICT_WORDS = {
     Verdict.RECOMMENDED: "criteria met, recommended",
@@ -46,7 +44,6 @@ UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|[_\u115f\u1160\u3164\uffa0
 LINK = re.compile(r"(?<=/)(?=/)|(?<=\bwww\.)(?=\w)|(?<=\w\.)(?=[^\W\d]{2})", re.IGNORECASE)
 """Where a space takes an address apart that a renderer would make a link of: "//", "www.", "a.example"."""
 MAX_RECORDED_CHARS, MAX_SCANNED_CHARS = 80, 500
-TONE = "For discussion in a tumour board. Criteria and evidence, never an instruction."
 
 
 def _read_words() -> dict[Reason, str]:
@@ -101,11 +98,6 @@ def safe_explanation(explanation: Explanation | None) -> str:
     return safe_text(explain(explanation)) if explanation is not None else ""
 
 
-def unread_resource(item: Unreadable) -> str:
-    """ "Observation/7 could not be read: its date"."""
-    return f"{safe_text(item.seen_in)} could not be read: {safe_explanation(item.why)}"
-
-
 def sentence(explanation: Explanation | None) -> str:
     """An explanation that begins a paragraph; an empty string where there is none."""
     said = explain(explanation) if explanation is not None else ""
@@ -133,7 +125,9 @@ def lead_text(text: str) -> str:
     return cleaned if not cleaned or cleaned[0].isalpha() else f"recorded as {cleaned}"
 
 
-def format_value(definition: FactDefinition, found: Value | None) -> str:
+def format_value(definition: FactDefinition, found: Value | None, unit: bool = True) -> str:
+    """`unit`: whether a number has its unit."""
+    behind = definition.unit_in_words if unit else ""
     match found:
         case None:
             return "not known"
@@ -141,8 +135,8 @@ def format_value(definition: FactDefinition, found: Value | None) -> str:
             return "yes" if found else "no"
         case Interval():
             if found.exact is None and found.low is not None and found.high is not None:
-                return f"{format_decimal(found.low)} to {format_decimal(found.high)}{definition.unit_in_words}"
-            return f"{found}{definition.unit_in_words}"
+                return f"{format_decimal(found.low)} to {format_decimal(found.high)}{behind}"
+            return f"{found}{behind}"
         case frozenset():
             return ", ".join(sorted(found)).replace("-", " ")
     return found if re.fullmatch(r"[IVGMABC123]+[a-c]?|NEC", found) else found.replace("-", " ")
@@ -196,57 +190,6 @@ def _note(fact: Fact) -> str:
     return f" ({explain(fact.note)})" if fact.note is not None and fact.note_reason is not fact.seen[0].reason else ""
 
 
-UNUSABLE = frozenset({Reason.UNREADABLE, *UNDECIDED_CONFLICTS})
-"""Why a fact is unknown although there are values of it."""
-
-
-def open_fact_line(knowledge: Knowledge, name_: str, fact: Fact) -> str:
-    """The name of a fact that is not known; in brackets why a value that is there was not used: out of date, conflicting,
-    unreadable, or not exact enough."""
-    named = label_in_sentence(knowledge.facts[name_].says)
-    if fact.seen or fact.reason in UNUSABLE:
-        return f"{named} ({_fact_value(knowledge.facts[name_], fact)})"
-    return named
-
-
-def finding_line(knowledge: Knowledge, finding: Finding) -> str:
-    """What a criterion found: its sentence, the readings it rests on, what to do beside it, and its statements."""
-    criterion = finding.criterion
-    seen = list(dict.fromkeys(seen for fact in finding.facts for seen in fact.seen))[:4]
-    where = "; ".join(_named(knowledge, reading_) for reading_ in seen)
-    sources = format_citations(knowledge, criterion.statements, *(["local convention"] if criterion.local else []))
-    told = {reading_.reason for reading_ in seen}
-    notes = "; ".join(
-        dict.fromkeys(safe_explanation(fact.note) for fact in finding.facts if fact.note_reason not in {None, *told})
-    )
-    then = f": {criterion.then}" if criterion.then else ""
-    return f"{criterion.says}{then}{f' ({where})' if where else ''}{f' ({notes})' if notes else ''} [{sources}]"
-
-
-def finding_lines(knowledge: Knowledge, findings: Iterable[Finding]) -> str:
-    """Several in one line."""
-    return "; ".join(finding_line(knowledge, finding) for finding in findings)
-
-
-def format_citations(knowledge: Knowledge, statements: Iterable[str], *more: str) -> str:
-    """ "S030, M020 (partly from memory)": where a line rests on something doubtful, it says so (CLINICAL section 1)."""
-    return ", ".join([*(f"{name}{_doubt(knowledge.statements[name])}" for name in statements), *more])
-
-
-def _doubt(statement: Statement) -> str:
-    doubts = ["low confidence"] if statement.confidence == "low" else []
-    doubts += ["partly from memory"] if statement.from_memory else []
-    return f" ({', '.join(doubts)})" if doubts else ""
-
-
-def _named(knowledge: Knowledge, seen: Observed) -> str:
-    definition = knowledge.facts.get(seen.fact)
-    if definition is None or definition.kind in {FactKind.PRESENCE, FactKind.PERSON}:
-        by_name = f", {explain(Reason.BY_NAME)}" if seen.reason is Reason.BY_NAME else ""
-        return f"{safe_text(seen.recorded) or 'recorded'}{by_name}, {seen.on or 'undated'}, {safe_text(seen.seen_in)}"
-    return f"{label_in_sentence(definition.says)}: {format_reading(definition, seen, bracket=False)}"
-
-
 def label_in_sentence(says: str) -> str:
     """The name of a fact inside a sentence: "Albumin" -> "albumin", "INR" and "Ki-67" stay; without "(assessment)"."""
     short = says.replace(" (assessment)", "")
@@ -261,11 +204,6 @@ def join_words(words: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(items[:-1])} {last} {items[-1]}"
 
 
-def order_suffix(order: Observed | None) -> str:
-    """Behind the name of a treatment: its order, with date and reference; nothing where there is none."""
-    return f", ordered ({order.on or 'undated'}, {safe_text(order.seen_in)})" if order else ""
-
-
 def describe_left_out(counted: Mapping[LeftOut, int]) -> dict[str, int]:
     """What does not count, in words → how many, in the order given: "other patient", "Procedure not-done"."""
     described: dict[str, int] = {}
@@ -273,7 +211,3 @@ def describe_left_out(counted: Mapping[LeftOut, int]) -> dict[str, int]:
         words = OMISSION[what.reason].format(what)
         described[words] = described.get(words, 0) + count
     return described
-
-
-def bullet_list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)

@@ -20,7 +20,7 @@ import msgspec
 
 from cds_service.clinical_picture import Interval
 from cds_service.errors import Fault, KnowledgeError
-from cds_service.knowledge.check import cross_references, with_laboratory
+from cds_service.knowledge.check import BOARD_LINES, cross_references, with_laboratory
 from cds_service.knowledge.drugs import COLUMNS, build_drugs, product_rows, read_table
 from cds_service.knowledge.evidence import (
     Publication,
@@ -28,30 +28,25 @@ from cds_service.knowledge.evidence import (
     build_outcomes,
     build_review_plan,
 )
+from cds_service.knowledge.modality import build_criterion, build_modality
 from cds_service.knowledge.model import (
     Band,
+    Board,
     BoardQuestion,
-    Comparison,
-    Criterion,
     DerivedDefinition,
-    Exclusion,
     FactDefinition,
-    Indication,
     Knowledge,
-    Modality,
     StagePart,
-    Technique,
     Units,
-    Verdict,
 )
 from cds_service.knowledge.numbers import fill_sentences
 from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
-from cds_service.knowledge.shown import build_shown, build_stances
+from cds_service.knowledge.shown import build_stances
 from cds_service.knowledge.statement import Regulatory, Statement, build_population
 from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember, WrittenOtherwise
-from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
+from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, Supplier
 
 MODALITIES = (
     "resection", "debulking", "ablation", "hepatic-arterial-therapy", "transplantation", "systemic-therapy",
@@ -117,8 +112,9 @@ def _build(files: Files, scores: Scores, digest: str) -> Knowledge:
     staging = dict(files["staging.toml"])
     words = staging.pop("words")
     terms = files["terminology.toml"]
+    in_words = terms["liver_metastases_in_words"]
     criteria = {
-        f"{role}.{name}": _criterion(f"{role}.{name}", table)
+        f"{role}.{name}": build_criterion(f"{role}.{name}", table)
         for role, tables in files["criteria.toml"].items()
         for name, table in tables.items()
     }
@@ -150,12 +146,12 @@ def _build(files: Files, scores: Scores, digest: str) -> Knowledge:
         derived={
             name: DerivedDefinition(
                 name, t["says"], tuple(t["reads"]), tuple(t.get("settled_by_silence", ())), t.get("how", ""),
-                t.get("dated", False),
+                t.get("words", {}), t.get("dated", False),
             )
             for name, t in files["derived.toml"].items()
         },
         criteria=criteria,
-        modalities=tuple(_modality(files[f"modalities/{name}.toml"], criteria) for name in MODALITIES),
+        modalities=tuple(build_modality(files[f"modalities/{name}.toml"], criteria) for name in MODALITIES),
         statements={
             name: Statement(
                 name, Edition(t["edition"]), t["kind"], t["says"], tuple(t["publications"]), t["confidence"],
@@ -177,13 +173,17 @@ def _build(files: Files, scores: Scores, digest: str) -> Knowledge:
             + list(product_rows(files)),
             values,
             WrittenOtherwise(
-                terms["editions"],
-                {system: tuple(beginnings) for system, beginnings in terms["alone_in"].items()},
-                terms["certainty"]["letters"],
-                frozenset(terms["certainty"]["extensions"]),
-                frozenset(terms["certainty"]["systems"]),
-                tuple(terms["liver_metastases_in_words"]["organ"]),
-                tuple(terms["liver_metastases_in_words"]["metastasis"]),
+                editions=terms["editions"],
+                alone_in={system: tuple(beginnings) for system, beginnings in terms["alone_in"].items()},
+                certainty=terms["certainty"]["letters"],
+                certainty_extensions=frozenset(terms["certainty"]["extensions"]),
+                certainty_systems=frozenset(terms["certainty"]["systems"]),
+                letters_under=frozenset(terms["certainty"]["letters_under"]),
+                other_classifications=frozenset(terms["other_classifications"]["systems"]),
+                organ_words=tuple(in_words["organ"]),
+                metastasis_words=tuple(in_words["metastasis"]),
+                secondary_words=tuple(in_words["secondary"]),
+                tumour_words=tuple(in_words["tumour"]),
             ),
         ),
         drugs=build_drugs(files),
@@ -196,8 +196,14 @@ def _build(files: Files, scores: Scores, digest: str) -> Knowledge:
         portal_drained=dict.fromkeys(drained["yes"], True) | dict.fromkeys(drained["no"], False),
         staging={name: _stage_part(name, table) for name, table in staging.items()},
         words=words,
-        board_facts=tuple(with_laboratory(files["board.toml"]["known"], facts_file["fact"])),
-        board_questions=tuple(BoardQuestion(q["says"], tuple(q["facts"])) for q in files["board.toml"]["question"]),
+        board=Board(*(tuple(with_laboratory(files["board.toml"][line], facts_file["fact"])) for line in BOARD_LINES)),
+        board_questions=tuple(
+            BoardQuestion(
+                q["says"], tuple(q["facts"]), q["short"], tuple(q["who"]), q["then"], tuple(q["statements"]),
+                tuple(q.get("also", ())),
+            )
+            for q in files["board.toml"]["question"]
+        ),
         outcomes=build_outcomes(files["outcomes.toml"], publications),
         conflicts=build_conflicts(files["conflicts.toml"]),
         review=build_review_plan(files["review.toml"]),
@@ -245,35 +251,10 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         order=table.get("order", ""),
         trend=table.get("trend", False),
         upper_limit_of=table.get("upper_limit_of", ""),
+        face=table.get("face", ""),
+        short=table.get("short", ""),
+        words=table.get("words", {}),
         usual=Interval.from_number(table["usual"]) if table["kind"] == "quantity" and "usual" in table else table.get("usual"),
-    )
-
-
-def _comparison(table: Tables) -> Comparison:
-    how = next(key for key in table if key in {"is", "one_of", "at_most", "at_least", "below", "above"})
-    limit = table[how]
-    if how == "one_of":
-        limit = frozenset(limit)
-    elif how != "is":
-        limit = Decimal(limit)
-    return Comparison(table["fact"], how, limit)
-
-
-def _criterion(key: str, table: Tables) -> Criterion:
-    tables = table.get("all_of") or table.get("any_of") or ([table] if "fact" in table else [])
-    caution = key.startswith(("caution.", "technique."))
-    return Criterion(
-        key=key,
-        id=table.get("as", key.split(".", 1)[1]),
-        says=table["says"],
-        tests=tuple(_comparison(part) for part in tables),
-        combine="any" if "any_of" in table else "all",
-        silent_is_not_met=caution or table.get("if_silent") == "not-met",
-        unknown_is_not_met=caution or table.get("if_unknown") == "not-met",
-        statements=tuple(table["statements"]),
-        local=table.get("local", False),
-        then=table.get("then", ""),
-        by_name=table.get("by_name", False),
     )
 
 
@@ -284,62 +265,3 @@ def _stage_part(name: str, table: Tables) -> StagePart:
     )
     sites = frozenset(table.get("well_differentiated_sites", ()))
     return StagePart(name, table["title"], tuple(table["statements"]), table.get("fact", ""), bands, sites)
-
-
-def _modality(table: Tables, criteria: Mapping[str, Criterion]) -> Modality:
-    def named(role: str, names: list[str]) -> tuple[Criterion, ...]:
-        return tuple(criteria[f"{role}.{name}"] for name in names)
-
-    exclusions = [(e, []) if isinstance(e, str) else (e["id"], e["only"]) for e in table["excluded_by"]]
-    return Modality(
-        id=table["id"],
-        title=table["title"],
-        short=table["short"],
-        liver_directed=table["liver_directed"],
-        nec=GradeLimit(table["nec"]),
-        g3=GradeLimit(table["g3"]),
-        downgraded_by=tuple(table.get("downgraded_by", ())),
-        contraindications=named("contraindication", table["contraindicated_by"]),
-        contraindications_say=table.get("contraindications_say", ""),
-        exclusions=tuple(Exclusion(criteria[f"exclusion.{name}"], frozenset(only)) for name, only in exclusions),
-        excluded_say=table.get("excluded_say", ""),
-        cautions=named("caution", table["cautions"]),
-        indications=tuple(
-            Indication(
-                id=i["id"],
-                edition=Edition(i["edition"]),
-                strength=Verdict(i["strength"]),
-                says=i["says"],
-                requires=named("requirement", i.get("requires", [])),
-                update_requires=named("requirement", i.get("update_requires", [])),
-                when_closed=tuple(i.get("when_closed", ())),
-                statements=tuple(i["statements"]),
-                local=i.get("local", False),
-                rank=i["rank"],
-            )
-            for i in table["indication"]
-        ),
-        beside=tuple(table["beside"]),
-        support=tuple(table["support"]),
-        about=tuple(table["about"]),
-        shown=build_shown(table.get("shown", [])),
-        techniques=tuple(
-            Technique(
-                says=t["says"],
-                when=named("technique", t.get("when", [])),
-                only_for=frozenset(t.get("for", ())),
-                stopped_by=named("technique", t.get("stopped_by", [])),
-                cautions=named("technique", t.get("cautions", [])),
-                also=t.get("also", ""),
-                statements=tuple(t["statements"]),
-                ordered_by=tuple(t.get("ordered_by", ())),
-                critical=frozenset(t.get("critical", ())),
-                short=t.get("short", ""),
-                id=t.get("id", ""),
-                rank=t.get("rank", 0),
-                own_line=t.get("own_line", ""),
-            )
-            for t in table.get("technique", ())
-        ),
-        ordered_by=tuple(table.get("ordered_by", ())),
-    )

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from cds_service.errors import Fault
-from cds_service.knowledge import check_sources, check_terminology
+from cds_service.knowledge import check_faces, check_sources, check_terminology
 from cds_service.knowledge.drugs import PRODUCTS, table_faults
 from cds_service.knowledge.statement import DECIDING_KINDS, RULES_OUT
 from cds_service.knowledge.vocabulary import Edition
@@ -53,7 +53,17 @@ Tables = Mapping[str, Any]
 def cross_references(files: Mapping[str, Tables], modalities: Iterable[str], already_reported: bool) -> list[Fault]:
     """Every check that can be made of what could be read; `already_reported`: whether a fault within a file is told already,
     which may keep a check from ending."""
-    checks = [_facts, _units, _local, _criteria, _by_name, table_faults, *check_terminology.CHECKS, *check_sources.CHECKS]
+    checks = [
+        _facts,
+        _units,
+        _local,
+        _criteria,
+        _by_name,
+        table_faults,
+        *check_faces.CHECKS,
+        *check_terminology.CHECKS,
+        *check_sources.CHECKS,
+    ]
     expected = {f"modalities/{name}.toml": name for name in modalities}
     checks += [partial(_modality, name=file, expected=name) for file, name in expected.items()]
     checks += [check_sources.unused_faults] if expected.keys() | {"outcomes.toml"} <= files.keys() else []
@@ -69,6 +79,10 @@ def cross_references(files: Mapping[str, Tables], modalities: Iterable[str], alr
 
 LABORATORY = "laboratory"
 """In a list of facts: every laboratory value that somebody is asked for, so that a new one needs no entry."""
+
+
+BOARD_LINES = ("disease", "liver", "patient", "laboratory", "done", "spare")
+"""The lists of board.toml."""
 
 
 def with_laboratory(names: Iterable[str], facts: Mapping[str, Tables]) -> list[str]:
@@ -105,7 +119,7 @@ def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
             yield Fault("facts.toml: missing_order", repr(name), "a fact of facts.toml")
     board = files["board.toml"]
     for name in [
-        *with_laboratory(board["known"], facts),
+        *with_laboratory((name for line in BOARD_LINES for name in board[line]), facts),
         *(fact for question in board["question"] for fact in question["facts"]),
     ]:
         if name not in facts:
@@ -262,6 +276,9 @@ def _modality(files: Mapping[str, Tables], name: str, expected: str) -> Iterator
         for hard in technique.get("critical", []):
             if hard not in technique.get("stopped_by", []):
                 yield Fault(f"{name}: technique.critical", repr(hard), "one of its stopped_by")
+    for hard in table.get("critical", []):
+        if hard not in [*table["contraindicated_by"], *table["cautions"]]:
+            yield Fault(f"{name}: critical", repr(hard), "one of its contraindicated_by or cautions")
     concepts = {row["concept"] for row in files["terminology.toml"]["value_set"]}
     orders = [table, *table.get("technique", [])]
     for concept in [concept for part in orders for concept in part.get("ordered_by", [])]:

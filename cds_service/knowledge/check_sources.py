@@ -7,10 +7,14 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
+from cds_service.knowledge import numbers
 from cds_service.knowledge.sentences import figure_faults, number_faults, numerals
 from cds_service.knowledge.vocabulary import Edition
 
 Tables = Mapping[str, Any]
+
+PLACES = ("face", "for", "unless", "when", "technique", "place")
+"""The keys of a [[shown]] that say where it stands."""
 
 
 class Citation(NamedTuple):
@@ -40,6 +44,8 @@ def _cited(files: Mapping[str, Tables]) -> list[Citation]:
             cited += [
                 Citation(f"{name}: {key}.statements", s) for key, part in table.items() for s in part.get("statements", [])
             ]
+        if name == "board.toml":
+            cited += [Citation(f"{name}: question.statements", s) for q in table["question"] for s in q["statements"]]
         if name == "outcomes.toml":
             parts = [(f"{kind}.{key}", part) for kind in ("table", "row") for key, part in table[kind].items()]
             cited += [Citation(f"{name}: {key}.statements", s) for key, part in parts for s in part["statements"]]
@@ -178,6 +184,7 @@ def _shown(files: Mapping[str, Tables]) -> Iterator[Fault]:
     for file in (name for name in files if name.startswith("modalities/")):
         table = files[file]
         cited = {statement for where, statement in _cited({file: table, "criteria.toml": {}})}
+        yield from _sentences_of_faces(files, file)
         ways = {technique["id"] for technique in table.get("technique", ()) if "id" in technique}
         indications = {indication["id"] for indication in table["indication"]}
         for part in table.get("shown", ()):
@@ -192,6 +199,34 @@ def _shown(files: Mapping[str, Tables]) -> Iterator[Fault]:
                 yield Fault(f"{where}.technique", repr(part["technique"]), "the id of one of its techniques")
             if ("place" in part) != (part["face"] == "risk"):
                 yield Fault(f"{where}.place", repr(part.get("place")), "a place for a risk, and for nothing else")
+
+
+def _sentences_of_faces(files: Mapping[str, Tables], file: str) -> Iterator[Fault]:
+    """What stands on a face says something, or shares the sentence of the row before it: same place, same source."""
+    sources, before = files["statements.toml"], None
+    for part in files[file].get("shown", ()):
+        where, says = f"{file}: shown.{part['statement']}.says", part.get("says", "")
+        if part["face"] == "page":
+            if says or "brief" in part:
+                yield Fault(where, repr(says), "nothing: the evidence page shows the statement itself")
+        elif not says:
+            if before is None or not _one_place_and_source(sources, part, before):
+                yield Fault(where, "nothing", "a sentence, or a row before it of the same place and source that has one")
+        elif part["face"] == "for" and not {"for", "when", "technique"} & part.keys():
+            yield Fault(where, repr(says), "the indication, the criteria or the technique that it speaks for")
+        for key in ("says", "brief"):
+            if part.get(key, "").endswith("."):
+                yield Fault(f"{file}: shown.{part['statement']}.{key}", repr(part[key]), "no full stop: the source follows")
+        shortens = numbers.placeholders(says) or sources.get(part["statement"], {}).get("from_memory")
+        if "brief" in part and (numbers.placeholders(part["brief"]) or not shortens):
+            allowed = "the sentence without the figures that it has, or that it is from memory"
+            yield Fault(where.replace(".says", ".brief"), repr(part["brief"]), allowed)
+        before = part
+
+
+def _one_place_and_source(statements: Tables, part: Tables, before: Tables) -> bool:
+    sources = [set(statements.get(row["statement"], {}).get("publications", ())) for row in (part, before)]
+    return bool(sources[0] & sources[1]) and all(part.get(key) == before.get(key) for key in PLACES)
 
 
 def _criteria_named(files: Mapping[str, Tables], where: str, names: Iterable[str]) -> Iterator[Fault]:
@@ -214,6 +249,8 @@ def _stances(files: Mapping[str, Tables]) -> Iterator[Fault]:
         for name in row["by"]:
             if files["statements.toml"].get(name, {}).get("kind") not in {"RULE", "LIMIT"}:
                 yield Fault(f"{where}.by", repr(name), "a RULE or LIMIT of the review")
+        if ("says" in row) == (row["stance"] == "silent"):
+            yield Fault(f"{where}.says", repr(row.get("says")), "a sentence for a stance, and none where the review is silent")
         if not row["by"] and row["stance"] != "silent":
             yield Fault(f"{where}.by", "none", "the statement that says so")
     for name in modalities:
@@ -232,6 +269,8 @@ def _populations(files: Mapping[str, Tables]) -> Iterator[Fault]:
             continue
         if "any" in population and len(population) > 1:
             yield Fault(where, "any beside a part", "the parts, or `any` with the reason")
+        if ("says" in population) == ("any" in population):
+            yield Fault(f"{where}.says", repr(population.get("says")), "whom it speaks of in words, or `any` with the reason")
         for key, fact in (("primary", "primary_site"), ("grade", "who_grade")):
             for value in population.get(key, ()):
                 if value not in facts[fact]["options"]:

@@ -6,37 +6,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
 from cds_service.clinical_picture import Value
 from cds_service.knowledge.drugs import Drugs
 from cds_service.knowledge.evidence import Conflict, Outcome, Publication, ReviewPlan
+from cds_service.knowledge.modality import Criterion, Modality
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
-from cds_service.knowledge.shown import ShownStatement, StanceRow
+from cds_service.knowledge.shown import StanceRow
 from cds_service.knowledge.statement import Statement
 from cds_service.knowledge.terminology import Terminology, Use
-from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, GradeLimit, Supplier
-
-
-class Verdict(StrEnum):
-    CONTRAINDICATED = "contraindicated"
-    NOT_INDICATED = "not-indicated"
-    UNDETERMINED = "undetermined"
-    CONSIDER = "consider"
-    RECOMMENDED = "recommended"
-
-
-RANK = {
-    Verdict.CONTRAINDICATED: 0,
-    Verdict.NOT_INDICATED: 0,
-    Verdict.UNDETERMINED: 1,
-    Verdict.CONSIDER: 2,
-    Verdict.RECOMMENDED: 3,
-}
-"""Order of strength; contraindicated and not-indicated rank equal (CLINICAL section 5, laws)."""
+from cds_service.knowledge.vocabulary import Choice, FactKind, Supplier
 
 UNITS = {"1": "", "{INR}": "", "10*9/L": " × 10⁹/L", "mL/min/{1.73_m2}": " mL/min/1.73 m²", "mo": " months"}
 """Units that nobody writes as UCUM does."""
@@ -73,6 +55,12 @@ class FactDefinition:
     usual: Value | None = None
     order: str = ""
     trend: bool = False
+    face: str = ""
+    """How a card says a number: {value} with its unit, {number} without; empty: its name and the value."""
+    short: str = ""
+    """Its name within a line of a card; empty: `says`, as it stands within a sentence."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """An answer ("true", "patent") → how a card says it."""
     upper_limit_of: str = ""
     """The laboratory value of which this one is how many times the upper limit that its own Observation states."""
     local_units: Mapping[str, str] = field(default_factory=dict)
@@ -111,115 +99,10 @@ class DerivedDefinition:
     reads: tuple[str, ...]
     settled_by_silence: tuple[str, ...] = ()
     how: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """An answer → how a card says it, where it rules a treatment out."""
     dated: bool = False
     """Whether its calculation looks at dates, earlier readings or reasons."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """`how`: is | one_of | at_most | at_least | below | above; `limit` in the fact's unit."""
-
-    fact: str
-    how: str
-    limit: Decimal | bool | str | frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Criterion:
-    key: str
-    """Its name in criteria.toml: role and id, e.g. "caution.inr-above-limit"."""
-    id: str
-    """The id it goes by outside (CLINICAL section 9)."""
-    says: str
-    tests: tuple[Comparison, ...]
-    combine: str
-    """all | any; a criterion without tests always holds."""
-    silent_is_not_met: bool
-    unknown_is_not_met: bool
-    statements: tuple[str, ...]
-    local: bool = False
-    then: str = ""
-    by_name: bool = False
-    """Whether a drug that is known by its name alone counts as met; elsewhere it asks (CLINICAL section 8)."""
-
-    @property
-    def facts(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(test.fact for test in self.tests))
-
-
-@dataclass(frozen=True, slots=True)
-class Indication:
-    id: str
-    edition: Edition
-    strength: Verdict
-    says: str
-    requires: tuple[Criterion, ...]
-    update_requires: tuple[Criterion, ...]
-    when_closed: tuple[str, ...]
-    statements: tuple[str, ...]
-    local: bool = False
-    rank: int = 0
-    """Its place among the indications met of equal verdict, as a card orders them: a convention of ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Technique:
-    """One way of doing a modality, or one option in it: shown on its card, no part of any verdict."""
-
-    says: str
-    when: tuple[Criterion, ...]
-    only_for: frozenset[str]
-    stopped_by: tuple[Criterion, ...]
-    cautions: tuple[Criterion, ...]
-    also: str
-    statements: tuple[str, ...]
-    ordered_by: tuple[str, ...] = ()
-    """Concepts of orders that mean this technique."""
-    critical: frozenset[str] = frozenset()
-    """Those of `stopped_by` that are hard facts against it once it is ordered (CLINICAL section 7.3)."""
-    short: str = ""
-    """Its name in a summary; where it has `critical` stops."""
-    id: str = ""
-    rank: int = 0
-    own_line: str = ""
-    """The id of the line that it has of its own on a card; empty where it is told with its modality."""
-
-
-class Exclusion(NamedTuple):
-    """`only`: the indications that it excludes; an empty set: the whole modality."""
-
-    criterion: Criterion
-    only: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Modality:
-    id: str
-    title: str
-    short: str
-    liver_directed: bool
-    nec: GradeLimit
-    g3: GradeLimit
-    downgraded_by: tuple[str, ...]
-    contraindications: tuple[Criterion, ...]
-    contraindications_say: str
-    exclusions: tuple[Exclusion, ...]
-    excluded_say: str
-    cautions: tuple[Criterion, ...]
-    indications: tuple[Indication, ...]
-    beside: tuple[str, ...]
-    support: tuple[str, ...]
-    about: tuple[str, ...]
-    shown: tuple[ShownStatement, ...] = ()
-    """What some of its statements are on the face of a card."""
-    techniques: tuple[Technique, ...] = ()
-    ordered_by: tuple[str, ...] = ()
-    """Value sets whose codes, in an active order or a scheduled procedure, mean this modality."""
-
-    @property
-    def orders(self) -> frozenset[str]:
-        """All of them: an order of one way of doing it is an order of the modality."""
-        return frozenset(self.ordered_by).union(*(technique.ordered_by for technique in self.techniques))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +139,33 @@ class Units:
         return re.sub(r"^(?:https?://(?:www\.)?|urn:oid:)", "", said) in self.systems
 
 
+class Board(NamedTuple):
+    """Facts that the lines of an overview show when they are known, in their order."""
+
+    disease: tuple[str, ...]
+    liver: tuple[str, ...]
+    patient: tuple[str, ...]
+    laboratory: tuple[str, ...]
+    done: tuple[str, ...]
+    spare: tuple[str, ...]
+    """Of these, those that may be left out where space runs out."""
+
+
 class BoardQuestion(NamedTuple):
     """What a tumour board asks first on a chart that says little, and the facts that would answer it."""
 
     says: str
     facts: tuple[str, ...]
+    short: str
+    """The question as a card asks it."""
+    who: tuple[str, ...]
+    """Who can answer: pathology, surgeon, imaging, laboratory, clinic."""
+    then: str
+    """What the answers open or close."""
+    statements: tuple[str, ...]
+    """Those that say so; the program's own rules need none."""
+    also: tuple[str, ...] = ()
+    """Facts that the same person would tell with them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +191,7 @@ class Knowledge:
     portal_drained: Mapping[str, bool]
     staging: Mapping[str, StagePart]
     words: Mapping[str, str]
-    board_facts: tuple[str, ...]
+    board: Board
     board_questions: tuple[BoardQuestion, ...]
     outcomes: tuple[Outcome, ...]
     conflicts: tuple[Conflict, ...]

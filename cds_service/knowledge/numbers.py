@@ -11,19 +11,23 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 
 import msgspec
 
 from cds_service.clinical_picture import format_decimal
-from cds_service.knowledge.evidence import ReviewPlan
-from cds_service.knowledge.model import Criterion, Exclusion, Knowledge, Modality
+from cds_service.knowledge.bound_texts import BOUND, WORDS
+from cds_service.knowledge.modality import Criterion, Exclusion, Modality
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.overlay import Bounds
+from cds_service.knowledge.statement import Statement
 
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 Tables = Mapping[str, Any]
 Fill = Callable[..., str]
+_Part = TypeVar("_Part")
 
 
 def fill_sentences(knowledge: Knowledge) -> Knowledge:
@@ -34,41 +38,48 @@ def fill_sentences(knowledge: Knowledge) -> Knowledge:
         """A place that nobody knows stays as it is: the loader has refused it in the files that ship."""
         return PLACEHOLDER.sub(lambda place: str(own.get(place[1], known.get(place[1], place[0]))), text)
 
-    criteria = {
-        key: replace(c, says=fill(c.says, **_own(c)), then=fill(c.then, **_own(c))) for key, c in knowledge.criteria.items()
-    }
+    def filled(file: str, part: _Part, **own: object) -> _Part:
+        return _with_texts(part, file, lambda text: fill(text, **own))
+
+    criteria = {key: filled("criteria.toml", criterion, **_own(criterion)) for key, criterion in knowledge.criteria.items()}
     return replace(
         knowledge,
-        facts={
-            name: replace(fact, says=fill(fact.says, days=fact.window_days or "")) for name, fact in knowledge.facts.items()
-        },
-        derived={name: replace(d, says=fill(d.says), how=fill(d.how)) for name, d in knowledge.derived.items()},
+        facts={name: filled("facts.toml", fact, days=fact.window_days or "") for name, fact in knowledge.facts.items()},
+        derived={name: filled("derived.toml", part) for name, part in knowledge.derived.items()},
         criteria=criteria,
-        modalities=tuple(_modality(modality, criteria, fill) for modality in knowledge.modalities),
+        modalities=tuple(_modality(modality, criteria, filled) for modality in knowledge.modalities),
         words={name: fill(words) for name, words in knowledge.words.items()},
-        staging={name: replace(part, title=fill(part.title)) for name, part in knowledge.staging.items()},
-        board_questions=tuple(question._replace(says=fill(question.says)) for question in knowledge.board_questions),
+        staging={name: filled("staging.toml", part) for name, part in knowledge.staging.items()},
+        board_questions=tuple(filled("board.toml", question) for question in knowledge.board_questions),
         outcomes=tuple(
-            replace(
-                row,
-                groups=fill(row.groups),
-                treated=fill(row.treated),
-                survival=fill(row.survival),
-                symptoms=fill(row.symptoms),
-                course=fill(row.course),
-                patients=fill(row.patients),
-                note=fill(row.note),
-                defect=fill(row.defect),
-            )
-            for row in knowledge.outcomes
+            replace(filled("outcomes.toml", row), table=filled("outcomes.toml", row.table)) for row in knowledge.outcomes
         ),
-        conflicts=tuple(replace(c, topic=fill(c.topic), service=fill(c.service)) for c in knowledge.conflicts),
-        review=_review(knowledge.review, fill),
-        stances=tuple(replace(row, situation=fill(row.situation)) for row in knowledge.stances),
-        window_bounds={name: _bounds(bounds, fill) for name, bounds in knowledge.window_bounds.items()},
-        limit_bounds={name: _bounds(bounds, fill) for name, bounds in knowledge.limit_bounds.items()},
+        conflicts=tuple(filled("conflicts.toml", conflict) for conflict in knowledge.conflicts),
+        review=replace(knowledge.review, open=tuple(filled("review.toml", check) for check in knowledge.review.open)),
+        stances=tuple(filled("stances.toml", row) for row in knowledge.stances),
+        statements={name: _statement(statement, fill) for name, statement in knowledge.statements.items()},
+        window_bounds={name: _bounds(bounds, filled) for name, bounds in knowledge.window_bounds.items()},
+        limit_bounds={name: _bounds(bounds, filled) for name, bounds in knowledge.limit_bounds.items()},
         unfilled=knowledge,
     )
+
+
+def _with_texts(part: _Part, file: str, fill: Callable[[str], str]) -> _Part:
+    """The part of that file with its bound texts filled; its attributes are called as the keys of the file."""
+    keys = BOUND[file] | ({"words"} if file in WORDS else set())
+    texts = {key: _filled(getattr(part, key), fill) for key in keys if hasattr(part, key)}
+    whole: Any = part
+    new: _Part = whole._replace(**texts) if isinstance(part, tuple) else replace(whole, **texts)
+    return new
+
+
+def _filled(text: object, fill: Callable[[str], str]) -> object:
+    """A text, each of several, or what is none as it is: `face` of a statement says where it stands."""
+    if isinstance(text, tuple):
+        return tuple(fill(one) for one in text)
+    if isinstance(text, Mapping):
+        return {name: fill(words) for name, words in text.items()}
+    return fill(text) if isinstance(text, str) and not isinstance(text, Enum) else text
 
 
 def _own(criterion: Criterion) -> dict[str, object]:
@@ -76,43 +87,38 @@ def _own(criterion: Criterion) -> dict[str, object]:
     return {f"limit{n or ''}": limit for n, limit in zip(("", 2, 3), limits, strict=False)}
 
 
-def _modality(modality: Modality, criteria: Mapping[str, Criterion], fill: Fill) -> Modality:
+def _modality(modality: Modality, criteria: Mapping[str, Criterion], filled: Callable[[str, Any], Any]) -> Modality:
     def new(parts: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
         return tuple(criteria[part.key] for part in parts)
 
+    def told(part: _Part) -> _Part:
+        found: _Part = filled("modalities", part)
+        return found
+
     return replace(
-        modality,
-        title=fill(modality.title),
-        short=fill(modality.short),
+        told(modality),
         contraindications=new(modality.contraindications),
-        contraindications_say=fill(modality.contraindications_say),
         exclusions=tuple(Exclusion(criteria[part.key], only) for part, only in modality.exclusions),
-        excluded_say=fill(modality.excluded_say),
         cautions=new(modality.cautions),
+        shown=tuple(told(part) for part in modality.shown),
+        lines=tuple(told(line) for line in modality.lines),
         indications=tuple(
-            replace(i, says=fill(i.says), requires=new(i.requires), update_requires=new(i.update_requires))
-            for i in modality.indications
+            replace(told(i), requires=new(i.requires), update_requires=new(i.update_requires)) for i in modality.indications
         ),
         techniques=tuple(
-            replace(
-                t,
-                says=fill(t.says),
-                also=fill(t.also),
-                when=new(t.when),
-                stopped_by=new(t.stopped_by),
-                cautions=new(t.cautions),
-            )
+            replace(told(t), when=new(t.when), stopped_by=new(t.stopped_by), cautions=new(t.cautions))
             for t in modality.techniques
         ),
     )
 
 
-def _review(review: ReviewPlan, fill: Fill) -> ReviewPlan:
-    return replace(review, open=tuple(replace(check, says=fill(check.says)) for check in review.open))
+def _statement(statement: Statement, fill: Fill) -> Statement:
+    population = statement.population
+    return replace(statement, population=population and replace(population, says=fill(population.says)))
 
 
-def _bounds(bounds: Bounds, fill: Fill) -> Bounds:
-    return replace(bounds, reason=fill(bounds.reason, at_least=bounds.at_least, at_most=bounds.at_most))
+def _bounds(bounds: Bounds, filled: Callable[..., Bounds]) -> Bounds:
+    return filled("local.toml", bounds, at_least=bounds.at_least, at_most=bounds.at_most)
 
 
 def _places(knowledge: Knowledge) -> dict[str, str]:

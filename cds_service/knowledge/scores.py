@@ -96,6 +96,11 @@ class DiagnosedWithin(_Table):
     within_days: int
 
 
+class AskedUpTo(_Table):
+    local: bool
+    asked_up_to_years: Decimal
+
+
 class StableDisease(_Table):
     statements: tuple[str, ...]
     months: Decimal
@@ -112,6 +117,7 @@ class Scores(_Table):
     timing: SynchronousWithin
     new_diagnosis: DiagnosedWithin
     recent_liver_surgery: WithinDays
+    pregnancy: AskedUpTo
     stable_disease: StableDisease
 
     def cuts(self) -> dict[str, tuple[Decimal, ...]]:

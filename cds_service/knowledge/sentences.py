@@ -12,27 +12,12 @@ from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
 from cds_service.knowledge import numbers
+from cds_service.knowledge.bound_texts import BOUND, POPULATION, WORDS
 
 Tables = Mapping[str, Any]
 
-BOUND: Mapping[str, frozenset[str]] = {
-    "board.toml": frozenset({"says"}),
-    "conflicts.toml": frozenset({"topic", "service"}),
-    "criteria.toml": frozenset({"says", "then"}),
-    "derived.toml": frozenset({"says", "how"}),
-    "facts.toml": frozenset({"says"}),
-    "local.toml": frozenset({"reason"}),
-    "modalities": frozenset({"title", "short", "says", "contraindications_say", "excluded_say", "also"}),
-    "outcomes.toml": frozenset(
-        {"title", "design", "groups", "treated", "survival", "course", "patients", "symptoms", "note", "defect"}
-    ),
-    "review.toml": frozenset({"says"}),
-    "staging.toml": frozenset({"title"}),
-    "stances.toml": frozenset({"situation"}),
-}
-"""File → the keys whose texts are bound."""
-WORDS_OF_STAGE = "words"
-"""The table of staging.toml all of whose texts are bound."""
+OF_A_PATIENT = ("value", "number")
+"""The places that a card fills for its patient, in `face` and `faces` only."""
 
 NUMBER = re.compile(
     r"\d+(?:\.\d+)?|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarters?|twice|dozen)\b",
@@ -60,13 +45,20 @@ def _within(file: str, content: Any, path: str, keys: frozenset[str], table: Tab
     if isinstance(content, Mapping):
         for key, part in content.items():
             inside = f"{path}.{key}" if path else str(key)
-            if isinstance(part, str) and (key in keys or (file == "staging.toml" and path == WORDS_OF_STAGE)):
+            bound = key in keys or (file in WORDS and WORDS[file].fullmatch(path)) or _tells_population(file, inside)
+            if bound and isinstance(part, str):
                 yield Sentence(file, inside, part, content)
+            elif bound and isinstance(part, list):
+                yield from (Sentence(file, f"{inside}.{number}", text, content) for number, text in enumerate(part))
             else:
                 yield from _within(file, part, inside, keys, content)
     elif isinstance(content, list):
         for number, part in enumerate(content):
             yield from _within(file, part, f"{path}.{number}", keys, table)
+
+
+def _tells_population(file: str, path: str) -> bool:
+    return file == "statements.toml" and bool(POPULATION.fullmatch(path))
 
 
 def number_faults(files: Mapping[str, Tables]) -> Iterator[Fault]:
@@ -85,11 +77,16 @@ def number_faults(files: Mapping[str, Tables]) -> Iterator[Fault]:
 
 def own_places(sentence: Sentence) -> list[str]:
     """The places that only the table of the sentence offers it."""
+    of_patient = OF_A_PATIENT if re.search(r"\.faces?(\.\d+)?$", sentence.path) else ()
     if sentence.file == "facts.toml":
-        return ["days"] if "window_days" in sentence.table else []
+        return [*(["days"] if "window_days" in sentence.table else []), *of_patient]
     if sentence.file == "local.toml":
         return ["at_least", "at_most"]
-    return numbers.own_places(sentence.table) if sentence.file == "criteria.toml" else []
+    if sentence.file.startswith("modalities/"):
+        if "drug" in sentence.table:
+            return ["drug"]  # the drug that is given today
+        return ["state"] if "unless" in sentence.table else []  # how the indications of `unless` stand, on one chart
+    return [*numbers.own_places(sentence.table), *of_patient] if sentence.file == "criteria.toml" else []
 
 
 def free_numbers(text: str, names: re.Pattern[str]) -> list[str]:

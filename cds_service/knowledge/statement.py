@@ -36,6 +36,8 @@ class Population:
     line: str = ""
     """first | after-progression | pretreated"""
     any: str = ""
+    says: str = ""
+    """The same in words, within a sentence ("in midgut tumours"), for where a part is not known; empty with `any`."""
 
 
 def build_population(table: Tables | None) -> Population | None:
@@ -48,6 +50,7 @@ def build_population(table: Tables | None) -> Population | None:
         table.get("functioning"),
         table.get("line", ""),
         table.get("any", ""),
+        table.get("says", ""),
     )
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from cds_service.cards import wording
 from cds_service.clinical_picture import Interval, Observed, PartialDate, Value, format_decimal
 from cds_service.errors import Fault
-from cds_service.knowledge.model import RANK, FactDefinition
+from cds_service.knowledge.modality import RANK
+from cds_service.knowledge.model import FactDefinition
 from cds_service.pages.phrases import describe_reading, fact_phrase
 from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.facts import Facts

@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """`evaluation` is None where the chart holds no (certain) neuroendocrine liver metastases."""
+    """`evaluation` is None where the chart holds no (certain) neuroendocrine liver metastases, or says that the patient has
+    died."""
 
     picture: ClinicalPicture
     evaluation: Evaluation | None

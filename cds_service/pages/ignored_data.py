@@ -103,8 +103,17 @@ def _superseded(definition: FactDefinition, readings: list[Observed]) -> str:
     return f"{definition.says}: {named}{more}"
 
 
+def unjudged_because(trial: Trial) -> str:
+    """Why no treatment is judged, where a card says so."""
+    if trial.picture.deceased is not None:
+        return "The patient is recorded as deceased."
+    return wording.sentence(trial.picture.gate.because)
+
+
 def gate_lines(trial: Trial) -> list[str]:
     """What the chart says of the disease itself, where that is not certain."""
+    if trial.picture.deceased is not None:
+        return []
     return [
         f"{wording.safe_text(seen.recorded) or 'recorded'} ({seen.on or 'undated'}, {wording.safe_text(seen.seen_in)})"
         for seen in trial.picture.gate.seen

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from cds_service.cards import wording
 from cds_service.clinical_picture import Interval, Observed
-from cds_service.knowledge.model import Comparison, FactDefinition, Knowledge
+from cds_service.knowledge.modality import Comparison
+from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.vocabulary import FactKind, Supplier
 from cds_service.reasoning.facts import Fact
 

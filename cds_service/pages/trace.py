@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cds_service.cards import wording
-from cds_service.knowledge.model import Criterion, Knowledge
+from cds_service.knowledge.modality import Criterion
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.vocabulary import Edition, GradeLimit
 from cds_service.pages.phrases import ReadingView, describe_readings, fact_name, fact_phrase, limit_phrase
 from cds_service.reasoning.assessment import Assessment

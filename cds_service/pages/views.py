@@ -35,7 +35,7 @@ from cds_service.outbound.policy import OutboundPolicy
 from cds_service.pages.controls import controls, option_label, read_controls, stage_moves, verdict_moves
 from cds_service.pages.evaluate import Trial, rerun_trial, run_trial
 from cds_service.pages.fixtures import START, fixtures
-from cds_service.pages.ignored_data import gate_lines, ignored_data
+from cds_service.pages.ignored_data import gate_lines, ignored_data, unjudged_because
 from cds_service.pages.markup import html_of
 from cds_service.pages.phrases import describe_readings
 from cds_service.pages.submission import Submission, chart_mark, remove_token, submission_from_fixture, submission_from_text
@@ -201,7 +201,7 @@ def _context(shown: PageView, knowledge: Knowledge) -> dict[str, Any]:
     evaluation, before = shown.now.evaluation, shown.chart.evaluation
     context: dict[str, Any] = {
         "cards": shown.now.cards,
-        "gate_because": wording.sentence(shown.now.picture.gate.because),
+        "gate_because": unjudged_because(shown.now),
         "gate_lines": gate_lines(shown.now),
         "ignored": ignored_data(shown.submission, shown.now),
         "raw_request": _raw(shown.submission.body),

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from cds_service.knowledge.model import Criterion, Modality, Verdict
+from cds_service.knowledge.modality import Criterion, Modality, Verdict
 from cds_service.knowledge.vocabulary import Edition
 from cds_service.reasoning.deciding_facts import DecidingFacts
 from cds_service.reasoning.facts import Facts
-from cds_service.reasoning.judgement import EditionVerdict, Finding, alternatives_ruled_out, decide, judge_criterion
+from cds_service.reasoning.judgement import (
+    EditionVerdict,
+    Finding,
+    alternatives_ruled_out,
+    any_of,
+    decide,
+    judge_criterion,
+    negated,
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,28 @@ class Assessment:
         for finding in self.cautions:
             names += finding.criterion.statements
         return tuple(dict.fromkeys([*names, *self.modality.beside, *self.modality.support]))
+
+
+LOST_BY_CONTRAINDICATION = "requirement.curative-resection-possible"
+"""A contraindication to resection makes a curative one not possible (CLINICAL section 4), so R1 is always lost with it.
+Whether the indication is met but for that (7.3), say the exclusions: they are all else that makes it not possible."""
+
+
+def verdict_but_for(assessment: Assessment, facts: Facts) -> Verdict:
+    """The verdict of a contraindicated modality without its contraindications."""
+    modality = assessment.modality
+    lifted = {criterion.key for criterion in modality.contraindications}
+
+    def judged(criterion: Criterion) -> Finding:
+        finding = judge_criterion(criterion, facts)
+        if criterion.key in lifted and finding.met:
+            return replace(finding, met=False)
+        if criterion.key == LOST_BY_CONTRAINDICATION and finding.met is False:
+            excluded = any_of(judge_criterion(other, facts).met for other, only in modality.exclusions if not only)
+            return replace(finding, met=negated(excluded))
+        return finding
+
+    return decide(modality, facts.knowledge.criteria, judged, Edition.UPDATE).verdict
 
 
 def assess_modalities(facts: Facts) -> dict[str, Assessment]:

@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from cds_service.clinical_picture import Observed, PartialDate, Unreadable, Value
-from cds_service.knowledge.model import RANK, Knowledge, Modality, Verdict
+from cds_service.knowledge.modality import RANK, Modality, Verdict
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.vocabulary import Supplier
 from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.diagrams import Diagram, Diagrams, Node, nodes_of, outcomes_of

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from cds_service.clinical_picture import ClinicalPicture, Readings
-from cds_service.knowledge.model import RANK, Knowledge, Verdict
+from cds_service.knowledge.modality import RANK, Verdict
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.vocabulary import GradeLimit
 from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.current_facts import determine_facts

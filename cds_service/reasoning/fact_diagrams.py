@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from cds_service.knowledge.model import Criterion, Knowledge
+from cds_service.knowledge.modality import Criterion
+from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning.diagrams import Diagram, Diagrams, Inputs
 from cds_service.reasoning.facts import UNREAD_EXPLANATION, Calculation, Fact, Facts, UndatedFact, refuse_dates
 from cds_service.reasoning.judgement import judge_criterion

@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from cds_service.clinical_picture import Interval
-from cds_service.knowledge.model import RANK, Comparison, Criterion, Indication, Modality, Verdict
+from cds_service.knowledge.modality import RANK, Comparison, Criterion, Indication, Modality, Verdict
 from cds_service.knowledge.vocabulary import Edition, GradeLimit
 from cds_service.reasoning.facts import Fact, Facts
 

@@ -7,7 +7,8 @@ from decimal import Decimal
 from itertools import combinations, pairwise
 
 from cds_service.clinical_picture import Interval, Value
-from cds_service.knowledge.model import Criterion, Knowledge, Modality
+from cds_service.knowledge.modality import Criterion, Modality
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.vocabulary import Edition, FactKind, GradeLimit
 from cds_service.reasoning.facts import Fact, Facts
 from cds_service.reasoning.judgement import CriterionJudge, Finding, judge_indication

@@ -15,7 +15,8 @@ from itertools import combinations_with_replacement, pairwise, starmap
 from typing import Any
 
 from cds_service.clinical_picture import Interval, Value
-from cds_service.knowledge.model import Indication, Knowledge, Modality, Verdict
+from cds_service.knowledge.modality import Indication, Modality, Verdict
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.diagrams import Diagram, Diagrams, Outcome, nodes_of, outcomes_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from cds_service.knowledge.model import Criterion, Indication, Knowledge, Modality, Technique
+from cds_service.knowledge.modality import Criterion, Indication, Modality, Technique
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.vocabulary import GradeLimit
 from cds_service.rulebook.blocks import Block, Section, Text, bullet_block, table_block
 from cds_service.rulebook.prose import chapter, load_prose
@@ -32,7 +33,7 @@ def _treatment(knowledge: Knowledge, modality: Modality) -> Section:
             f"{name}-contraindications",
             "Contraindications",
             (
-                *((Text(modality.contraindications_say),) if modality.contraindications_say else ()),
+                *((Text(f"{modality.contraindications_say}."),) if modality.contraindications_say else ()),
                 *_deciding(knowledge, ((criterion, "") for criterion in modality.contraindications)),
             )
             if modality.contraindications

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from cds_service.clinical_picture import format_decimal
-from cds_service.knowledge.model import Comparison, Criterion, Knowledge
+from cds_service.knowledge.modality import Comparison, Criterion
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.vocabulary import Edition
 
 COMPARISONS = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -11,15 +12,16 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.cards.card import EXTENSION, Card
-from cds_service.cards.compose import compose_cards
-from cds_service.cards.missing_data import missing_data_card
-from cds_service.cards.modality_card import modality_fields
-from cds_service.cards.overview import overview_card
+from cds_service.cards.compose import compose_cards, modality_fields
+from cds_service.cards.orders import ordered_options
+from cds_service.cards.unchecked import split_unrecorded, unchecked_of
 from cds_service.fhir.chart_files import ChartFile
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.reasoning.evaluation import Evaluation
+from cds_service.reasoning.judgement import judge_criterion
 from cds_service.sites.loader import read_site
 from tests.charts.test_cards import order, resources
+from tests.support.card_limits import is_ordered, is_said, named_techniques, stop_wordings, told_against
 from tests.support.vignette import Vignette, VignetteResult, without_search
 
 DAY = date(2026, 11, 1)
@@ -52,6 +54,16 @@ def line(card: Card, start: str) -> str:
     return next(text for text in card.detail.splitlines() if text.removeprefix("- ").startswith(start))
 
 
+def overview(given: dict[str, Any], *ordered: str) -> Card:
+    return compose_cards(board(given, *ordered), ())[0]
+
+
+def block(card: Card, title: str) -> str:
+    """The lines of the treatment whose title begins so."""
+    parts = card.detail.split("\n\n**")
+    return next(part for part in parts if part.removeprefix("**").startswith(title))
+
+
 def option(given: dict[str, Any], modality: str, *ordered: str) -> Card:
     """The card on which a modality is discussed, alone or with others."""
     cards = [card for card in compose_cards(board(given, *ordered), ()) if card.kind == "modality"]
@@ -59,22 +71,28 @@ def option(given: dict[str, Any], modality: str, *ordered: str) -> Card:
                                                  *c.extension[EXTENSION].get("modalities", [])])  # fmt: skip
 
 
-def test_what_would_stop_radionuclide_therapy_and_nobody_looked_at_is_named_with_it_and_on_the_card() -> None:
-    card = option(PROGRESSIVE | {"egfr": "85", "haemoglobin": "7 200 days ago"}, "systemic-therapy")
-    told = line(card, "Radionuclide therapy (PRRT)").split("not checked: ")[1].split("; not looked at here")[0]
-    assert "leukocytes" in told
-    assert "haemoglobin (out of date, 7 g/dL (" in told
-    assert "estimated GFR" not in told
-    assert "leukocytes" in line(card, "**Not checked:**")
+def test_what_would_stop_radionuclide_therapy_and_is_not_known_is_named_in_its_block_and_on_the_overview() -> None:
+    given = PROGRESSIVE | {"egfr": "85", "haemoglobin": "7 200 days ago"}
+    cards = compose_cards(board(given), ())
+    (with_block,) = [card for card in cards if card.kind == "modality" and "**PRRT: " in card.detail]
+    told = line(with_block, "Stops looked at, none met: eGFR 85.")
+    assert "Out of date or unreadable: Hb (out of date)" in told
+    silent = told.split("Not recorded: ")[1]
+    assert "leukocytes" in silent
+    assert "Hb" not in silent
+    assert "eGFR" not in silent
+    assert "**Out of date or unreadable:** Hb (out of date)" in cards[0].detail
 
 
-def test_what_would_stop_an_ordered_technique_is_named_as_not_checked_though_nothing_is_recommended() -> None:
-    bare = {"primary_site": "small-bowel", "hormonal_syndrome": "none"}
-    assert "lung shunt" not in overview_card(board(bare), ()).detail
-    assert "leukocytes" not in overview_card(board(bare), ()).detail
-    ordered = overview_card(board(bare, "proc.prrt", "proc.radioembolization"), ())
-    assert "leukocytes" in line(ordered, "**Not checked:**")
-    assert "hepatopulmonary shunt fraction" in line(ordered, "**Not checked:**")
+def test_what_would_stop_an_ordered_technique_is_named_as_not_recorded_though_nothing_is_recommended() -> None:
+    bare = {"primary_site": "small-bowel", "hormonal_syndrome": "none", "age": "40", "sex": "female"}
+    assert "**Not recorded, bears on the above:**" not in overview(bare).detail
+    for ordered, named in (("proc.prrt", ["leukocytes", "Hb", "pregnancy"]), ("proc.radioembolization", ["lung shunt"])):
+        evaluation = board(bare, ordered)
+        of_order = [finding for option in ordered_options(evaluation) for finding in option.not_checked]
+        silent, _ = split_unrecorded(evaluation, unchecked_of(evaluation, (), of_order))
+        assert set(named) <= set(silent)
+        assert silent[0] in line(overview(bare, ordered), "**Not recorded, bears on the above:**")
 
 
 def test_an_order_of_a_technique_in_a_sites_own_code_is_an_order_of_its_treatment(tmp_path: Path) -> None:
@@ -91,15 +109,14 @@ def test_an_order_of_a_technique_in_a_sites_own_code_is_an_order_of_its_treatmen
     assert [(card.indicator, card.extension[EXTENSION]["modality"]) for card in shown] == [
         ("critical", "hepatic-arterial-therapy")
     ]
-    assert ", ordered (" in shown[0].detail
+    assert f"ordered {day.day} " in shown[0].detail
 
 
 def test_a_technique_that_is_ordered_without_its_indication_is_shown_as_ordered_with_what_stops_it() -> None:
     stable = PROGRESSIVE | {"disease_status": "stable 20 days ago", "egfr": "25"}
-    told = line(
-        option(stable, "systemic-therapy", "proc.prrt"), "Radionuclide therapy (PRRT), ordered (2026-11-01, ServiceRequest/1)"
-    )
-    assert "stopped by eGFR below 40" in told
+    told = line(overview(stable, "proc.prrt"), "**Ordered, and stopped by:**")
+    assert "Radionuclide therapy (PRRT): eGFR 25, below 40" in told
+    assert "**Ordered, and stopped by:**" not in overview(stable).detail
 
 
 OPERABLE = UNRESECTABLE | {
@@ -137,20 +154,24 @@ def test_a_debulking_that_its_own_exclusion_rules_out_has_no_contraindication_ca
 
 
 @pytest.mark.parametrize("site", ["small-bowel", "lung"])
-def test_widespread_beside_nothing_outside_the_liver_is_shown_as_a_conflict_where_the_stage_is(site: str) -> None:
-    told = line(overview_card(board(UNRESECTABLE | {"primary_site": site, "disease_extent": "widespread"}), ()), "**Stage.**")
-    assert "conflict: judged widespread, with nothing outside the liver recorded" in told
-    assert "Treatment group: widespread" in told
-    assert "…" not in told
-    assert "conflict" not in line(overview_card(board(UNRESECTABLE | {"primary_site": site}), ()), "**Stage.**")
+def test_widespread_beside_nothing_outside_the_liver_is_told_as_a_conflict(site: str) -> None:
+    cards = compose_cards(board(UNRESECTABLE | {"primary_site": site, "disease_extent": "widespread"}), ())
+    assert cards[0].summary.startswith("NET G1, widespread: ")
+    told = [text for card in cards for text in card.detail.splitlines() if "onflict: " in text]
+    assert len(told) == 1
+    assert "onflict: judged widespread, with nothing outside the liver recorded" in told[0]
+    without = compose_cards(board(UNRESECTABLE | {"primary_site": site}), ())
+    assert not [card for card in without if "onflict" in card.detail]
 
 
 def test_a_local_convention_is_not_called_the_review() -> None:
     closed = UNRESECTABLE | {"hepatic_failure": True, "threatens_biliary_or_bowel": False}
-    told = line(option(closed, "systemic-therapy"), "**Systemic therapy")
-    assert "criteria of a local convention are met" in told
-    widespread = closed | {"disease_extent": "widespread"}
-    assert "criteria of the review of 2010 are met" in line(option(widespread, "systemic-therapy"), "**Systemic therapy")
+    told = block(option(closed, "systemic-therapy"), "Systemic therapy: consider")
+    assert "(local convention)" in told
+    assert "2010 **silent**" in told
+    widespread = block(option(closed | {"disease_extent": "widespread"}, "systemic-therapy"), "Systemic therapy: recommended")
+    assert "**Why:** widespread disease" in widespread
+    assert "2010 **for:**" in widespread
 
 
 def test_a_card_on_one_treatment_names_it_and_one_on_several_lists_them() -> None:
@@ -170,11 +191,12 @@ def test_a_card_on_one_treatment_names_it_and_one_on_several_lists_them() -> Non
 
 
 def test_missing_data_of_one_treatment_names_it() -> None:
-    searched = VignetteResult(Vignette("", {}, ALMOST, DAY).facts(knowledge.load()), {}).evaluation
-    card = missing_data_card(searched)
-    assert card is not None
-    content = card.extension[EXTENSION]
-    assert [name for name, assessment in searched.assessments.items() if assessment.missing] == [content["modality"]]
+    found = Vignette("", {}, ALMOST | {"sex": "male"}, DAY)
+    searched = VignetteResult(found.facts(knowledge.load()), found.picture(knowledge.load()).orders).evaluation
+    contents = [card.extension[EXTENSION] for card in compose_cards(searched, ()) if card.kind == "missing-data"]
+    assert [name for name, assessment in searched.assessments.items() if assessment.missing] == ["hepatic-arterial-therapy"]
+    (content,) = contents
+    assert content["modality"] == "hepatic-arterial-therapy"
     assert "modalities" not in content
 
 
@@ -184,27 +206,57 @@ TRANSPLANTABLE = UNRESECTABLE | {
 }  # fmt: skip
 
 
-def test_what_always_stands_beside_transplantation_stands_there_also_on_a_card_with_others() -> None:
-    card = option(TRANSPLANTABLE, "transplantation")
-    assert len(card.extension[EXTENSION]["modalities"]) > 1
-    told = card.detail[card.detail.index("**Liver transplantation") :]
-    for part in ("in one centre and not randomized", "unselected practice", "14% had died by 60 days", "42% were alive without",
-                 "6 of 11 recurred (Routley)", "no workable option", "rules transplantation out"):  # fmt: skip
+def test_what_always_stands_beside_transplantation_stands_in_its_block() -> None:
+    told = block(option(TRANSPLANTABLE, "transplantation"), "Transplant referral: consider")
+    for part in ("one centre, not randomized", "transplanted patients younger", "2010 **against:**", "14 % dead at 60 days",
+                 "42 % alive without recurrence", "10 % dead at 3 months", "any disease outside the liver"):  # fmt: skip
         assert part in told
+    assert re.search(r"\. [23] more: rule book", told), "risks that find no place are counted"
 
 
-def test_an_insulinoma_rests_on_what_speaks_of_insulinoma_and_not_on_the_trial_of_telotristat() -> None:
+def test_an_insulinoma_is_offered_a_glucose_plan_and_never_an_analogue_or_telotristat() -> None:
     insulinoma = UNRESECTABLE | {"primary_site": "pancreas", "hormonal_syndrome": "insulinoma"}
-    known = knowledge.load()
-    reason = known.modality("hormonal-suppression").indications[0].says
-    told = line(option(insulinoma, "hormonal-suppression"), f"{reason} [N1")
-    assert "M073" in told
-    assert "M063" not in option(insulinoma, "hormonal-suppression").detail
+    cards = compose_cards(board(insulinoma), ())
+    assert "glucose plan" in cards[0].summary
+    told = block(option(insulinoma, "hormonal-suppression"), "Hypoglycaemia: glucose plan")
+    assert "insulinoma" in told
+    statements = option(insulinoma, "hormonal-suppression").extension[EXTENSION]["statements"]
+    assert "M073" in statements
+    assert "M063" not in statements
+    assert not [card for card in cards if "telotristat" in f"{card.summary} {card.detail}".lower()]
+    assert not [card for card in cards if "analogue" in card.summary.lower()]
 
 
 def test_what_stops_an_ordered_technique_stands_on_the_overview_where_its_treatment_has_no_card() -> None:
     counts = OPERABLE | {"platelets": "30", "egfr": "20", "haemoglobin": "7", "sstr_positive": False}
-    told = line(overview_card(board(counts, "proc.prrt"), ()), "Radionuclide therapy (PRRT), ordered")
-    for part in ("Platelets below 75", "eGFR below 40", "Haemoglobin below 8"):
+    told = line(overview(counts, "proc.prrt"), "**Ordered, and stopped by:** Radionuclide therapy (PRRT)")
+    for part in ("platelets 30, below 75", "eGFR 20, below 40", "Hb 7, below 8"):
         assert part in told
-    assert "Radionuclide" not in overview_card(board(counts), ()).detail
+    assert "Radionuclide" not in overview(counts).detail
+
+
+BAD_COUNTS = {"platelets": "30", "egfr": "20", "haemoglobin": "7", "leukocytes": "1"}
+
+
+@pytest.mark.parametrize("ordered", [["proc.prrt"], ["proc.radioembolization"], ["proc.prrt", "proc.radioembolization"]])
+@pytest.mark.parametrize("bad", [BAD_COUNTS, BAD_COUNTS | {"lung_shunt_fraction": "25"}], ids=["soft", "with a lung shunt"])
+def test_every_stop_of_what_is_ordered_is_said_on_some_card_whatever_the_verdict(
+    bad: dict[str, str], ordered: list[str]
+) -> None:
+    """CARDS, limit 8. Of radionuclide therapy and radioembolization, over verdicts from contraindicated to recommended; with a
+    lung shunt radioembolization has a critical card, without one it has not."""
+    bases: list[dict[str, Any]] = [
+        UNRESECTABLE, OPERABLE, PROGRESSIVE, PROGRESSIVE | {"disease_status": "stable"}, {"hormonal_syndrome": "none"},
+        UNRESECTABLE | {"disease_extent": "widespread"}, UNRESECTABLE | {"hepatic_failure": True},
+    ]  # fmt: skip
+    lost: list[tuple[str, dict[str, Any]]] = []
+    for base in bases:
+        evaluation = board(base | bad, *ordered)
+        stops = {(technique.short, stop_wordings(evaluation, modality, finding))
+                 for modality, technique in named_techniques(evaluation) if is_ordered(evaluation, technique)
+                 for criterion in technique.stopped_by
+                 if (finding := judge_criterion(criterion, evaluation.facts)).met}  # fmt: skip
+        assert {name for name, _ in stops} == {option.technique.short for option in ordered_options(evaluation)}, base
+        said = told_against(compose_cards(evaluation, ()))
+        lost += [(f"{name}: {words[0]}", base) for name, words in sorted(stops) if not any(is_said(w, said) for w in words)]
+    assert not lost

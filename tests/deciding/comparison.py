@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cds_service.clinical_picture import PartialDate, Value
-from cds_service.knowledge.model import Knowledge, Verdict
+from cds_service.knowledge.modality import Verdict
+from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning import undecided, verdict_diagrams
 from cds_service.reasoning.assessment import assess_modalities
 from cds_service.reasoning.deciding_facts import DecidingFacts, judge_answers

@@ -10,7 +10,7 @@ import time
 from itertools import islice
 
 from cds_service import knowledge
-from cds_service.knowledge.model import Verdict
+from cds_service.knowledge.modality import Verdict
 from cds_service.reasoning.assessment import assess_modalities
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.sites.overlay import lay_over

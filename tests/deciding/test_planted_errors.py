@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cds_service.clinical_picture import Interval, PartialDate
-from cds_service.knowledge.model import Verdict
+from cds_service.knowledge.modality import Verdict
 from cds_service.reasoning import deciding_facts, undecided, verdict_diagrams
 from cds_service.reasoning.deciding_facts import DecidingFacts
 from cds_service.reasoning.fact_diagrams import FactDiagrams

@@ -15,7 +15,8 @@ import pytest
 from cds_service import knowledge
 from cds_service.__main__ import main
 from cds_service.errors import Fault, KnowledgeError
-from cds_service.knowledge.model import Knowledge, Verdict
+from cds_service.knowledge.modality import Verdict
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.statement_uses import statement_uses
 from cds_service.reasoning.calculations import CALCULATIONS
 from tests.conftest import FIXTURES, ROOT, folder_of
@@ -186,16 +187,41 @@ def test_six_faults_of_six_kinds_are_told_in_one_run_each_with_file_table_key_fo
          "row.T1-1.survival: found the number 3", "a place"),
         ("staging.toml", r"more than \{band:over-5\.above\}", "more than 5", "words.over-5: found the number 5", "a place"),
         ("local.toml", r"up to \{M043\.age\} years", "up to 55 years", "reason: found the number 55", "a place"),
-        ("statements.toml", r'hazard = "hazard ratio 3\.3', 'hazard = "hazard ratio 3.4', "S030.figures.hazard: found 3.4",
+        ("statements.toml", r'hazard = "HR 3\.3', 'hazard = "HR 3.4', "S030.figures.hazard: found 3.4",
          "numbers of the statement itself"),
         ("statements.toml", r"(\[S019\].*?)population = [^\n]*\n", r"\1", "S019.population: found none",
          "where the statement is used"),
         ("statements.toml", r"(\[M014\].*?)\"appendix\"", r'\1"appendicitis"', "M014.population.primary", "one of small-bowel"),
         ("outcomes.toml", r"n = 170", "n = 171", "outcomes.toml: row.T1-3.n: found 171", "its statements give"),
+        ("modalities/transplantation.toml", r'critical = \["distant-extrahepatic-disease"\]', 'critical = ["renal-failure"]',
+         "transplantation.toml: critical", "one of its contraindicated_by or cautions"),
         ("stances.toml", r'by = \["S019", "S064"\]', 'by = ["S016"]', "stances.toml: resection", "a RULE or LIMIT"),
         ("stances.toml", r'none = \["exclusion\.not', 'none = ["exclusion.nought', "stances.toml: resection", "a criterion"),
         ("modalities/resection.toml", r'statement = "S016"', 'statement = "S028"', "shown.S028", "that this file cites"),
         ("modalities/ablation.toml", r'face = "risk"\nplace = 1', 'face = "risk"', "shown.S028.place", "a place for a risk"),
+        ("modalities/resection.toml", r'(statement = "S016"\nface = "risk"\nplace = 1)\nsays = [^\n]*', r"\1",
+         "shown.S016.says", "a row before it of the same place and source"),
+        ("modalities/ablation.toml", r'(statement = "S066"\nface = "for"\nfor = )\["A1"\]', r'\1["A2"]', "shown.S066.says",
+         "a row before it of the same place and source"),
+        ("modalities/transplantation.toml", r'statement = "S054"\nface = "dissent"', 'statement = "M046"\nface = "dissent"',
+         "shown.M046.says", "a row before it of the same place and source"),
+        ("modalities/resection.toml", r'even after complete resection"', 'even after complete resection."', "shown.S016.says",
+         "no full stop"),
+        ("modalities/resection.toml", r'(statement = "S012"\nface = "page")', r'\1\nsays = "No trial"', "shown.S012.says",
+         "nothing: the evidence page"),
+        ("modalities/resection.toml", r'(statement = "M013"\nface = "for")\nfor = [^\n]*', r"\1", "shown.M013.says",
+         "the technique that it speaks for"),
+        ("modalities/resection.toml", r'brief = "Survival better', 'brief = "{M013.embolization}: better', "shown.M013.brief",
+         "without the figures"),
+        ("modalities/resection.toml", r'(says = "Often comes back[^\n]*)', r'\1\nbrief = "Comes back"', "shown.S016.brief",
+         "without the figures"),
+        ("modalities/resection.toml", r"\{M013\.embolization\}", "HR 0.34", "says: found the number 0.34", "a place"),
+        ("stances.toml", r'says = "For most patients[^\n]*\n', "", "stances.toml: resection", "a sentence for a stance"),
+        ("stances.toml", r'(situation = "resection possible"\n)', r'\1says = "Nothing"\n', "stances.toml: ablation",
+         "none where the review is silent"),
+        ("statements.toml", r', says = "in pancreatic tumours"', "", "S097.population.says", "whom it speaks of in words"),
+        ("statements.toml", r'Ki-67 \{M052\.ki67\}', "Ki-67 below 10 %",
+         "M052.population.says: found the number 10", "a place"),
         ("publications.toml", r'label = "Reddy & Clary 2010"\n', "", "reddy-clary-2010.label", "needed"),
         ("publications.toml", r'pmcid = "PMC', 'pmcid = "PMD', "publications.toml: ", "PMC"),
         ("review.toml", r"^unread = true", 'unread = true\ndue = "2027-01-01"', "review.toml: open", "see schema"),
@@ -262,6 +288,17 @@ def test_a_card_links_by_doi_pmid_or_pmc_alone_and_calls_a_publication_by_a_shor
             or year in {"", publication.label[-4:]}
             or publication.label == "AJCC 2017"
         )
+
+
+def test_a_publication_without_a_year_is_called_by_its_name_alone() -> None:
+    table = tomllib.loads((ROOT / "cds_service/knowledge/publications.toml").read_text("utf-8"))
+    undated = {name: part["label"] for name, part in table.items() if "year" not in part}
+    assert "panets-2022-review" in undated  # 2022 is when its search ended
+    assert [label for label in undated.values() if re.search(r"\d", label)] == []
+    dated = {name: (str(part["year"]), part["label"]) for name, part in table.items() if name not in undated}
+    assert [name for name, (year, label) in dated.items() if not label.endswith(f" {year}")] == [
+        "padia-2017"
+    ]  # a page of a body
 
 
 def test_every_identifier_of_the_list_of_november_2026_is_in_the_publications() -> None:

@@ -7,6 +7,7 @@ any other. So a sentence cannot contradict the limit it tells of.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
 import tomllib
 from collections import Counter
@@ -24,6 +25,7 @@ from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.sentences import bound_sentences, free_numbers
 from tests.conftest import PROOF, ROOT, Record
+from tests.laws.test_scrambled_words import FACES, SENTENCES
 from tests.pins import mutants
 
 Path = tuple[str | int, ...]
@@ -76,24 +78,49 @@ def with_number(files: dict[str, Any], path: Path, number: object) -> dict[str, 
 
 def told(known: Knowledge) -> dict[str, str]:
     """Every sentence of the knowledge as it is shown, by its place."""
-    said = {f"{key}.{part}": getattr(c, part) for key, c in known.criteria.items() for part in ("says", "then")}
+    of_criterion = ("says", "then", "face", "lift", "worse", "before_procedure")
+    said = {f"{key}.{part}": getattr(c, part) for key, c in known.criteria.items() for part in of_criterion}
+    said |= {f"{key}.faces.{n}": face for key, c in known.criteria.items() for n, face in enumerate(c.faces)}
     said |= {f"fact {name}": fact.says for name, fact in known.facts.items()}
+    said |= {f"fact {name}.{part}": getattr(fact, part) for name, fact in known.facts.items() for part in ("short", "face")}
+    said |= {f"fact {name}.words.{answer}": words for name, fact in known.facts.items() for answer, words in fact.words.items()}
     said |= {f"derived {name}.{part}": getattr(d, part) for name, d in known.derived.items() for part in ("says", "how")}
+    said |= {f"derived {name}.words.{answer}": words for name, d in known.derived.items() for answer, words in d.words.items()}
     for m in known.modalities:
-        said |= {f"{m.id} {i.id}": i.says for i in m.indications}
-        said |= {
-            f"{m.id} technique {n}.{part}": getattr(t, part) for n, t in enumerate(m.techniques) for part in ("says", "also")
-        }
-        said |= {f"{m.id} {part}": getattr(m, part) for part in ("title", "short", "contraindications_say", "excluded_say")}
+        said |= {f"{m.id} {i.id}.{part}": getattr(i, part) for i in m.indications for part in ("says", "face", "change")}
+        of_technique = ("says", "also", "short")
+        of_line = ("title", "name", "does", "given", "adjust", "progressing", "adjusted", "change")
+        said |= {f"{m.id} technique {n}.{part}": getattr(t, part) for n, t in enumerate(m.techniques) for part in of_technique}
+        said |= {f"{m.id} line {n}.{part}": getattr(line, part) for n, line in enumerate(m.lines) for part in of_line}
+        said |= {f"{m.id} line {n}.not_read": ", ".join(line.not_read) for n, line in enumerate(m.lines)}
+        said |= {f"{m.id} not_read": ", ".join(m.not_read)}
+        said |= {f"{m.id} shown {n}.{part}": getattr(p, part) for n, p in enumerate(m.shown) for part in ("says", "brief")}
+        of_modality = (
+            "title",
+            "short",
+            "contraindications_say",
+            "excluded_say",
+            "face_title",
+            "face_name",
+            "change",
+            "nec_says",
+        )
+        said |= {f"{m.id} {part}": getattr(m, part) for part in of_modality}
     said |= {f"word {name}": words for name, words in known.words.items()}
     said |= {f"stage {name}": part.title for name, part in known.staging.items()}
-    said |= {f"question {n}": question.says for n, question in enumerate(known.board_questions)}
+    said |= {
+        f"question {n}.{part}": getattr(question, part)
+        for n, question in enumerate(known.board_questions)
+        for part in ("says", "short", "then")
+    }
     for row in known.outcomes:
         parts = ("groups", "treated", "survival", "symptoms", "course", "patients", "note", "defect")
         said |= {f"{row.id} {part}": getattr(row, part) for part in parts}
+        said |= {f"table {row.table.number} {part}": getattr(row.table, part) for part in ("title", "design")}
     said |= {f"conflict {n}.{part}": getattr(c, part) for n, c in enumerate(known.conflicts) for part in ("topic", "service")}
     said |= {f"check {n}": check.says for n, check in enumerate(known.review.open)}
-    said |= {f"stance {n}": row.situation for n, row in enumerate(known.stances)}
+    said |= {f"stance {n}.{part}": getattr(row, part) for n, row in enumerate(known.stances) for part in ("situation", "says")}
+    said |= {f"population of {s.id}": s.population.says for s in known.statements.values() if s.population}
     bounds = {**known.window_bounds, **known.limit_bounds}
     return said | {f"bound {name}": part.reason for name, part in bounds.items()}
 
@@ -111,7 +138,7 @@ def own_sentences(path: Path) -> list[str]:
     """The sentences of the table in which a number stands."""
     match path[:3]:
         case ("criteria.toml", role, name):
-            return [f"{role}.{name}.says", f"{role}.{name}.then"]
+            return [f"{role}.{name}.{part}" for part in ("says", "then", "face", "lift")]
         case ("facts.toml", "fact", name):
             return [f"fact {name}"]
     return []
@@ -178,6 +205,78 @@ def test_a_sentence_of_which_a_number_is_written_out_is_refused() -> None:
             assert free_numbers(number, sentences._names(files)) == ["37"], (sentence.path, number)
     assert count > 150
     assert {place for place in before if before[place] != templates[place]}
+
+
+DATA = {"publications.toml", "scores.toml", "statements.toml"}
+"""Files whose sentences are data, with numbers of their own, but for whom a statement speaks of."""
+
+
+def with_every_sentence(added: str) -> tuple[dict[str, Any], set[str]]:
+    """The files with this behind every sentence of the list by which words are scrambled, and where each of them stands."""
+    files = copy.deepcopy(mutants.read())
+    places: set[str] = set()
+
+    def told(file: str, table: Any, key: Any, path: str) -> None:
+        if isinstance(table[key], list):
+            for number in range(len(table[key])):
+                told(file, table[key], number, f"{path}.{number}")
+        else:
+            table[key] = f"{table[key]} {added}"
+            places.add(f"{file}: {path}")
+
+    def within(file: str, keys: set[str], part: Any, path: str, whole: bool) -> None:
+        for key, inner in part.items() if isinstance(part, dict) else enumerate(part):
+            here = f"{path}.{key}" if path else str(key)
+            face_of_statement = key == "face" and inner in FACES
+            if (key in keys or whole) and not face_of_statement and not isinstance(inner, dict):
+                told(file, part, key, here)
+            elif isinstance(inner, (dict, list)):
+                within(file, keys, inner, here, whole or key == "words")
+
+    for file, content in files.items():
+        keys = SENTENCES.get("modalities" if file.startswith("modalities/") else file, set())
+        if isinstance(content, dict) and keys and file not in DATA:
+            within(file, keys, content, "", whole=False)
+    for name, statement in files["statements.toml"].items():
+        if "says" in statement.get("population", {}):
+            told("statements.toml", statement["population"], "says", f"{name}.population.says")
+    return files, places
+
+
+def test_a_number_typed_into_any_sentence_is_refused() -> None:
+    """Also into those that only a card says: "older than 55" as what an indication asks for, "INR above 9" as what is worse."""
+    files, places = with_every_sentence("above 9")
+    assert places - {fault.where for fault in sentences.number_faults(files)} == set()
+    for key in ("face", "not_read.0", "worse", "before_procedure", "nec_says", "change", "short", "adjusted", "words.true"):
+        assert any(place.endswith(f".{key}") or place.endswith(f" {key}") for place in places), key
+
+
+def test_the_place_of_a_number_in_any_sentence_is_filled() -> None:
+    place = "{limit:caution.inr-above-limit}"
+    files, places = with_every_sentence(place)
+    assert {fault.where for fault in sentences.number_faults(files)} == set()
+    known = built(files)
+    assert known.unfilled
+    standing = [text for text in texts(known.unfilled) if place in text]
+    assert len(standing) > len(places), "a sentence of the files that the knowledge does not hold"
+    assert [text for text in texts(known) if place in text] == []
+    assert sum("1.8" in text for text in texts(known)) >= len(standing)
+
+
+def texts(part: Any) -> Iterator[str]:
+    """Every text that a part of the knowledge holds."""
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, Mapping):
+        for inner in part.values():
+            yield from texts(inner)
+    elif isinstance(part, (tuple, list)):
+        for inner in part:
+            yield from texts(inner)
+    elif dataclasses.is_dataclass(part):
+        for field in dataclasses.fields(part):
+            if field.name not in {"unfilled", "terminology", "drugs"}:
+                yield from texts(getattr(part, field.name))
 
 
 def test_no_bound_sentence_holds_a_number_of_its_own_and_every_listed_name_is_needed() -> None:

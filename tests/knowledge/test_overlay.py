@@ -283,21 +283,27 @@ def test_local_questions_are_asked_for_and_local_answers_are_not(tmp_path: Path)
     assert set(build_queries(by)["observations"].split(",")) - before == {"ASK", "BILT"}
 
 
-def test_cards_say_whose_choices_they_rest_on_and_who_signed(tmp_path: Path) -> None:
+def test_cards_say_by_which_knowledge_they_are_and_whether_a_site_signed_it(tmp_path: Path) -> None:
+    """Whose choices it rests on and who signed stand in the rule book of the site; a face has the digest's first half."""
     base = knowledge.load()
-    assert f"knowledge {base.digest}, not clinically verified." in overview(base)
+    assert f"Not clinically verified (knowledge {base.digest[:8]})." in overview(base)
     text = '[windows]\ninr = 90\n[wording]\nnote = "HPB board on Thursdays."\n'
     unsigned = known(tmp_path, text)
-    said = f"knowledge {unsigned.digest} (with the codes and choices of the site north, {unsigned.overlay.digest})"
-    assert f"{said}, not clinically verified." in overview(unsigned)
+    assert unsigned.digest[:8] != base.digest[:8]
+    assert f"Not clinically verified (knowledge {unsigned.digest[:8]})." in overview(unsigned)
     assert overview(unsigned).endswith("HPB board on Thursdays.")
+    said = f"knowledge {unsigned.digest} (with the codes and choices of the site north, {unsigned.overlay.digest})"
+    assert unsigned.provenance == f"{said}, not clinically verified"
     signature = '[sign_off]\nname = "Dr. A. Example"\nrole = "surgeon"\non = 2026-11-20\nwhat = "all modalities"\nknowledge = '
     signed = known(tmp_path, f'{text}{signature}"{unsigned.digest}"\n')
     assert signed.digest == unsigned.digest, "a signature does not change what it signs"
-    assert f"{said}, signed by Dr. A. Example, surgeon, on 2026-11-20: all modalities." in overview(signed)
+    assert f"Signed by the site (knowledge {unsigned.digest[:8]})." in overview(signed)
+    assert "ot clinically verified" not in overview(signed)
+    assert signed.provenance == f"{said}, signed by Dr. A. Example, surgeon, on 2026-11-20: all modalities"
     changed = known(tmp_path, f'{text.replace("90", "91")}{signature}"{unsigned.digest}"\n')
     assert not changed.signed
-    assert f"not clinically verified as it is now ({unsigned.digest} was signed by Dr. A. Example" in overview(changed)
+    assert f"Not clinically verified (knowledge {changed.digest[:8]})." in overview(changed)
+    assert f"not clinically verified as it is now ({unsigned.digest} was signed by Dr. A. Example" in changed.provenance
 
 
 def test_the_rule_book_of_a_site_says_all_that_its_clinician_signs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -321,7 +327,7 @@ def test_every_card_bears_the_digest_of_the_knowledge_with_the_overlay(tmp_path:
         cards = cards_of_chart(chart_file(fixture).chart(), by, as_of(fixture), "test")
         assert cards
         assert all(by.digest in json.dumps(card.extension) for card in cards)
-    assert by.digest in cards[0].detail
+        assert by.digest[:8] in cards[0].detail
 
 
 @pytest.mark.parametrize("fixture", ["resectable", "nec", "arterial-portal-vein-occluded"])

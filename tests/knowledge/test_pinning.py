@@ -45,12 +45,27 @@ OF_NO_CONSEQUENCE = {
         "a benign tumour asks beside liver metastases, whether it is read or its code is one of another system",
     "terminology.toml: certainty.letters.V: unconfirmed → nothing":
         "a letter that is not known asks as a suspected diagnosis does",
+    "modalities/hepatic-arterial-therapy.toml: nec: at-most-consider → open":
+        "its indications are considered at most, and the ranks order it after systemic therapy",
+    "modalities/hormonal-suppression.toml: nec: open → at-most-consider": "its indications are considered at most",
+    "modalities/hormonal-suppression.toml: technique.0.when: without analogue-syndrome":
+        "it stands on the line of the analogue, which asks for the same",
+    "modalities/systemic-therapy.toml: technique.0.for: without Y4":
+        "it stands on the line of the analogue, which is judged by Y4 alone",
     "criteria.toml: caution.remnant-near-limit.all_of.1.is: normal → normal or chemotherapy":
         "a remnant that is enough at 26 % or less is one of a normal liver: after chemotherapy it would be too small",
     "criteria.toml: caution.remnant-near-limit.all_of.1.is: normal → normal or cirrhosis": "the same in cirrhosis",
-    "stances.toml: stance.16.any: without requirement.resectability-debulkable":
+    "stances.toml: stance.20.any: without requirement.resectability-debulkable":
         "a liver that can only be debulked has no curative resection, which stands in the same list",
-    "stances.toml: stance.17.any: without requirement.resectability-debulkable": "the same",
+    "stances.toml: stance.21.any: without requirement.resectability-debulkable": "the same",
+    "terminology.toml: value_set: cond.ci.portal_vein_thrombosis icd-10 I81: taken out":
+        "a thrombosis without its trunk asks, and so does the code of another edition that holds it",
+    "terminology.toml: value_set: cond.ci.portal_vein_thrombosis icd-10-cm I81: taken out": "the same",
+    "terminology.toml: value_set: cond.extrahepatic_mets icd-10 C77.2: taken out":
+        "nodes of the abdomen ask, and so does the code of another edition that holds it",
+    "terminology.toml: value_set: cond.extrahepatic_mets icd-10 C77.9: taken out": "the same",
+    "terminology.toml: value_set: cond.extrahepatic_mets icd-10-cm C77.2: taken out": "the same",
+    "terminology.toml: value_set: cond.extrahepatic_mets icd-10-cm C77.9: taken out": "the same",
     "terminology.toml: systems.atc: without http://www.whocc.no/atc":
         "its own word atc has it read like a national edition; as the first of the list it is the one that is sent",
 }  # fmt: skip

@@ -20,7 +20,7 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from cds_service.knowledge.model import Comparison
+from cds_service.knowledge.modality import Comparison
 from cds_service.knowledge.numbers import fill_sentences
 from cds_service.knowledge.overlay import Overlay, SignOff
 from cds_service.knowledge.statement_uses import statement_uses

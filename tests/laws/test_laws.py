@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.cards.overview import assessment_json
+from cds_service.cards.assessment import assessment_json
 from cds_service.clinical_picture import ClinicalPicture, Interval, Readings, Value
-from cds_service.knowledge.model import RANK, Modality, Verdict
+from cds_service.knowledge.modality import RANK, Modality, Verdict
 from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.current_facts import determine_facts
 from cds_service.reasoning.facts import Facts

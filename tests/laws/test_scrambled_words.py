@@ -19,12 +19,13 @@ import pytest
 
 from cds_service import knowledge
 from cds_service.cards import wording
+from cds_service.cards.assessment import assessment_json
 from cds_service.cards.card import EXTENSION, Card
-from cds_service.cards.overview import assessment_json
 from cds_service.fhir.chart_files import ChartFile, read_file, story_date
 from cds_service.hooks.patient_view import cards_of_chart
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.sentences import numerals
+from cds_service.knowledge.shown import Face
 from cds_service.reasons import Reason
 from tests.charts.test_cards import cards, patient_of, resources
 from tests.conftest import ROOT
@@ -32,13 +33,16 @@ from tests.support.vignette import Vignette, VignetteResult, vignettes, without_
 
 FOLDER = ROOT / "cds_service" / "knowledge"
 SENTENCES = {
-    "board.toml": {"says"},
+    "board.toml": {"says", "short", "then"},
     "conflicts.toml": {"topic", "service"},
-    "criteria.toml": {"says", "then"},
+    "criteria.toml": {"says", "then", "face", "faces", "lift", "worse", "before_procedure"},
     "derived.toml": {"says", "how"},
-    "facts.toml": {"says"},
+    "facts.toml": {"says", "short", "face"},
     "local.toml": {"reason"},
-    "modalities": {"title", "short", "says", "contraindications_say", "excluded_say", "also"},
+    "modalities": {
+        "title", "short", "says", "contraindications_say", "excluded_say", "also", "face", "face_title", "face_name", "change",
+        "nec_says", "brief", "name", "does", "given", "adjust", "adjusted", "progressing", "not_read",
+    },
     "outcomes.toml": {
         "title", "design", "groups", "treated", "survival", "course", "patients", "symptoms", "note", "defect",
     },
@@ -46,19 +50,23 @@ SENTENCES = {
     "review.toml": {"says"},
     "scores.toml": {"citation"},
     "staging.toml": {"title"},
-    "stances.toml": {"situation"},
+    "stances.toml": {"situation", "says"},
     "statements.toml": {"topic", "says", "numbers", "not_used", "caution", "unsourced", "from_memory", "any"},
 }  # fmt: skip
 TABLES_OF_SENTENCES = {
+    "derived.toml": {"words"},
+    "facts.toml": {"words"},
     "staging.toml": {"words"},
     "statements.toml": {"figures"},
     "units.toml": {"refused"},
     "terminology.toml": {"refused"},
 }
 """Tables all of whose texts are sentences."""
-NOT_SENTENCES = {"codes", "verified", "names", "alias", "jurisdiction"}
-"""Displays of codes, a status; brand names and spellings of units, which are compared with a chart."""
+NOT_SENTENCES = {"codes", "verified", "names", "alias", "jurisdiction", "states_nothing"}
+"""Displays of codes, a status, the forms of drug_products.csv; brand names and spellings of units, which are compared with a
+chart."""
 PLACE = re.compile(r"\{[^{}]*\}")
+FACES = {face.value for face in Face}
 
 
 class Scrambler:
@@ -91,10 +99,14 @@ class Scrambler:
     def tables(self, file: str, content: Any, key: str = "", whole: bool = False) -> Any:
         if isinstance(content, dict):
             inside = TABLES_OF_SENTENCES.get(file, set())
-            return {name: self.tables(file, part, name, whole or name in inside) for name, part in content.items()}
+            own = {name: self.tables(file, part, name, whole or name in inside) for name, part in content.items()}
+            if key == "population" and "says" in content:  # whom it speaks of has no figures of its own
+                own["says"] = self.sentence(content["says"])
+            return own
         if isinstance(content, list):
             return [self.tables(file, part, key, whole) for part in content]
-        if isinstance(content, str) and (whole or key in SENTENCES.get(file, ())):
+        where = key == "face" and content in FACES  # where a statement stands, not what is said
+        if isinstance(content, str) and not where and (whole or key in SENTENCES.get(file, ())):
             return self.sentence(content, key, file == "statements.toml" and key in {"says", "numbers"})
         return content
 

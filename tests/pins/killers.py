@@ -50,14 +50,10 @@ BY_CHARTS = frozenset({"terminology.toml", "units.toml", "drugs.toml"})
 """Files of which no vignette can tell: it holds facts, no codes and no units."""
 
 
-EMPTY: Files = {
-    "terminology.toml": {"systems": {}, "value_set": []},
-    "statements.toml": {},
-    "publications.toml": {},
-    PRODUCTS: [],
-    NAMES: [],
-}
+EMPTY: Files = {"statements.toml": {}, "publications.toml": {}, PRODUCTS: [], NAMES: []}
 """Files that no mutant of another one needs to be built from."""
+NO_CODES: Files = {"systems": {}, "value_set": []}
+"""So of the terminology its two large tables."""
 
 
 @dataclass
@@ -91,6 +87,8 @@ class Pinning:
         self.reader = ChartReader(self.known)
         self._holds: dict[str, bool] = {}
         self._judges: dict[str, frozenset[str]] = {}
+        for changed in {*self.files}:
+            self._built(self.files, changed, "unchanged")  # else every mutant of the file would count as refused
 
     @cached_property
     def cases(self) -> list[Case]:
@@ -133,7 +131,7 @@ class Pinning:
 
     def _built(self, files: Files, changed: str, digest: str) -> Knowledge:
         """What the change cannot reach is taken as it was."""
-        same, empty = self.known, dict(EMPTY)
+        same, empty = self.known, {**EMPTY, "terminology.toml": files["terminology.toml"] | NO_CODES}
         if codes := changed in {"terminology.toml", "coded_values.toml", RULES}:
             for name in ("terminology.toml", PRODUCTS, *([NAMES] if changed == RULES else [])):
                 del empty[name]

@@ -67,8 +67,14 @@ def ehr() -> Iterator[FhirServer]:
 def said(answer: Any) -> str:
     """All that a reader of the answer sees: the cards' text, or the OperationOutcome's."""
     if answer.status_code == 200:
-        return "\n".join(f"{card['summary']}\n{card['detail']}" for card in answer.json["cards"])
+        text = "\n".join(f"{card['summary']}\n{card['detail']}" for card in answer.json["cards"])
+        return text.replace("Not consulted: ", "not consulted: ")  # where it begins a line
     return "\n".join(diagnostics(answer))
+
+
+def values(answer: Any) -> set[tuple[str, str]]:
+    """The facts with their values that the answer names for a program."""
+    return {(place["fact"], place["value"]) for content in extensions(answer) for place in content.get("provenance", [])}
 
 
 # ── data: what stands under a key ────────────────────────────────────────────────────────────────────────────────
@@ -93,7 +99,7 @@ DATA: dict[str, tuple[str, Any, int, str]] = {
     ),
     "conditions one resource in no Bundle": ("conditions", NLM, 200, "not consulted: conditions (partial)"),
     "conditions with an error beside them": ("conditions", bundle(NLM, OUTCOME), 200, "not consulted: conditions (partial)"),
-    "conditions unreadable": ("conditions", bundle(NLM, UNREADABLE | {"id": "odd"}), 200, "Condition/odd could not be read"),
+    "conditions unreadable": ("conditions", bundle(NLM, UNREADABLE | {"id": "odd"}), 200, "could not be used"),
     "observations missing": ("observations", ..., 200, "not consulted: observations (missing)"),
     "observations an OperationOutcome": ("observations", OUTCOME, 200, "not consulted: observations (error)"),
     "observations a Bundle of an error": ("observations", bundle(OUTCOME), 200, "not consulted: observations (error)"),
@@ -117,6 +123,9 @@ def test_a_fault_of_the_data_is_told(client: FlaskClient, key: str, value: Any, 
     answer = client.post(SERVICE, json=asked)
     assert answer.status_code == status
     assert told in said(answer)
+    if told == "could not be used":
+        places = [place for content in extensions(answer) for place in content.get("provenance", [])]
+        assert "Condition/odd" in {place["reference"] for place in places if place["fact"] == "Condition"}
 
 
 LACKING = [
@@ -379,7 +388,7 @@ def test_a_server_that_searches_by_category_only_is_told_as_half_an_answer(clien
     with FhirServer([by_category(resource) for resource in RESOURCES], categories=frozenset(categories.split(","))) as ehr:
         answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
     assert f"it searches by category only: {categories.replace(',', ', ')})" in said(answer)
-    assert "INR: 1" in said(answer)
+    assert ("inr", "1") in values(answer)
 
 
 def test_observations_sent_by_category_are_asked_for_whole_where_a_server_may_be_asked(client: FlaskClient) -> None:

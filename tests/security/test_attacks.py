@@ -26,10 +26,11 @@ def rows_of(section: str) -> list[re.Match[str]]:
     return [found for line in LINES[begin:end] if (found := ROW.match(line))]
 
 
-def cases(function: Any) -> set[str]:
-    """The values that a parametrized test takes, as text."""
-    marks = getattr(function, "pytestmark", [])
-    return {str(value) for mark in marks if mark.name == "parametrize" for value in mark.args[1]}
+def cases(module: Any, name: str) -> set[str]:
+    """The values that a parametrized test takes, as text; and the lists of test_linear.py: its short form takes some."""
+    marks = getattr(getattr(module, name), "pytestmark", [])
+    taken = {str(value) for mark in marks if mark.name == "parametrize" for value in mark.args[1]}
+    return taken | set(getattr(module, "LISTS", ()))
 
 
 def test_every_row_of_the_table_is_a_row_that_is_checked() -> None:
@@ -45,7 +46,7 @@ def test_every_attack_of_the_table_is_tried_by_a_test_of_that_name() -> None:
         assert row["test"] in functions, row[0]
         if row["case"]:
             module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-            assert row["case"] in cases(getattr(module, row["test"])), row[0]
+            assert row["case"] in cases(module, row["test"]), row[0]
 
 
 def test_no_two_test_files_have_the_same_name() -> None:

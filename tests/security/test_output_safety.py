@@ -81,7 +81,10 @@ PLACES: dict[str, Callable[[str, str], bool]] = {
 }
 PATIENTS = ("debulkable-refractory-syndrome", "possible-nlm-two-primaries")
 GFM = MarkdownIt("gfm-like", {"html": True, "linkify": True})
-HARMLESS = {"p", "strong", "ul", "li"}
+HARMLESS = {"p", "strong", "ul", "ol", "li", "a"}
+"""Elements of a card; each `a` is a link to a publication of the knowledge."""
+PUBLICATIONS = {publication.url for publication in knowledge.load().publications.values() if publication.url}
+OUR_LINK = re.compile(r"\]\((https://[^()\s]+)\)")
 
 
 Pick = Callable[[], str]
@@ -145,10 +148,23 @@ class Elements(HTMLParser):
 
 
 def rendered(detail: str) -> list[Counter[str]]:
+    return [elements.found for elements in parsed(detail)]
+
+
+def parsed(detail: str) -> list[Elements]:
     """The elements of a card's detail, as two renderers of GitHub's Markdown make them, HTML and all their links on."""
     options = Options.CMARK_OPT_UNSAFE | Options.CMARK_OPT_FOOTNOTES
     htmls = (GFM.render(detail), cmarkgfm.github_flavored_markdown_to_html(detail, options=options))
-    return [Elements(html).found for html in htmls]
+    return [Elements(html) for html in htmls]
+
+
+def check_elements(detail: str) -> None:
+    """Paragraphs, lists, bold words and links to publications; every link is one that is written as ours."""
+    ours = {url for url in OUR_LINK.findall(detail) if url in PUBLICATIONS}
+    for elements in parsed(detail):
+        assert set(elements.found) <= HARMLESS, detail
+        assert elements.addresses <= ours, detail
+        assert not elements.active, detail
 
 
 def cards_of(client: FlaskClient, request: Any) -> list[dict[str, Any]]:
@@ -166,10 +182,10 @@ def clean(fixture: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("fixture", FIXTURES)
-def test_a_card_holds_paragraphs_lists_and_bold_words_only(fixture: str) -> None:
+def test_a_card_holds_paragraphs_lists_bold_words_and_links_to_publications_only(fixture: str) -> None:
     for card in clean(fixture):
-        for elements in rendered(card["detail"]):
-            assert set(elements) <= HARMLESS
+        check_elements(card["detail"])
+        assert set(OUR_LINK.findall(card["detail"])) <= PUBLICATIONS
 
 
 def check_harmless(cards: list[dict[str, Any]]) -> None:
@@ -179,9 +195,8 @@ def check_harmless(cards: list[dict[str, Any]]) -> None:
     assert "пример.рф" not in said
     assert not re.search(r"[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]", said)
     for card in cards:
-        for elements in rendered(card["detail"]):
-            assert set(elements) <= HARMLESS, card["detail"]
-        assert not re.search(r"\S{90}", card["detail"])
+        check_elements(card["detail"])
+        assert not re.search(r"\S{90}", OUR_LINK.sub("]", card["detail"]))
 
 
 @pytest.mark.parametrize("name", INJECTIONS)
@@ -299,4 +314,6 @@ def test_every_link_goes_to_a_host_that_is_documented() -> None:
                 {card["source"]["url"]} if "url" in card["source"] else set()
             )
             assert urls <= known
-            assert "://" not in card["detail"] + card["summary"]
+            inline = set(OUR_LINK.findall(card["detail"]))
+            assert inline <= {link["url"] for link in card.get("links", ())}
+            assert "://" not in OUR_LINK.sub("]", card["detail"]) + card["summary"]

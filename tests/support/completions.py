@@ -14,7 +14,8 @@ from itertools import product
 from math import prod
 
 from cds_service.clinical_picture import ClinicalPicture, Interval, Observed, PartialDate, Readings, Unreadable, Value
-from cds_service.knowledge.model import RANK, Criterion, Knowledge, Modality, Verdict
+from cds_service.knowledge.modality import RANK, Criterion, Modality, Verdict
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.vocabulary import Edition, FactKind, GradeLimit, Supplier
 from cds_service.reasoning.calculations import CALCULATIONS
 from cds_service.reasoning.current_facts import determine_facts

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from cds_service import knowledge
-from cds_service.cards.card import Card
+from cds_service.cards.card import EXTENSION, Card
 from cds_service.clinical_picture import ClinicalPicture, Nlm
 from cds_service.fhir.chart import EVERYTHING_ARRIVED, Availability
 from cds_service.fhir.chart_builder import ChartEntry, read_chart
@@ -73,7 +73,10 @@ def cards(*resources: Resource, **more: Any) -> list[Card]:
 
 
 def details(*resources: Resource, **more: Any) -> str:
-    return "\n".join(card.detail for card in cards(*resources, **more))
+    """What the cards say, and the references in their extensions."""
+    found = cards(*resources, **more)
+    named = [part.get("reference", "") for card in found for part in card.extension[EXTENSION].get("provenance", ())]
+    return "\n".join([*(card.detail for card in found), *named])
 
 
 NEN, LIVER = condition("nen", coding("C7A.012", CM)), condition("liver", coding("C78.7", CM))

@@ -14,7 +14,8 @@ from decimal import Decimal
 import msgspec
 
 from cds_service.clinical_picture import Interval
-from cds_service.knowledge.model import Criterion, Knowledge
+from cds_service.knowledge.modality import Criterion
+from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.numbers import _leaves
 from cds_service.reasoning.facts import Facts
 from cds_service.reasoning.judgement import judge_criterion

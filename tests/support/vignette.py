@@ -24,15 +24,18 @@ and what is expected, by modality unless said:
   asked            who is asked ("laboratory" ...) → exactly the deciding facts, by modality
   drafts           LOINC codes of the draft orders for the deciding facts, by modality
   questions        whether the overview asks the board its questions
-  on_record        lines that the overview shows, each from its start, in its order
-  not_checked      exactly the facts named as "not checked", by modality
+  on_record        values that the overview's lines on the patient show, each from its start, in their order
+  not_checked      exactly the facts that its cards name as not recorded or not usable, by modality
   stances_2010     what the review of 2010 says: for, against, divided, silent or open, by modality
-  faces            exactly the dissents and risks on its card, as "S028 risk 1", by modality; every technique named
+  faces            exactly what is for it, the dissents and the risks on its card, as "S028 risk 1", by modality; the
+                   techniques of TECHNIQUES_NAMED named
   last             the modality that is named last among those to discuss
+  discussed        exactly the treatments to discuss, in the order in which the overview names them
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -42,12 +45,17 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from cds_service import knowledge
-from cds_service.cards import missing_data, suggestions, urgent
-from cds_service.cards import overview as overview
+from cds_service.cards import suggestions, wording
+from cds_service.cards.assessment import assessment_json
+from cds_service.cards.card import Card
+from cds_service.cards.compose import compose_cards
 from cds_service.cards.faces import statements_on_face
-from cds_service.cards.overview import assessment_json
-from cds_service.cards.technique_findings import evaluate_techniques
+from cds_service.cards.missing_data import questions_paragraphs
+from cds_service.cards.patient import patient_lines
+from cds_service.cards.treatments import Treatment, list_treatments
+from cds_service.cards.unchecked import unchecked_facts, unchecked_of
 from cds_service.clinical_picture import ClinicalPicture, Observed, PartialDate, format_decimal
+from cds_service.knowledge.modality import Verdict
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.current_facts import determine_facts
@@ -67,12 +75,13 @@ EXPECTED = SEARCHED | {
     "expect", "open", "because", "cautions", "no_cautions", "editions_2010", "stage", "findings", "options", "no_options",
     "criteria", "facts", "against", "findings_2010",
     "dated", "rests_on", "stances_2010", "faces",
-    "stops", "burdens", "not_looked_at", "alarms", "questions", "on_record", "not_checked", "last",
+    "stops", "burdens", "not_looked_at", "alarms", "questions", "on_record", "not_checked", "last", "discussed",
 }  # fmt: skip
 
 
 BY_MODALITY = EXPECTED - {
     "stage", "criteria", "facts", "stops", "burdens", "not_looked_at", "alarms", "questions", "on_record", "last",
+    "discussed",
 }  # fmt: skip
 
 
@@ -131,7 +140,8 @@ def derived() -> Iterator[Vignette]:
         if not (fact.ask == "laboratory" or fact.upper_limit_of) or fact.window_days is None:
             continue
         days, number = fact.window_days, format_decimal(fact.range[0] + 1) if fact.range else "1"
-        shown = {} if fact.upper_limit_of else {"on_record": [f"{fact.says}: "]}
+        named = fact.short or wording.label_in_sentence(fact.says)
+        shown = {} if fact.upper_limit_of else {"on_record": [f"{named} {number}"]}
         g3 = {"differentiation": "well", "ki67_index": "40"}
         for story, given, expected in (
             (f"of {days} days ago counts", {name: f"{number} {days} days ago"}, {"facts": {name: number}, **shown}),
@@ -184,16 +194,30 @@ class VignetteResult:
     def of(self, modality: str) -> dict[str, Any]:
         return assessment_json(without_search(self.assessed[modality]))
 
+    @cached_property
+    def treatments(self) -> list[Treatment]:
+        return list_treatments(self.quiet)
+
+    def of_modality(self, modality: str) -> list[Treatment]:
+        """Its treatments, one that has its line with another modality too."""
+        beside = [treatment.beside for treatment in self.treatments if treatment.beside]
+        return [treatment for treatment in (*self.treatments, *beside) if treatment.modality.id == modality]
+
+    @cached_property
+    def cards(self) -> list[Card]:
+        return compose_cards(self.quiet, ())
+
     def techniques(self, modality: str) -> list[ShownTechnique]:
-        found = evaluate_techniques(self.facts, self.assessed[modality], self.ordered)
         return [
             ShownTechnique(
                 part.technique.says,
                 _ids(part.stops),
                 _ids(part.cautions),
-                overview.unchecked_facts(self.quiet, part.not_checked),
+                unchecked_facts(self.quiet, part.not_checked),
             )
-            for part in found
+            for treatment in self.of_modality(modality)
+            for part in treatment.options
+            if treatment.on_face or treatment.verdict is Verdict.CONTRAINDICATED or part.order
         ]
 
 
@@ -247,12 +271,7 @@ def _met(assessment: Assessment) -> set[str]:
 
 
 def _alarm(result: VignetteResult, kind: str, wanted: object) -> str:
-    cards = (
-        urgent.stopped_order_card(result.quiet),
-        urgent.contraindication_card(result.quiet),
-        urgent.safety_card(result.quiet),
-    )
-    return next((card.indicator for card in cards if card and card.kind == kind), "none")
+    return next((card.indicator for card in result.cards if card.kind == kind), "none")
 
 
 def _against(assessment: Assessment, wanted: Iterable[str]) -> dict[str, list[str]]:
@@ -279,13 +298,24 @@ def _drafts(result: VignetteResult, modality: str, wanted: object) -> list[str]:
 
 
 def _on_record(result: VignetteResult, _: str, wanted: list[str]) -> list[str]:
-    """The wanted lines in the order in which the overview shows them."""
-    lines = [line.removeprefix("- ") for line in overview.overview_card(result.quiet, ()).detail.splitlines()]
-    places = {one: place for one in wanted for place, line in enumerate(lines) if line.startswith(one)}
+    """The wanted values in the order in which the overview shows them, every line of it whole."""
+    lines = ["; ".join(phrase.text for phrase in line.phrases) for line in patient_lines(result.quiet)]
+    shown = [value for line in lines for value in VALUES.split(line)]
+    places = {one: place for one in wanted for place, value in enumerate(shown) if value.startswith(one)}
     return sorted((one for one in wanted if one in places), key=places.__getitem__)
 
 
-TECHNIQUES_NAMED = frozenset({"radioembolization", "everolimus", "capecitabine-temozolomide", "cabozantinib"})
+VALUES = re.compile(r"[;,:] ")
+"""Between the values of a line: laboratory values follow on their day."""
+
+
+def _asks_the_board(result: VignetteResult, _: str, wanted: object) -> bool:
+    """Whether all the board's questions are asked, in its order."""
+    asked = [line.lead for paragraph in questions_paragraphs(result.quiet) for line in paragraph.lines if line.phrases]
+    return asked == [question.short for question in result.facts.knowledge.board_questions]
+
+
+TECHNIQUES_NAMED = frozenset({"radioembolization", "everolimus", "sunitinib", "capecitabine-temozolomide", "cabozantinib"})
 FOUND = {True: "met", False: "not-met", None: "unknown"}
 SAYS: Mapping[str, Any] = {
     "expect": lambda result, name, _: result.assessed[name].verdict.value,
@@ -327,9 +357,9 @@ SAYS: Mapping[str, Any] = {
     "alarms": _alarm,
     "asked": _asked,
     "drafts": _drafts,
-    "questions": lambda result, _, wanted: missing_data.missing_section(result.quiet).startswith("**Questions"),
+    "questions": _asks_the_board,
     "on_record": _on_record,
-    "not_checked": lambda result, name, wanted: overview.unchecked_fact_names(result.quiet, [result.assessed[name]]),
+    "not_checked": lambda result, name, wanted: unchecked_of(result.quiet, result.of_modality(name)),
     "stances_2010": lambda result, name, wanted: _stance(result, name, wanted),
     "faces": lambda result, name, _: [
         f"{part.statement} {part.face}{f' {part.place}' if part.place else ''}"
@@ -337,5 +367,6 @@ SAYS: Mapping[str, Any] = {
             result.assessed[name].modality, result.facts, _met(result.assessed[name]), TECHNIQUES_NAMED
         )
     ],
-    "last": lambda result, _, wanted: result.quiet.options[-1].modality.id if result.quiet.options else "",
+    "discussed": lambda result, _, wanted: [treatment.id for treatment in result.treatments if treatment.is_option],
+    "last": lambda result, _, wanted: next((t.modality.id for t in reversed(result.treatments) if t.is_option), ""),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from cds_service import knowledge
-from cds_service.knowledge.model import Verdict
+from cds_service.knowledge.modality import Verdict
 from cds_service.reasoning.assessment import Assessment, assess_modalities
 from cds_service.reasoning.current_facts import determine_facts
 from tests.support.pictures import picture

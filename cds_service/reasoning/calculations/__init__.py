@@ -61,6 +61,8 @@ CALCULATIONS: Mapping[str, Calculation] = {
     "functioning": hormones.functioning,
     "insulinoma": hormones.insulinoma,
     "carcinoid_possible": hormones.carcinoid_possible,
+    "analogue_possible": hormones.analogue_possible,
+    "gallbladder_may_remain": course.gallbladder_may_remain,
     "refractory_to_suppression": hormones.refractory_to_suppression,
     "arterial_therapy_failed": hormones.arterial_therapy_failed,
     "refractory_for_transplantation": hormones.refractory_for_transplantation,

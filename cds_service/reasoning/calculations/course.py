@@ -23,6 +23,12 @@ def transplanted(facts: Facts) -> Fact:
     return known_fact(False, parts[0]) if parts[0].equals(False) else SILENT_FACT
 
 
+def gallbladder_may_remain(facts: Facts) -> Fact:
+    """Where no cholecystectomy is coded: it was not done, or is not recorded."""
+    removed = facts["cholecystectomy"]
+    return known_fact(not removed.known, removed)
+
+
 def recurrence(facts: Facts) -> Fact:
     """As assessed; else by a new liver metastasis after a resection that had cleared the earlier ones; denied only when
     a complete, readable list of procedures holds no liver resection."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cds_service.clinical_picture import PartialDate
 from cds_service.reasoning.calculations.dates import denial_holds_against, is_newer, newest_date, reading_dates
 from cds_service.reasoning.facts import Fact, Facts, answer_fact, known_fact, unknown_fact
+from cds_service.reasoning.judgement import compare_with_limit, judge_criterion
 from cds_service.reasons import Reason
 
 MIDGUT = frozenset({"small-bowel", "appendix"})
@@ -31,6 +32,19 @@ def carcinoid_possible(facts: Facts) -> Fact:
         return known_fact(True, syndrome)
     open_syndrome = not syndrome.known or syndrome.value == "unspecified"
     return known_fact(open_syndrome and site.known and site.value in MIDGUT, site)
+
+
+def analogue_possible(facts: Facts) -> Fact:
+    """Whether a somatostatin analogue is given, or may come to be: for a syndrome that it treats, or against growth (Y4).
+    Only what is known to speak against all of them denies it."""
+    criteria, systemic = facts.knowledge.criteria, facts.knowledge.modality("systemic-therapy")
+    against_growth = next(indication for indication in systemic.indications if indication.id == "Y4")
+    given, syndrome = facts["somatostatin_analogue"], facts["hormonal_syndrome"]
+    treated = criteria["technique.analogue-syndrome"].tests[0]
+    for_syndrome = not syndrome.known or compare_with_limit(treated, syndrome) is not False
+    needed = (*against_growth.requires, *against_growth.update_requires)
+    possible = for_syndrome or all(judge_criterion(criterion, facts).met is not False for criterion in needed)
+    return known_fact(possible or not given.silent, given, syndrome)
 
 
 def _failures(facts: Facts) -> tuple[dict[str, PartialDate], bool | None]:

@@ -1,0 +1,146 @@
+"""What each edition says of a treatment, for a block: stance, claims for it, dissents and risks, each with its source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cds_service.cards.fact_words import finding_phrase, say_finding, statement_sources
+from cds_service.cards.text import Cut, Phrase
+from cds_service.cards.treatments import Treatment, is_outgrown, since_stance
+from cds_service.knowledge.evidence import Publication
+from cds_service.knowledge.shown import Face, ShownStatement, StanceWord
+from cds_service.knowledge.vocabulary import Edition
+from cds_service.reasoning.evaluation import Evaluation
+from cds_service.reasoning.populations import population_fits
+
+OPEN_STANCE = "open"
+"""The stance that a fact decides which is unknown."""
+MAX_DRUGS = 3
+"""Drugs whose figures stand on a face; more are counted."""
+
+
+def stance_word(treatment: Treatment) -> str:
+    """The stance of 2010 on this treatment, in a word; the line of a drug against growth is silent in the review."""
+    return word.value if (word := _word(treatment)) else OPEN_STANCE
+
+
+def _word(treatment: Treatment) -> StanceWord | None:
+    if treatment.line is not None and treatment.modality.id == "systemic-therapy":
+        return StanceWord.SILENT
+    return treatment.stances.word
+
+
+def speaks_against(treatment: Treatment) -> bool:
+    """Whether the review speaks against it or both ways: a dissent, which is never left out."""
+    return _word(treatment) in {StanceWord.AGAINST, StanceWord.DIVIDED}
+
+
+def stance_condition(treatment: Treatment) -> str:
+    """Of an open stance: what it would be, and if what."""
+    rows = treatment.stances.rows
+    first = next((row for row in rows if row.stance is not StanceWord.SILENT), rows[0])
+    return f"{first.stance.value} if {first.situation}"
+
+
+def review_phrases(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
+    word = _word(treatment)
+    if word is None:
+        return [Phrase(f"2010 **open:** {stance_condition(treatment)}", cut=Cut.DETAIL, brief="2010 **open**")]
+    if word is StanceWord.SILENT:
+        return [Phrase("2010 **silent**")]
+    row, claims = treatment.stances.rows[0], _claims(evaluation, treatment, Edition.REVIEW)
+    if speaks_against(treatment):
+        return [Phrase(f"2010 **{word.value}:** {row.says or row.situation}", sources_of_stance(evaluation, treatment))]
+    sources, said = sources_of_stance(evaluation, treatment), row.says or row.situation
+    if word is StanceWord.FOR and claims:
+        said, sources = claims[0].text, claims[0].sources
+    return [Phrase(f"2010 **{word.value}:** {said}", sources, Cut.DETAIL, f"2010 **{word.value}**", unsourced=Cut.WORDING)]
+
+
+def sources_of_stance(evaluation: Evaluation, treatment: Treatment) -> tuple[Publication, ...]:
+    word = _word(treatment)
+    if word is None or word is StanceWord.SILENT:
+        return ()
+    return statement_sources(evaluation.knowledge, *treatment.stances.rows[0].by)[:1]
+
+
+def since_phrases(evaluation: Evaluation, treatment: Treatment, most_drugs: int = MAX_DRUGS) -> list[Phrase]:
+    """The first claim for it, those that speak of a patient like this one before others; of drugs one for each. Claims for a
+    drug against growth say nothing for one on which the tumour grows."""
+    parts = [part for part in (treatment, treatment.beside) if part is not None and not is_outgrown(evaluation, part)]
+    claims = [claim for part in parts for claim in _claims(evaluation, part, Edition.UPDATE)]
+    if not claims:
+        return []
+    by_drug = treatment.line is not None and not treatment.line.indications
+    shown = claims[: most_drugs if by_drug else 1]
+    more = f"; {len(claims) - len(shown)} more: rule book" if by_drug and len(claims) > len(shown) else ""
+    brief = f"Since **for:** {shown[0].brief}" if shown[0].brief else "Since **for**"
+    phrases = [replace(shown[0], text=f"Since **for:** {shown[0].text}", brief=brief), *shown[1:]]
+    return [*phrases[:-1], replace(phrases[-1], after=more)]
+
+
+def _claims(evaluation: Evaluation, treatment: Treatment, edition: Edition) -> list[Phrase]:
+    parts = [part for part in treatment.faces(Face.FOR) if part.says and _edition(evaluation, part) is edition]
+    parts.sort(key=lambda part: (bool(part.drug) and part.drug != treatment.given, _fits(evaluation, part) is not True))
+    return [claim_phrase(evaluation, part) for part in parts]
+
+
+def _fits(evaluation: Evaluation, part: ShownStatement) -> bool | None:
+    population = evaluation.knowledge.statements[part.statement].population
+    return True if population is None else population_fits(population, evaluation.facts)
+
+
+def claim_phrase(evaluation: Evaluation, part: ShownStatement) -> Phrase:
+    """A statement of a face with its source; with whom it speaks of, where that is not known of this patient."""
+    text, brief = part.says, part.brief
+    population = evaluation.knowledge.statements[part.statement].population
+    if population is not None and population.says and _fits(evaluation, part) is not True:
+        text = f"{text} {population.says}"
+        brief = f"{brief} {population.says}" if brief else ""
+    return Phrase(text, statement_sources(evaluation.knowledge, part.statement), Cut.FIGURES, brief, sources_stay=True)
+
+
+def dissent_phrases(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
+    """Never left out. What the review itself says against is told by its stance, but for a stance that is open."""
+    here = " here" if since_stance(evaluation, treatment) is StanceWord.AGAINST else ""
+    since = _against(evaluation, treatment, Edition.UPDATE, f"Since **against{here}:** ")
+    return since if _word(treatment) else [*_against(evaluation, treatment, Edition.REVIEW, "2010 **against:** "), *since]
+
+
+def _against(evaluation: Evaluation, treatment: Treatment, edition: Edition, label: str) -> list[Phrase]:
+    faces = [*treatment.faces(Face.DISSENT), *(treatment.beside.faces(Face.DISSENT) if treatment.beside else ())]
+    parts = [part for part in faces if part.says and _edition(evaluation, part) is edition]
+    phrases = [kept(_with_state(evaluation, treatment, part, claim_phrase(evaluation, part))) for part in parts]
+    if not phrases:
+        return []
+    first, *more = phrases
+    return [replace(first, text=label + first.text, brief=label + first.brief if first.brief else ""), *more]
+
+
+def _with_state(evaluation: Evaluation, treatment: Treatment, part: ShownStatement, phrase: Phrase) -> Phrase:
+    """A dissent that stands because an indication of the update is not met: by what it is not met."""
+    found = next((found for found in treatment.unmet if found.indication.id in part.unless), None)
+    if found is None:
+        return phrase
+    against = [finding for finding in found.excluded_by if finding.met]
+    by = say_finding(evaluation.knowledge, against[0]) if against else ""
+    state = (f"not met ({by})" if by else "not met") if found.met is False else "not shown to be met"
+    return replace(phrase, text=phrase.text.replace("{state}", state), brief=phrase.brief.replace("{state}", state))
+
+
+def kept(phrase: Phrase) -> Phrase:
+    """Never left out; in fewer words where space runs out."""
+    return Phrase(phrase.text, phrase.sources, Cut.WORDING if phrase.brief else Cut.KEPT, phrase.brief)
+
+
+def _edition(evaluation: Evaluation, part: ShownStatement) -> Edition:
+    return evaluation.knowledge.statements[part.statement].edition
+
+
+def risk_phrases(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
+    """The risks in their order; a caution that is one of them ("drug-eluting beads: avoid") comes second."""
+    faces = [*treatment.faces(Face.RISK), *(treatment.beside.faces(Face.RISK) if treatment.beside else ())]
+    risks = list(dict.fromkeys(kept(claim_phrase(evaluation, part)) for part in faces if part.says))
+    cautions = treatment.assessment.cautions if treatment.line is None else ()
+    always = [finding_phrase(evaluation.knowledge, finding) for finding in cautions if finding.criterion.risk]
+    return [*risks[:1], *always, *risks[1:]]

@@ -1,0 +1,56 @@
+"""Why a treatment is not indicated, in a few words: what excludes it, else what its indications ask for and is not so."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cds_service.cards.fact_words import say_fact, say_finding
+from cds_service.cards.treatments import Treatment
+from cds_service.knowledge.shown import StanceWord
+from cds_service.reasoning.evaluation import Evaluation
+from cds_service.reasoning.facts import Fact
+
+MAX_REASONS_OF_INDICATIONS = 2
+
+
+def reasons_not_indicated(evaluation: Evaluation, treatment: Treatment, most: int = MAX_REASONS_OF_INDICATIONS) -> str:
+    """ "unresectable", "resection is possible", "diffuse pattern, a local limit; 2010 for"."""
+    findings = () if treatment.line else treatment.assessment.decision.findings
+    said = list(dict.fromkeys(say_finding(evaluation.knowledge, finding) for finding in findings))  # all: CARDS, limit 8
+    if said and treatment.modality.excluded_say:
+        said.append(treatment.modality.excluded_say)
+    said = said or list(dict.fromkeys(_unmet(evaluation, treatment)))[: 1 if treatment.line else most]
+    if any(finding.criterion.local for finding in findings) and treatment.stances.word is StanceWord.FOR:
+        said.append("2010 for")
+    return "; ".join(said)
+
+
+def _unmet(evaluation: Evaluation, treatment: Treatment) -> list[str]:
+    """What is known not to be as the indications ask: first what rules out most of them, then what rules out the others."""
+    by_indication: list[list[str]] = []
+    for found in sorted(treatment.unmet, key=lambda found: found.indication.rank):
+        said = [text for finding in found.requirements if finding.met is False
+                for test, fact in zip(finding.criterion.tests, finding.facts, strict=True)
+                if (text := _say(evaluation, test.fact, fact))]  # fmt: skip
+        if said:
+            by_indication.append(said)
+    reasons: list[str] = []
+    while by_indication:
+        counts = Counter(text for said in by_indication for text in dict.fromkeys(said))
+        reasons.append(counts.most_common(1)[0][0])
+        by_indication = [said for said in by_indication if reasons[-1] not in said]
+    return reasons
+
+
+def _say(evaluation: Evaluation, name: str, fact: Fact) -> str:
+    """A known answer in words; empty where it has none."""
+    if not fact.known or fact.value is None:
+        return ""
+    knowledge = evaluation.knowledge
+    key = str(fact.value).lower() if isinstance(fact.value, bool) else str(fact.value)
+    if name in knowledge.derived:
+        return knowledge.derived[name].words.get(key, "")
+    definition = knowledge.facts[name]
+    if definition.kind.numeric:
+        return say_fact(knowledge, name, fact)
+    return definition.words.get(key, "")
