@@ -111,7 +111,7 @@ def test_chosen_example_shows_cards_stage_and_reasons(open_page: Open) -> None:
     page.get_by_label("Example").select_option(label=ARTERIAL)
     page.get_by_role("button", name="Show the cards").first.click()
     card = page.get_by_role("article").first
-    expect(card.get_by_role("heading")).to_contain_text("Neuroendocrine liver metastases, unresectable")
+    expect(card.get_by_role("heading")).to_contain_text("unresectable: crisis plan first")
     expect(card).to_contain_text("Information")
     expect(card.get_by_role("link", name="Reddy & Clary 2010").first).to_have_attribute("rel", "noopener noreferrer")
     expect(page.locator(".stage")).to_contain_text("IV, M1c (liver and elsewhere)")
