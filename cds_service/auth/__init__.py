@@ -1,1 +1,1 @@
-"""Who may call us: client tokens, their keys, one accepted caller for each request."""
+"""Authenticate callers: client tokens and the keys that verify them."""

@@ -1,4 +1,4 @@
-"""A caller that a site trusts: who signs, with which keys, and how long a token of theirs may live."""
+"""A client that a site trusts: its issuer, its keys, and the longest lifetime of its tokens."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from cds_service.auth.keys import KeySet
 from cds_service.outbound.policy import OutboundPolicy
 
 MAX_LIFETIME_S = 900
-"""Seconds from `iat` to `exp` at most, unless the site says otherwise: Epic's 15 minutes; most clients send 5."""
+"""Longest time from `iat` to `exp`, unless the site file sets another: Epic's 15 minutes; most clients send 5."""
 LEEWAY_S = 60
 """Seconds that two clocks may differ (CH-135)."""
 ALGORITHMS = ("ES384", "RS384")
-"""What CDS Hooks recommends (CH-140). Which algorithm counts is never read from a token alone (CH-139)."""
+"""The algorithms that CDS Hooks recommends (CH-140). A token alone never chooses its algorithm (CH-139)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Client:
     """One `[[client]]` of a site file. Compared by identity.
 
-    `jku`: the one key set address that a token may name; empty: a token may name none.
-    `keys`: written in the site file; without them they are fetched from `jku`, within `policy`.
-    `tenants`: those of the issuer that are meant; empty: all of them, also none.
+    `jku`: the only key set address that a token may name; empty: a token may not name one.
+    `keys`: the keys of the site file; None: they are fetched from `jku`, within `policy`.
+    `tenants`: the tenants of the issuer that belong to the client; empty: every token of the issuer, with or without a tenant.
+    `lifetime`, `leeway`: seconds.
     """
 
     site: str

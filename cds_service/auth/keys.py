@@ -1,4 +1,4 @@
-"""The public keys of a caller: written in the site file, or fetched from the one pinned address and remembered."""
+"""The public keys of a client: from its site file, or fetched from the one registered address and kept."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
 from cds_service.ledger import Ledger, LedgerDown
-from cds_service.outbound.policy import CallFailed, OutboundPolicy, origin_of
+from cds_service.outbound.policy import CallFailed, OutboundPolicy, UnexpectedStatus, origin_of
 from cds_service.outbound.session import OutboundSession
-from cds_service.reasons import Explanation, Reason
 
 LOG = logging.getLogger("cds_service")
 
@@ -25,31 +24,34 @@ KEY_KINDS: dict[str, dict[str, str]] = {
     "RS256": {"kty": "RSA"},
     "RS384": {"kty": "RSA"},
 }
-"""Algorithm → the keys it is for. Nothing symmetric and nothing unsigned is in here, so nothing of it can be chosen."""
+"""Algorithm → the keys it is for. Symmetric algorithms and `none` are left out, so that no token can choose them."""
 MIN_RSA_BITS = 2048
 MAX_KEY_SET_BYTES, MAX_KEYS = 64_000, 50
 
 KEYS_FRESH_S = 3_600
-"""Seconds that fetched keys are used before they are fetched again: so long a withdrawn key may still open."""
+"""Seconds before fetched keys are fetched again. A withdrawn key may still be accepted for this long."""
 KEYS_USABLE_S = 24 * 3_600
-"""Seconds that they are used when the address does not answer, also by workers that start meanwhile; after that nobody with
-this issuer gets in."""
+"""Seconds that keys are used when their address does not answer, also by workers that start meanwhile. After that the
+service answers 503 to tokens of this issuer."""
 MIN_REFETCH_INTERVAL_S = 30
-"""Seconds between two fetches at least, whatever is asked for: tokens with invented kids make no traffic."""
+"""Shortest time between two fetches, so that tokens with invented kids make no traffic."""
 
 KeySet = Mapping[tuple[str, str], PyJWK]
 """(kid, algorithm) → key."""
 Fetch = Callable[[str, OutboundPolicy], bytes]
-"""An address → the body found there. Raises CallFailed."""
+"""An address → the body of its answer. Raises CallFailed."""
 
 
 class NoKeysToBeHad(Exception):
-    """No key set that may be used: it could not be fetched, and nobody fetched it within a day."""
+    """No key set may be used: it could not be fetched now, nor within a day."""
 
 
 class FetchedKeys:
-    """Keys of a pinned address. One thread fetches; the others use what is there, and wait only if nothing is, no longer
-    than a fetch may take. What was fetched is kept in the ledger's database, for every worker and the next start."""
+    """The keys at a registered address.
+
+    One thread fetches. The others use the keys they have; without any they wait, no longer than a fetch may take. A fetched
+    key set is kept in the ledger, for every worker and the next start.
+    """
 
     def __init__(self, site: str, jku: str, policy: OutboundPolicy, fetch: Fetch, ledger: Ledger) -> None:
         self.jku = jku
@@ -61,15 +63,20 @@ class FetchedKeys:
         self._fetched: float | None = None
         self._tried: float | None = None
         self._fetching = threading.Lock()
+        self.failure = ""
+        """Why the last fetch failed, as a word of the log; empty after a fetch that brought keys."""
 
-    def find_key(self, kid: str, algorithm: str, now: float) -> PyJWK | None:
-        """The key of that name for that algorithm, or None. An unknown name is looked up again once (CH-130). Raises
-        NoKeysToBeHad."""
-        if (kid, algorithm) not in self._keys or self._older_than(KEYS_FRESH_S, now):
+    def keys_for(self, kid: object, algorithm: object, now: float) -> KeySet:
+        """Return the key set in which to look for a key. It is fetched again once for an unknown kid (CH-130).
+
+        Raises NoKeysToBeHad.
+        """
+        known = isinstance(kid, str) and isinstance(algorithm, str) and (kid, algorithm) in self._keys
+        if not known or self._older_than(KEYS_FRESH_S, now):
             self._refresh(now)
         if self._older_than(KEYS_USABLE_S, now):
             raise NoKeysToBeHad
-        return self._keys.get((kid, algorithm))
+        return self._keys
 
     def _older_than(self, seconds: int, now: float) -> bool:
         return self._fetched is None or now - self._fetched > seconds
@@ -84,16 +91,16 @@ class FetchedKeys:
             self._take_what_another_fetched(now)
             if self._fetched is None or now - self._fetched >= MIN_REFETCH_INTERVAL_S:
                 body = self._fetch(self.jku, self._policy)
-                self._keys, self._fetched = read_keys(body), now
+                self._keys, self._fetched, self.failure = read_keys(body), now, ""
                 self._keep(body, now)
         except (CallFailed, ValueError) as error:
-            why = error.why.reason.value if isinstance(error, CallFailed) else type(error).__name__
-            LOG.warning(json.dumps({"keys": origin_of(self.jku), "not read": why}))  # its query may hold a secret
+            self.failure = error.why.reason.value if isinstance(error, CallFailed) else type(error).__name__
+            LOG.warning(json.dumps({"keys": origin_of(self.jku), "not read": self.failure}))  # its query may hold a secret
         finally:
             self._fetching.release()
 
     def _take_what_another_fetched(self, now: float) -> None:
-        """Another worker, or this one before it was renewed."""
+        """Use a newer key set of the ledger, which another worker or an earlier process of this one fetched."""
         try:
             kept = self._ledger.key_set(self._site, self.jku)
             if kept is not None and (self._fetched is None or kept.fetched > self._fetched):
@@ -109,18 +116,17 @@ class FetchedKeys:
 
 
 def fetch_keys(jku: str, policy: OutboundPolicy) -> bytes:
-    """From the server of the pinned address alone, as guarded as FHIR servers are called. Raises CallFailed."""
+    """Return the body at a registered address, under the same policy as FHIR servers. Raises CallFailed."""
     with OutboundSession(replace(policy, origins=(origin_of(jku),))) as session:
         reply = session.get(jku, {"Accept": "application/json"})
     if reply.status != 200:
-        raise CallFailed(
-            Explanation(Reason.STATUS_NOT_OK, status=reply.status)
-        )  # a redirect too: it would lead away from the pinned address
+        # a redirect too: it would lead away from the registered address
+        raise UnexpectedStatus(reply.status)
     return reply.body
 
 
 def read_keys(body: bytes) -> KeySet:
-    """The usable keys of a JWK Set; none at all is an answer too. Raises ValueError if it is not a JWK Set."""
+    """Return the usable keys of a JWK Set, which may be none. Raises ValueError if it is not a JWK Set."""
     if len(body) > MAX_KEY_SET_BYTES:
         raise ValueError("too large for a JWK Set")
     try:
@@ -133,8 +139,16 @@ def read_keys(body: bytes) -> KeySet:
     return key_set([key for key in listed if not fault_of(key)])
 
 
+def unusable_keys(body: bytes) -> list[tuple[str, str]]:
+    """Return (kid, reason) for each key of a JWK Set that `read_keys` leaves out. Raises ValueError as `read_keys` does."""
+    used = {kid for kid, _ in read_keys(body)}
+    listed = [(key, fault_of(key)) for key in json.loads(body)["keys"]]
+    named = [(str(key.get("kid", "")) if isinstance(key, dict) else "", fault) for key, fault in listed]
+    return [(kid, fault or "two keys have this kid") for kid, fault in named if fault or kid not in used]
+
+
 def key_set(sound: list[dict[str, Any]]) -> KeySet:
-    """Of two keys with one name none is taken: nobody could say which is meant (CH-130)."""
+    """Return the keys by kid and algorithm. Keys that share a kid are left out: it would be unknown which is meant (CH-130)."""
     names = [key["kid"] for key in sound]
     return {
         (key["kid"], algorithm): PyJWK(key, algorithm)
@@ -145,7 +159,7 @@ def key_set(sound: list[dict[str, Any]]) -> KeySet:
 
 
 def algorithms_of(key: Mapping[str, Any]) -> list[str]:
-    """The algorithms that a key is for: by its type and curve, and by its own `alg` if it has one."""
+    """Return the algorithms that a key is for: by its type and curve, and by its own `alg` if it has one."""
     return [
         algorithm
         for algorithm, kind in KEY_KINDS.items()
@@ -154,11 +168,11 @@ def algorithms_of(key: Mapping[str, Any]) -> list[str]:
 
 
 def fault_of(key: object) -> str:
-    """Why a JWK is no public key that a signature can be checked with; "" if it is one."""
+    """Return why a JWK cannot check a signature, for a sentence after "it is"; "" if it can."""
     if not isinstance(key, dict):
         return "not a JSON object"
     if not isinstance(key.get("kid"), str) or not key["kid"]:
-        return "no kid"
+        return "without a kid"
     if "d" in key or "k" in key:
         return "a private or symmetric key"
     operations = key.get("key_ops", ["verify"])
@@ -170,7 +184,7 @@ def fault_of(key: object) -> str:
     try:
         public = PyJWK(key, algorithms[0]).key
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError):
-        return "not a sound key"
+        return "not a valid key"
     if isinstance(public, RSAPublicKey) and public.key_size < MIN_RSA_BITS:
-        return f"fewer than {MIN_RSA_BITS} bits"
+        return f"shorter than {MIN_RSA_BITS} bits"
     return ""

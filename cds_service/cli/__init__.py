@@ -1,1 +1,1 @@
-"""The commands, and what only a command prints."""
+"""The commands, and the output that only commands print."""

@@ -1,4 +1,4 @@
-"""The install sheet: what somebody types into an EHR that does not read discovery, in Markdown."""
+"""Print the install sheet in Markdown: what to type into an EHR that does not read discovery."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from cds_service.knowledge.vocabulary import FactKind
 
 EHR_NAMES = ("generic", "epic", "oracle")
 BY_CATEGORY = "observationsByCategory"
-"""No key of discovery, which asks for every Observation: what comes under another name vouches for no silence."""
+"""The key for an Observation query by category. It is no key of discovery, so its answer never counts as all Observations."""
 NOTES = {
     "generic": (
         "The keys and queries are those of discovery (`GET /cds-services`); an EHR that reads it needs nothing typed.",
-        "A key may be left out, renamed or added: resources are used by what they are. A key that is left out is asked of "
-        "`fhirServer`, if the request brings one with a token and the site file allows its origin.",
+        "A key may be left out, renamed or added: resources are used by what they are. For a key that is left out the service "
+        "asks `fhirServer`, if the request has one with a token and the site file allows its origin.",
     ),
     "epic": (
         "Epic does not read discovery: type each key and query into the criteria record of the advisory.",
         "The endpoint must be typed exactly as it is registered, or the hook fires without data.",
-        "An Observation search without a category is refused, and so are the categories procedure, therapy and activity: "
-        "the query below names the other six, each a scope of its own, and may be shortened. An Observation need not have a "
-        f"category, so it is never the whole answer: it is typed under `{BY_CATEGORY}`, where what it brings counts and the "
-        "rest counts as not known. Never type it under `observations`: what was not asked would count as asked and empty.",
-        "Put native criteria in front, for example a problem list entry of C7A, C7B or C78.7, so that the hook does not fire "
-        "on every chart.",
-        "Register the client's `iss` and key set address by hand, as the site gives them.",
+        "Epic rejects an Observation search without a category, and the categories procedure, therapy and activity. The query "
+        "below names the other six, each with its own scope, and may be shortened. Observations without a category are not "
+        f"found by it, so type it under `{BY_CATEGORY}`: what it finds counts, and the rest counts as not known. Never type it "
+        "under `observations`: what was not asked would then count as absent.",
+        "Add native criteria, for example a problem list entry of C7A, C7B or C78.7, so that the hook does not fire on every "
+        "chart.",
+        "Register the client's `iss` and key set address by hand; the site has both.",
     ),
     "oracle": (
         "There is no field for prefetch: the service asks `fhirServer` itself, with the token of the request, for the queries "
@@ -41,7 +41,7 @@ NOTES = {
 
 
 def install_sheet(knowledge: Knowledge, ehr: str, service: str, hook: str) -> str:
-    """`ehr`: one of EHR_NAMES."""
+    """Return the install sheet in Markdown. `ehr`: one of EHR_NAMES."""
     asked = build_queries(knowledge)
     if ehr == "epic":
         asked = dict(map(_by_category, asked, asked.values()))
@@ -53,7 +53,7 @@ def install_sheet(knowledge: Knowledge, ehr: str, service: str, hook: str) -> st
         "## Queries" if ehr == "oracle" else "## Keys and queries",
         "\n\n".join(_query(key, query) for key, query in asked.items()),
         "## Scopes",
-        "As the EHR words them; in SMART's words (version 1, version 2):",
+        "By their SMART names (version 1, version 2); an EHR may have others:",
         "\n".join(_scopes(asked)),
         "## What each key supplies",
         "\n".join(f"- **{key}**: {'; '.join(names)}" for key, names in _supplies(knowledge, asked).items()),
@@ -66,7 +66,7 @@ def _by_category(key: str, query: str) -> tuple[str, str]:
 
 
 def _query(key: str, query: str) -> str:
-    need = "required" if key in REQUIRED_KEYS else "optional: what is not sent counts as not known"
+    need = "required" if key in REQUIRED_KEYS else "optional: data that is not sent counts as not known"
     return f"**{key}** ({need})\n\n    {query}"
 
 

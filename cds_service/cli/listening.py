@@ -1,4 +1,4 @@
-"""Where the service may listen, and what it reports when it starts."""
+"""Check where the service may listen, and describe who may call it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from cds_service.settings import Settings
 from cds_service.sites.registry import SANDBOX, SiteRegistry, is_this_machine
 
 SANDBOX_ORIGIN = "https://sandbox.cds-hooks.org"
-"""The sandbox calls from the browser, and so needs CORS."""
+"""The sandbox calls from a browser, and so needs CORS."""
 
 
 def check_listening(settings: Settings, host: str, port: int) -> Settings:
-    """Beyond this machine only with a site file, or the sandbox by its name. Raises ValueError.
+    """Return the settings for this address; those of the sandbox profile with its origin and, on this machine, its public URLs.
 
-    The sandbox on this machine knows its own address.
+    Raises ValueError for an address beyond this machine without a site file or profile, and for a profile with a site file.
     """
     here = is_this_machine(host)
     if settings.profile and settings.sites:
-        raise ValueError(f"--profile {settings.profile}: never beside a site file, as anyone can call as the sandbox")
+        raise ValueError(f"--profile {settings.profile} cannot be used with a site file: anyone can call as the sandbox")
     if not (settings.profile or settings.sites or here):
         raise ValueError(
-            f"--host {host}: beyond this machine only with a site file, which says who may call: --site FILE or CDS_SITES. "
-            "To try the service with the public CDS Hooks sandbox: --profile sandbox"
+            f"--host {host} needs a site file, which lists who may call: --site FILE or CDS_SITES. Without one the service "
+            "listens on this machine only. To try it with the public CDS Hooks sandbox: --profile sandbox"
         )
     if not settings.profile:
         return settings
@@ -35,12 +35,12 @@ def check_listening(settings: Settings, host: str, port: int) -> Settings:
 
 
 def describe_access(registry: SiteRegistry, settings: Settings) -> str:
-    """Who may call, in a sentence for whoever starts the service."""
+    """Return a sentence on who may call, printed when the service starts."""
     names = ", ".join(site.id for site in registry.sites)
     if registry.local:
-        return "No site file: a development site. Only this machine may call and be called; callers are not authenticated."
+        return "No site file: only this machine may call and be called, and callers are not authenticated (development)."
     if settings.profile == SANDBOX:
         return "Profile sandbox: anyone can call as the public CDS Hooks sandbox. Never with a patient's data."
     if registry.callers is None:
-        return f"Site {names}: callers are NOT authenticated here; the proxy in front has to do it."
-    return f"Sites: {names}. Callers are told by tokens that are meant for {' or '.join(settings.public_urls)}."
+        return f"Site {names}: callers are NOT authenticated here; the proxy in front has to authenticate them."
+    return f"Sites: {names}. Callers need a token whose audience begins with {' or '.join(settings.public_urls)}."

@@ -1,4 +1,8 @@
-"""The commands: serve, cards FILE, request FILE, coverage PATHS…, knowledge, prefetch."""
+"""The commands: serve, cards FILE, request FILE, coverage PATHS…, knowledge, prefetch, check-site, check-token.
+
+`check-site --site FILE` tries everything that a site needs before it goes live.
+`check-token --site FILE < TOKEN` prints every reason why a client's token is refused.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from cds_service import gunicorn_server, knowledge
 from cds_service.app import create_app, current_date
 from cds_service.cards.card import Card
 from cds_service.cards.wording import describe_left_out, safe_explanation, safe_text
-from cds_service.cli import terminology_export
+from cds_service.cli import integration_checks, terminology_export
 from cds_service.cli.install_sheet import EHR_NAMES, install_sheet
 from cds_service.cli.listening import check_listening, describe_access
 from cds_service.coverage import command as coverage
@@ -34,34 +38,43 @@ from cds_service.sites.registry import SANDBOX, open_registry
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
-    """Exit status. Raises ValueError for a setting that cannot be used."""
+    """Run a command and return its exit status. Raises ValueError for a setting that cannot be used."""
     parser = argparse.ArgumentParser(prog="cds-service", description="CDS Hooks for neuroendocrine liver metastases")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="start the service")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     serve.add_argument("--port", type=int, default=8080)
     callers = serve.add_mutually_exclusive_group()
-    callers.add_argument("--site", type=Path, action="append", metavar="FILE", help="a site file; none: this machine only")
-    callers.add_argument("--profile", choices=[SANDBOX], default="", help="admit the public CDS Hooks sandbox, and nobody else")
-    for name, words in (("cards", "the cards of a chart, or of a hook request"), ("request", "a hook request from a chart")):
+    callers.add_argument("--site", type=Path, action="append", metavar="FILE", help="a site file (default: this machine only)")
+    callers.add_argument("--profile", choices=[SANDBOX], default="", help="admit only the public CDS Hooks sandbox")
+    for name, words in (
+        ("cards", "print the cards of a chart or request"),
+        ("request", "make a hook request from a chart"),
+    ):
         command = commands.add_parser(name, help=words)
         command.add_argument("file", type=Path, help="a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON")
-        command.add_argument("--as-of", type=date.fromisoformat, metavar="DATE", help="the day it is (default: today)")
+        command.add_argument("--as-of", type=date.fromisoformat, metavar="DATE", help="the day of the cards (default: today)")
         if name == "cards":
             command.add_argument("--json", action="store_true", help="the answer as JSON")
-            command.add_argument("--site", type=Path, metavar="FILE", help="judge by what this site file says")
+            command.add_argument("--site", type=Path, metavar="FILE", help="judge with this site file")
     coverage.declare_options(
-        commands.add_parser("coverage", help="what the service reads of a site's charts, and what it passes over")
+        commands.add_parser("coverage", help="report what the service reads of a site's charts, and what it ignores")
     )
-    book = commands.add_parser("knowledge", help="the rule book, as Markdown or as a page to print; its codes as FHIR R4")
-    book.add_argument("--html", type=Path, metavar="FILE", help="write it as one HTML page that needs nothing else")
+    book = commands.add_parser("knowledge", help="print the rule book, write it as a page, or export its codes as FHIR R4")
+    book.add_argument("--html", type=Path, metavar="FILE", help="write it as one self-contained HTML page")
     book.add_argument("--due", type=date.fromisoformat, nargs="?", const=current_date(), metavar="DATE",
-                      help="only what is to be reviewed by then (default: today)")  # fmt: skip
-    book.add_argument("--site", type=Path, metavar="FILE", help="with what this site file adds, limits and signs")
+                      help="list only what has to be reviewed by then (default: today)")  # fmt: skip
+    book.add_argument("--site", type=Path, metavar="FILE", help="with the codes, choices and signature of this site file")
     book.add_argument("--fhir", type=Path, metavar="DIR", help="write CodeSystem, ValueSets and ConceptMap into a folder")
-    sheet = commands.add_parser("prefetch", help="the install sheet: what to type into an EHR that does not read discovery")
+    sheet = commands.add_parser("prefetch", help="print what to type into an EHR that does not read discovery")
     sheet.add_argument("--for", dest="ehr", choices=EHR_NAMES, default="generic")
-    sheet.add_argument("--site", type=Path, metavar="FILE", help="with this site's own codes")
+    sheet.add_argument("--site", type=Path, metavar="FILE", help="with the codes of this site file")
+    integration_checks.declare_check_site(
+        commands.add_parser("check-site", help="try everything that a site needs before it goes live, and print all faults")
+    )
+    integration_checks.declare_check_token(
+        commands.add_parser("check-token", help="why a client's token, on standard input, is refused, and what is expected")
+    )
     chosen = parser.parse_args(arguments)
     try:
         match chosen.command:
@@ -81,6 +94,10 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
                 service = next(iter(SERVICES.values()))
                 print(install_sheet(_site(chosen.site).knowledge, chosen.ehr, service.id, service.hook))
                 return 0
+            case "check-site":
+                return integration_checks.run_check_site(chosen)
+            case "check-token":
+                return integration_checks.run_check_token(chosen)
     except ChartError as error:
         print(error, file=sys.stderr)
         return 1
@@ -91,7 +108,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
 
 
 def _knowledge(site: Site, page: Path | None, due: date | None) -> int:
-    """The rule book of a site; on a page of its own; or what is due for review."""
+    """Print the rule book of a site or what is due for review, or write the rule book to `page`. Raises ChartError."""
     if due:
         print(due_list(site.knowledge, due))
         return 0
@@ -102,22 +119,22 @@ def _knowledge(site: Site, page: Path | None, due: date | None) -> int:
     try:
         page.write_text(render_html(book), "utf-8")
     except OSError as error:
-        raise ChartError(f"{page}: {error.strerror}") from None
+        raise ChartError(f"{page} cannot be written ({error.strerror})") from None
     print(f"{page}: the rule book, to open in a browser or to print", file=sys.stderr)
     return 0
 
 
 def _site(file: Path | None) -> Site:
-    """Raises SiteError."""
+    """Return the site of a file, or the development site. Raises SiteError."""
     return read_site(file, current_date()) if file else development_site()
 
 
 def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     settings = Settings.from_environment()
     settings = check_listening(replace(settings, sites=sites or settings.sites, profile=profile), host, port)
-    registry = open_registry(settings, current_date())  # once, before a worker starts: any fault of a file is told here
+    registry = open_registry(settings, current_date())  # before workers start, so that every fault is reported here
     for site in registry.sites:
-        patient_view.prepare(site.knowledge, current_date())  # every worker inherits it at its fork
+        patient_view.prepare(site.knowledge, current_date())  # workers inherit it when they fork
     at = gunicorn_server.format_address(host, port)
     print(describe_access(registry, settings), file=sys.stderr)
     page = f", page: http://{at}/" if settings.shows_pages() else ""
@@ -148,7 +165,7 @@ def _cards(path: Path, as_of: date | None, as_json: bool, site: Site) -> int:
 
 
 def _text(cards: list[Card], day: date) -> str:
-    """Cards to read on a terminal."""
+    """Return the cards as text for a terminal."""
     if not cards:
         return f"No card: no neuroendocrine liver metastases in this chart (as of {day})."
     parts = [f"{len(cards)} {'card' if len(cards) == 1 else 'cards'}, as of {day}"]
@@ -160,12 +177,12 @@ def _text(cards: list[Card], day: date) -> str:
 
 
 def _request(path: Path, as_of: date | None) -> int:
-    """A request for the service, with the dates of a fixture moved to today, which it says on standard error."""
+    """Print a hook request. The dates of a fixture are moved to today, which standard error reports."""
     content = read_file(path)
     if not isinstance(content, ChartFile):
-        raise ChartError(f"{path}: already a hook request")
+        raise ChartError(f"{path} is already a hook request")
     if content.chart().patient_id is None:
-        raise ChartError(f"{path}: no Patient, and no one subject that all resources share: whose chart is it?")
+        raise ChartError(f"{path} has no Patient, and its resources have no common subject: it is unknown whose chart it is")
     then = as_of or story_date(path)
     shift = current_date() - then if then else timedelta(0)
     if shift:

@@ -1,7 +1,7 @@
-"""The knowledge as FHIR R4 terminology, for an integrator's terminology server: our CodeSystem, a ValueSet for each fact and
-its answers, and a ConceptMap from a site's codes (without a site file: an example).
+"""Export the knowledge as FHIR R4 terminology: the project's CodeSystem, a ValueSet for each fact and for its answers, and a
+ConceptMap of a site's codes (without a site file: an example).
 
-Codes of others go out with their names only where NOTICE allows it.
+Codes of other systems are exported with their names only where NOTICE allows it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cds_service.knowledge.vocabulary import FactKind
 
 Resource = dict[str, Any]
 Code = tuple[str, str]
-"""The URI of a system, and a code of it."""
+"""(URI of a system, code)."""
 
 LICENCES = {
     "loinc": (
@@ -35,9 +35,9 @@ LICENCES = {
     "atc": "ATC is of the WHO Collaborating Centre for Drug Statistics Methodology; redistribution needs its permission.",
     "rxnorm": "RxNorm, courtesy of the US National Library of Medicine.",
 }
-"""What NOTICE asks to be said. ICD-10-CM, ICD-10-PCS and HCPCS II are published for free use."""
+"""System → the statement that NOTICE requires. ICD-10-CM, ICD-10-PCS and HCPCS II are free to use."""
 NAMED = frozenset({"loinc", "icd-10-cm", "icd-10-pcs", "rxnorm"})
-"""Systems whose names NOTICE lets go out with their codes; of all others the codes alone."""
+"""Systems whose names may be exported with their codes (NOTICE). Of other systems only the codes are exported."""
 ASSESSED = " (assessment)"
 KIND_WORDS = {
     FactKind.QUANTITY: "a number",
@@ -51,11 +51,11 @@ EXAMPLE = {
     ("https://hospital.example/fhir/CodeSystem/board", "RESECT"): "resectability",
     ("https://hospital.example/fhir/CodeSystem/laboratory", "BILI-T"): "total_bilirubin",
 }
-"""Invented codes of an invented hospital, and the facts they state, for the shape of a mapping."""
+"""Invented codes of an invented hospital → the facts they state: an example of a mapping."""
 
 
 def write_export(knowledge: Knowledge, folder: Path) -> int:
-    """Writes one JSON file for each resource. Raises ChartError for a folder that cannot be written."""
+    """Write one JSON file for each resource and return 0. Raises ChartError for a folder that cannot be written."""
     resources = list(export_resources(knowledge))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,13 +63,13 @@ def write_export(knowledge: Knowledge, folder: Path) -> int:
             path = folder / f"{resource['resourceType']}-{resource['id']}.json"
             path.write_text(json.dumps(resource, ensure_ascii=False, indent=1) + "\n", "utf-8")
     except OSError as error:
-        raise ChartError(f"{error.filename}: {error.strerror}") from None
+        raise ChartError(f"{error.filename} cannot be written ({error.strerror})") from None
     print(f"{len(resources)} resources written to {folder}", file=sys.stderr)
     return 0
 
 
 def export_resources(knowledge: Knowledge) -> Iterator[Resource]:
-    """The CodeSystem; for each fact its codes and its answers; what the gate and orders are read by; the example map."""
+    """Yield the CodeSystem, the ValueSets of facts, answers, diagnoses and orders, and the ConceptMap."""
     yield code_system(knowledge)
     for definition in knowledge.facts.values():
         if definition.assessment or definition.concepts:
@@ -86,7 +86,10 @@ def export_resources(knowledge: Knowledge) -> Iterator[Resource]:
 
 
 def codes_of_site(knowledge: Knowledge) -> dict[Code, Code]:
-    """What a site's codes are read as: a standard code, a fact, an answer. Members of a value set are in the ValueSet."""
+    """Return a site's codes and the codes they are read as: of a standard system, a fact or an answer.
+
+    Codes that a site adds to a value set are in its ValueSet instead.
+    """
     terms, local = knowledge.terminology, knowledge.terminology.local
     found = {code: (terms.uris.get(system, system), means) for code, (system, means) in local.means.items()}
     found |= {code: code_of_fact(knowledge, knowledge.facts[fact]) for code, fact in local.facts.items()}
@@ -97,6 +100,7 @@ def codes_of_site(knowledge: Knowledge) -> dict[Code, Code]:
 
 
 def code_system(knowledge: Knowledge) -> Resource:
+    """Return the CodeSystem of the project: questions (codes of Observations) and answers (codes of their values)."""
     asked: list[Resource] = []
     answers: dict[str, list[str]] = {}
     for definition in knowledge.facts.values():
@@ -162,7 +166,7 @@ def _of_answers(knowledge: Knowledge, definition: FactDefinition) -> Resource:
 
 
 def _gate_and_orders(knowledge: Knowledge) -> set[str]:
-    """Concepts that are no fact of their own: the two halves of the disease, and ordered treatments."""
+    """Return the concepts that no fact has: neuroendocrine neoplasm, metastases, and ordered treatments."""
     orders = {name for modality in knowledge.modalities for name in modality.orders}
     return orders | NEN | METASTASIS | LIVER_METASTASES
 
@@ -225,7 +229,7 @@ def _and_below(uri: str, code: str) -> Resource:
 
 
 def concept_map(knowledge: Knowledge, name: str, title: str, mapped: Mapping[Code, Code]) -> Resource:
-    """`mapped`: a code of a site → the code that it is read as."""
+    """Return a ConceptMap. `mapped`: a code of a site → the code that it is read as."""
     groups: dict[tuple[str, str], list[Resource]] = {}
     for (system, code), (target, means) in mapped.items():
         element = {"code": code, "target": [{"code": means, "equivalence": "equivalent"}]}
@@ -238,7 +242,7 @@ def concept_map(knowledge: Knowledge, name: str, title: str, mapped: Mapping[Cod
 
 
 def code_of_fact(knowledge: Knowledge, definition: FactDefinition) -> Code:
-    """Our own code of a fact, or a LOINC code that states it: that of the test one would order, if it is one of them."""
+    """Return the project's own code of a fact; else a LOINC code that states it, preferably that of the test to order."""
     if definition.assessment:
         return knowledge.assessment_system, definition.assessment[0]
     terms = knowledge.terminology
@@ -251,7 +255,7 @@ def code_of_fact(knowledge: Knowledge, definition: FactDefinition) -> Code:
 
 
 def _head(kind: str, name: str, title: str, knowledge: Knowledge) -> Resource:
-    """What every canonical resource of ours begins with."""
+    """Return the first elements of every exported resource."""
     ident = re.sub(r"[^A-Za-z0-9-]+", "-", name)
     base = knowledge.assessment_system.rsplit("/", 2)[0]
     return {

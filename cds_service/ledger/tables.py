@@ -1,4 +1,4 @@
-"""The tables of the ledger, as the newest migration leaves them (a test compares the two)."""
+"""Define the tables of the ledger as the newest migration leaves them (a test compares the two)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEEN_TOKENS = Table(
     Column("token", String(64), primary_key=True, comment="SHA-256 of the token's jti"),
     Column("forget_after", BigInteger, nullable=False, index=True, comment="seconds since 1970"),
 )
-"""Tokens that were accepted, until they could not be accepted again anyhow."""
+"""Accepted tokens, kept until they have expired."""
 
 KEY_SETS = Table(
     "key_sets",
@@ -23,4 +23,4 @@ KEY_SETS = Table(
     Column("body", LargeBinary, nullable=False, comment="public keys, as they were fetched"),
     Column("fetched", BigInteger, nullable=False, comment="seconds since 1970"),
 )
-"""The last sound key set of each address: while it cannot be fetched, it serves all workers, also new ones."""
+"""The last valid key set of each address. All workers use it while the address cannot be fetched."""

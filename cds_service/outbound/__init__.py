@@ -1,1 +1,1 @@
-"""Whom we may call: the policy of a site, and the only sessions that leave this machine."""
+"""Call other servers: the policy of a site, and the sessions that keep to it."""

@@ -1,4 +1,4 @@
-"""Connections to addresses that were checked: a name is looked up once, and TLS still asks for the name."""
+"""Connect to checked addresses: a name is looked up once, and TLS still verifies the name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cds_service.outbound.policy import CallNotAllowed, OutboundPolicy
 
 
 class Lookup:
-    """What a name stands for, once it is known."""
+    """The look-up of a name in a thread of its own. `done` is set when `addresses` or `error` is."""
 
     def __init__(self, host: str, port: int) -> None:
         self.done, self.addresses = Event(), list[str]()
@@ -37,8 +37,9 @@ class Lookup:
 
 
 def open_session(policy: OutboundPolicy, connect_to: Callable[[str, int], socket.socket]) -> requests.Session:
+    """Return a session whose every connection is made by `connect_to`, without proxies, cookies and retries."""
     made = requests.Session()
-    made.trust_env = False  # a proxy or a netrc entry of the machine would take the token elsewhere
+    made.trust_env = False  # or a proxy or netrc entry of the machine could send the token elsewhere
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     made.verify = str(policy.ca_file) if policy.ca_file else True
     adapter = _GuardedAdapter(connect_to)
@@ -49,7 +50,7 @@ def open_session(policy: OutboundPolicy, connect_to: Callable[[str, int], socket
 
 
 class _Guarded:
-    """What both kinds of connection do instead of looking a name up themselves."""
+    """Mixin of both kinds of connection: `connect_to` replaces their own name look-up."""
 
     connect_to: Callable[[str, int], socket.socket]
 
@@ -64,7 +65,7 @@ class _Guarded:
 
 
 class _GuardedAdapter(HTTPAdapter):
-    """Pools whose connections go through `connect_to`; no retries of its own, no proxies."""
+    """An adapter whose connections are made by `connect_to`, without retries and proxies."""
 
     def __init__(self, connect_to: Callable[[str, int], socket.socket]) -> None:
         self._connect_to = staticmethod(connect_to)
@@ -82,7 +83,7 @@ class _GuardedAdapter(HTTPAdapter):
 
 
 def is_open(twin: socket.socket) -> bool:
-    """Whether the connection still runs; what the other side has closed, and we have read, is let go."""
+    """Return whether a connection is open. One that the other side has closed, and that is read to its end, is closed here."""
     try:
         ended = twin.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
@@ -95,6 +96,7 @@ def is_open(twin: socket.socket) -> bool:
 
 
 def shut_socket(twin: socket.socket) -> None:
-    with suppress(OSError):  # the other side may have been first
+    """End a connection, which wakes a thread that reads from it."""
+    with suppress(OSError):  # the other side may have closed it first
         twin.shutdown(socket.SHUT_RDWR)
     twin.close()

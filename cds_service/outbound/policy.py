@@ -1,8 +1,9 @@
-"""Where the service may call on behalf of one site: a closed list, never what a caller asks for."""
+"""The servers that the service may call for one site: a closed list, which no request can extend."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
@@ -17,42 +18,57 @@ LOOPBACK_NAMES = frozenset({"127.0.0.1", "[::1]", "localhost"})
 METADATA_ADDRESSES = frozenset(
     ip_address(text) for text in ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254")
 )
-"""Metadata services of clouds outside the link-local range, where 169.254.169.254 is."""
+"""Metadata services of clouds outside the link-local range (which has 169.254.169.254)."""
 NAT64 = IPv6Network("64:ff9b::/96")
 PUBLIC_IPV6 = IPv6Network("2000::/3")
-"""All that is routed between networks. What else there is leads inside, some of it to an IPv4 address: ::127.0.0.1,
-::ffff:0:127.0.0.1 (translated), 64:ff9b:1::/48 (NAT64 of a network's own), fec0::/10 (site-local)."""
+"""All IPv6 addresses that are routed between networks. The others are internal, and some lead to an IPv4 address:
+::127.0.0.1, ::ffff:0:127.0.0.1 (translated), 64:ff9b:1::/48 (NAT64 of a network's own), fec0::/10 (site-local)."""
 RELAYS_6TO4 = IPv4Network("192.88.99.0/24")
 CARRIERS_OF_IPV4 = (
     IPv6Network("::/96"), IPv6Network("::ffff:0:0/96"), IPv6Network("::ffff:0:0:0/96"), NAT64, IPv6Network("64:ff9b:1::/48"),
     IPv6Network("2002::/16"), IPv6Network("2001::/32"),
 )  # fmt: skip
 NUMBER_AT_THE_END = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII | re.IGNORECASE | re.DOTALL)
-"""A host that is read as an IPv4 address, in whatever spelling (WHATWG URL, "ends in a number")."""
+"""A host that is read as an IPv4 address in any spelling (WHATWG URL, "ends in a number")."""
 PLAIN_SPELLING = "a name without a dot at its end, or an address in its plain spelling: 10.1.0.1, [fd00::1]"
 
 
 class CallFailed(Exception):
-    """A call that gave no answer. `why` is one of ours: no address, no header, nothing of a patient."""
+    """A call that brought no answer. `why` has no address, no header and no patient data."""
 
     def __init__(self, why: Explanation) -> None:
         super().__init__(why.reason.value)
         self.why = why
 
 
+class UnexpectedStatus(CallFailed):
+    """An answer whose status is not 200."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(Explanation(Reason.STATUS_NOT_OK, status=status))
+        self.status = status
+
+
 class CallNotAllowed(CallFailed):
-    """Not allowed: no connection was made."""
+    """A call that the policy forbids: no connection was made."""
+
+
+class AddressNotPermitted(CallNotAllowed):
+    """A name that has no address, or one that may not be called. `addresses`: all of them; only `check-site` prints them."""
+
+    def __init__(self, addresses: Iterable[str]) -> None:
+        super().__init__(Explanation(Reason.ADDRESS_NOT_PERMITTED))
+        self.addresses = tuple(addresses)
 
 
 @dataclass(frozen=True)
 class OutboundPolicy:
     """`origins`: scheme, host and port of the FHIR servers ("https://fhir.hospital.example").
 
-    Public addresses are reached by their origin alone; private ones only inside `networks`. Loopback needs
-    `loopback`, which is for development and tests: with it and no origin, any server of this machine is meant.
-    Link-local and metadata addresses are never reached. `open`: servers that need no token (CH-68).
-    `seconds`: within which a hook call that fetches is to be answered. `ca_file`: the certificates of a private
-    authority, which then replace the public ones.
+    An origin with a public address may be called; one with a private address only if it is inside `networks`. Loopback needs
+    `loopback`, which is for development and tests: with it and no origin, every server of this machine may be called.
+    Link-local and metadata addresses are never called. `open`: the servers need no token (CH-68). `seconds`: the time in
+    which a hook call that fetches is answered. `ca_file`: certificates of a private authority, in place of the public ones.
     """
 
     origins: tuple[str, ...] = ()
@@ -64,7 +80,7 @@ class OutboundPolicy:
 
 
 def origin_of(url: str) -> str:
-    """ "https://fhir.example:8443" by the parser that will make the connection. Raises Refused."""
+    """Return the origin of a URL, such as https://fhir.example:8443, by the parser that connects. Raises CallNotAllowed."""
     try:
         parts = parse_url(url) if url.isprintable() and not set(url) & set(' \\"<>') else None
     except LocationParseError:
@@ -79,7 +95,7 @@ def origin_of(url: str) -> str:
 
 
 def _plain_host(host: str) -> str:
-    """In small letters, without the last dot; an IPv6 address in its shortest spelling: one server has one origin."""
+    """Return the host in lower case and without its last dot, an IPv6 address in its shortest spelling."""
     if not host.startswith("["):
         return host.lower().removesuffix(".")
     try:
@@ -89,8 +105,11 @@ def _plain_host(host: str) -> str:
 
 
 def is_plainly_spelt(url: str) -> bool:
-    """Whether a site file may name it so: no dot at the end of a host, no IPv4 address in another spelling than four numbers,
-    none within an IPv6 one. Each is a second name of a server that its first does not look like. Raises CallNotAllowed."""
+    """Return whether a site file may spell the server of a URL like this.
+
+    It may not end a host with a dot, write an IPv4 address other than as four numbers, or put one into an IPv6 address: these
+    are second names of a server, which do not look like its first. Raises CallNotAllowed.
+    """
     origin_of(url)
     host = str(parse_url(url).host)
     if host.startswith("["):
@@ -108,7 +127,7 @@ def is_plainly_spelt(url: str) -> bool:
 
 
 def is_origin_allowed(origin: str, policy: OutboundPolicy) -> bool:
-    """By name. A development site without origins means every server of this machine."""
+    """Return whether the policy allows an origin by its name. A development site without origins allows this machine."""
     if policy.origins:
         return origin in policy.origins
     host = origin.split("://")[1]
@@ -116,7 +135,7 @@ def is_origin_allowed(origin: str, policy: OutboundPolicy) -> bool:
 
 
 def is_address_allowed(text: str, policy: OutboundPolicy) -> bool:
-    """By address, whatever name led to it; an IPv4 address wrapped in an IPv6 one counts as itself."""
+    """Return whether the policy allows an address, whatever its name. An IPv4 address inside an IPv6 one counts as itself."""
     address = ip_address(text.split("%")[0])
     if isinstance(address, IPv6Address):
         inner: IPv4Address | None = address.ipv4_mapped or address.sixtofour

@@ -1,7 +1,7 @@
-"""The only way out: allowed origins, checked addresses, one deadline for all, nothing followed, nothing kept.
+"""Call other servers: only allowed origins and checked addresses, with one deadline for all calls. No redirect is followed.
 
-A name is resolved once, every address it has is checked, and the connection is made to a checked one while TLS still
-asks for the name: a second answer of the resolver (rebinding) is never used.
+A name is resolved once, all its addresses are checked, and the connection is made to a checked one, while TLS still
+verifies the name. A second answer of the resolver (DNS rebinding) is never used.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from types import TracebackType
 
 import requests
 from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
 
 from cds_service.outbound.connections import Lookup, is_open, open_session, shut_socket
 from cds_service.outbound.policy import (
+    AddressNotPermitted,
     CallFailed,
     CallNotAllowed,
     OutboundPolicy,
@@ -29,11 +31,11 @@ from cds_service.outbound.policy import (
 from cds_service.reasons import Explanation, Reason
 
 MAX_RESPONSE_BYTES = 20_000_000
-"""Of all answers to one hook call together, unpacked: as much as the largest request body."""
+"""Bytes of all answers to one hook call together, unpacked: as many as the largest request body has."""
 CHUNK_BYTES = 65_536
 FETCH_SHARE_OF_DEADLINE = 0.6
-"""Of the seconds of a hook call for fetching; the rest is for the answer itself: where little is known, what would decide
-is searched for, about half a second of a core."""
+"""Share of the seconds of a hook call that fetching may take. The rest is for the answer: where little is known, the search
+for the facts that would decide takes about half a second of a core."""
 
 
 class DeadlinePassed(CallFailed):
@@ -53,9 +55,10 @@ class Reply:
 
 
 class OutboundSession:
-    """The calls of one hook request. `get` and `post` may be used from several threads; leaving the context ends them all.
+    """The calls of one hook request. `get` and `post` may be used from several threads.
 
-    So does the deadline: a time limit of a socket counts from one byte to the next, and a server that drips keeps to it.
+    Leaving the context ends all calls, and so does the deadline: a socket's own time limit starts again with each byte, so
+    a server that drips would never exceed it.
     """
 
     def __init__(self, policy: OutboundPolicy) -> None:
@@ -80,7 +83,7 @@ class OutboundSession:
             self._session.close()
 
     def _cut_all(self) -> None:
-        """A thread that still waits for a dripping server is woken by the end of its connection."""
+        """Close all connections, which also wakes a thread that waits for a dripping server."""
         with self._lock:
             self._closed = True
             twins, self._watched_sockets = self._watched_sockets, []
@@ -88,7 +91,7 @@ class OutboundSession:
             shut_socket(twin)
 
     def _opened(self) -> requests.Session:
-        """Made for the first call: a request whose prefetch is whole needs none."""
+        """Return the session, made for the first call: a request whose prefetch is complete needs none."""
         with self._lock:
             if self._session is None:
                 self._session = open_session(self.policy, self._connect)
@@ -99,15 +102,25 @@ class OutboundSession:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the deadline; never below nought."""
+        """Seconds until the deadline; never below zero."""
         return max(0.0, self._ends - time.monotonic())
 
+    def resolve(self, url: str) -> list[str]:
+        """Return the addresses of the server of a URL without connecting to it. Raises CallFailed as `get` does."""
+        if not is_origin_allowed(origin_of(url), self.policy):
+            raise CallNotAllowed(Explanation(Reason.SERVER_NOT_ALLOWED))
+        parts = parse_url(url)
+        try:
+            return self._addresses(str(parts.host).strip("[]"), parts.port or (443 if parts.scheme == "https" else 80))
+        except OSError:
+            raise CallFailed(Explanation(Reason.NO_CONNECTION)) from None
+
     def get(self, url: str, headers: Mapping[str, str]) -> Reply:
-        """Raises CallFailed: Refused before anything is sent, Overdue at the deadline."""
+        """Return the answer, whatever its status. Raises CallNotAllowed before anything is sent, DeadlinePassed, CallFailed."""
         return self._call("GET", url, headers, None)
 
     def post(self, url: str, headers: Mapping[str, str], form: str) -> Reply:
-        """A search whose query is too long for an address. Raises as `get` does."""
+        """Send a search whose query is too long for an address. Raises as `get` does."""
         return self._call("POST", url, {**headers, "Content-Type": "application/x-www-form-urlencoded"}, form)
 
     def _call(self, method: str, url: str, headers: Mapping[str, str], form: str | None) -> Reply:
@@ -128,7 +141,7 @@ class OutboundSession:
             ) as answer:
                 names = {name.lower(): value for name, value in answer.headers.items()}
                 reply = Reply(answer.status_code, names, self._body(answer))
-            if self._closed:  # what was cut looks whole where no length was told
+            if self._closed:  # an answer without a length looks complete when it was cut
                 raise DeadlinePassed
             return reply
         except CallFailed:
@@ -141,7 +154,7 @@ class OutboundSession:
             raise CallFailed(_why(error)) from None
 
     def _body(self, answer: requests.Response) -> bytes:
-        """Piece by piece, so that neither a slow nor an endless nor a tightly packed answer goes past its bound."""
+        """Read the body in pieces, so that a slow, endless or highly compressed answer stops at its limit."""
         pieces: list[bytes] = []
         while piece := answer.raw.read1(CHUNK_BYTES, decode_content=True):
             pieces.append(piece)
@@ -155,7 +168,10 @@ class OutboundSession:
         return b"".join(pieces)
 
     def _addresses(self, host: str, port: int) -> list[str]:
-        """One look-up for each name, in a thread of its own: no resolver answers to a deadline. Raises Overdue, OSError."""
+        """Return the addresses of a name, looked up once and in a thread of its own: no resolver answers to a deadline.
+
+        Raises DeadlinePassed; AddressNotPermitted if there is none or one may not be called; OSError as the resolver does.
+        """
         with self._lock:
             lookup = self._lookups.get((host, port)) or Lookup(host, port)
             self._lookups[host, port] = lookup
@@ -163,13 +179,13 @@ class OutboundSession:
             raise DeadlinePassed
         if lookup.error:
             raise lookup.error
+        if not lookup.addresses or not all(is_address_allowed(address, self.policy) for address in lookup.addresses):
+            raise AddressNotPermitted(lookup.addresses)
         return lookup.addresses
 
     def _connect(self, host: str, port: int) -> socket.socket:
-        """A connection to a checked address of the name. Raises Refused; OSError as the system does."""
+        """Return a connection to a checked address of the name. Raises CallNotAllowed; OSError as the system does."""
         addresses = self._addresses(host.strip("[]"), port)
-        if not addresses or not all(is_address_allowed(address, self.policy) for address in addresses):
-            raise CallNotAllowed(Explanation(Reason.ADDRESS_NOT_PERMITTED))
         failure: OSError | None = None
         for address in addresses:
             try:
@@ -180,8 +196,8 @@ class OutboundSession:
         else:
             raise failure or OSError("no address")
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        twin = made.dup()  # stays the same connection when TLS takes the socket over
-        twin.settimeout(0)  # or a look at it would wait
+        twin = made.dup()  # still the same connection after TLS has taken the socket over
+        twin.settimeout(0)  # or is_open would wait
         with self._lock:
             if not self._closed:
                 self._watched_sockets = [other for other in self._watched_sockets if is_open(other)] + [twin]
@@ -191,7 +207,7 @@ class OutboundSession:
 
 
 def _refusal(error: BaseException | None) -> CallNotAllowed | None:
-    """Our own refusal, if that is what ended the connection: urllib3 and requests wrap it."""
+    """Return the CallNotAllowed that urllib3 and requests wrapped, if one ended the connection."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, CallNotAllowed):

@@ -1,4 +1,4 @@
-"""A site: one hospital's knowledge, its FHIR servers, its callers. Without a site file it is this machine alone."""
+"""A site: one hospital's knowledge, FHIR servers and callers. Without a site file only this machine is served."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cds_service.outbound.policy import OutboundPolicy
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """What a site file says, read once at the start and passed down with every request. Compared by identity.
+    """The content of a site file, read at the start and passed on with every request. Compared by identity.
 
-    `clients`: who may call; without any, only a proxy in front can tell (`authenticated_by_proxy`).
-    `banner`: a sentence that stands first on every card.
+    `clients`: who may call. A site without clients needs a proxy in front (`authenticated_by_proxy`).
+    `banner`: a sentence that begins every card.
     """
 
     id: str
@@ -28,5 +28,5 @@ class Site:
 
 
 def development_site() -> Site:
-    """No site file: the knowledge as it ships, and FHIR servers on this machine only. Raises KnowledgeError."""
+    """Return the site without a site file: the shipped knowledge, FHIR servers on this machine only. Raises KnowledgeError."""
     return Site("development", "No site file: this machine only", knowledge.load(), OutboundPolicy(loopback=True, open=True))

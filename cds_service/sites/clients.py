@@ -1,4 +1,4 @@
-"""`[[client]]` of a site file: who may call, by whose keys; and the faults of it that the schema cannot see."""
+"""Read `[[client]]` of a site file, and find the faults in it that the schema cannot see."""
 
 from __future__ import annotations
 
@@ -16,37 +16,43 @@ Tables = dict[str, Any]
 
 
 def client_faults(tables: Tables) -> Iterator[Fault]:
-    """A key is told by its place, never by its content."""
+    """Yield the faults of the `[[client]]` tables. Keys are named by their number; their content is never repeated."""
     fhir, listed = tables.get("fhir"), tables.get("client")
     loopback = isinstance(fhir, dict) and fhir.get("loopback") is True
-    for place, client in enumerate(listed if isinstance(listed, list) else []):
+    for number, client in enumerate(listed if isinstance(listed, list) else [], 1):
         if not isinstance(client, dict):
             continue
-        jku = client.get("jku")
-        if isinstance(jku, str) and jku.startswith("http://") and not loopback:
-            yield Fault(f"client.{place}.jku", "http", "https; http only for this machine, with loopback = true under [fhir]")
-        if isinstance(jku, str) and jku.startswith(("http://", "https://")) and not _can_be_called(jku):
-            yield Fault(f"client.{place}.jku", "an address that cannot be called", "a host, a port that there can be, no user")
-        if isinstance(jku, str) and _can_be_called(jku) and not is_plainly_spelt(jku):
-            yield Fault(f"client.{place}.jku", "another spelling of its server", PLAIN_SPELLING)
-        if isinstance(jku, str) and "#" in jku:
-            yield Fault(f"client.{place}.jku", "a fragment", "an address without #, as tokens name it")
-        yield from _blanks(client, place)
+        if isinstance(jku := client.get("jku"), str):
+            yield from _address_faults(f"client.{number}.jku", jku, loopback)
+        yield from _blank_faults(client, number)
         if "keys" in client:
             for fault in _key_faults(client["keys"], client.get("algorithms", ALGORITHMS)):
-                yield replace(fault, where=f"client.{place}.{fault.where}")
+                yield replace(fault, where=f"client.{number}.{fault.where}")
     if listed and isinstance(tables.get("site"), dict) and tables["site"].get("authenticated_by_proxy") is True:
-        yield Fault("site.authenticated_by_proxy", "true beside [[client]]", "one of the two")
+        yield Fault("site.authenticated_by_proxy", "must not be used together with [[client]]; remove one of the two")
 
 
-def _blanks(client: Tables, place: int) -> Iterator[Fault]:
-    """No token would ever fit, and only the log would tell."""
+def _address_faults(where: str, jku: str, loopback: bool) -> Iterator[Fault]:
+    if jku.startswith("http://") and not loopback:
+        text = "must be an https address; http is only for this machine, with loopback = true under [fhir]"
+        yield Fault(where, text)
+    if jku.startswith(("http://", "https://")) and not _can_be_called(jku):
+        yield Fault(where, "cannot be called; it needs a host, a port from 1 to 65535 and no user name")
+    if _can_be_called(jku) and not is_plainly_spelt(jku):
+        yield Fault(where, f"must name its server by {PLAIN_SPELLING}")
+    if "#" in jku:
+        yield Fault(where, "must not have a fragment (#…): it has to be the address that tokens name")
+
+
+def _blank_faults(client: Tables, number: int) -> Iterator[Fault]:
+    """Report blanks that would make every token of the client fail, which only the log would show."""
     if isinstance(issuer := client.get("iss"), str) and issuer and issuer != issuer.strip():
-        yield Fault(f"client.{place}.iss", "blanks at an end", "the issuer as its tokens write it")
+        yield Fault(f"client.{number}.iss", "must not begin or end with a blank: tokens have the issuer without it")
     tenants = client.get("tenants")
-    for number, tenant in enumerate(tenants if isinstance(tenants, list) else []):
+    for place, tenant in enumerate(tenants if isinstance(tenants, list) else [], 1):
         if isinstance(tenant, str) and tenant and tenant != tenant.strip():
-            yield Fault(f"client.{place}.tenants.{number}", "blanks at an end", "the tenant as its tokens write it")
+            where = f"client.{number}.tenants.{place}"
+            yield Fault(where, "must not begin or end with a blank: tokens have the tenant without it")
 
 
 def _can_be_called(url: str) -> bool:
@@ -59,26 +65,29 @@ def _can_be_called(url: str) -> bool:
 
 def _key_faults(keys: object, algorithms: object) -> Iterator[Fault]:
     if not isinstance(keys, list) or not 0 < len(keys) <= MAX_KEYS:
-        yield Fault("keys", "something else", f"a list of at most {MAX_KEYS} JWKs: [[client.keys]]")
+        yield Fault("keys", f"must be a list of 1 to {MAX_KEYS} JWKs ([[client.keys]])")
         return
     faults = [fault_of(key) for key in keys]
-    for number, fault in enumerate(faults):
+    for number, fault in enumerate(faults, 1):
         if fault:
-            yield Fault(f"keys.{number}", fault, "a public key as a JWK with kid, of type EC or RSA")
+            yield Fault(f"keys.{number}", f"must be a public EC or RSA key as a JWK with kid; it is {fault}")
     sound = [key for key, fault in zip(keys, faults, strict=True) if not fault]
     names = [key["kid"] for key in sound]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield Fault("keys", f"the kid {name!r} twice", "a kid for one key only")
+        yield Fault("keys", f"has two keys with the kid {name!r}; each key needs its own")
     if (
         sound
         and isinstance(algorithms, list | tuple)
         and not {a for key in sound for a in algorithms_of(key)} & set(algorithms)
     ):
-        yield Fault("algorithms", "none that the keys are for", "an algorithm of one of the keys")
+        yield Fault("algorithms", "has no algorithm that one of the keys is for")
 
 
 def read_clients(tables: Tables, policy: OutboundPolicy) -> tuple[Client, ...]:
-    """Of tables without faults. Keys of a `jku` are fetched as FHIR servers are: private addresses only in [fhir].networks."""
+    """Return the clients of tables without faults.
+
+    The keys of a `jku` are fetched within `policy`: private addresses only if [fhir].networks lists them.
+    """
     return tuple(
         Client(
             site=tables["site"]["id"],
@@ -96,10 +105,10 @@ def read_clients(tables: Tables, policy: OutboundPolicy) -> tuple[Client, ...]:
 
 
 def issuer_faults(listed: Iterable[Client]) -> Iterator[Fault]:
-    """Of all sites together: a token must lead to one client, and so to one site."""
+    """Yield a fault for each two clients that one token could belong to: it must lead to one client, and so to one site."""
     for one, other in combinations(listed, 2):
         if one.issuer != other.issuer:
             continue
         if not one.tenants or not other.tenants or one.tenants & other.tenants:
-            where = f"iss {one.issuer!r}"
-            yield Fault(where, f"in two [[client]] ({one.site}, {other.site})", "one, or tenants that tell them apart")
+            text = f"is in two [[client]] ({one.site}, {other.site}); use one, or tenants that differ"
+            yield Fault(f"iss {one.issuer!r}", text)

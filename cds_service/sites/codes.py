@@ -1,8 +1,9 @@
-"""`[[code]]` of a site file: what a site's own codes and texts say, in the terms of the knowledge."""
+"""Read `[[code]]` of a site file: the site's own codes and texts, in the terms of the knowledge."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,63 +16,70 @@ from cds_service.knowledge.vocabulary import FactKind
 Tables = Mapping[str, Any]
 OWN_SYSTEM = "nlm-assessment"
 """How `means` names the project's own CodeSystem."""
-ADVICE_BY_KIND = {FactKind.PRESENCE: "a fact that codes of diagnoses, procedures or drugs state: `means` or `concept` instead",
-             FactKind.PERSON: "a fact that a site can map"}  # fmt: skip
+ADVICE_BY_KIND = {
+    FactKind.PRESENCE: "is stated by codes of diagnoses, procedures or drugs; use `means` or `concept` instead",
+    FactKind.PERSON: "is a fact that a site cannot map",
+}
+"""Kinds of facts that no `fact` may name → the rest of a sentence about such a fact."""
 
 
 @dataclass
 class SiteCodes:
-    """Collects the entries, and every fault of them."""
+    """Collects the entries of `[[code]]`."""
 
     knowledge: Knowledge
     means: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """(system, code) → the standard (system, code)."""
     facts: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(system, code) → the fact that an Observation of it states."""
     values: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """(fact, system, code or text) → the answer."""
     rows: list[ValueSetMember] = field(default_factory=list)
-    _said: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _explained_by: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def local(self) -> LocalCodes:
+        """Return the entries that `read` collected."""
         return LocalCodes(self.means, self.facts, self.values, tuple(self.rows))
 
     def read(self, entries: list[Tables | None]) -> Iterator[Fault]:
-        """None: an entry whose shape is at fault, which is told already."""
-        for place, entry in enumerate(entries):
+        """Collect the entries and yield their faults. An entry that does not fit the schema is None here."""
+        for number, entry in enumerate(entries, 1):
             if entry is None:
                 continue
-            where = f"code.{place}"
+            where = f"code.{number}"
             kinds = [key for key in ("means", "fact", "concept") if key in entry]
             if len(kinds) != 1:
-                yield Fault(where, ", ".join(kinds) or "none of them", "one of means, fact and concept")
+                yield Fault(where, f"must have one of means, fact and concept; it has {' and '.join(kinds) or 'none'}")
             elif "text" in entry:
                 yield from self._text(where, entry)
             elif "system" not in entry or "code" not in entry:
-                yield Fault(where, "no system or no code", "system and code, or a text that is an answer")
+                yield Fault(where, "must have system and code, or else a text that is an answer")
             else:
                 yield from self._entry(where, entry, kinds[0])
 
     def _entry(self, where: str, entry: Tables, kind: str) -> Iterator[Fault]:
         for also, only in (("value", "fact"), ("unheld", "means"), ("use", "concept")):
             if also in entry and kind != only:
-                yield Fault(f"{where}.{also}", f"beside {kind}", f"only beside {only}")
+                yield Fault(f"{where}.{also}", f"must be used with {only}, not with {kind}")
         value = None
         if kind == "fact":
             definition = self.knowledge.facts.get(entry["fact"])
             if definition is None or definition.kind in ADVICE_BY_KIND:
-                allowed = ADVICE_BY_KIND[definition.kind] if definition else "a fact of facts.toml"
-                yield Fault(f"{where}.fact", repr(entry["fact"]), allowed)
+                yield _fact_fault(f"{where}.fact", entry["fact"], self.knowledge)
                 return
             if "value" in entry:
                 value = _value(definition, entry["value"])
                 if value is None:
-                    yield Fault(f"{where}.value", repr(entry["value"]), _allowed(definition))
+                    yield _value_fault(f"{where}.value", entry["value"], definition)
                     return
         target: tuple[str, str] | None = None
         if kind == "means":
             target = self._standard(entry["means"])
             if target is None or not (self._held(target) or entry.get("unheld")):
-                yield Fault(
-                    f"{where}.means", repr(entry["means"]), "a code that the knowledge holds, or `unheld = true` beside it"
+                text = (
+                    f"is {entry['means']!r}, a code that the knowledge does not hold; add `unheld = true` if that is intended"
                 )
+                yield Fault(f"{where}.means", text)
                 return
         use: Use | None = None
         if kind == "concept":
@@ -79,19 +87,18 @@ class SiteCodes:
             asked = entry.get("use", Use.DECIDES.value)
             use = uses.get(asked)
             if use is None:
-                allowed = "a concept of terminology.toml and a use it has" + (f": {', '.join(sorted(uses))}" if uses else "")
-                yield Fault(f"{where}.concept", f"{entry['concept']!r}, use {asked!r}", allowed)
+                yield self._concept_fault(where, entry["concept"], asked, uses)
                 return
         codes = [entry["code"]] if isinstance(entry["code"], str) else entry["code"]
         for code in codes:
             key: tuple[str, str] = (self._short(entry["system"]), code.strip())
             if key[0] == self.knowledge.assessment_system or self._held(key):
-                yield Fault(f"{where}.code", repr(code), "a code that the knowledge does not read already")
+                yield Fault(f"{where}.code", f"is {code!r}, which the knowledge already reads; its meaning cannot be changed")
                 continue
             about: tuple[str, ...] = (*key, entry["fact"]) if value is not None else key
             answer_too = any(other[1:] == key for other in self.values) if kind == "means" else key in self.means
-            if self._said.setdefault(about, where) != where or (answer_too and kind != "concept"):
-                yield Fault(f"{where}.code", repr(code), "a code that no other entry explains")
+            if self._explained_by.setdefault(about, where) != where or (answer_too and kind != "concept"):
+                yield Fault(f"{where}.code", f"is {code!r}, which another entry already explains")
                 continue
             if value is not None:
                 self.values[(entry["fact"], *key)] = value
@@ -103,7 +110,7 @@ class SiteCodes:
                 self.rows.append(ValueSetMember(*key, entry["concept"], use, entry.get("display", code)))
 
     def _text(self, where: str, entry: Tables) -> Iterator[Fault]:
-        """A text that a chart sends for an answer, whole and nothing else: no free text is read."""
+        """Collect a text that charts send as an answer. It is compared as a whole: no free text is read."""
         definition = self.knowledge.facts.get(entry.get("fact", ""))
         if (
             definition is None
@@ -112,22 +119,31 @@ class SiteCodes:
             or "code" in entry
             or "system" in entry
         ):
-            yield Fault(where, "a text", "a text beside a fact of Observations and its value, without system and code")
+            yield Fault(where, "has a text, and so needs a fact of Observations and its value, without system and code")
             return
         value = _value(definition, entry["value"])
         if value is None:
-            yield Fault(f"{where}.value", repr(entry["value"]), _allowed(definition))
+            yield _value_fault(f"{where}.value", entry["value"], definition)
             return
         said = without_dots(TEXT, entry["text"])
         asked = [definition.id, *(["yes_no"] if definition.kind is FactKind.BOOLEAN else [])]
         answers = {self.knowledge.terminology.value(name, StandardCoding(TEXT, said)) for name in asked}
         answers |= {option for option in definition.options if without_dots(TEXT, option) == said}
         if answers - {None, value} or (definition.kind.numeric and NUMBER_IN_TEXT.fullmatch(said)):
-            yield Fault(f"{where}.text", repr(entry["text"]), "a text that is no answer already, and not read as a number")
-        elif self._said.setdefault((TEXT, said, definition.id), where) != where:
-            yield Fault(f"{where}.text", repr(entry["text"]), "a text that no other entry explains, case and blanks aside")
+            yield Fault(f"{where}.text", f"is {entry['text']!r}, which is already read as another answer or as a number")
+        elif self._explained_by.setdefault((TEXT, said, definition.id), where) != where:
+            text = f"is {entry['text']!r}, which another entry already explains (case and blanks are ignored)"
+            yield Fault(f"{where}.text", text)
         else:
             self.values[(definition.id, TEXT, said)] = value
+
+    def _concept_fault(self, where: str, concept: str, use: str, uses: Mapping[str, Use]) -> Fault:
+        if uses:
+            return Fault(f"{where}.use", f"is {use!r}, which {concept} does not have; its uses: {', '.join(sorted(uses))}")
+        known = sorted({member.concept for _, member in self.knowledge.terminology.all_rows()})
+        return Fault(
+            f"{where}.concept", f"is {concept!r}, which is no concept of terminology.toml{did_you_mean(concept, known)}"
+        )
 
     def _short(self, system: str) -> str:
         return self.knowledge.terminology.system_name(system)
@@ -148,7 +164,7 @@ class SiteCodes:
 
 
 def _value(definition: FactDefinition, value: object) -> str | None:
-    """A site's answer as the terminology keeps answers; None where the fact cannot be that."""
+    """Return a site's answer as the terminology keeps answers; None if the fact cannot have it."""
     if definition.kind is FactKind.BOOLEAN:
         return str(value).lower() if isinstance(value, bool) else None
     if definition.kind.numeric:
@@ -158,7 +174,24 @@ def _value(definition: FactDefinition, value: object) -> str | None:
     return value if isinstance(value, str) and value in definition.options else None
 
 
-def _allowed(definition: FactDefinition) -> str:
+def _fact_fault(where: str, name: str, knowledge: Knowledge) -> Fault:
+    if name in knowledge.facts:
+        return Fault(where, f"is {name!r}, which {ADVICE_BY_KIND[knowledge.facts[name].kind]}")
+    return Fault(where, f"is {name!r}, which is no fact of facts.toml{did_you_mean(name, knowledge.facts)}")
+
+
+def _value_fault(where: str, value: object, definition: FactDefinition) -> Fault:
     if definition.kind is FactKind.BOOLEAN:
-        return "true or false"
-    return ", ".join(definition.options) or f"a whole number in the range of {definition.id}"
+        allowed = "true or false"
+    elif definition.options:
+        allowed = f"one of {', '.join(definition.options)}"
+    else:
+        low, high = definition.range or ("?", "?")
+        allowed = f"a whole number in the range of {definition.id} ({low} to {high})"
+    return Fault(where, f"is {value!r}, and must be {allowed}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that suggests the known name nearest to a wrong one; "" if none is near."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f'; did you mean "{near[0]}"?' if near else ""

@@ -1,4 +1,4 @@
-"""A site file (TOML) → a Site. Refused whole when anything is wrong, with every fault at once."""
+"""Read a site file (TOML) into a Site. If anything in it is wrong, it is rejected with all its faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import jsonschema
 
 from cds_service import knowledge
 from cds_service.errors import Fault, SiteError
-from cds_service.knowledge.shape import describe_error
+from cds_service.knowledge.shape import describe_errors
 from cds_service.outbound.policy import (
     CARRIERS_OF_IPV4,
     PLAIN_SPELLING,
@@ -37,11 +37,11 @@ from cds_service.sites.overlay import CLINICAL, lay_over
 
 Tables = dict[str, Any]
 WHOLE_FILE = {"code": 2, "limits": 2, "site": 1, "sign_off": 1}
-"""Section → how deep the tables lie that are read whole or not at all."""
+"""Section → the depth of its tables that are used completely or not at all."""
 
 
 def read_sites(paths: Iterable[Path], today: date | None = None) -> tuple[Site, ...]:
-    """One site a file. Raises SiteError with the faults of all files."""
+    """Return one site for each file. Raises SiteError with the faults of all files."""
     found: list[Site] = []
     faults: list[Fault] = []
     for path in paths:
@@ -50,9 +50,7 @@ def read_sites(paths: Iterable[Path], today: date | None = None) -> tuple[Site, 
         except SiteError as error:
             faults += error.faults
     names = [site.id for site in found]
-    faults += [
-        Fault("site.id", repr(name), "an id that no other site file has") for name in set(names) if names.count(name) > 1
-    ]
+    faults += [Fault("site.id", f"is {name!r} in two site files") for name in sorted(set(names)) if names.count(name) > 1]
     faults += _shared_origins(found)
     if faults:
         raise SiteError(faults)
@@ -60,30 +58,36 @@ def read_sites(paths: Iterable[Path], today: date | None = None) -> tuple[Site, 
 
 
 def _shared_origins(sites: Iterable[Site]) -> Iterator[Fault]:
-    """A caller names the path on an allowed server, so its token could be sent to what the other site has there."""
+    """Yield a fault for each server in two sites.
+
+    A caller names the path on an allowed server, so it could have its token sent to a path of the other site.
+    """
     for one, other in combinations(sites, 2):
         for origin in sorted(set(one.policy.origins) & set(other.policy.origins)):
-            where = f"origins: {origin}"
-            yield Fault(where, f"in two sites ({one.id}, {other.id})", "a server of one site only, or a service for each site")
+            text = f"has {origin} in two sites ({one.id}, {other.id}); remove it from one, or run a service for each site"
+            yield Fault("fhir.origins", text)
 
 
 def read_site(path: Path, today: date | None = None) -> Site:
-    """Raises SiteError. `today`: the day after which nobody can have signed yet."""
+    """Return the site of a file. `today`: the latest day on which it can have been signed.
+
+    Raises SiteError with every fault of the file.
+    """
     try:
         return _read(path, today)
     except RecursionError:
-        raise SiteError([Fault(str(path), "tables within tables, too deep to be read", "the tables of a site file")]) from None
+        raise SiteError([Fault(path.name, "has tables that are nested too deeply to be read")]) from None
 
 
 def _read(path: Path, today: date | None) -> Site:
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise SiteError([Fault(str(path), error.strerror or "no file", "a readable file")]) from None
+        raise SiteError([Fault(str(path), f"cannot be read ({error.strerror or type(error).__name__})")]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SiteError([Fault(str(path), str(error), "TOML in UTF-8")]) from None
-    misfits = sorted(_validator().iter_errors(tables), key=lambda e: [str(step) for step in e.absolute_path])
-    faults = [fault for misfit in misfits for fault in describe_error(path.name, misfit)]
+        raise SiteError([Fault(str(path), f"is not TOML in UTF-8: {error}")]) from None
+    misfits = list(_validator().iter_errors(tables))
+    faults = describe_errors(path.name, misfits)
     laid, clinical = lay_over(knowledge.load(), _fitting(tables, misfits), today)
     for fault in (*_fhir_faults(tables.get("fhir"), path.parent), *client_faults(tables), *clinical):
         faults.append(replace(fault, where=f"{path.name}: {fault.where}"))
@@ -103,9 +107,9 @@ def _read(path: Path, today: date | None) -> Site:
 
 
 def _fitting(tables: Tables, misfits: Iterable[jsonschema.ValidationError]) -> Tables:
-    """The clinical part without the entries that do not fit the schema: the faults of the others are told all the same.
+    """Return the clinical part without the entries that do not fit the schema, so that the others are still checked.
 
-    Entries of [[code]] keep their numbers: None stands for one that is left out.
+    Entries of [[code]] keep their numbers: one that is left out becomes None.
     """
     kept: Tables = copy.deepcopy(tables)
     for misfit in misfits:
@@ -113,7 +117,7 @@ def _fitting(tables: Tables, misfits: Iterable[jsonschema.ValidationError]) -> T
         if not path or path[0] not in (*CLINICAL, "site", "sign_off"):
             continue
         if path == ["wording"] and misfit.validator == "additionalProperties":
-            continue  # the keys beside the unknown one are looked at
+            continue  # the known keys of the table are still checked
         *above, last = path[: WHOLE_FILE.get(str(path[0]), len(path))]
         part: Any = kept
         for step in above:
@@ -133,44 +137,50 @@ def _validator() -> jsonschema.Draft202012Validator:
 
 
 def _fhir_faults(fhir: Any, folder: Path) -> Iterator[Fault]:
-    """What the schema cannot see: addresses that are none, plain http beyond this machine (CH-30)."""
+    """Yield the faults that the schema cannot see, such as plain http to another machine (CH-30)."""
     if not isinstance(fhir, dict):
         return
-    for origin in _strings(fhir.get("origins")):
+    for number, origin in _numbered_strings(fhir.get("origins")):
+        where = f"fhir.origins.{number}"
         try:
             if not is_plainly_spelt(origin):
-                yield Fault("fhir.origins", repr(origin), PLAIN_SPELLING)
+                yield Fault(where, f"is {origin!r}; it must name its server by {PLAIN_SPELLING}")
         except CallNotAllowed:
-            if origin.startswith(("http://", "https://")) and "@" not in origin:  # else the schema has told it
-                yield Fault("fhir.origins", repr(origin), "an address that can be called, such as https://fhir.north.example")
+            if origin.startswith(("http://", "https://")) and "@" not in origin:  # other origins do not fit the schema
+                yield Fault(where, f"is {origin!r}, which cannot be called; an example: https://fhir.north.example")
             continue
         host = origin.split("://")[-1].rsplit(":", 1)[0].strip("[]")
         if origin.startswith("http://") and not (fhir.get("loopback") is True and host in {"127.0.0.1", "::1", "localhost"}):
-            yield Fault("fhir.origins", repr(origin), "https; http only for this machine, with loopback = true")
-    for text in _strings(fhir.get("networks")):
+            yield Fault(where, f"is {origin!r}, and must be https; http is only for this machine, with loopback = true")
+    for number, text in _numbered_strings(fhir.get("networks")):
+        where = f"fhir.networks.{number}"
         try:
             network = ipaddress.ip_network(text)
         except ValueError:
-            yield Fault("fhir.networks", repr(text), "a network such as 10.20.0.0/16")
+            yield Fault(where, f"is {text!r}, and must be a network such as 10.20.0.0/16")
             continue
-        if network.is_loopback or network.is_link_local or not network.is_private or _is_nobodys(network):
-            yield Fault("fhir.networks", repr(text), "a private network; loopback and link-local ones are no choice here")
-    if isinstance(fhir.get("seconds"), float) and isnan(fhir["seconds"]):  # neither above nor below a bound
-        yield Fault("fhir.seconds", "nan", "a number from 0.1 to 10")
+        if network.is_loopback or network.is_link_local or not network.is_private or _is_never_a_hospitals(network):
+            yield Fault(where, f"is {text!r}, and must be a private network that is neither loopback nor link-local")
+    if isinstance(fhir.get("seconds"), float) and isnan(fhir["seconds"]):  # no bound of the schema excludes nan
+        yield Fault("fhir.seconds", "must be a number from 0.1 to 10, not nan")
     ca_file = fhir.get("ca_file")
     if isinstance(ca_file, str) and not _holds_certificates(folder / ca_file):
-        yield Fault("fhir.ca_file", repr(ca_file), "a file of certificates (PEM), by its path from the site file")
+        text = f"is {ca_file!r}, which holds no certificates (PEM) that can be read; its path counts from the site file"
+        yield Fault("fhir.ca_file", text)
 
 
-def _is_nobodys(network: Network) -> bool:
-    """0.0.0.0/8, 240.0.0.0/4 and what of IPv6 carries IPv4 addresses: Python calls them private, and no hospital has them."""
+def _is_never_a_hospitals(network: Network) -> bool:
+    """Return whether no hospital can have the network: 0.0.0.0/8, 240.0.0.0/4, and IPv6 ranges that carry IPv4 addresses.
+
+    Python counts these as private.
+    """
     if isinstance(network, ipaddress.IPv4Network):
         return network.is_reserved or network.network_address.packed[0] == 0
     return any(network.overlaps(carrier) for carrier in CARRIERS_OF_IPV4)
 
 
 def _holds_certificates(file: Path) -> bool:
-    """As TLS will read it: else every call would fail, and only then."""
+    """Return whether TLS can read the file; if not, every call would fail later."""
     try:
         ssl.create_default_context(cafile=str(file))
     except (OSError, ValueError):  # an ssl.SSLError is an OSError
@@ -178,12 +188,13 @@ def _holds_certificates(file: Path) -> bool:
     return True
 
 
-def _strings(items: Any) -> list[str]:
-    return [item for item in items if isinstance(item, str)] if isinstance(items, list) else []
+def _numbered_strings(items: Any) -> list[tuple[int, str]]:
+    """Return the strings of a list with their places, counted from 1."""
+    return [(number, item) for number, item in enumerate(items, 1) if isinstance(item, str)] if isinstance(items, list) else []
 
 
 def _reach(fhir: Tables | None, folder: Path) -> OutboundPolicy:
-    """Without [fhir] the site answers from prefetch alone: nothing may be called."""
+    """Return the policy of `[fhir]`. Without it the site answers from prefetch alone, and nothing may be called."""
     if fhir is None:
         return OutboundPolicy()
     networks: tuple[Network, ...] = tuple(ipaddress.ip_network(text) for text in fhir.get("networks", ()))

@@ -1,7 +1,7 @@
-"""The clinical part of a site file laid over the knowledge that ships: a new Knowledge with a digest of its own.
+"""Apply the clinical part of a site file to the shipped knowledge. The result is a new Knowledge with its own digest.
 
-A site may say what its codes, units and texts mean, be stricter in what is a convention of ours (knowledge/local.toml),
-name things its own way, and sign. It never changes a number of the literature, an indication or a citation.
+A site may map its codes, units and texts, set stricter local conventions (knowledge/local.toml), rename facts, and sign. It
+cannot change a number of the literature, an indication or a citation.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from cds_service.knowledge.modality import Criterion, Exclusion, Modality
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.numbers import fill_sentences
 from cds_service.knowledge.overlay import Overlay, SignOff
-from cds_service.sites.codes import SiteCodes
+from cds_service.sites.codes import SiteCodes, did_you_mean
 
 Tables = Mapping[str, Any]
 CLINICAL = ("code", "units", "windows", "limits", "wording")
-"""The sections that the digest of an overlay covers; a signature covers them, and so is not one of them."""
+"""The sections that the digest of an overlay covers. A signature signs them, and so is not one of them."""
 INSTRUCTING = re.compile(r"\b(must|should|shall|has to|is safe|no contraindications?)\b", re.IGNORECASE)
 MARKUP = re.compile(r"[<>\[\]`*_#|\\\n]|://")
 
 
 def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tuple[Knowledge, list[Fault]]:
-    """The site's knowledge, and every fault found on the way; with a fault the knowledge is not to be used.
+    """Return the site's knowledge and every fault of its tables. With a fault the knowledge must not be used.
 
-    `tables`: what of the site file fits sites/schema.json. `today`: no signature is of a later day.
+    `tables`: the part of the site file that fits sites/schema.json. `today`: the latest day of a signature.
     """
     codes = SiteCodes(base)
     faults = [*codes.read(tables.get("code", []))]
@@ -44,10 +44,10 @@ def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tupl
     faults += _wording(base, facts, tables)
     signed = tables.get("sign_off")
     if signed and type(signed["on"]) is not date:
-        faults.append(Fault("sign_off.on", repr(signed["on"]), "a date without quotes, such as 2026-11-20"))
+        faults.append(Fault("sign_off.on", f"is {signed['on']!r}, and must be a date without quotes, such as 2026-11-20"))
         signed = None
     elif signed and today and signed["on"] > today:
-        faults.append(Fault("sign_off.on", str(signed["on"]), f"a day that is not to come: today is {today}"))
+        faults.append(Fault("sign_off.on", f"is {signed['on']}, which is in the future: today is {today}"))
     clinical = {name: tables[name] for name in CLINICAL if tables.get(name)}
     digest = _digest(json.dumps(clinical, sort_keys=True, default=str)) if clinical else ""
     changed = {key: criterion for key, criterion in criteria.items() if criterion is not plain.criteria[key]}
@@ -70,7 +70,7 @@ def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tupl
 
 
 def _choices(base: Knowledge, tables: Tables) -> Iterator[str]:
-    """The clinical part in words. Only read where it has no fault."""
+    """Yield a sentence for each choice of the site. They are used only if the site file has no fault."""
     for entry in filter(None, tables.get("code", [])):
         codes = [entry["code"]] if isinstance(entry.get("code"), str) else entry.get("code", [])
         said = f"{entry.get('system', '')} {', '.join(codes)}" if codes else f"the text {entry.get('text')!r}"
@@ -99,35 +99,41 @@ def _signature(table: Tables | None) -> SignOff | None:
 
 
 def _units(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Fault]:
-    """Spellings only: a unit of the fact keeps its factor, and none is added. What means a unit already, of whatever fact,
-    keeps its meaning."""
+    """Add the site's spellings of units to `facts`, and yield their faults.
+
+    A site can't add a unit or change a factor. A spelling that already means a unit, of any fact, keeps its meaning.
+    """
     standard = {*base.units.aliases.values(), *(unit for fact in base.facts.values() for unit in fact.units)}
     for name, spellings in tables.get("units", {}).items():
         definition = base.facts.get(name)
         if definition is None or not definition.units:
-            yield Fault(f"units.{name}", repr(name), "a fact of facts.toml that has a unit")
+            known = [fact.id for fact in base.facts.values() if fact.units]
+            yield Fault(f"units.{name}", f"is for no fact of facts.toml that has a unit{did_you_mean(name, known)}")
             continue
         local: dict[str, str] = {}
         for sent, unit in spellings.items():
             where, spelling = f"units.{name}.{sent}", spelling_of(sent)
             meant = base.units.aliases.get(spelling, spelling)
             if unit not in definition.units:
-                yield Fault(where, repr(unit), f"one of {', '.join(definition.units)}")
+                yield Fault(where, f"is {unit!r}, and must be one of {', '.join(definition.units)}")
             elif meant in standard and meant != unit:
-                yield Fault(where, repr(sent), f"a spelling that does not mean {meant}")
+                yield Fault(where, f"cannot mean {unit}: this spelling already means {meant}")
             elif spelling in local:
-                yield Fault(where, f"{sent!r} twice, blanks aside", "each spelling once")
+                yield Fault(where, "is a spelling that appears twice (blanks are ignored)")
             local[spelling] = unit
         facts[name] = replace(facts[name], local_units=local)
 
 
 def _windows(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Fault]:
+    """Set the site's windows in `facts`, and yield their faults."""
     for name, days in tables.get("windows", {}).items():
         bounds = base.window_bounds.get(name)
         if bounds is None:
-            yield Fault(f"windows.{name}", repr(name), "a fact whose window a site may set (knowledge/local.toml)")
+            text = "is for no fact whose window a site may set (knowledge/local.toml)"
+            yield Fault(f"windows.{name}", f"{text}{did_you_mean(name, base.window_bounds)}")
         elif not bounds.contains(Decimal(days)):
-            yield Fault(f"windows.{name}", f"{days} days", f"{bounds.at_least} to {bounds.at_most} days: {bounds.reason}")
+            text = f"is {days} days, and must be {bounds.at_least} to {bounds.at_most} days: {bounds.reason}"
+            yield Fault(f"windows.{name}", text)
         else:
             facts[name] = replace(facts[name], window_days=days)
 
@@ -135,49 +141,56 @@ def _windows(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) 
 def _limits(
     base: Knowledge, facts: dict[str, FactDefinition], criteria: dict[str, Criterion], tables: Tables
 ) -> Iterator[Fault]:
-    """What a limit of the site tests is adverse from there on: out of date, it is unknown and no denial."""
+    """Set the site's limits in `facts` and `criteria`, and yield their faults.
+
+    Values beyond a limit of the site become adverse: an old one makes its fact unknown, and is no denial.
+    """
     for key, table in tables.get("limits", {}).items():
         where, bounds = f"limits.{key}", base.limit_bounds.get(key)
         if bounds is None:
-            yield Fault(where, repr(key), f"one of {', '.join(base.limit_bounds)}")
+            hint = did_you_mean(key, base.limit_bounds) or "."
+            yield Fault(where, f"is no limit that a site may set{hint} Allowed: {', '.join(base.limit_bounds)}")
             continue
         criterion, number = base.criteria[key], table["limit"]
         if not bounds.contains(Decimal(number)):
-            yield Fault(f"{where}.limit", str(number), f"{bounds.at_least} to {bounds.at_most}: {bounds.reason}")
+            yield Fault(f"{where}.limit", f"is {number}, and must be {bounds.at_least} to {bounds.at_most}: {bounds.reason}")
         if not re.search(rf"\b{number}\b", table["says"]):
-            yield Fault(f"{where}.says", repr(table["says"]), f"a sentence that names its number, {number}")
+            yield Fault(f"{where}.says", f"must be a sentence that names its limit, {number}")
         if len(table["says"]) > len(criterion.says):
-            yield Fault(
-                f"{where}.says", f"{len(table['says'])} characters", f"at most {len(criterion.says)}, as the one it replaces"
-            )
-        yield from _sound(f"{where}.says", table["says"])
+            longest = f"at most {len(criterion.says)} characters, the length of the sentence it replaces"
+            yield Fault(f"{where}.says", f"has {len(table['says'])} characters, and may have {longest}")
+        yield from _wording_faults(f"{where}.says", table["says"])
         tests = tuple(replace(test, limit=Decimal(number)) for test in criterion.tests)
         criteria[key] = replace(criterion, says=table["says"], tests=tests)
         for test in tests:
             adverse = facts[test.fact].adverse_above if test.fact in facts else None
-            harmless = {"above": number, "at_least": number - 1}.get(test.how)  # the latter of whole numbers: ECOG
+            # `at_least` is for whole numbers only, such as ECOG
+            harmless = {"above": number, "at_least": number - 1}.get(test.how)
             if adverse is not None and harmless is not None and harmless < adverse:
                 facts[test.fact] = replace(facts[test.fact], adverse_above=Decimal(harmless))
 
 
 def _wording(base: Knowledge, facts: dict[str, FactDefinition], tables: Tables) -> Iterator[Fault]:
+    """Set the site's names of facts in `facts`, and yield the faults of its wording."""
     wording = tables.get("wording", {})
     if "note" in wording:
-        yield from _sound("wording.note", wording["note"])
+        yield from _wording_faults("wording.note", wording["note"])
     for name, says in wording.get("facts", {}).items():
         if name not in base.facts:
-            yield Fault(f"wording.facts.{name}", repr(name), "a fact of facts.toml")
+            yield Fault(f"wording.facts.{name}", f"is for no fact of facts.toml{did_you_mean(name, base.facts)}")
             continue
         if any(says == other.says for key, other in facts.items() if key != name):
-            yield Fault(f"wording.facts.{name}", repr(says), "a name that no other fact has")
-        yield from _sound(f"wording.facts.{name}", says)
+            yield Fault(f"wording.facts.{name}", f"is {says!r}, which is the name of another fact")
+        yield from _wording_faults(f"wording.facts.{name}", says)
         facts[name] = replace(facts[name], says=says)
 
 
-def _sound(where: str, text: str) -> Iterator[Fault]:
-    """A card is Markdown that discusses and never instructs (CLINICAL section 1.8)."""
+def _wording_faults(where: str, text: str) -> Iterator[Fault]:
+    """Yield a fault for a text with markup or with an instruction: a card never instructs
+    (docs/knowledge.md, "Ground rules").
+    """
     if INSTRUCTING.search(text) or MARKUP.search(text):
-        yield Fault(where, repr(text), "plain text that neither instructs nor reassures")
+        yield Fault(where, f"is {text!r}, and must be plain text that neither instructs nor reassures")
 
 
 def _with_limits(modality: Modality, changed: Mapping[str, Criterion]) -> Modality:

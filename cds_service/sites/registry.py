@@ -1,9 +1,9 @@
-"""Which sites are served, and whose a request is: the site of the caller that signed it, never one that it names."""
+"""Map a request to a site by its authenticated caller, never by anything in the request."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from cds_service.auth.caller import Callers, reject
 from cds_service.auth.keys import fetch_keys
+from cds_service.auth.refusal import Why
 from cds_service.errors import Fault, SiteError
-from cds_service.ledger import open_ledger
+from cds_service.ledger import Ledger, open_ledger
 from cds_service.settings import Settings
 from cds_service.sites import Site, development_site
 from cds_service.sites.clients import issuer_faults
@@ -25,81 +26,101 @@ SANDBOX = "sandbox"
 
 @dataclass(frozen=True)
 class SiteRegistry:
-    """`callers`: who may call; None where nobody is told apart: the development site, or one behind a proxy that does it."""
+    """The sites that are served."""
 
     sites: tuple[Site, ...]
     callers: Callers | None = None
+    """The clients that may call; None where callers are not authenticated here: the development site, or a site whose proxy
+    does it."""
     local: bool = False
     """The development site: only this machine is answered, whatever address the server listens on."""
 
     @property
     def only_site(self) -> Site | None:
+        """Return the site if there is one only, else None."""
         return self.sites[0] if len(self.sites) == 1 else None
 
     @property
     def site_for_anyone(self) -> Site | None:
-        """The site by which to answer somebody unknown: any, if all judge by the same knowledge; else nobody can say."""
+        """Return a site for a caller that is not authenticated: any, if all have the same knowledge; else None."""
         return self.sites[0] if len({site.knowledge.digest for site in self.sites}) == 1 else None
 
     def site_of(self, authorization: str | None, path: str, now: float) -> Site:
-        """The site of whoever calls this path. Raises Unauthorized; Overloaded when the ledger does not answer."""
+        """Return the site of the caller of this path. Raises Unauthorized; Overloaded if keys or ledger are not available."""
         if self.callers is None:
             return self.sites[0]
         client = self.callers.identify_client(authorization, path, now)
         return next(site for site in self.sites if client in site.clients)
 
     def site_for_discovery(self, authorization: str | None, path: str, now: float) -> Site:
-        """Discovery is open; but a token that comes is checked, and where sites differ in what they ask, one has to come."""
+        """Return the site whose discovery is answered. Discovery needs no token, but one that is sent is verified.
+
+        A token is required where the sites' prefetch templates can differ. Raises as `site_of` does.
+        """
         if authorization or self.site_for_anyone is None:
             return self.site_of(authorization, path, now)
         return self.site_for_anyone
 
     def check_peer(self, address: str | None, host: str | None) -> None:
-        """Raises Unauthorized for another machine than this one, if only this one is served. `host`: the header. A browser
-        of this machine names a web site there whose name was made to lead to us (DNS rebinding)."""
+        """Raise Unauthorized for a request of another machine, if only this machine is served.
+
+        `host`: the Host header. A web site whose name was pointed at this machine (DNS rebinding) is recognised by it.
+        """
         if self.local and not is_this_machine(address or ""):
-            raise reject("no site file, and not of this machine")
+            raise reject(Why.NOT_THIS_MACHINE)
         if self.local and not ((named := HOST.fullmatch(host or "")) and is_this_machine(named[1] or named[2])):
-            raise reject("no site file, and called by another name than this machine's")
+            raise reject(Why.NAME_OF_ANOTHER_MACHINE)
 
 
 def open_registry(settings: Settings, today: date | None = None) -> SiteRegistry:
-    """Raises SiteError with every fault of all files together; ValueError for a setting that is missing or wrong."""
-    if settings.profile:
-        sites: tuple[Site, ...] = (sandbox_site(),)
-    elif settings.sites:
-        sites = read_sites(settings.sites, today)
-    else:
+    """Return the sites of the settings and who may call them.
+
+    Raises SiteError with the faults of all files; ValueError for a setting that is missing or wrong.
+    """
+    if not (settings.profile or settings.sites):
         return SiteRegistry((development_site(),), local=True)
+    sites = served_sites(settings, today)
+    return SiteRegistry(sites, open_callers(sites, settings, open_ledger))
+
+
+def served_sites(settings: Settings, today: date | None = None) -> tuple[Site, ...]:
+    """Return the sites of the settings, each with a client or a proxy. Raises SiteError with the faults of all files."""
+    sites = (sandbox_site(),) if settings.profile else read_sites(settings.sites, today)
     clients = [client for site in sites for client in site.clients]
     if faults := [*issuer_faults(clients), *_unguarded(sites)]:
         raise SiteError(faults)
+    return sites
+
+
+def open_callers(sites: tuple[Site, ...], settings: Settings, open_database: Callable[[str], Ledger]) -> Callers | None:
+    """Return the callers of all sites, or None where no site has a client. Raises ValueError for a missing or wrong setting."""
+    clients = [client for site in sites for client in site.clients]
     if not clients:
-        return SiteRegistry(sites)
+        return None
     if not settings.public_urls:
-        raise ValueError("CDS_PUBLIC_URL: not set; callers sign for the address at which they reach the service")
-    return SiteRegistry(sites, Callers(clients, settings.public_urls, open_ledger(settings.database), fetch_keys))
+        raise ValueError("CDS_PUBLIC_URL is not set; tokens must be meant for the address at which callers reach the service")
+    return Callers(clients, settings.public_urls, open_database(settings.database), fetch_keys)
 
 
 def sandbox_site() -> Site:
-    """Anyone can call as the sandbox, whose private key is public; every card says so."""
+    """Return the site of the CDS Hooks sandbox. Its private key is public, so anyone can call; every card says so."""
     with resources.as_file(resources.files("cds_service.sites") / "sandbox.toml") as file:
         return read_site(Path(file))
 
 
 def _unguarded(sites: tuple[Site, ...]) -> Iterator[Fault]:
-    """A site that anyone could call is asked for by name, and stands alone."""
+    """Yield a fault for each site whose callers nothing authenticates, and for a proxied site beside another."""
     for site in sites:
         if not site.clients and not site.authenticated_by_proxy:
-            allowed = "[[client]]; or, if a proxy in front authenticates every caller, authenticated_by_proxy = true in [site]"
-            yield Fault(f"site {site.id}: client", "nothing", allowed)
+            text = "is required; or authenticated_by_proxy = true in [site], if a proxy in front authenticates every caller"
+            yield Fault(f"site {site.id}: client", text)
         if site.authenticated_by_proxy and len(sites) > 1:
-            yield Fault(
-                f"site {site.id}: authenticated_by_proxy", "other sites beside it", "this site alone: nothing tells them apart"
-            )
+            text = "must not be used together with other sites: without tokens, nothing tells their callers apart"
+            yield Fault(f"site {site.id}: authenticated_by_proxy", text)
 
 
 def is_this_machine(host: str) -> bool:
+    """Return whether a host or address is a loopback address, or the name localhost."""
     try:
         address = ip_address(host)
     except ValueError:
