@@ -1,1 +1,1 @@
-"""Assessment → CDS Hooks cards: shapes and invariants (card), what to say (wording), which and in what order (compose)."""
+"""CDS Hooks cards of an evaluation: types and invariants (card), text (wording), selection and order (compose)."""

@@ -1,4 +1,4 @@
-"""The machine-readable assessment in the extension of a card, as assessment.schema.json wants it (CLINICAL section 9)."""
+"""The machine-readable assessment in the extension of a card (openapi.yaml; docs/knowledge.md, "Ids")."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cds_service.reasoning.stances import Stance, stance_of_2010
 
 FINDING_WORDS = {True: "met", False: "not-met", None: "unknown"}
 OPEN_STANCE = "open"
-MAX_TOLD = 6
-"""Entries of one fact, or of one kind of resource, that could not be used; more are counted."""
+MAX_LISTED_ENTRIES = 6
+"""Unusable entries that are listed for each fact and each type of resource; further ones are counted."""
 
 
 def assessment_json(assessment: Assessment) -> dict[str, Any]:
-    """One modality; empty lists are left out."""
+    """Return the JSON of one modality, without empty lists."""
     found: dict[str, Any] = {
         "verdict": assessment.verdict.value,
         "indications": [
@@ -52,7 +52,7 @@ def caution_ids(assessments: Iterable[Assessment]) -> list[str]:
 
 
 def modalities_json(evaluation: Evaluation, treatments: Sequence[Treatment]) -> dict[str, Any]:
-    """Modality → its assessment with both stances."""
+    """Return modality id → JSON of its assessment and both stances."""
     since: dict[str, StanceWord] = {}
     for treatment in treatments:
         stance = since_stance(evaluation, treatment)
@@ -75,13 +75,13 @@ def stance_json(stance: Stance) -> str:
 
 
 def techniques_json(evaluation: Evaluation, treatments: Iterable[Treatment]) -> list[dict[str, Any]]:
-    """The treatments with a line of their own, each id once, the strongest verdict first."""
+    """Return the JSON of the treatments with a line of their own, each id once, in the given order."""
     found: dict[str, dict[str, Any]] = {}
     for treatment in treatments:
         if treatment.line is None or treatment.id in found:
             continue
         review = StanceWord.SILENT if treatment.modality.id == "systemic-therapy" else treatment.stances.word
-        told: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "id": treatment.id,
             "verdict": treatment.verdict.value,
             "stances": {
@@ -90,14 +90,14 @@ def techniques_json(evaluation: Evaluation, treatments: Iterable[Treatment]) -> 
             },
         }
         if treatment.stops:
-            told["stopped_by"] = [finding.criterion.id for finding in treatment.stops]
-        found[treatment.id] = told
+            entry["stopped_by"] = [finding.criterion.id for finding in treatment.stops]
+        found[treatment.id] = entry
     return list(found.values())
 
 
 def provenance_json(evaluation: Evaluation, names: Iterable[str]) -> list[dict[str, str]]:
-    """Where known facts come from: value, day, reference and what was recorded, each reading of each fact once."""
-    told: list[dict[str, str]] = []
+    """Return value, date, reference and recorded text of the readings of known facts, at most three for each fact."""
+    entries: list[dict[str, str]] = []
     for name in dict.fromkeys(names):
         fact = evaluation.facts.recorded[name]
         if not fact.known or fact.value is None:
@@ -109,19 +109,19 @@ def provenance_json(evaluation: Evaluation, names: Iterable[str]) -> list[dict[s
                 entry["on"] = str(seen.on)
             if seen.recorded:
                 entry["recorded"] = wording.safe_text(seen.recorded)
-            told.append(entry)
-    return told
+            entries.append(entry)
+    return entries
 
 
 def unusable_json(evaluation: Evaluation, invalid: Iterable[Unreadable]) -> list[dict[str, str]]:
-    """Where the data come from that could not be used: resources that could not be read, MAX_TOLD of each fact and kind and how
-    many more; values out of date or in conflict. The value of each is the code of the reason."""
-    told: list[dict[str, str]] = []
+    """Return the data that could not be used: unreadable resources, at most MAX_LISTED_ENTRIES of each fact and type with the
+    number of the others; values out of date or in conflict. The `value` of an entry is its reason code."""
+    entries: list[dict[str, str]] = []
     for name, fact in evaluation.facts.recorded.items():
-        told += [_unread_json(name, item) for item in fact.unread[:MAX_TOLD]]
-        told += more_json(name, len(fact.unread) - MAX_TOLD)
+        entries += [_unread_json(name, item) for item in fact.unread[:MAX_LISTED_ENTRIES]]
+        entries += more_json(name, len(fact.unread) - MAX_LISTED_ENTRIES)
         if not fact.known and fact.why is not None:
-            told += [
+            entries += [
                 {"fact": name, "value": fact.why.reason.value, "reference": wording.safe_text(seen.seen_in)}
                 | ({"on": str(seen.on)} if seen.on else {})
                 for seen in fact.seen[:2]
@@ -130,33 +130,36 @@ def unusable_json(evaluation: Evaluation, invalid: Iterable[Unreadable]) -> list
     for item in (*evaluation.picture.unreadable, *invalid):
         by_kind.setdefault(item.seen_in.partition("/")[0], []).append(item)
     for kind, items in by_kind.items():
-        told += [*map(resource_json, items[:MAX_TOLD]), *more_json(wording.safe_text(kind), len(items) - MAX_TOLD)]
-    return told
+        entries += [
+            *map(resource_json, items[:MAX_LISTED_ENTRIES]),
+            *more_json(wording.safe_text(kind), len(items) - MAX_LISTED_ENTRIES),
+        ]
+    return entries
 
 
 def more_json(name: str, count: int) -> list[dict[str, str]]:
-    """How many entries of a fact there are beside those that are told, where there are any."""
+    """Return an entry with the number of entries that are not listed; empty if there are none."""
     return [{"fact": name, "value": f"{count} more"}] if count > 0 else []
 
 
 def resource_json(item: Unreadable) -> dict[str, str]:
-    """A resource that could not be read, under its type."""
+    """Return the entry of an unreadable resource, whose `fact` is its type."""
     return _unread_json(wording.safe_text(item.seen_in.partition("/")[0]), item)
 
 
 def _unread_json(name: str, item: Unreadable) -> dict[str, str]:
-    told = {
+    entry = {
         "fact": name,
         "value": item.why.reason.value,
         "reference": wording.safe_text(item.seen_in),
     }
     if item.on:
-        told["on"] = str(item.on)
-    return told | ({"recorded": wording.safe_text(item.unit)} if item.unit else {})
+        entry["on"] = str(item.on)
+    return entry | ({"recorded": wording.safe_text(item.unit)} if item.unit else {})
 
 
 def shown_facts(evaluation: Evaluation) -> list[str]:
-    """The facts that a face can show: those of the board, and those behind findings."""
+    """Return the facts that a card can show: those of board.toml and those behind findings."""
     knowledge = evaluation.knowledge
     names = [name for line in knowledge.board for name in line]
     for assessment in evaluation.assessments.values():

@@ -1,9 +1,10 @@
-"""A treatment as a block of a modality card: full for the first three of the overview, short for the others (CARDS)."""
+"""The block of a treatment on a modality card: full for the first three of the overview, short for the others
+(docs/cards.md, "Structure")."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cds_service.cards import wording
 from cds_service.cards.claims import (
@@ -15,11 +16,11 @@ from cds_service.cards.claims import (
     speaks_against,
     stance_word,
 )
-from cds_service.cards.fact_words import counted, criterion_sources, finding_phrase, known_inputs, say_fact, say_finding
+from cds_service.cards.fact_words import criterion_sources, finding_phrase, known_inputs, say_fact, say_finding, shorten_list
 from cds_service.cards.reasons_for import failure_phrases, reasons_for
 from cds_service.cards.text import Cut, Line, Paragraph, Phrase
 from cds_service.cards.treatments import Treatment, cautions_of, drug_fails, given_drug, is_current
-from cds_service.cards.unchecked import facts_of_concern, open_facts, split_unrecorded, stops_looked_at, unchecked_of
+from cds_service.cards.unchecked import checked_stops, facts_of_concern, open_facts, split_unrecorded, unchecked_of
 from cds_service.knowledge.modality import Verdict
 from cds_service.knowledge.vocabulary import GradeLimit
 from cds_service.reasoning.evaluation import Evaluation
@@ -29,18 +30,14 @@ from cds_service.reasoning.judgement import Finding, judge_criterion
 BULLET = "- "
 MAX_FULL_BULLETS, MAX_SHORT_BULLETS = 6, 4
 MAX_FULL_RISKS, MAX_SHORT_RISKS = 2, 1
-MAX_LOOKED_AT, MAX_LOOKED_AT_IN_SHORT, MAX_NAMED, MAX_WHY = 7, 1, 4, 4
+MAX_CHECKED_STOPS, MAX_CHECKED_STOPS_IN_SHORT, MAX_NAMED, MAX_WHY = 7, 1, 4, 4
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a card says elsewhere, so that a block names it at most: ids of cautions."""
-
-    cautions: frozenset[str]
-
-
-def treatment_block(evaluation: Evaluation, treatment: Treatment, full: bool, told: Told) -> list[Paragraph]:
-    lines = _full(evaluation, treatment, told) if full else _short(evaluation, treatment, told)
+def treatment_block(
+    evaluation: Evaluation, treatment: Treatment, full: bool, shown_cautions: frozenset[str]
+) -> list[Paragraph]:
+    """Return the title and the lines of a treatment. `shown_cautions`: ids of cautions that are shown elsewhere."""
+    lines = _full(evaluation, treatment, shown_cautions) if full else _short(evaluation, treatment, shown_cautions)
     most = MAX_FULL_BULLETS if full else MAX_SHORT_BULLETS
     return [Paragraph((Line((), block_title(evaluation, treatment)),)), Paragraph(tuple(lines), most)]
 
@@ -50,7 +47,7 @@ def block_title(evaluation: Evaluation, treatment: Treatment) -> str:
 
 
 def verdict_words(evaluation: Evaluation, treatment: Treatment) -> str:
-    """ "consider", "continue as given", "open"; where a gate or a caution lowered it, by which."""
+    """Return the verdict as text ("consider", "continue as given", "open"), with the gate or caution that lowered it."""
     if treatment.is_option and (advice := drug_advice(evaluation, treatment)):
         return advice
     if treatment.is_option and treatment.line and treatment.line.does:
@@ -73,7 +70,7 @@ def verdict_words(evaluation: Evaluation, treatment: Treatment) -> str:
 
 
 def lowered_by(evaluation: Evaluation, treatment: Treatment) -> list[Finding]:
-    """The cautions or the grade that hold a recommendation back. A grade does so too while it is open."""
+    """Return the cautions and gates that lower a recommendation. A gate lowers it also while it is unknown."""
     modality, criteria = treatment.modality, evaluation.knowledge.criteria
     found = [finding for finding in treatment.assessment.cautions if finding.criterion.id in modality.downgraded_by]
     limits = {"gate.g3": modality.g3, "gate.nec": modality.nec}
@@ -87,7 +84,8 @@ def _say_what_lowers(finding: Finding) -> str:
 
 
 def drug_advice(evaluation: Evaluation, treatment: Treatment) -> str:
-    """What is said of a drug that is given already: continue, dose or interval, or another treatment first."""
+    """Return the advice on a drug that is on record: continue, change dose or interval, or add another treatment. Empty if it
+    is not on record."""
     if treatment.line is None or given_drug(evaluation, treatment) is None:
         return ""
     facts, drug = evaluation.facts, treatment.given or "the analogue"
@@ -105,16 +103,16 @@ def drug_advice(evaluation: Evaluation, treatment: Treatment) -> str:
     return given if facts["hormonal_symptoms_controlled"].known else f"{given}; are the symptoms controlled?"
 
 
-def _full(evaluation: Evaluation, treatment: Treatment, told: Told) -> Iterator[Line]:
+def _full(evaluation: Evaluation, treatment: Treatment, shown_cautions: frozenset[str]) -> Iterator[Line]:
     yield why_line(evaluation, treatment)
     yield from stance_lines(evaluation, treatment)
-    yield from against_lines(evaluation, treatment, told, MAX_FULL_RISKS)
+    yield from against_lines(evaluation, treatment, shown_cautions, MAX_FULL_RISKS)
     if (line := stops_line(evaluation, treatment)) is not None:
         yield line
     yield change_line(evaluation, treatment)
 
 
-def _short(evaluation: Evaluation, treatment: Treatment, told: Told) -> Iterator[Line]:
+def _short(evaluation: Evaluation, treatment: Treatment, shown_cautions: frozenset[str]) -> Iterator[Line]:
     why = why_line(evaluation, treatment)
     sources = sources_of_stance(evaluation, treatment)
     stances = [Phrase(f"2010 **{stance_word(treatment)}**", sources, unsourced=Cut.WORDING)]
@@ -125,11 +123,12 @@ def _short(evaluation: Evaluation, treatment: Treatment, told: Told) -> Iterator
     yield Line((Phrase(whole, cut=Cut.DETAIL, brief=tells or whole), *stances), why.lead, BULLET)
     if since := [*since_phrases(evaluation, treatment, most_drugs=1), *dissent_phrases(evaluation, treatment)]:
         yield Line(tuple(since), "", BULLET)
-    yield from against_lines(evaluation, treatment, told, MAX_SHORT_RISKS)
+    yield from against_lines(evaluation, treatment, shown_cautions, MAX_SHORT_RISKS)
     yield change_line(evaluation, treatment)
 
 
 def why_line(evaluation: Evaluation, treatment: Treatment) -> Line:
+    """Return the reasons for a treatment, or what is missing if it is nearly an option."""
     if treatment.is_nearly_option:
         return missing_line(evaluation, treatment)
     phrases = reasons_for(evaluation, treatment) or [Phrase("see its criteria")]
@@ -137,6 +136,7 @@ def why_line(evaluation: Evaluation, treatment: Treatment) -> Line:
 
 
 def missing_line(evaluation: Evaluation, treatment: Treatment) -> Line:
+    """Return the open facts of a treatment, unusable values first."""
     names, unusable = split_unrecorded(evaluation, open_facts(evaluation, treatment))
     said = Phrase(", ".join([*unusable, *names]) or "what could stop it")
     at_best = best_words(treatment)
@@ -144,32 +144,34 @@ def missing_line(evaluation: Evaluation, treatment: Treatment) -> Line:
 
 
 def best_words(treatment: Treatment) -> str:
-    """ "consider at best", of a treatment that is open; empty where nothing speaks for it whatever comes."""
+    """Return, for example, "consider at best" for an open treatment; empty if no outcome would make it an option."""
     best = treatment.assessment.best_possible
     return {Verdict.RECOMMENDED: "recommended at best", Verdict.CONSIDER: "consider at best"}.get(best or treatment.verdict, "")
 
 
 def stance_lines(evaluation: Evaluation, treatment: Treatment) -> Iterator[Line]:
-    """What the review says and what came since; a dissent has a line of its own."""
+    """Yield what the review and later evidence say, with dissents on a line of their own."""
     phrases = (*review_phrases(evaluation, treatment), *since_phrases(evaluation, treatment))
     yield Line(phrases, "", BULLET, joins=True)
     if dissent := dissent_phrases(evaluation, treatment):
         yield Line(tuple(dissent), "", BULLET, joins=True)
 
 
-def own_cautions(treatment: Treatment, told: Told) -> list[Finding]:
-    """Cautions that this patient meets and that no other place of the answer says."""
+def own_cautions(treatment: Treatment, shown_cautions: frozenset[str]) -> list[Finding]:
+    """Return the cautions that are met and not shown elsewhere."""
     seen: dict[str, Finding] = {}
     for finding in cautions_of(treatment):
-        if not finding.criterion.risk and finding.criterion.id not in told.cautions:
+        if not finding.criterion.risk and finding.criterion.id not in shown_cautions:
             seen.setdefault(finding.criterion.id, finding)
     return list(seen.values())
 
 
-def against_lines(evaluation: Evaluation, treatment: Treatment, told: Told, max_risks: int) -> Iterator[Line]:
-    """Cautions and stops of ways of doing it, all of them; then the first risks, the others counted."""
+def against_lines(
+    evaluation: Evaluation, treatment: Treatment, shown_cautions: frozenset[str], max_risks: int
+) -> Iterator[Line]:
+    """Yield all cautions and all stops of its techniques, then the first risks and the number of the others."""
     knowledge = evaluation.knowledge
-    against = [finding_phrase(knowledge, finding) for finding in own_cautions(treatment, told)]
+    against = [finding_phrase(knowledge, finding) for finding in own_cautions(treatment, shown_cautions)]
     if treatment.line is None:
         for option in treatment.options:
             if option.stops:
@@ -185,7 +187,7 @@ def against_lines(evaluation: Evaluation, treatment: Treatment, told: Told, max_
         phrases += [replace(phrase, last=Cut.DETAIL, supporting=True) for phrase in others[: max_risks - 1]]
         left = len(risks) - max_risks
         counted_at = Cut.DETAIL if max_risks > 1 else Cut.KEPT
-        if others:  # where the second is left out, it is counted
+        if others:  # a second risk that is left out is counted
             phrases.append(Phrase(_more(left), cut=counted_at, brief=_more(len(others))))
     if phrases:
         yield Line(tuple(phrases), "", BULLET)
@@ -200,18 +202,20 @@ def _labelled(label: str, phrase: Phrase) -> Phrase:
 
 
 def stops_line(evaluation: Evaluation, treatment: Treatment) -> Line | None:
-    """What was looked at and not found, what is not recorded, what cannot be read here. Never "no contraindication"."""
-    looked = looked_at_words(evaluation, stops_looked_at(evaluation, treatment))
+    """Return which stops were checked and not met, which are not recorded, and which are not read here. The line must not imply
+    "no contraindication"."""
+    looked = checked_stop_words(evaluation, checked_stops(evaluation, treatment))
     silent, unusable = split_unrecorded(evaluation, unchecked_of(evaluation, [treatment]))
     phrases: list[Phrase] = []
     if looked:
         said = "Stops looked at, none met: "
-        brief = said + counted(looked, MAX_LOOKED_AT_IN_SHORT)
-        phrases.append(Phrase(said + counted(looked, MAX_LOOKED_AT), cut=Cut.DETAIL, brief=brief))
-    if unusable and not treatment.is_nearly_option:  # there they stand among what is missing
-        phrases.append(Phrase(f"Out of date or unreadable: {counted(unusable, MAX_NAMED)}", cut=Cut.DETAIL))
+        brief = said + shorten_list(looked, MAX_CHECKED_STOPS_IN_SHORT)
+        phrases.append(Phrase(said + shorten_list(looked, MAX_CHECKED_STOPS), cut=Cut.DETAIL, brief=brief))
+    if unusable and not treatment.is_nearly_option:  # else they are listed as missing
+        phrases.append(Phrase(f"Out of date or unreadable: {shorten_list(unusable, MAX_NAMED)}", cut=Cut.DETAIL))
     if silent:
-        phrases.append(Phrase(f"Not recorded: {counted(silent, MAX_NAMED)}", cut=Cut.REPEATED))  # the overview names them too
+        # REPEATED: the overview names them too
+        phrases.append(Phrase(f"Not recorded: {shorten_list(silent, MAX_NAMED)}", cut=Cut.REPEATED))
     if unjudged := unjudged_words(evaluation, treatment):
         phrases.append(Phrase(f"{unjudged}: not judged, no upper limit sent"))
     if treatment.not_read:
@@ -220,7 +224,7 @@ def stops_line(evaluation: Evaluation, treatment: Treatment) -> Line | None:
 
 
 def unjudged_words(evaluation: Evaluation, treatment: Treatment) -> str:
-    """Values whose stop is a multiple of an upper limit that was not sent with them."""
+    """Return the values that could not be judged, because their stop is a multiple of an upper limit that was not sent."""
     knowledge, facts = evaluation.knowledge, evaluation.facts
     stops = [criterion for option in treatment.options for criterion in option.technique.stopped_by] if treatment.line else []
     names = [test.fact for criterion in stops for test in criterion.tests]
@@ -228,22 +232,23 @@ def unjudged_words(evaluation: Evaluation, treatment: Treatment) -> str:
     return ", ".join(say_fact(knowledge, name, facts[name]) for name in values if name and facts[name].known)
 
 
-def looked_at_words(evaluation: Evaluation, findings: Iterable[Finding]) -> list[str]:
-    """The documented facts that were looked at, each once: not the person, nor the creatinine beside an eGFR that was sent, nor
-    what a caution of any treatment rests on: "none met" beside an INR to be corrected reads as if it were harmless."""
+def checked_stop_words(evaluation: Evaluation, findings: Iterable[Finding]) -> list[str]:
+    """Return the known facts behind findings that are not met, each once. Age, sex and creatinine with a sent eGFR are left
+    out. So are facts on which a caution of any treatment rests: an INR to be corrected must not be listed under "none met"."""
     facts = evaluation.facts
     names = sorted(known_inputs(facts, findings), key=lambda name: not _is_telling(evaluation, name))
     left_out = {"age", "sex", *facts_of_concern(evaluation), *(["creatinine"] if facts["egfr"].known else [])}
-    shown = [name for name in names if name not in left_out and not facts[name].equals(True)]  # a yes is no "none met"
+    shown = [name for name in names if name not in left_out and not facts[name].equals(True)]  # "yes" is not "none met"
     return list(dict.fromkeys(say_fact(evaluation.knowledge, name, facts[name]) for name in shown))
 
 
 def _is_telling(evaluation: Evaluation, name: str) -> bool:
-    """Measured values, and the portal vein, before answers that only deny."""
+    """Return whether it is a measured value or the portal vein, which are listed before other answers."""
     return evaluation.knowledge.facts[name].kind.numeric or name == "portal_vein"
 
 
 def change_line(evaluation: Evaluation, treatment: Treatment) -> Line:
+    """Return what would change the verdict of a treatment."""
     lifts = (
         [finding.criterion.lift for finding in lowered_by(evaluation, treatment) if finding.criterion.lift]
         if treatment.is_lowered
@@ -260,7 +265,7 @@ def change_line(evaluation: Evaluation, treatment: Treatment) -> Line:
 
 
 def _own_change(evaluation: Evaluation, treatment: Treatment) -> list[str]:
-    """What would change the verdict, by the indication that is met, or the line, or the modality."""
+    """Return what would change the verdict, as stated by the line, the indication that is met, or the modality."""
     if treatment.line is not None and treatment.line.adjusted and treatment.is_option and drug_fails(evaluation, treatment):
         return [treatment.line.adjusted]
     ranked = sorted(treatment.met, key=lambda found: found.indication.rank)
@@ -269,7 +274,7 @@ def _own_change(evaluation: Evaluation, treatment: Treatment) -> list[str]:
 
 
 def untried_names(evaluation: Evaluation, treatment: Treatment) -> list[str]:
-    """Treatments that "refractory" takes for tried and of which no record shows that they were, nor that they failed."""
+    """Return the treatments that "refractory" implies were tried, without a record that they were given or failed."""
     facts = evaluation.facts
     return [
         name

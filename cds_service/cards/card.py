@@ -1,4 +1,4 @@
-"""CDS Hooks 2.0.1 card shapes, and the invariants that every card of ours keeps."""
+"""The types of a CDS Hooks 2.0.1 card, and the invariants of every card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOPICS = "https://nlm-cds.example/fhir/CodeSystem/card-topic"
 NAMESPACE = uuid.UUID("6f0a3f3e-5a0c-5d53-9c5e-0d6f1a3f7b11")
 INDICATORS = ("info", "warning", "critical")
 MAX_SUMMARY_CHARS_EXCLUSIVE = 140
-"""CDS Hooks asks for fewer than 140 characters (CH-76)."""
+"""CDS Hooks requires fewer than 140 characters (CH-76)."""
 
 
 class Topic(msgspec.Struct):
@@ -47,7 +47,7 @@ class Suggestion(msgspec.Struct, omit_defaults=True):
 
 
 class Card(msgspec.Struct, omit_defaults=True, rename={"selection_behavior": "selectionBehavior"}):
-    """Empty strings and lists are left out of the JSON (CH-02 to CH-04)."""
+    """A card. Empty strings and lists are left out of the JSON (CH-02 to CH-04)."""
 
     summary: str
     indicator: str
@@ -57,29 +57,29 @@ class Card(msgspec.Struct, omit_defaults=True, rename={"selection_behavior": "se
     links: list[Link] = []
     suggestions: list[Suggestion] = []
     selection_behavior: str = ""
-    """"any" when there are suggestions: the only value every client of ours takes (CH-81, Epic)."""
+    """"any" if there are suggestions: the only value that all known clients accept (CH-81, Epic)."""
     uuid: str = ""
 
     @property
     def kind(self) -> str:
+        """The kind of card, as in its extension."""
         kind: str = self.extension[EXTENSION]["kind"]
         return kind
 
 
 class CardFault(AssertionError):
-    """A card of ours breaks an invariant: a fault of the program, never of a request."""
+    """Raised for a card that breaks an invariant: an error of the program, not of a request."""
 
 
 def add_banner(cards: list[Card], banner: str) -> list[Card]:
-    """A site's own warning, such as that of the public sandbox, stands first on every card."""
+    """Return the cards with the warning of a site (such as the public sandbox) before every detail."""
     return [msgspec.structs.replace(card, detail=f"**{banner}**\n\n{card.detail}") for card in cards] if banner else cards
 
 
 def assign_uuids(cards: list[Card], *about: str) -> list[Card]:
-    """Gives each card a uuid that is the same for the same request and content, and no other.
+    """Give each card and suggestion a uuid that depends on request and content only. Return the same cards.
 
-    `about`: site, service, hook instance, patient. The content is hashed in:
-    two patients never share a uuid.
+    `about`: site, service, hook instance, patient. Two patients never share a uuid.
     """
     for card in cards:
         content = msgspec.json.encode(msgspec.structs.replace(card, uuid=""), order="deterministic").decode()
@@ -90,22 +90,24 @@ def assign_uuids(cards: list[Card], *about: str) -> list[Card]:
 
 
 def check_cards(cards: list[Card]) -> list[Card]:
-    """Raises CardFault. What is not said here is checked against openapi.yaml by the tests."""
+    """Return the cards. Raises CardFault if one breaks an invariant. The tests check everything else against openapi.yaml."""
     for card in cards:
         faults = []
         if not 0 < len(card.summary) < MAX_SUMMARY_CHARS_EXCLUSIVE:
-            faults.append(f"summary has {len(card.summary)} characters, allowed: 1 to {MAX_SUMMARY_CHARS_EXCLUSIVE - 1}")
+            faults.append(f"the summary must have 1 to {MAX_SUMMARY_CHARS_EXCLUSIVE - 1} characters, not {len(card.summary)}")
         if card.indicator not in INDICATORS:
-            faults.append(f"indicator {card.indicator}")
+            faults.append(f"the indicator must be one of {', '.join(INDICATORS)}, not {card.indicator}")
         if re.search(r"<[a-zA-Z/!]", card.detail):
-            faults.append("HTML in detail")
+            faults.append("the detail contains HTML")
         if not card.source.label or not card.uuid:
-            faults.append("no source or no uuid")
+            faults.append("the label of the source or the uuid is missing")
         if bool(card.suggestions) != bool(card.selection_behavior):
-            faults.append("suggestions and selectionBehavior go together")
-        faults += [f"link {link.url}" for link in card.links if not link.url.startswith("https://")]
+            faults.append("suggestions and selectionBehavior must be sent together")
+        faults += [
+            f"the link {link.url} must start with https://" for link in card.links if not link.url.startswith("https://")
+        ]
         if faults:
             raise CardFault(f"{card.kind}: {'; '.join(faults)}")
     if len({card.uuid for card in cards}) != len(cards):
-        raise CardFault("two cards with one uuid")
+        raise CardFault("two cards have the same uuid")
     return cards

@@ -1,4 +1,4 @@
-"""What each edition says of a treatment, for a block: stance, claims for it, dissents and risks, each with its source."""
+"""What each edition says of a treatment: its stance, claims for it, dissents and risks, each with its source."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.populations import population_fits
 
 OPEN_STANCE = "open"
-"""The stance that a fact decides which is unknown."""
+"""The stance if an unknown fact decides it."""
 MAX_DRUGS = 3
-"""Drugs whose figures stand on a face; more are counted."""
+"""The drugs whose figures are shown; further ones are counted."""
 
 
 def stance_word(treatment: Treatment) -> str:
-    """The stance of 2010 on this treatment, in a word; the line of a drug against growth is silent in the review."""
+    """Return the stance of 2010 in one word. It is "silent" for a line of systemic therapy."""
     return word.value if (word := _word(treatment)) else OPEN_STANCE
 
 
@@ -31,18 +31,19 @@ def _word(treatment: Treatment) -> StanceWord | None:
 
 
 def speaks_against(treatment: Treatment) -> bool:
-    """Whether the review speaks against it or both ways: a dissent, which is never left out."""
+    """Return whether the review is against the treatment or divided. Such a dissent is never left out."""
     return _word(treatment) in {StanceWord.AGAINST, StanceWord.DIVIDED}
 
 
 def stance_condition(treatment: Treatment) -> str:
-    """Of an open stance: what it would be, and if what."""
+    """Return what an open stance would be, and on which condition."""
     rows = treatment.stances.rows
     first = next((row for row in rows if row.stance is not StanceWord.SILENT), rows[0])
     return f"{first.stance.value} if {first.situation}"
 
 
 def review_phrases(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
+    """Return what the review says, starting with its stance."""
     word = _word(treatment)
     if word is None:
         return [Phrase(f"2010 **open:** {stance_condition(treatment)}", cut=Cut.DETAIL, brief="2010 **open**")]
@@ -58,6 +59,7 @@ def review_phrases(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]
 
 
 def sources_of_stance(evaluation: Evaluation, treatment: Treatment) -> tuple[Publication, ...]:
+    """Return the source of the stance of 2010; empty if it is open or silent."""
     word = _word(treatment)
     if word is None or word is StanceWord.SILENT:
         return ()
@@ -65,8 +67,8 @@ def sources_of_stance(evaluation: Evaluation, treatment: Treatment) -> tuple[Pub
 
 
 def since_phrases(evaluation: Evaluation, treatment: Treatment, most_drugs: int = MAX_DRUGS) -> list[Phrase]:
-    """The first claim for it, those that speak of a patient like this one before others; of drugs one for each. Claims for a
-    drug against growth say nothing for one on which the tumour grows."""
+    """Return the first later claim for the treatment (for a line of drugs, up to `most_drugs`), preferring claims whose
+    population fits the patient. A drug on which the tumour grows has none."""
     parts = [part for part in (treatment, treatment.beside) if part is not None and not is_outgrown(evaluation, part)]
     claims = [claim for part in parts for claim in _claims(evaluation, part, Edition.UPDATE)]
     if not claims:
@@ -91,7 +93,7 @@ def _fits(evaluation: Evaluation, part: ShownStatement) -> bool | None:
 
 
 def claim_phrase(evaluation: Evaluation, part: ShownStatement) -> Phrase:
-    """A statement of a face with its source; with whom it speaks of, where that is not known of this patient."""
+    """Return a statement with its source, and with its population if the patient is not known to belong to it."""
     text, brief = part.says, part.brief
     population = evaluation.knowledge.statements[part.statement].population
     if population is not None and population.says and _fits(evaluation, part) is not True:
@@ -101,16 +103,17 @@ def claim_phrase(evaluation: Evaluation, part: ShownStatement) -> Phrase:
 
 
 def dissent_phrases(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
-    """Never left out. What the review itself says against is told by its stance, but for a stance that is open."""
+    """Return the dissents, which are never left out. A dissent that the stance of 2010 rests on is covered by the stance."""
     here = " here" if since_stance(evaluation, treatment) is StanceWord.AGAINST else ""
     since = _against(evaluation, treatment, Edition.UPDATE, f"Since **against{here}:** ")
-    return since if _word(treatment) else [*_against(evaluation, treatment, Edition.REVIEW, "2010 **against:** "), *since]
+    return [*_against(evaluation, treatment, Edition.REVIEW, "2010 **against:** "), *since]
 
 
 def _against(evaluation: Evaluation, treatment: Treatment, edition: Edition, label: str) -> list[Phrase]:
+    covered = treatment.stances.rows[0].by if _word(treatment) else ()
     faces = [*treatment.faces(Face.DISSENT), *(treatment.beside.faces(Face.DISSENT) if treatment.beside else ())]
-    parts = [part for part in faces if part.says and _edition(evaluation, part) is edition]
-    phrases = [kept(_with_state(evaluation, treatment, part, claim_phrase(evaluation, part))) for part in parts]
+    parts = [part for part in faces if part.says and part.statement not in covered and _edition(evaluation, part) is edition]
+    phrases = [keep_phrase(_with_state(evaluation, treatment, part, claim_phrase(evaluation, part))) for part in parts]
     if not phrases:
         return []
     first, *more = phrases
@@ -118,7 +121,7 @@ def _against(evaluation: Evaluation, treatment: Treatment, edition: Edition, lab
 
 
 def _with_state(evaluation: Evaluation, treatment: Treatment, part: ShownStatement, phrase: Phrase) -> Phrase:
-    """A dissent that stands because an indication of the update is not met: by what it is not met."""
+    """Return a dissent about an indication of the update with the reason why that indication is not met."""
     found = next((found for found in treatment.unmet if found.indication.id in part.unless), None)
     if found is None:
         return phrase
@@ -128,8 +131,8 @@ def _with_state(evaluation: Evaluation, treatment: Treatment, part: ShownStateme
     return replace(phrase, text=phrase.text.replace("{state}", state), brief=phrase.brief.replace("{state}", state))
 
 
-def kept(phrase: Phrase) -> Phrase:
-    """Never left out; in fewer words where space runs out."""
+def keep_phrase(phrase: Phrase) -> Phrase:
+    """Return a phrase that is shortened to `brief` if space runs out, but never left out."""
     return Phrase(phrase.text, phrase.sources, Cut.WORDING if phrase.brief else Cut.KEPT, phrase.brief)
 
 
@@ -138,9 +141,9 @@ def _edition(evaluation: Evaluation, part: ShownStatement) -> Edition:
 
 
 def risk_phrases(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
-    """The risks in their order; a caution that is one of them ("drug-eluting beads: avoid") comes second."""
+    """Return the risks in their order. A caution that is a risk ("drug-eluting beads: avoid") comes second."""
     faces = [*treatment.faces(Face.RISK), *(treatment.beside.faces(Face.RISK) if treatment.beside else ())]
-    risks = list(dict.fromkeys(kept(claim_phrase(evaluation, part)) for part in faces if part.says))
+    risks = list(dict.fromkeys(keep_phrase(claim_phrase(evaluation, part)) for part in faces if part.says))
     cautions = treatment.assessment.cautions if treatment.line is None else ()
     always = [finding_phrase(evaluation.knowledge, finding) for finding in cautions if finding.criterion.risk]
     return [*risks[:1], *always, *risks[1:]]

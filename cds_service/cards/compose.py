@@ -1,4 +1,4 @@
-"""Which cards, in what order, how many and how long (CLINICAL section 7). A contraindication never moves out of sight."""
+"""Chooses the cards, their order, number and length (docs/knowledge.md, "Which cards"). Contraindications are always kept."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from cds_service.cards.suggestions import draft_orders
 from cds_service.cards.text import Paragraph
 from cds_service.cards.treatments import Treatment, list_treatments
 from cds_service.cards.urgent import (
-    Stopped,
+    StoppedTreatment,
     cardiac_findings,
     contraindication_draft,
-    find_stopped,
+    find_stopped_treatments,
     join_drafts,
     safety_draft,
     safety_is_critical,
@@ -46,15 +46,15 @@ from cds_service.reasoning.facts import recorded_inputs
 from cds_service.reasoning.judgement import Finding
 
 MAX_CARDS, MAX_CARDS_WITH_ORDER = 3, 5
-"""Cards without and with an active order; the overview is one of them."""
+"""The numbers of cards without and with an active order, including the overview."""
 MAX_CHARS, MAX_CHARS_WITH_ORDER = 4000, 5500
-"""Of all cards together, as a reader sees them; the larger also with more blocks than four."""
+"""Characters of all cards together, as a reader sees them. The second applies with an active order or more than four blocks."""
 BLOCKS_OF_A_SHORT_ANSWER = 4
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A card before it is written, and what else it needs."""
+class PlannedCard:
+    """A draft with everything else that its card needs."""
 
     kind: str
     draft: Draft
@@ -62,31 +62,32 @@ class Planned:
     topic: str
     content: dict[str, object]
     decided: Sequence[str]
-    """Statements of what decided: the first with an identifier is the card's source."""
+    """Statements of what decided. The first whose publication has an identifier is the source of the card."""
     finish: Callable[[Card], Card] = lambda card: card
 
 
 def compose_cards(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> list[Card]:
-    """The cards of a patient with neuroendocrine liver metastases, most important first, the overview first of all."""
+    """Return the cards of a patient with neuroendocrine liver metastases: the overview, then the most important first.
+    `invalid`: resources that decided and are not valid FHIR."""
     treatments = list_treatments(evaluation)
     shown = [treatment for treatment in treatments if treatment.on_face]
     urgent = _urgent(evaluation, treatments)
     has_safety = any(planned.content.get("cautions") and planned.kind != "modality" for planned in urgent)
     places = (MAX_CARDS_WITH_ORDER if evaluation.picture.orders else MAX_CARDS) - 1 - len(urgent)
-    told = frozenset(finding.criterion.id for finding in procedure_cautions(evaluation, treatments))
+    shown_cautions = frozenset(finding.criterion.id for finding in procedure_cautions(evaluation, treatments))
     groups = group_treatments(shown, places)
-    options = [_modality(evaluation, group, modality_draft(evaluation, group, shown, told)) for group in groups]
+    options = [_modality(evaluation, group, modality_draft(evaluation, group, shown, shown_cautions)) for group in groups]
     places -= len(options)
-    last: list[Planned] = []
+    last: list[PlannedCard] = []
     folded: list[Paragraph] = []
     if (missing := missing_draft(evaluation, treatments)) and places > 0 and (urgent or options or evaluation.picture.orders):
         last.append(_missing(evaluation, missing))
         places -= 1
     elif missing:
-        told_above = {name for treatment in shown if treatment.is_nearly_option for name in treatment.assessment.missing}
+        named_above = {name for treatment in shown if treatment.is_nearly_option for name in treatment.assessment.missing}
         if not shown:
             folded += questions_paragraphs(evaluation)
-        elif not told_above >= {*missing_facts(evaluation)}:
+        elif not named_above >= {*missing_facts(evaluation)}:
             folded += questions_in_a_line(evaluation)
     if (
         (quality := quality_draft(evaluation, invalid, bool(missing)))
@@ -94,7 +95,7 @@ def compose_cards(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> list
         and (urgent or options or evaluation.picture.orders)
     ):
         named = unusable_json(evaluation, invalid)
-        last.append(Planned("data-quality", quality, "info", "NlmDataQuality", {"provenance": named} if named else {}, []))
+        last.append(PlannedCard("data-quality", quality, "info", "NlmDataQuality", {"provenance": named} if named else {}, []))
     elif quality:
         folded += quality_paragraph(evaluation, invalid, bool(missing))
     own_card = [name for planned in urgent for name in _modalities_of(planned)]
@@ -110,7 +111,7 @@ def compose_cards(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> list
     return [_write(evaluation, part, squeeze) for part, squeeze in zip(planned, squeezes, strict=True)]
 
 
-def _write(evaluation: Evaluation, planned: Planned, squeeze: int) -> Card:
+def _write(evaluation: Evaluation, planned: PlannedCard, squeeze: int) -> Card:
     knowledge = evaluation.knowledge
     written = planned.draft.write(squeeze)
     content = {"kind": planned.kind, "knowledge": knowledge.digest, **planned.content}
@@ -126,14 +127,13 @@ def _write(evaluation: Evaluation, planned: Planned, squeeze: int) -> Card:
     return planned.finish(card)
 
 
-def _modalities_of(planned: Planned) -> list[str]:
+def _modalities_of(planned: PlannedCard) -> list[str]:
     found = planned.content.get("modalities", [planned.content[key] for key in ("modality",) if key in planned.content])
     return list(found) if isinstance(found, list) else []
 
 
 def modality_fields(names: Iterable[str]) -> dict[str, object]:
-    """Which modalities a card is on, for the machine: `modality` where it is one, `modalities` where they are several
-    (CLINICAL section 9)."""
+    """Return the modalities of a card for its extension: `modality` if there is one, `modalities` if there are several."""
     found = list(dict.fromkeys(names))
     if len(found) == 1:
         return {"modality": found[0]}
@@ -146,9 +146,9 @@ def _overview(
     draft: Draft,
     unusable: Sequence[dict[str, str]],
     with_orders: bool,
-) -> Planned:
-    """`unusable` and `with_orders`: data that could not be used, and the draft orders of what is missing, where these have no
-    card of their own."""
+) -> PlannedCard:
+    """Return the overview. `unusable`: data that could not be used, if it has no card of its own; `with_orders`: the overview
+    carries the draft orders, because missing facts have no card of their own."""
     content: dict[str, object] = {
         "staging": {name: part.value for name, part in evaluation.stage.items()},
         "modalities": modalities_json(evaluation, treatments),
@@ -165,12 +165,12 @@ def _overview(
             card.detail = f"{card.detail}\n\n{note}"
         return card
 
-    return Planned("overview", draft, "info", "NlmOverview", content, ["S063"], finished)
+    return PlannedCard("overview", draft, "info", "NlmOverview", content, ["S063"], finished)
 
 
-def _urgent(evaluation: Evaluation, treatments: Sequence[Treatment]) -> list[Planned]:
-    """Contraindications and safety, at most one card each; one for both where no order gives a further place."""
-    stopped, cardiac = find_stopped(evaluation), cardiac_findings(evaluation)
+def _urgent(evaluation: Evaluation, treatments: Sequence[Treatment]) -> list[PlannedCard]:
+    """Return the cards of contraindications and safety, at most one each. Without an order they share one card."""
+    stopped, cardiac = find_stopped_treatments(evaluation), cardiac_findings(evaluation)
     procedural = procedure_cautions(evaluation, treatments)
     contraindication = contraindication_draft(evaluation, stopped) if stopped else None
     against = [finding for part in stopped for finding in part.findings]
@@ -181,7 +181,7 @@ def _urgent(evaluation: Evaluation, treatments: Sequence[Treatment]) -> list[Pla
     found = [_stopped_card(evaluation, stopped, contraindication, [])] if contraindication else []
     if safety:
         indicator = "critical" if safety_is_critical(evaluation) else "warning"
-        found.append(Planned("safety", safety, indicator, "NlmSafety", *_safety_content([*cardiac, *procedural])))
+        found.append(PlannedCard("safety", safety, indicator, "NlmSafety", *_safety_content([*cardiac, *procedural])))
     return sorted(found, key=lambda planned: planned.indicator != "critical")
 
 
@@ -192,7 +192,9 @@ def _safety_content(findings: Sequence[Finding]) -> tuple[dict[str, object], lis
     return content | ({"cautions": cautions} if cautions else {}), statements
 
 
-def _stopped_card(evaluation: Evaluation, stopped: Sequence[Stopped], draft: Draft, safety: Sequence[Finding]) -> Planned:
+def _stopped_card(
+    evaluation: Evaluation, stopped: Sequence[StoppedTreatment], draft: Draft, safety: Sequence[Finding]
+) -> PlannedCard:
     decided_by = list(dict.fromkeys(f.criterion.id for part in stopped for f in part.findings))
     statements = [s for part in stopped for f in part.findings for s in f.criterion.statements]
     content, beside = _safety_content(safety)
@@ -200,22 +202,22 @@ def _stopped_card(evaluation: Evaluation, stopped: Sequence[Stopped], draft: Dra
     whole = [part for part in stopped if part.technique is None]
     if len(stopped) == 1 and whole:
         content["verdict"] = Verdict.CONTRAINDICATED.value
-    if told := list(dict.fromkeys([*statements, *beside])):
-        content["statements"] = told
+    if all_statements := list(dict.fromkeys([*statements, *beside])):
+        content["statements"] = all_statements
     content |= _provenance(evaluation, [f for part in stopped for f in part.findings])
     indicator = "critical" if any(part.critical for part in stopped) else "warning"
-    return Planned("contraindication", draft, indicator, "NlmContraindication", content, list(dict.fromkeys(statements)))
+    return PlannedCard("contraindication", draft, indicator, "NlmContraindication", content, list(dict.fromkeys(statements)))
 
 
 def _provenance(evaluation: Evaluation, findings: Sequence[Finding]) -> dict[str, object]:
     names = [
         n for f in findings for test in f.criterion.tests for n in sorted(recorded_inputs(evaluation.knowledge, test.fact))
     ]
-    told = provenance_json(evaluation, names)
-    return {"provenance": told} if told else {}
+    entries = provenance_json(evaluation, names)
+    return {"provenance": entries} if entries else {}
 
 
-def _modality(evaluation: Evaluation, group: Sequence[Treatment], draft: Draft) -> Planned:
+def _modality(evaluation: Evaluation, group: Sequence[Treatment], draft: Draft) -> PlannedCard:
     assessments: dict[str, Assessment] = {t.modality.id: t.assessment for t in group}
     found = list(assessments.values())
     statements = list(
@@ -234,14 +236,14 @@ def _modality(evaluation: Evaluation, group: Sequence[Treatment], draft: Draft) 
     content |= _provenance(evaluation, [f for t in group for part in t.met for f in part.requirements])
     decided = list(dict.fromkeys(s for treatment in group for part in treatment.met for s in part.indication.statements))
     topic = "NlmModality" if len(found) > 1 else "Nlm" + found[0].modality.id.title().replace("-", "")
-    return Planned("modality", draft, "info", topic, content, decided or statements)
+    return PlannedCard("modality", draft, "info", topic, content, decided or statements)
 
 
-def _missing(evaluation: Evaluation, draft: Draft) -> Planned:
+def _missing(evaluation: Evaluation, draft: Draft) -> PlannedCard:
     open_ones = [assessment for assessment in evaluation.with_verdict(Verdict.UNDETERMINED) if assessment.missing]
     content: dict[str, object] = {"missing": missing_facts(evaluation), **modality_fields(a.modality.id for a in open_ones)}
 
-    return Planned(
+    return PlannedCard(
         "missing-data", draft, "info", "NlmMissingData", content, ["S063"], lambda card: _with_orders(evaluation, card)
     )
 

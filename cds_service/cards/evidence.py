@@ -1,4 +1,4 @@
-"""Statements → source and links of a card. Every link is that of a publication in the knowledge."""
+"""The source and links of a card. Every link is that of a publication in the knowledge."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ REVIEW = "reddy-clary-2010"
 
 
 def cited_publications(knowledge: Knowledge, statements: Iterable[str]) -> list[Publication]:
-    """The publications behind the statements, each once, in their order."""
+    """Return the publications of the statements, each once, in their order."""
     names = dict.fromkeys(p for s in statements for p in knowledge.statements[s].publications)
     return [knowledge.publications[name] for name in names]
 
 
 def primary_source(knowledge: Knowledge, statements: Iterable[str], topic: str, display: str) -> Source:
-    """The primary publication of what decided: the first with an identifier, else the review itself."""
+    """Return the first publication of the statements that has an identifier, else the review."""
     found = [p for p in cited_publications(knowledge, statements) if p.url]
     primary = found[0] if found else knowledge.publications[REVIEW]
     return Source(primary.label, Topic(topic, display), primary.url)

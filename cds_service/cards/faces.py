@@ -1,4 +1,4 @@
-"""Which statements of a modality stand on the face of its card, as dissent or as risk, on one chart (knowledge/modalities)."""
+"""Selects the statements of a modality that its card shows for one chart (knowledge/modalities)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cds_service.reasoning.populations import population_fits
 def statements_on_face(
     modality: Modality, facts: Facts, met: Collection[str], named: Collection[str] = (), continuing: bool = False
 ) -> tuple[ShownStatement, ...]:
-    """Dissents first, then the risks in their order. `met`: indications; `named`: techniques that the card names;
-    `continuing`: its drug is given already. Where no risk speaks of a patient like this one, the first of them all stands
-    with whom it speaks of: no treatment is shown without its risk."""
+    """Return the statements to show in the order of the knowledge, risks last. `met`: ids of indications; `named`: techniques
+    that the card names; `continuing`: the drug is given already. If no risk applies to this patient, the first risk is shown
+    with its population, because no treatment is shown without a risk."""
     bearing = [part for part in modality.shown if part.face is not Face.PAGE and all(_conditions(part, facts, met, named))]
     bearing.sort(key=lambda part: (part.face is Face.RISK, part.place))
     shown = [part for part in bearing if _may_speak_of(part, facts, continuing)]
@@ -33,6 +33,6 @@ def _conditions(part: ShownStatement, facts: Facts, met: Collection[str], named:
 
 
 def _may_speak_of(part: ShownStatement, facts: Facts, continuing: bool) -> bool:
-    """Whether nothing known sets the patient apart from its population: what is not known hides nothing."""
+    """Return whether the patient may belong to the population of a statement. Unknown facts do not hide a statement."""
     population = facts.knowledge.statements[part.statement].population
     return population is None or population_fits(population, facts, continuing) is not False

@@ -1,4 +1,4 @@
-"""Facts and findings of a patient as a card's face says them: short, with the date, never with a reference."""
+"""Facts and findings of a patient as a card shows them: short, with the date, without references."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cds_service.reasoning.judgement import Finding, compare_with_limit
 from cds_service.reasons import Reason
 
 DAY_WITHOUT_YEAR = timedelta(days=180)
-"""Younger than this a day is said without its year: it can be mistaken for no other."""
+"""A day less than this ago is shown without its year, because it is unambiguous."""
 
 
 def say_day(on: PartialDate | None, today: date) -> str:
-    """ "14 Sep", "Jun 2023", "2021" or "undated"."""
+    """Return, for example, "14 Sep", "Jun 2023", "2021" or "undated"."""
     if on is None:
         return "undated"
     month = MONTHS[on.latest.month - 1]
@@ -32,13 +32,14 @@ def say_day(on: PartialDate | None, today: date) -> str:
 
 
 def fact_name(knowledge: Knowledge, name: str) -> str:
-    """The name of a fact within a line."""
+    """Return the name of a fact within a line."""
     definition = knowledge.facts[name]
     return definition.short or wording.label_in_sentence(definition.says)
 
 
 def say_value(definition: FactDefinition, value: Value) -> str:
-    """ "INR 1.1", "portal vein open", "3 lesions": a number in the unit of the fact, so that all lines of a card agree."""
+    """Return, for example, "INR 1.1", "portal vein open" or "3 lesions". A number has the unit of the fact, so that all lines
+    of a card agree."""
     if isinstance(value, Interval):
         if str(value) in definition.words:
             return definition.words[str(value)]
@@ -60,13 +61,13 @@ def say_value(definition: FactDefinition, value: Value) -> str:
 
 
 def say_fact(knowledge: Knowledge, name: str, fact: Fact) -> str:
-    """A known fact of the chart."""
+    """Return the text of a known, recorded fact."""
     assert fact.value is not None
     return say_value(knowledge.facts[name], fact.value)
 
 
 def say_trend(knowledge: Knowledge, name: str, fact: Fact) -> str:
-    """A known value; where the knowledge asks for its trend, with the one before it."""
+    """Return the text of a known fact and, if it has `trend`, its previous value."""
     said, definition = say_fact(knowledge, name, fact), knowledge.facts[name]
     if not definition.trend or len(fact.history) < 2 or fact.history[1].value == fact.value:
         return said
@@ -74,7 +75,7 @@ def say_trend(knowledge: Knowledge, name: str, fact: Fact) -> str:
 
 
 def say_reading(definition: FactDefinition, seen: Observed, today: date) -> str:
-    """A reading of the chart with its day; of one without a date, before which day it was."""
+    """Return a reading with its day. An undated reading comes with its date of issue."""
     day = say_day(seen.on, today)
     if seen.on is None and seen.issued is not None:
         day = f"undated, no later than {say_day(seen.issued, today)}"
@@ -82,7 +83,7 @@ def say_reading(definition: FactDefinition, seen: Observed, today: date) -> str:
 
 
 def say_open(facts: Facts, name: str) -> str:
-    """A fact that is not known; in brackets why a value of it that is there was not used."""
+    """Return the name of an unknown fact and, in brackets, why a recorded value was not used."""
     fact, named = facts[name], fact_name(facts.knowledge, name)
     if fact.known or not (fact.seen or fact.unread):
         return named
@@ -93,13 +94,13 @@ def say_open(facts: Facts, name: str) -> str:
 
 
 def is_silent_or_unasked(fact: Fact) -> bool:
-    """Whether the chart says nothing of it, so that it is "not recorded"."""
+    """Return whether the chart has no reading of the fact, so that it is "not recorded"."""
     return not fact.known and not fact.seen and not fact.unread
 
 
 def say_finding(knowledge: Knowledge, finding: Finding) -> str:
-    """What a card says where a criterion is met, with this patient's value: "INR 2.0: correct first, below 1.8". Of several
-    tests, one of which is enough, the one that is met. A drug that is known by its name alone is marked so."""
+    """Return the text of a criterion with the value of this patient: "INR 2.0: correct first, below 1.8". If any of several
+    tests is enough, it is the text of one that is met. A drug recorded by name only is marked."""
     criterion = finding.criterion
     by_name = any(seen.reason is Reason.BY_NAME for fact in finding.facts for seen in fact.seen)
     mark = f" ({wording.explain(Reason.BY_NAME)})" if by_name else ""
@@ -123,13 +124,13 @@ def _with_value(knowledge: Knowledge, text: str, name: str, fact: Fact | None) -
 
 
 def finding_day(finding: Finding, today: date) -> str:
-    """The day of the values that a finding rests on; empty where they are of several days, or undated."""
+    """Return the day of the values behind a finding; empty if they have several days or no date."""
     days = {seen.on for fact in finding.facts for seen in fact.seen}
     return say_day(next(iter(days)), today) if len(days) == 1 and None not in days else ""
 
 
 def finding_phrase(knowledge: Knowledge, finding: Finding, today: date | None = None) -> Phrase:
-    """A caution, a stop or a contraindication with its source and, where asked for, its day."""
+    """Return a caution, a stop or a contraindication with its source and, with `today`, its day."""
     text = say_finding(knowledge, finding)
     if today is not None and (day := finding_day(finding, today)):
         text = f"{text} ({day})"
@@ -137,17 +138,17 @@ def finding_phrase(knowledge: Knowledge, finding: Finding, today: date | None = 
 
 
 def criterion_sources(knowledge: Knowledge, criterion: Criterion) -> tuple[Publication, ...]:
-    """The publications of its first statements, as many as the knowledge cites."""
+    """Return the first publications of a criterion, as many as its `cited` says."""
     return statement_sources(knowledge, *criterion.statements)[: criterion.cited]
 
 
 def statement_sources(knowledge: Knowledge, *names: str) -> tuple[Publication, ...]:
-    """What a face cites for statements, each once; nothing for one whose source was not seen."""
+    """Return the publications that a card cites for statements, each once. A statement without a publication has none."""
     return tuple(dict.fromkeys(part for name in names if (part := _statement_source(knowledge, name)) is not None))
 
 
 def _statement_source(knowledge: Knowledge, name: str) -> Publication | None:
-    """The primary publication of a result that the review reports, else the review; its own of a later statement."""
+    """Return the first publication of a statement. For a single study that the review reports, return that study instead."""
     statement = knowledge.statements[name]
     names = statement.publications
     if not names:
@@ -157,7 +158,7 @@ def _statement_source(knowledge: Knowledge, name: str) -> Publication | None:
 
 
 def known_inputs(facts: Facts, findings: Iterable[Finding]) -> list[str]:
-    """The facts of the chart that findings rest on and that are known, in the order of the findings."""
+    """Return the known recorded facts on which findings rest, in the order of the findings."""
     names: dict[str, None] = {}
     for finding in findings:
         for test in finding.criterion.tests:
@@ -168,14 +169,14 @@ def known_inputs(facts: Facts, findings: Iterable[Finding]) -> list[str]:
     return list(names)
 
 
-def counted(names: Sequence[str], most: int) -> str:
-    """ "a, b and 3 more"."""
+def shorten_list(names: Sequence[str], most: int) -> str:
+    """Return, for example, "a, b and 3 more"."""
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
 def foot(knowledge: Knowledge) -> str:
-    """What a card is for, and who answers for its knowledge."""
+    """Return the last line of a card: what it is for, and whether its knowledge is signed."""
     verified = "Signed by the site" if knowledge.signed else "Not clinically verified"
     return f"For a tumour board, never an instruction. {verified} (knowledge {knowledge.digest[:8]})."

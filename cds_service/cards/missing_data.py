@@ -1,4 +1,4 @@
-"""What is missing to know, as questions, and data of the chart that could not be used (CLINICAL section 7.5 and 7.6)."""
+"""Missing facts as questions, and data of the chart that could not be used (docs/knowledge.md, "Which cards")."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 from cds_service.cards import wording
 from cds_service.cards.blocks import MAX_NAMED
 from cds_service.cards.draft import Draft, Limits
-from cds_service.cards.fact_words import counted, fact_name, say_day, say_fact, say_reading, statement_sources
+from cds_service.cards.fact_words import fact_name, say_day, say_fact, say_reading, shorten_list, statement_sources
 from cds_service.cards.summaries import first_fitting
 from cds_service.cards.text import Cut, Line, Paragraph, Phrase
 from cds_service.cards.treatments import Treatment
@@ -23,7 +23,7 @@ from cds_service.reasons import DECIDED_CONFLICTS, NOT_SENT, STAGE_CONFLICTS, Re
 
 LIMITS = Limits(chars=700, lines=14)
 MAX_QUESTIONS, MAX_DECIDED, MAX_UNUSABLE_CHARS = 5, 3, 180
-WHO = {
+SUPPLIER_WORDS = {
     Supplier.LABORATORY: "laboratory",
     Supplier.IMAGING: "imaging",
     Supplier.PATHOLOGY: "pathology",
@@ -33,13 +33,14 @@ WHO = {
 
 
 def missing_facts(evaluation: Evaluation) -> list[str]:
-    """Deciding facts, those first that decide most modalities, then in the order of the knowledge."""
+    """Return the deciding facts: first those that decide most modalities, then in the order of the knowledge."""
     counts = Counter(name for assessment in evaluation.assessments.values() for name in assessment.missing)
     place = {name: number for number, name in enumerate(evaluation.knowledge.missing_order)}
     return sorted(counts, key=lambda name: (-counts[name], place.get(name, len(place)), name))
 
 
 def missing_draft(evaluation: Evaluation, treatments: Sequence[Treatment]) -> Draft | None:
+    """Return the draft of the card of missing facts, or None if no fact would decide."""
     if not (lines := list(_questions(evaluation))):
         return None
     names = [treatment.name for treatment in treatments if treatment.verdict is Verdict.UNDETERMINED]
@@ -54,7 +55,7 @@ def _decides(names: Sequence[str], shown: int) -> str:
 
 
 def questions_paragraphs(evaluation: Evaluation, lines: Sequence[Line] | None = None) -> list[Paragraph]:
-    """What would decide, as numbered questions; what the chart holds and could not be used stands before them."""
+    """Return the deciding facts as numbered questions, after the values of the chart that could not be used."""
     lines = list(_questions(evaluation)) if lines is None else lines
     if not lines:
         return []
@@ -63,7 +64,7 @@ def questions_paragraphs(evaluation: Evaluation, lines: Sequence[Line] | None = 
 
 
 def questions_in_a_line(evaluation: Evaluation) -> list[Paragraph]:
-    """The same in few words, for an overview with treatments to discuss."""
+    """Return the questions in one line, for an overview with treatments to discuss."""
     asked = [f"{line.lead} {line.phrases[0].brief}" for line in _questions(evaluation) if line.bullet]
     if not asked:
         return []
@@ -77,12 +78,13 @@ def questions_in_a_line(evaluation: Evaluation) -> list[Paragraph]:
 
 
 def asked_of_board(evaluation: Evaluation) -> list[str]:
+    """Return the texts of the questions, the most decisive first."""
     return [line.lead for line in _questions(evaluation)]
 
 
 def _questions(evaluation: Evaluation) -> Iterator[Line]:
-    """A question of the board where a fact of it is missing, else the fact by its name; the most decisive first. On a chart
-    that answers none of the board's questions they stand in the board's order."""
+    """Yield a question for each missing fact, the most decisive first: the board question that contains the fact, else the name
+    of the fact. If the chart answers no board question, all are asked, in the order of board.toml."""
     groups: dict[int | str, tuple[BoardQuestion | None, list[str]]] = {}
     asked = evaluation.knowledge.board_questions
     if says_almost_nothing(evaluation):
@@ -96,25 +98,25 @@ def _questions(evaluation: Evaluation) -> Iterator[Line]:
         yield _question(evaluation, number, question, names)
     rest = [fact_name(evaluation.knowledge, names[0]) for _, names in list(groups.values())[MAX_QUESTIONS:]]
     if rest:
-        yield Line((Phrase(counted(rest, MAX_NAMED)),), "Then:")
+        yield Line((Phrase(shorten_list(rest, MAX_NAMED)),), "Then:")
 
 
 def says_almost_nothing(evaluation: Evaluation) -> bool:
-    """Whether the chart answers none of the board's questions."""
+    """Return whether the chart answers none of the board questions."""
     questions = evaluation.knowledge.board_questions
     return not any(evaluation.facts[name].known for question in questions for name in question.facts)
 
 
 def _question(evaluation: Evaluation, number: int, question: BoardQuestion | None, names: Sequence[str]) -> Line:
     knowledge = evaluation.knowledge
-    who = question.who if question else tuple(dict.fromkeys(WHO[knowledge.facts[name].ask] for name in names))
+    who = question.who if question else tuple(dict.fromkeys(SUPPLIER_WORDS[knowledge.facts[name].ask] for name in names))
     if question and (not names or not any(evaluation.facts[name].known for name in (*question.facts, *question.also))):
         lead, then = (
             question.short,
             Phrase(question.then, statement_sources(knowledge, *question.statements[:1])),
         )
     else:
-        named = counted(list(dict.fromkeys(fact_name(knowledge, name) for name in names)), MAX_DECIDED)
+        named = shorten_list(list(dict.fromkeys(fact_name(knowledge, name) for name in names)), MAX_DECIDED)
         lead = f"{named[:1].upper()}{named[1:]}?"
         decided = [a.modality.face_name for a in evaluation.assessments.values() if set(names) & set(a.missing)]
         rest = f" and {len(decided) - MAX_DECIDED} more" if len(decided) > MAX_DECIDED else ""
@@ -124,7 +126,8 @@ def _question(evaluation: Evaluation, number: int, question: BoardQuestion | Non
 
 
 def unusable_line(evaluation: Evaluation) -> Line | None:
-    """Values of the chart that would decide and that are out of date, conflicting or unreadable, with their days."""
+    """Return the values of deciding facts that are out of date, conflicting or unreadable, with their days; None without
+    any."""
     missing = set(missing_facts(evaluation))
     today = evaluation.facts.today
     phrases = []
@@ -138,11 +141,14 @@ def unusable_line(evaluation: Evaluation) -> Line | None:
 MAX_UNREADABLE, MAX_LISTED_FACTS = 5, 6
 
 
-def quality_phrases(evaluation: Evaluation, invalid: Sequence[Unreadable], told: bool = False) -> list[Phrase]:
-    """What could not be used: first what stands here alone, contradictions and what was not had; then values of deciding facts
-    (unless they are `told` beside the questions) and resources, whose places the extension names."""
+def quality_phrases(evaluation: Evaluation, invalid: Sequence[Unreadable], questions_shown: bool = False) -> list[Phrase]:
+    """Return the data that could not be used. Contradictions and unanswered queries come first, because they are shown only
+    here. Then come values of deciding facts (unless `questions_shown`: the questions name them) and resources, which the
+    extension lists with their references."""
     alone = [Phrase(text) for text in dict.fromkeys(_contradictions_and_gaps(evaluation))]
-    return alone + [Phrase(text, cut=Cut.DETAIL) for text in dict.fromkeys(_unusable_words(evaluation, invalid, told))]
+    return alone + [
+        Phrase(text, cut=Cut.DETAIL) for text in dict.fromkeys(_unusable_words(evaluation, invalid, questions_shown))
+    ]
 
 
 def _contradictions_and_gaps(evaluation: Evaluation) -> Iterator[str]:
@@ -161,11 +167,11 @@ def _contradictions_and_gaps(evaluation: Evaluation) -> Iterator[str]:
     yield from (unread_words(item, today) for item in evaluation.picture.unreadable if _is_death(item))
 
 
-def _unusable_words(evaluation: Evaluation, invalid: Sequence[Unreadable], told: bool) -> Iterator[str]:
+def _unusable_words(evaluation: Evaluation, invalid: Sequence[Unreadable], questions_shown: bool) -> Iterator[str]:
     knowledge, facts, today = evaluation.knowledge, evaluation.facts, evaluation.facts.today
     missing = set(missing_facts(evaluation))
     for definition, fact in unusable_facts(facts):
-        if definition.id in missing and not fact.unread and not told:
+        if definition.id in missing and not fact.unread and not questions_shown:
             values = wording.join_words(dict.fromkeys(_reading(definition.id, seen, evaluation) for seen in fact.seen[:2]))
             yield f"{values or fact_name(knowledge, definition.id)}: {wording.safe_explanation(fact.why)}"
     yield from _unread(evaluation, missing)
@@ -177,18 +183,18 @@ def _unusable_words(evaluation: Evaluation, invalid: Sequence[Unreadable], told:
 
 
 def _is_death(item: Unreadable) -> bool:
-    """Whether the patient has died: too grave to be counted among others."""
+    """Return whether it is the unreadable death of the patient, which is always named and never counted."""
     return item.why.reason is Reason.DEATH_NOT_READABLE
 
 
 CONFLICTS = STAGE_CONFLICTS | DECIDED_CONFLICTS
-"""Of answers that were combined: the grades disagree, widespread beside nothing outside the liver."""
+"""Contradictions between combined answers: the grades disagree, or widespread disease with nothing outside the liver."""
 
 
 def conflict_words(evaluation: Evaluation) -> list[str]:
-    """What the stage rests on where the chart contradicts itself, each once."""
-    told = [because for part in evaluation.stage.values() for because in part.because if because.reason in CONFLICTS]
-    return list(dict.fromkeys(wording.safe_explanation(because) for because in told))
+    """Return the contradictions in the chart that affect the stage, each once."""
+    found = [because for part in evaluation.stage.values() for because in part.because if because.reason in CONFLICTS]
+    return list(dict.fromkeys(wording.safe_explanation(because) for because in found))
 
 
 def _reading(name: str, seen: Observed, evaluation: Evaluation) -> str:
@@ -196,20 +202,21 @@ def _reading(name: str, seen: Observed, evaluation: Evaluation) -> str:
 
 
 def _kind(item: Unreadable) -> str:
-    """The type of a resource, without its id."""
+    """Return the type of a resource, without its id."""
     return wording.safe_text(item.seen_in.partition("/")[0])
 
 
 def unread_words(item: Unreadable, today: date) -> str:
-    """ "Observation (2 Nov) could not be read: its date"; a report itself was read, only its results did not come."""
+    """Return, for example, "Observation (2 Nov) could not be read: its date". A report without its results was read itself, so
+    it is not called unreadable."""
     day = f" ({say_day(item.on, today)})" if item.on else ""
     unread = "" if item.why.reason in NOT_SENT else " could not be read"
     return f"{_kind(item)}{day}{unread}: {wording.safe_explanation(item.why)}"
 
 
 def _unread(evaluation: Evaluation, missing: set[str]) -> list[str]:
-    """Values that are there and could not be read, the newest of each fact; those first that would decide. A refused
-    unit is always told: a clinic mends only what it sees."""
+    """Return the newest unreadable value of each fact, deciding facts first. A rejected unit is shown, so that it can be fixed
+    at its source."""
     facts = [(name, fact) for name, fact in evaluation.facts.recorded.items() if fact.unread and not fact.known]
     facts.sort(key=lambda pair: pair[0] not in missing)
     lines = []
@@ -224,8 +231,9 @@ def _unread(evaluation: Evaluation, missing: set[str]) -> list[str]:
     return lines
 
 
-def quality_draft(evaluation: Evaluation, invalid: Sequence[Unreadable], told: bool) -> Draft | None:
-    phrases = quality_phrases(evaluation, invalid, told)
+def quality_draft(evaluation: Evaluation, invalid: Sequence[Unreadable], questions_shown: bool) -> Draft | None:
+    """Return the draft of the data-quality card, or None if all data could be used. Arguments: see `quality_phrases`."""
+    phrases = quality_phrases(evaluation, invalid, questions_shown)
     if not phrases:
         return None
     head = Line((), "Data that could not be used")
@@ -239,9 +247,9 @@ def quality_draft(evaluation: Evaluation, invalid: Sequence[Unreadable], told: b
     )
 
 
-def quality_paragraph(evaluation: Evaluation, invalid: Sequence[Unreadable], told: bool) -> list[Paragraph]:
-    """For the overview, where it has no card of its own: in one line, counted where it is long."""
-    phrases = quality_phrases(evaluation, invalid, told)
+def quality_paragraph(evaluation: Evaluation, invalid: Sequence[Unreadable], questions_shown: bool) -> list[Paragraph]:
+    """Return the data quality in one line for the overview. Items that do not fit are counted."""
+    phrases = quality_phrases(evaluation, invalid, questions_shown)
     if not phrases:
         return []
     alone = [phrase for phrase in phrases if phrase.cut is Cut.KEPT]

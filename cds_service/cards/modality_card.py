@@ -1,11 +1,11 @@
-"""Treatments that can be discussed, as cards: one on surgery and transplantation, one on all else."""
+"""The cards of treatments to discuss: one for surgery and transplantation, one for all others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from cds_service.cards import wording
-from cds_service.cards.blocks import Told, treatment_block, verdict_words
+from cds_service.cards.blocks import treatment_block, verdict_words
 from cds_service.cards.draft import Draft, Limits
 from cds_service.cards.reasons_for import requirement_phrases
 from cds_service.cards.summaries import first_fitting
@@ -14,15 +14,15 @@ from cds_service.cards.treatments import Treatment, drug_fails, is_current, own_
 from cds_service.reasoning.evaluation import Evaluation
 
 FULL_BLOCKS = 3
-"""The first treatments of the overview have a full block, the others a short one."""
+"""The number of treatments with a full block. The others have a short one."""
 CHARS_OF_TWO_BLOCKS, CHARS_OF_A_FURTHER_BLOCK = 1200, 400
 LINES_OF_TWO_BLOCKS, LINES_OF_A_FURTHER_BLOCK = 14, 5
 LOCAL_OR_DRUGS = frozenset({"hepatic-arterial-therapy", "ablation"})
 
 
 def group_treatments(shown: Sequence[Treatment], places: int) -> list[list[Treatment]]:
-    """The treatments of each card, that of the first line of the overview first. A group that is alone and long is divided
-    while a place is free; with one place left all share a card."""
+    """Return the treatments of each card, at most `places` cards, in the order of the overview. A single long group is split if
+    there is a place. With one place left, all treatments share a card."""
     if not shown or places < 1:
         return []
     groups: dict[bool, list[Treatment]] = {}
@@ -40,15 +40,15 @@ def group_treatments(shown: Sequence[Treatment], places: int) -> list[list[Treat
 
 
 def modality_draft(
-    evaluation: Evaluation, group: Sequence[Treatment], shown: Sequence[Treatment], told_elsewhere: frozenset[str]
+    evaluation: Evaluation, group: Sequence[Treatment], shown: Sequence[Treatment], shown_cautions: frozenset[str]
 ) -> Draft:
-    """A card on several treatments. `told_elsewhere`: cautions that the overview or a safety card says."""
+    """Return the draft of a card. `shown_cautions`: ids of cautions that the overview or a safety card shows."""
     paragraphs: list[Paragraph] = []
     for treatment in group:
         before = shown[: shown.index(treatment)]
-        told = told_elsewhere.union(*(own_caution_ids(other) for other in before))
+        cautions = shown_cautions.union(*(own_caution_ids(other) for other in before))
         full = shown.index(treatment) < FULL_BLOCKS
-        paragraphs += treatment_block(evaluation, treatment, full, Told(told))
+        paragraphs += treatment_block(evaluation, treatment, full, cautions)
     further = max(0, len(group) - 2)
     limits = Limits(
         CHARS_OF_TWO_BLOCKS + CHARS_OF_A_FURTHER_BLOCK * further, LINES_OF_TWO_BLOCKS + LINES_OF_A_FURTHER_BLOCK * further
@@ -57,7 +57,7 @@ def modality_draft(
 
 
 def modality_summary(evaluation: Evaluation, group: Sequence[Treatment]) -> str:
-    """Each treatment with its verdict and the first fact for it; in ever fewer words."""
+    """Return the longest summary that fits: each treatment with its verdict and the first fact for it."""
     verdicts = [f"{treatment.title}: {verdict_words(evaluation, treatment)}" for treatment in group]
     facts = [next((p.brief or p.text for p in requirement_phrases(evaluation, treatment)), "") for treatment in group]
     full = [
@@ -73,7 +73,7 @@ def modality_summary(evaluation: Evaluation, group: Sequence[Treatment]) -> str:
 
 
 def _short_verdict(evaluation: Evaluation, treatment: Treatment) -> str:
-    """Of a drug that is given, whether it is enough."""
+    """Return the verdict in one word: for a drug that is given, "continue" or "adjust"."""
     if treatment.is_nearly_option:
         return "open"
     if treatment.is_option and is_current(evaluation, treatment):

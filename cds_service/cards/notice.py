@@ -1,4 +1,4 @@
-"""What is said in place of every verdict: the patient is recorded as deceased (CARDS.md, CLINICAL section 2)."""
+"""The card for a patient recorded as deceased, in place of all verdicts (docs/knowledge.md, "Who gets a card")."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cds_service.knowledge.model import Knowledge
 
 
 def deceased_card(deceased: Deceased, knowledge: Knowledge) -> Card:
+    """Return the card for a deceased patient."""
     dated = f" ({deceased.on})" if deceased.on else " (date not recorded)"
     said = f"Recorded as deceased{dated}: no criteria applied."
     verified = "signed" if knowledge.signed else "not clinically verified"

@@ -1,4 +1,4 @@
-"""Ways of doing a treatment that are ordered, and what stops them where no contraindication card and no block says it."""
+"""Ordered techniques, and their stops if neither a contraindication card nor a block shows them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cds_service.reasoning.evaluation import Evaluation
 
 
 def ordered_options(evaluation: Evaluation) -> Iterator[TechniqueFindings]:
-    """Whatever the verdict on their modality is, and whether their indication is met or not."""
+    """Yield the ordered techniques, whatever the verdict of the modality is and whether their indication is met."""
     for assessment in evaluation.assessments.values():
         for technique in assessment.modality.techniques:
             if order_for(technique, evaluation.picture.orders) is not None:
@@ -23,16 +23,16 @@ def ordered_options(evaluation: Evaluation) -> Iterator[TechniqueFindings]:
 
 
 def stopped_orders_line(evaluation: Evaluation, treatments: Sequence[Treatment]) -> Paragraph | None:
-    """Orders that a fact stands against without contraindicating them outright (CARDS, limit 8: every stop of a technique that
-    is ordered)."""
-    told = [option.technique for treatment in treatments
+    """Return the ordered techniques that are stopped without being contraindicated, or None. Every stop of an ordered technique
+    has to be shown (docs/cards.md, "Limits", 8)."""
+    shown = [option.technique for treatment in treatments
             if (treatment.on_face if treatment.line is None else treatment.verdict is Verdict.CONTRAINDICATED)
             for option in treatment.options]  # fmt: skip
     phrases: list[Phrase] = []
     for option in ordered_options(evaluation):
         against = [finding.criterion for finding in option.stops]
-        hard = any(criterion.id in option.technique.critical for criterion in against)  # has its contraindication card
-        if against and not hard and option.technique not in told:
+        hard = any(criterion.id in option.technique.critical for criterion in against)  # it has a contraindication card
+        if against and not hard and option.technique not in shown:
             said = ", ".join(say_finding(evaluation.knowledge, finding) for finding in option.stops)
             sources = tuple(
                 dict.fromkeys(s for criterion in against for s in criterion_sources(evaluation.knowledge, criterion))

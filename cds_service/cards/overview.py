@@ -1,4 +1,4 @@
-"""The overview: the answer first, the reasons next, the patient after them (CARDS, "Overview")."""
+"""The overview: the answer, the reasons, then the patient (docs/cards.md, "Structure")."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cds_service.cards import wording
 from cds_service.cards.blocks import BULLET, MAX_NAMED, best_words, verdict_words
 from cds_service.cards.claims import OPEN_STANCE, stance_condition, stance_word
 from cds_service.cards.draft import Draft, Limits
-from cds_service.cards.fact_words import counted, criterion_sources, fact_name, finding_phrase, foot, say_finding
+from cds_service.cards.fact_words import criterion_sources, fact_name, finding_phrase, foot, say_finding, shorten_list
 from cds_service.cards.missing_data import asked_of_board, says_almost_nothing
 from cds_service.cards.orders import ordered_options, stopped_orders_line
 from cds_service.cards.patient import patient_lines
@@ -26,7 +26,7 @@ from cds_service.reasoning.judgement import Finding, judge_criterion
 from cds_service.reasons import Reason
 
 MAX_LINES_TO_DISCUSS, MAX_TELLING = 6, 3
-OVERVIEW = Limits(chars=1400, lines=16)
+OVERVIEW_LIMITS = Limits(chars=1400, lines=16)
 HEADING = "To discuss"
 KEY = "(by verdict; 2010 = Reddy & Clary; since = later)"
 SHORT_KEY = "(2010 = Reddy & Clary; since = later)"
@@ -39,20 +39,25 @@ def overview_draft(
     safety_card: bool,
     own_card: Sequence[str],
 ) -> Draft:
-    """`questions`: what has no card of its own; `own_card`: modalities with a contraindication card."""
+    """Return the draft of the overview. `questions`: missing facts and data quality without a card of their own; `own_card`:
+    modalities with a contraindication card."""
     shown = [treatment for treatment in treatments if treatment.on_face]
-    told = {seen.fact for finding in procedure_cautions(evaluation, treatments) for fact in finding.facts for seen in fact.seen}
+    in_cautions = {
+        seen.fact for finding in procedure_cautions(evaluation, treatments) for fact in finding.facts for seen in fact.seen
+    }
     first = _to_discuss(evaluation, shown) if shown else [_why_nothing(evaluation, treatments)]
     rest = [
         _open(evaluation, treatments),
         stopped_orders_line(evaluation, treatments),
         _closed(evaluation, treatments, own_card),
         _before_any_procedure(evaluation, treatments, safety_card),
-        Paragraph(tuple(patient_lines(evaluation, told))),
+        Paragraph(tuple(patient_lines(evaluation, in_cautions))),
         _unrecorded(evaluation, shown),
     ]
     parts = [*first, *rest, *questions, Paragraph((Line((Phrase(foot(evaluation.knowledge)),)),))]
-    return Draft(overview_summary(evaluation, treatments, safety_card), [part for part in parts if part is not None], OVERVIEW)
+    return Draft(
+        overview_summary(evaluation, treatments, safety_card), [part for part in parts if part is not None], OVERVIEW_LIMITS
+    )
 
 
 def _to_discuss(evaluation: Evaluation, shown: Sequence[Treatment]) -> list[Paragraph]:
@@ -73,12 +78,12 @@ def _to_discuss(evaluation: Evaluation, shown: Sequence[Treatment]) -> list[Para
 
 
 def _treatment_line(evaluation: Evaluation, treatment: Treatment, same: bool) -> Line:
-    """`same`: the line before it misses the same facts."""
+    """Return the line of a treatment. `same`: the previous line misses the same facts."""
     said = verdict_words(evaluation, treatment)
     if treatment.is_nearly_option:
         names, unusable = split_unrecorded(evaluation, open_facts(evaluation, treatment))
         missing = [*unusable, *names] or ["what could stop it"]
-        long, short = ("the same" if same else counted(missing, most) for most in (MAX_NAMED, 2))
+        long, short = ("the same" if same else shorten_list(missing, most) for most in (MAX_NAMED, 2))
         return Line(
             (
                 Phrase(", ".join(["open", *([best] if (best := best_words(treatment)) else [])])),
@@ -88,14 +93,15 @@ def _treatment_line(evaluation: Evaluation, treatment: Treatment, same: bool) ->
             f"{treatment.title}:", BULLET,
         )  # fmt: skip
     facts = telling_facts(evaluation, treatment)[:MAX_TELLING] or [treatment.name]
-    shortest = counted(facts, 1) if treatment.line and not treatment.met else facts[0]  # of several drugs none is left out
+    shortest = shorten_list(facts, 1) if treatment.line and not treatment.met else facts[0]  # of several drugs none is left out
     whole, first = (f"{text[:1].upper()}{text[1:]}" for text in (", ".join(facts), shortest))
     deciding = Phrase(whole, cut=Cut.WORDING, brief="" if given_drug(evaluation, treatment) else first)
     return Line((Phrase(said), deciding, stances_phrase(evaluation, treatment)), f"{treatment.title}:", BULLET)
 
 
 def stances_phrase(evaluation: Evaluation, treatment: Treatment) -> Phrase:
-    """ "2010 for, since for, one later source against"; of an open stance the condition, where there is room for it."""
+    """Return, for example, "2010 for, since for, one later source against". An open stance comes with its condition if there is
+    room."""
     word, later = stance_word(treatment), _later_stances(evaluation, treatment)
     brief = ", ".join([f"2010 {word}", *later])
     if word != OPEN_STANCE:
@@ -114,7 +120,7 @@ def _later_stances(evaluation: Evaluation, treatment: Treatment) -> list[str]:
 
 
 def _why_nothing(evaluation: Evaluation, treatments: Sequence[Treatment]) -> Paragraph:
-    """No treatment to discuss: what to find out first, or why nothing is left."""
+    """Return what to find out first, or why there is no treatment to discuss."""
     if any(treatment.verdict is Verdict.UNDETERMINED for treatment in treatments):
         return _paragraph("First step:", first_question(evaluation))
     return _paragraph("Why nothing:", "no criterion of these rules is met, or each is contraindicated; discuss individually")
@@ -125,8 +131,8 @@ def _paragraph(lead: str, text: str) -> Paragraph:
 
 
 def first_question(evaluation: Evaluation, treatments: Sequence[Treatment] = ()) -> str:
-    """What to find out first: of a graft, whose team; else what one of the `treatments` that are nearly an option misses, else
-    the first question of the board."""
+    """Return what to find out first: after transplantation, the transplant team; else what a treatment that is nearly an option
+    misses; else the first question of the board; else what another undetermined treatment misses."""
     if judge_criterion(evaluation.knowledge.criteria["gate.transplanted-liver"], evaluation.facts).met:
         return "ask the transplant team"
     undetermined = [treatment for treatment in treatments if treatment.verdict is Verdict.UNDETERMINED]
@@ -141,7 +147,7 @@ def _asked(evaluation: Evaluation, names: Sequence[str]) -> list[str]:
 
 
 def _open(evaluation: Evaluation, treatments: Sequence[Treatment]) -> Paragraph | None:
-    """Treatments whose indication is open, in one line, with what would open them; those of one reason together."""
+    """Return one line of the treatments whose indication is open, with the facts that would decide, grouped by reason."""
     phrases: list[Phrase] = []
     by_reason: dict[str, list[str]] = {}
     for treatment in treatments:
@@ -151,10 +157,10 @@ def _open(evaluation: Evaluation, treatments: Sequence[Treatment]) -> Paragraph 
         if held:  # a transplanted liver
             by_reason.setdefault(say_finding(evaluation.knowledge, held[0]), []).append(treatment.name)
             continue
-        if says_almost_nothing(evaluation) and not any(other.on_face for other in treatments):  # its questions say all
+        if says_almost_nothing(evaluation) and not any(other.on_face for other in treatments):  # its questions cover this
             continue
         names = [fact_name(evaluation.knowledge, name) for name in open_facts(evaluation, treatment)]
-        asked = f"{counted(list(dict.fromkeys(names)), 2)}?" if names else "its indication?"
+        asked = f"{shorten_list(list(dict.fromkeys(names)), 2)}?" if names else "its indication?"
         stops = [f"stopped by {say_finding(evaluation.knowledge, finding)}" for finding in treatment.stops]
         brief = f"{treatment.name} ({'; '.join(stops)})" if stops else treatment.name
         phrases.append(Phrase(f"{treatment.name} ({'; '.join([asked, *stops])})", cut=Cut.DETAIL, brief=brief))
@@ -163,7 +169,7 @@ def _open(evaluation: Evaluation, treatments: Sequence[Treatment]) -> Paragraph 
 
 
 def _closed(evaluation: Evaluation, treatments: Sequence[Treatment], own_card: Sequence[str]) -> Paragraph | None:
-    """What is contraindicated and what is not indicated, each with its reason; those of one reason together."""
+    """Return the treatments that are contraindicated or not indicated, grouped by reason."""
     knowledge = evaluation.knowledge
     own = [
         Phrase(
@@ -195,13 +201,13 @@ def _has_own_card(treatment: Treatment, own_card: Sequence[str]) -> bool:
 
 
 def _not_indicated(evaluation: Evaluation, treatments: Sequence[Treatment]) -> list[Line]:
-    """Those of one reason together; with their first reason alone where space runs out."""
+    """Return the treatments that are not indicated, grouped by reason. If space runs out, only the first reason is shown."""
     found = [treatment for treatment in treatments if treatment.verdict is Verdict.NOT_INDICATED]
     groups: dict[str, dict[str, list[Treatment]]] = {}
     """The first reason → all reasons → the treatments."""
     for treatment in found:
         reason = reasons_not_indicated(evaluation, treatment)
-        if reason or treatment.line is None:  # drugs that no criterion of theirs names are no option to rule out
+        if reason or treatment.line is None:  # drugs without any reason were no option in the first place
             first = reasons_not_indicated(evaluation, treatment, 1)
             groups.setdefault(first, {}).setdefault(reason, []).append(treatment)
     phrases: list[Phrase] = []
@@ -221,7 +227,7 @@ def _names_with_reason(treatments: Sequence[Treatment], reason: str) -> str:
 
 
 def procedure_cautions(evaluation: Evaluation, treatments: Sequence[Treatment]) -> list[Finding]:
-    """Cautions that hold before any procedure, of the treatments that are on a face or ordered, each once."""
+    """Return the cautions for any procedure, of the treatments that are shown or ordered, each once."""
     found: dict[str, Finding] = {}
     for treatment in treatments:
         if not treatment.on_face and treatment.modality.id not in evaluation.picture.orders:
@@ -230,7 +236,7 @@ def procedure_cautions(evaluation: Evaluation, treatments: Sequence[Treatment]) 
         for finding in (*burdens, *(f for option in treatment.options for f in option.cautions)):
             if finding.criterion.before_procedure:
                 found.setdefault(finding.criterion.id, finding)
-                if finding.criterion.key.startswith("caution."):  # says more than what burdens one way of doing it
+                if finding.criterion.key.startswith("caution."):  # it says more than the caution of one technique
                     found[finding.criterion.id] = finding
     return list(found.values())
 
@@ -250,7 +256,8 @@ def _before_any_procedure(evaluation: Evaluation, treatments: Sequence[Treatment
 
 
 def _unrecorded(evaluation: Evaluation, shown: Sequence[Treatment]) -> Paragraph | None:
-    """All of them by name, here and nowhere else: what is not known of a treatment that is shown is never counted away."""
+    """Return all unknown facts of the shown treatments by name. They are listed only here, and never counted instead of
+    named."""
     of_orders = [finding for option in ordered_options(evaluation) for finding in option.not_checked]
     silent, unusable = split_unrecorded(evaluation, unchecked_of(evaluation, shown, of_orders))
     not_read = list(dict.fromkeys(what for treatment in shown for what in treatment.not_read))
@@ -264,8 +271,9 @@ def _unrecorded(evaluation: Evaluation, shown: Sequence[Treatment]) -> Paragraph
 
 
 def overview_summary(evaluation: Evaluation, treatments: Sequence[Treatment], safety_card: bool) -> str:
+    """Return the summary of the overview."""
     stopped = [t for t in treatments if t.verdict is Verdict.CONTRAINDICATED]
-    if any(treatment.on_face for treatment in treatments):  # a referral that nobody asks for fills no summary
+    if any(treatment.on_face for treatment in treatments):  # transplantation is not mentioned unless it is ordered
         stopped = [t for t in stopped if t.modality.id != "transplantation" or t.modality.id in evaluation.picture.orders]
     outlook = Outlook(
         _names_to_discuss(evaluation, treatments, safety_card),
@@ -282,14 +290,14 @@ def overview_summary(evaluation: Evaluation, treatments: Sequence[Treatment], sa
 
 
 def _first_steps(evaluation: Evaluation, treatments: Sequence[Treatment]) -> list[str]:
-    """All that comes before any procedure by name, then the first of it alone."""
+    """Return what comes before any procedure: all of it in one text, then the first part alone."""
     names = list(dict.fromkeys(f.criterion.before_procedure for f in procedure_cautions(evaluation, treatments)))
     return list(dict.fromkeys([wording.join_words(names), *names[:1]])) if names else []
 
 
 def _names_to_discuss(evaluation: Evaluation, treatments: Sequence[Treatment], safety_card: bool) -> list[str]:
-    """What can be discussed; what is given already, and a plan that the summary says comes first, only where there is nothing
-    else."""
+    """Return the treatments to discuss. A drug that is given already, and a plan that the summary puts first, are named only if
+    there is nothing else."""
     options = [treatment for treatment in treatments if treatment.is_option]
     first = () if safety_card else procedure_cautions(evaluation, treatments)
     said = "hormone-treatment" if any(finding.criterion.id == "glucose-plan" for finding in first) else ""
@@ -298,7 +306,7 @@ def _names_to_discuss(evaluation: Evaluation, treatments: Sequence[Treatment], s
 
 
 def disease_names(evaluation: Evaluation) -> list[str]:
-    """The disease in a few words, the fullest first."""
+    """Return texts for the disease, the fullest first."""
     words, facts = evaluation.knowledge.words, evaluation.facts
     grade = facts["grade"]
     kind, syndrome = "Neuroendocrine liver metastases", facts["hormonal_syndrome"]
@@ -311,7 +319,7 @@ def disease_names(evaluation: Evaluation) -> list[str]:
         kind = f"{named[:1].upper()}{named[1:]} {words.get(grade.value, grade.value)}"
     extent = {"liver-only": "liver only", "widespread": "widespread"}.get(str(facts["extent"].value), "")
     outside = facts["extrahepatic_disease"]
-    if extent != "widespread" and outside.known and not outside.equals("none"):  # whatever a board judged before
+    if extent != "widespread" and outside.known and not outside.equals("none"):  # overrides an older assessment of the extent
         extent = wording.explain(Reason.LIVER_AND_ELSEWHERE)
     again = "recurrent after resection" if facts["recurrence"].equals(True) else ""
     hormonal = evaluation.stage["hormonal"].value

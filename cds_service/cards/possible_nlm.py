@@ -1,4 +1,4 @@
-"""A chart that may hold neuroendocrine liver metastases, or in which that could not be read (CLINICAL section 2)."""
+"""The card if neuroendocrine liver metastases are possible or undecided (docs/knowledge.md, "Who gets a card")."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cds_service.knowledge.model import Knowledge
 from cds_service.reasons import WHOSE_IT_IS, WRITTEN_OTHERWISE
 
 MAX_NAMED = 6
-"""Readings that ask whether this is the disease; more are counted."""
+"""The readings that are listed; further ones are counted."""
 LIMITS = Limits(chars=700, lines=14)
 
 
 def possible_nlm_card(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Card:
-    """A clinician has to say whether this is the disease the service is for."""
+    """Return the card that asks a clinician to confirm the disease."""
     unreadable = picture.gate.answer is Nlm.CANNOT_TELL
     seen = picture.gate.seen
     lines = [Line((Phrase(_reading(picture, reading, today)),), "", "- ") for reading in seen[:MAX_NAMED]]
@@ -44,10 +44,10 @@ def possible_nlm_card(picture: ClinicalPicture, knowledge: Knowledge, today: dat
     ]
     draft = Draft(summary, paragraphs, LIMITS)
     content: dict[str, object] = {"kind": "data-quality" if unreadable else "possible-nlm", "knowledge": knowledge.digest}
-    told = [*map(_provenance, seen[:MAX_NAMED]), *more_json("diagnosis", len(seen) - MAX_NAMED)]
-    told += [*map(resource_json, broken[:MAX_NAMED]), *more_json("Condition", len(broken) - MAX_NAMED)]
-    if told:
-        content["provenance"] = told
+    entries = [*map(_provenance, seen[:MAX_NAMED]), *more_json("diagnosis", len(seen) - MAX_NAMED)]
+    entries += [*map(resource_json, broken[:MAX_NAMED]), *more_json("Condition", len(broken) - MAX_NAMED)]
+    if entries:
+        content["provenance"] = entries
     return Card(
         summary=summary,
         indicator="info",
@@ -62,14 +62,14 @@ def _reading(picture: ClinicalPicture, reading: Observed, today: date) -> str:
     why = next((item.why for item in picture.unreadable if item.seen_in == reading.seen_in), None)
     if why is not None:
         return f"{text} could not be read: {wording.safe_explanation(why)}"
-    asks = reading.reason in WRITTEN_OTHERWISE | WHOSE_IT_IS  # why it only asks, where that is told of no resource
+    asks = reading.reason in WRITTEN_OTHERWISE | WHOSE_IT_IS  # say why the reading does not count
     return f"{text}: {wording.safe_explanation(reading.note)}" if asks else text
 
 
 def _provenance(reading: Observed) -> dict[str, str]:
-    told = {
+    entry = {
         "fact": "diagnosis",
         "value": wording.safe_text(reading.recorded) or "recorded",
         "reference": wording.safe_text(reading.seen_in),
     }
-    return told | ({"on": str(reading.on)} if reading.on else {})
+    return entry | ({"on": str(reading.on)} if reading.on else {})

@@ -1,4 +1,4 @@
-"""Why a treatment is not indicated, in a few words: what excludes it, else what its indications ask for and is not so."""
+"""The reason why a treatment is not indicated: what excludes it, else the requirements that are not met."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ MAX_REASONS_OF_INDICATIONS = 2
 
 
 def reasons_not_indicated(evaluation: Evaluation, treatment: Treatment, most: int = MAX_REASONS_OF_INDICATIONS) -> str:
-    """ "unresectable", "resection is possible", "diffuse pattern, a local limit; 2010 for"."""
+    """Return the reasons, for example "diffuse pattern, a local limit; 2010 for". `most`: the number of unmet requirements."""
     findings = () if treatment.line else treatment.assessment.decision.findings
-    said = list(dict.fromkeys(say_finding(evaluation.knowledge, finding) for finding in findings))  # all: CARDS, limit 8
+    # none is left out: docs/cards.md, "Limits", 8
+    said = list(dict.fromkeys(say_finding(evaluation.knowledge, finding) for finding in findings))
     if said and treatment.modality.excluded_say:
         said.append(treatment.modality.excluded_say)
     said = said or list(dict.fromkeys(_unmet(evaluation, treatment)))[: 1 if treatment.line else most]
@@ -26,7 +27,7 @@ def reasons_not_indicated(evaluation: Evaluation, treatment: Treatment, most: in
 
 
 def _unmet(evaluation: Evaluation, treatment: Treatment) -> list[str]:
-    """What is known not to be as the indications ask: first what rules out most of them, then what rules out the others."""
+    """Return known answers that rule out the indications: first the answer that rules out most, then those for the others."""
     by_indication: list[list[str]] = []
     for found in sorted(treatment.unmet, key=lambda found: found.indication.rank):
         said = [text for finding in found.requirements if finding.met is False
@@ -43,7 +44,7 @@ def _unmet(evaluation: Evaluation, treatment: Treatment) -> list[str]:
 
 
 def _say(evaluation: Evaluation, name: str, fact: Fact) -> str:
-    """A known answer in words; empty where it has none."""
+    """Return the text of a known answer, or an empty string if it has none."""
     if not fact.known or fact.value is None:
         return ""
     knowledge = evaluation.knowledge

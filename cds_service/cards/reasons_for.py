@@ -1,4 +1,4 @@
-"""Why a treatment is to be discussed: the facts behind its indications, how its drug is given, what was done before."""
+"""Reasons for a treatment: the facts behind its indications, the regimen of its drug, and what was done before."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from cds_service.reasoning.judgement import Finding, IndicationFinding
 
 
 def reasons_for(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
-    """All of them, those that decide first."""
+    """Return all reasons, the deciding ones first."""
     phrases = requirement_phrases(evaluation, treatment)
     if treatment.line and not treatment.met:
         phrases = [Phrase(option.technique.short or option.technique.says) for option in treatment.options]
     if treatment.line is not None:
         named = [name for name in treatment.line.facts if evaluation.facts[name].known]
-        told = dict.fromkeys(say_fact(evaluation.knowledge, name, evaluation.facts[name]) for name in named)
-        phrases += [Phrase(text) for text in told if text not in {phrase.brief or phrase.text for phrase in phrases}]
+        texts = dict.fromkeys(say_fact(evaluation.knowledge, name, evaluation.facts[name]) for name in named)
+        phrases += [Phrase(text) for text in texts if text not in {phrase.brief or phrase.text for phrase in phrases}]
     if (drug := drug_phrase(evaluation, treatment)) is not None:
         phrases.append(drug)
     phrases += done_before(evaluation, treatment)
@@ -30,10 +30,10 @@ def reasons_for(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
 
 
 def requirement_phrases(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
-    """The facts behind the indications that are met, each once, with its day; those that an overview names first."""
+    """Return the facts behind the indications that are met, each once with its day; those of the overview first."""
     phrases: dict[str, Phrase] = {}
     for place, found in enumerate(sorted(treatment.met, key=lambda found: found.indication.rank)):
-        weaker = Cut.DETAIL if place else Cut.KEPT  # the strongest indication is enough, where space runs out
+        weaker = Cut.DETAIL if place else Cut.KEPT  # the strongest indication is enough if space runs out
         for finding in _telling_first(found):
             if found.indication.face:
                 phrases.setdefault(found.indication.face, Phrase(found.indication.face))
@@ -61,7 +61,7 @@ RESECTABLE_BY = ("resectability", "lesion_count", "largest_lesion", "future_live
 
 
 def _requirement_words(evaluation: Evaluation, finding: Finding) -> list[tuple[str, str]]:
-    """What a requirement found, and its day; what makes a curative resection possible is told fact by fact."""
+    """Return text and day of a requirement. A possible curative resection is reported fact by fact."""
     knowledge, facts, today = evaluation.knowledge, evaluation.facts, evaluation.facts.today
     if any(test.fact == "curative_resection" and test.limit == "possible" for test in finding.criterion.tests):
         names = [name for name in RESECTABLE_BY if facts[name].known]
@@ -70,12 +70,12 @@ def _requirement_words(evaluation: Evaluation, finding: Finding) -> list[tuple[s
 
 
 def telling_facts(evaluation: Evaluation, treatment: Treatment) -> list[str]:
-    """The few facts that decide, for a line of the overview."""
+    """Return the few facts that decide, for a line of the overview."""
     facts = evaluation.facts
     if treatment.line is not None:
-        told = [say_fact(evaluation.knowledge, name, facts[name]) for name in treatment.line.facts if facts[name].known]
-        if told or not treatment.met:
-            return told or _drug_names(evaluation, treatment)
+        texts = [say_fact(evaluation.knowledge, name, facts[name]) for name in treatment.line.facts if facts[name].known]
+        if texts or not treatment.met:
+            return texts or _drug_names(evaluation, treatment)
     found: dict[str, None] = {}
     for part in sorted(treatment.met, key=lambda part: part.indication.rank):
         if part.indication.face:
@@ -89,7 +89,7 @@ def telling_facts(evaluation: Evaluation, treatment: Treatment) -> list[str]:
 
 
 def _drug_names(evaluation: Evaluation, treatment: Treatment) -> list[str]:
-    """The drugs of a line, each with whether it has been given."""
+    """Return the drugs of a line, with a note for those given before."""
     names: list[str] = []
     for option in treatment.options:
         before = evaluation.facts.recorded.get(option.technique.id)
@@ -99,7 +99,7 @@ def _drug_names(evaluation: Evaluation, treatment: Treatment) -> list[str]:
 
 
 def drug_phrase(evaluation: Evaluation, treatment: Treatment) -> Phrase | None:
-    """How the drug of a line is given today; else that it has been."""
+    """Return the current regimen of the drug of a line, else when it was recorded; None if it is not on record."""
     seen = given_drug(evaluation, treatment)
     if seen is None or treatment.line is None:
         return None
@@ -107,7 +107,7 @@ def drug_phrase(evaluation: Evaluation, treatment: Treatment) -> Phrase | None:
     if current:
         return Phrase(wording.join_words(format_regimen(reading) for reading in current))
     recorded = f"{fact_name(evaluation.knowledge, treatment.line.drug)} on record ({say_day(seen.on, evaluation.facts.today)})"
-    return Phrase(recorded, cut=Cut.REPEATED)  # the overview says it, and the title that it is on record
+    return Phrase(recorded, cut=Cut.REPEATED)  # the overview and the title say it too
 
 
 DONE_BEFORE = {
@@ -116,11 +116,11 @@ DONE_BEFORE = {
     "resection": ("liver_resection",),
     "drugs": ("everolimus", "sunitinib", "chemotherapy"),
 }
-"""Modality, or line of a modality → the facts that say that the like was done."""
+"""Modality, or line of a modality → the facts that record an earlier treatment of the same kind."""
 
 
 def done_before(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
-    """Earlier treatments of the same kind; of a drug also its documented failure, for which another is sought."""
+    """Return the earlier treatments of the same kind and, for a line, the documented failure of its modality."""
     phrases: list[Phrase] = []
     facts, today = evaluation.facts, evaluation.facts.today
     for name in DONE_BEFORE.get(treatment.line.id if treatment.line else treatment.modality.id, ()):
@@ -131,7 +131,7 @@ def done_before(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
 
 
 def failure_phrases(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
-    """That the treatment failed, where it is documented."""
+    """Return the newest documented failure of the treatment, if any."""
     failures = recorded_failures(treatment.modality.id, evaluation.facts)
     if not failures:
         return []

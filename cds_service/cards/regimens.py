@@ -1,4 +1,4 @@
-"""How a drug is given today, in a few words: "octreotide 30 mg every 4 weeks since Dec 2024"."""
+"""The current regimen of a drug as text: "octreotide 30 mg every 4 weeks since Dec 2024"."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNITS = {
     DoseUnit.INTERNATIONAL_UNIT: "IU",
     DoseUnit.MILLION_INTERNATIONAL_UNITS: "million IU",
 }
-"""Units that a card does not write as UCUM does."""
+"""Units that a card shows differently from UCUM."""
 PERIODS = {
     PeriodUnit.HOUR: "hour",
     PeriodUnit.DAY: "day",
@@ -33,8 +33,8 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 def current_regimens(fact: Fact) -> tuple[Observed, ...]:
-    """Of each drug that is active on the day its newest entry; one given as needed only where there is no other. Newest
-    first, the regular ones before those as needed."""
+    """Return the newest entry of each active drug, newest first. Entries "as needed" come last, and count only for a drug
+    without another entry."""
     active = [(reading, reading.regimen) for reading in fact.history if reading.regimen and reading.regimen.active]
     newest: dict[str, Observed] = {}
     for reading, regimen in sorted(active, key=lambda pair: pair[1].as_needed):
@@ -43,9 +43,10 @@ def current_regimens(fact: Fact) -> tuple[Observed, ...]:
 
 
 def format_regimen(observed: Observed) -> str:
-    """The drug by our own name for it, its dose, frequency and start, as far as they are recorded in fields that are read.
+    """Return the name of the drug in the knowledge, with dose, frequency and start if they are recorded in fields that are
+    read.
 
-    Raises ValueError for a reading without a regimen: it is of no drug, or of an entry that names two.
+    Raises ValueError for a reading without a regimen: it has no drug, or its entry names two.
     """
     regimen = observed.regimen
     if regimen is None:
@@ -68,7 +69,7 @@ def _dose(dose: Dose) -> str:
 
 
 def _frequency(frequency: Frequency) -> str:
-    """ "twice a day", "every 4 weeks", "twice every 3 weeks"."""
+    """Return, for example, "twice a day", "every 4 weeks" or "twice every 3 weeks"."""
     unit, often = PERIODS[frequency.unit], TIMES.get(frequency.times, f"{frequency.times} times")
     if frequency.period != 1:
         every = f"every {format_decimal(frequency.period)} {unit}s"
@@ -79,6 +80,6 @@ def _frequency(frequency: Frequency) -> str:
 
 
 def format_month(on: PartialDate) -> str:
-    """ "Dec 2024"; the year alone where no more is known."""
+    """Return, for example, "Dec 2024", or the year if the month is not known."""
     year, month = on.earliest.year, on.earliest.month
     return f"{MONTHS[month - 1]} {year}" if (on.latest.year, on.latest.month) == (year, month) else str(year)

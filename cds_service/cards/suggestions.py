@@ -1,4 +1,4 @@
-"""Draft orders for laboratory tests and imaging that would decide; a judgement is a question, never an order."""
+"""Draft orders for deciding laboratory tests and imaging. A missing judgement is a question, never an order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cds_service.reasoning.evaluation import Evaluation
 
 
 def draft_orders(evaluation: Evaluation, missing: Iterable[str]) -> list[Suggestion]:
-    """One suggestion for each test, unless it is ordered already. The client fills in what it knows and signs it."""
+    """Return a suggestion for each test that is not ordered yet. The client completes and signs the draft."""
     found: dict[str, Suggestion] = {}
     for name in missing:
         code = evaluation.knowledge.facts[name].order

@@ -1,5 +1,5 @@
-"""What the summary of an overview says, whatever the verdicts are: what can be discussed, else what is open, else why nothing
-is (CARDS, limit 1). It never says "none" while anything is open."""
+"""The summary of an overview: what can be discussed, else what is open, else why there is nothing (docs/cards.md, "Limits", 1).
+It never says "none" while anything is open."""
 
 from __future__ import annotations
 
@@ -9,42 +9,45 @@ from typing import NamedTuple
 from cds_service.cards import wording
 
 MAX_SUMMARY_CHARS = 130
-"""Of every card; CDS Hooks asks for fewer than 140 (CH-76)."""
+"""The limit for every card. CDS Hooks requires fewer than 140 (CH-76)."""
 
 
 class Contraindicated(NamedTuple):
     name: str
     by: str
-    """What contraindicates it, in words."""
+    """The text of the contraindication."""
 
 
 class Outlook(NamedTuple):
-    """All that the summary rests on, names as they stand within a sentence."""
+    """The contents of the summary. Names are those used within a sentence."""
 
     to_discuss: Sequence[str]
-    """Recommended or to be considered, in the order of the overview."""
+    """Recommended or "consider", in the order of the overview."""
     nearly: Sequence[str]
-    """Indicated; only safety checks are open."""
+    """Indicated, with only safety checks open."""
     open: Sequence[str]
     contraindicated: Sequence[Contraindicated]
     first_question: str
-    """What to find out first, while anything is open."""
+    """What to find out first, if anything is open."""
     first_steps: Sequence[str] = ()
-    """What comes before any treatment, in ever fewer words: "cardiology first"."""
+    """Texts for what comes before any treatment ("cardiology first"), the fullest first."""
 
 
 def say_outlook(disease: Sequence[str], outlook: Outlook) -> str:
-    """`disease`: the same disease in words, the fullest first. The first wording that is short enough."""
+    """Return the longest summary that fits. `disease`: texts for the disease, the fullest first."""
     said = list(_outlooks(outlook))
-    return first_fitting([*(join(named, text) for text in said for named in disease), *(join("", text) for text in said)])
+    return first_fitting(
+        [*(_start_with(named, text) for text in said for named in disease), *(_start_with("", text) for text in said)]
+    )
 
 
-def join(disease: str, said: str) -> str:
+def _start_with(disease: str, said: str) -> str:
+    """Return "disease: said", or `said` with a capital letter if `disease` is empty."""
     return f"{disease}: {said}" if disease else f"{said[:1].upper()}{said[1:]}"
 
 
 def first_fitting(candidates: Iterable[str]) -> str:
-    """The first text that a summary has room for; the last one must have it."""
+    """Return the first text of at most MAX_SUMMARY_CHARS, else the last one."""
     last = ""
     for last in candidates:
         if len(last) <= MAX_SUMMARY_CHARS:
@@ -53,7 +56,7 @@ def first_fitting(candidates: Iterable[str]) -> str:
 
 
 def _outlooks(outlook: Outlook) -> Iterable[str]:
-    """The same outlook in ever fewer words; each is complete in itself."""
+    """Yield texts for the outlook, the fullest first. Each is complete in itself."""
     warned = [*_warnings(outlook), ""]
     if outlook.to_discuss:
         yield from _to_discuss(outlook)
@@ -82,7 +85,7 @@ def _to_discuss(outlook: Outlook) -> Iterable[str]:
 
 
 def _warnings(outlook: Outlook) -> Iterable[str]:
-    """What is contraindicated, behind what can be discussed."""
+    """Yield texts for what is contraindicated, to follow what can be discussed."""
     stopped = [part.name for part in outlook.contraindicated]
     if stopped:
         yield f"; {wording.join_words(stopped)} contraindicated"
@@ -91,7 +94,7 @@ def _warnings(outlook: Outlook) -> Iterable[str]:
 
 
 def _names(names: Sequence[str]) -> Iterable[str]:
-    """All of them; else the first ones and a count."""
+    """Yield all names, then ever fewer with the number of the others."""
     yield wording.join_words(names)
     for shown in range(len(names) - 1, 0, -1):
         yield f"{', '.join(names[:shown])} and {len(names) - shown} more"

@@ -1,4 +1,4 @@
-"""Ways of doing a modality, and options in it, on one chart: what stops each, what burdens it, what nobody looked at."""
+"""The techniques of a modality on one chart: the stops and cautions of each, and what was not checked."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cds_service.reasoning.judgement import Finding, judge_criterion
 
 @dataclass(frozen=True, slots=True)
 class TechniqueFindings:
-    """A technique whose conditions are met, what stops it on this chart and what burdens it.
+    """A technique whose conditions are met, with its stops and cautions that are met.
 
-    `not_checked` would stop or burden it, and counts as not met only because nothing is known.
+    `not_checked`: stops and cautions that count as not met only because nothing is known.
     """
 
     technique: Technique
@@ -23,17 +23,17 @@ class TechniqueFindings:
     stops: tuple[Finding, ...]
     cautions: tuple[Finding, ...]
     not_checked: tuple[Finding, ...]
-    looked_at: tuple[Finding, ...]
-    """What would stop it, and was looked at and not found."""
+    checked_stops: tuple[Finding, ...]
+    """Stops that were checked and are not met."""
 
 
 def order_for(technique: Technique, orders: Mapping[str, Observed]) -> Observed | None:
-    """The order of a technique, or none."""
+    """Return the order of a technique, or None."""
     return next((orders[name] for name in technique.ordered_by if name in orders), None)
 
 
 def judge_technique(facts: Facts, technique: Technique, orders: Mapping[str, Observed]) -> TechniqueFindings | None:
-    """What stops and what burdens a technique; None where its conditions are not met."""
+    """Return the stops and cautions of a technique, or None if its conditions are not met."""
     if not all(judge_criterion(criterion, facts).met for criterion in technique.when):
         return None
     stops = tuple(judge_criterion(criterion, facts) for criterion in technique.stopped_by)

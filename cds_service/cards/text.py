@@ -1,4 +1,8 @@
-"""The text of a card: lines of phrases with their sources, shortened in one order where space runs out (CARDS, limit 9)."""
+"""The text of a card: lines of phrases with their sources, which are shortened in a fixed order if space runs out
+(docs/cards.md, "Limits", 9).
+
+A *squeeze* is a number from 0 to `LAST_CUT`: everything with a `Cut` up to that number is left out.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +14,24 @@ from enum import IntEnum
 from cds_service.knowledge.evidence import Publication
 
 MAX_LINE_CHARS = 220
-"""Of a rendered line."""
+"""Characters of a rendered line, as a reader sees it."""
 MAX_LINKS = 5
-"""Different links of a card. With the link to an evidence page it has six."""
+"""Different links in the text of a card. The link to an evidence page is the sixth."""
 
 
 class Cut(IntEnum):
-    """What is left out where space runs out, the first first. A phrase with KEPT never is."""
+    """The order in which parts are left out if space runs out. KEPT is never left out."""
 
     KEPT = 0
     REPEATED = 1
     """What another line says too, such as the day of a fact."""
     NORMAL_VALUE = 2
     FIGURES = 3
-    """Of a statement that speaks for a treatment; its stance and its source stay."""
+    """Figures of a statement for a treatment. Its stance and its source are kept."""
     DETAIL = 4
-    """What names a thing more exactly than a reader needs to find it; a second risk."""
+    """Details beyond what a reader needs to recognise something; a second risk."""
     WORDING = 5
-    """The fuller words of what stays: a risk, a dissent."""
+    """The fuller wording of what is kept, such as a risk or a dissent."""
 
 
 LAST_CUT = max(Cut)
@@ -35,25 +39,25 @@ LAST_CUT = max(Cut)
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """`brief` takes the place of `text` from `cut` on; where it is empty the phrase is left out, sources and all, unless
-    `sources_stay`."""
+    """A piece of text with its sources. From `cut` on it is replaced by `brief`. If `brief` is empty, the phrase is left out
+    with its sources, or with `sources_stay` only its text is."""
 
     text: str
     sources: tuple[Publication, ...] = ()
     cut: Cut = Cut.KEPT
     brief: str = ""
     supporting: bool = False
-    """Its sources become words first where a card would have more links than it may."""
+    """If a card has too many links, its sources lose theirs first and are shown as text."""
     sources_stay: bool = False
     after: str = ""
-    """What follows the sources."""
+    """Text after the sources."""
     last: Cut = Cut.KEPT
-    """Where it is left out altogether, `brief` and all."""
+    """From here on the phrase is left out completely, with `brief`."""
     unsourced: Cut = Cut.KEPT
-    """From where on it stands without its sources, where space runs out."""
+    """From here on it is shown without its sources."""
 
     def at(self, squeeze: int) -> Phrase | None:
-        """The phrase as it stands at a squeeze, or None where it is left out."""
+        """Return the phrase at a squeeze, or None if it is left out."""
         if self.last is not Cut.KEPT and squeeze >= self.last:
             return None
         if self.unsourced is not Cut.KEPT and squeeze >= self.unsourced:
@@ -67,7 +71,7 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of Markdown: `lead` is bold, `phrases` are sentences, or the parts of a list where `listed`."""
+    """One line of Markdown. `lead` is bold; `phrases` are sentences, or the items of a list if `listed`."""
 
     phrases: tuple[Phrase, ...]
     lead: str = ""
@@ -75,30 +79,32 @@ class Line:
     """"- ", "1. " or nothing."""
     listed: bool = False
     joins: bool = False
-    """Whether it may stand behind the line before it, where space runs out."""
+    """Whether it may be appended to the previous line if space runs out."""
     keep_whole: bool = False
-    """A list none of whose parts may be counted instead of named."""
+    """Whether all items of a list must be named; else those that do not fit are counted."""
 
     def at(self, squeeze: int) -> Line | None:
+        """Return the line at a squeeze, or None if all its phrases are left out."""
         phrases = tuple(found for phrase in self.phrases if (found := phrase.at(squeeze)) is not None)
         return replace(self, phrases=phrases) if phrases or (self.lead and not self.phrases) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Lines that stand together; a blank line divides paragraphs."""
+    """Lines without blank lines between them; a blank line separates paragraphs."""
 
     lines: tuple[Line, ...]
     most: int = 99
-    """Lines that it may have when it is rendered."""
+    """The maximum number of rendered lines."""
 
     def at(self, squeeze: int) -> Paragraph:
+        """Return the paragraph at a squeeze, which may be without lines."""
         return Paragraph(tuple(found for line in self.lines if (found := line.at(squeeze)) is not None), self.most)
 
 
 def render(paragraphs: Iterable[Paragraph], squeeze: int) -> tuple[str, tuple[Publication, ...], bool]:
-    """The Markdown at a squeeze, the publications that are linked in it, each once, and whether each paragraph has no more
-    lines than it may."""
+    """Return the Markdown at a squeeze, the publications linked in it, each once, and whether no paragraph has more lines than
+    its `most`."""
     cut = [paragraph.at(squeeze) for paragraph in paragraphs]
     linked = _linked([phrase for part in cut for line in part.lines for phrase in line.phrases])
     addresses = frozenset(publication.url for publication in linked)
@@ -121,7 +127,7 @@ def _render_lines(lines: Sequence[Line], addresses: frozenset[str], join: bool) 
 
 
 def _linked(phrases: Sequence[Phrase]) -> tuple[Publication, ...]:
-    """The publications that get a link: those of what decides first, then those of what supports it."""
+    """Return the publications that get a link: first those of deciding, then those of supporting phrases."""
     found: dict[str, Publication] = {}
     for supporting in (False, True):
         for phrase in phrases:
@@ -133,7 +139,7 @@ def _linked(phrases: Sequence[Phrase]) -> tuple[Publication, ...]:
 
 
 def _render_line(line: Line, addresses: frozenset[str]) -> Iterator[str]:
-    """The line; where it would be too long, several, or the parts that fit and the number of the others."""
+    """Yield the line. If it is too long, yield several lines, or the items that fit with the number of the others."""
     if not line.phrases:
         yield f"{line.bullet}**{line.lead}**"
         return
@@ -151,7 +157,7 @@ def _render_line(line: Line, addresses: frozenset[str]) -> Iterator[str]:
 
 
 def _write(line: Line, phrases: Sequence[Phrase], addresses: frozenset[str], first: bool) -> str:
-    """One line of Markdown. `first`: it has the lead; a further one has it again where no bullet binds it to the first."""
+    """Return one line of Markdown. The `first` line has the lead; further lines repeat it if there is no bullet."""
     lead = f"**{line.lead}** " if line.lead and (first or not line.bullet) else ""
     parts = [_with_sources(phrase, addresses) for phrase in _each_source_once(phrases)]
     if line.listed:
@@ -163,7 +169,7 @@ def _write(line: Line, phrases: Sequence[Phrase], addresses: frozenset[str], fir
 
 
 def _counted(line: Line, taken: list[Phrase], left: int, addresses: frozenset[str]) -> str:
-    """The parts of a list that fit, and how many more there are."""
+    """Return the items of a list that fit, and the number of the others."""
     while True:
         text = _write(line, [*taken, Phrase(f"{left} more")], addresses, first=True)
         if len(taken) == 1 or visible_length(text) <= MAX_LINE_CHARS:
@@ -173,7 +179,7 @@ def _counted(line: Line, taken: list[Phrase], left: int, addresses: frozenset[st
 
 
 def _each_source_once(phrases: Sequence[Phrase]) -> list[Phrase]:
-    """One source behind several phrases in a row stands behind the last of them."""
+    """Return the phrases, with a source that consecutive phrases share after the last of them only."""
     following = [*phrases[1:], None]
     return [
         replace(phrase, sources=()) if after is not None and phrase.text and phrase.sources == after.sources else phrase
@@ -186,7 +192,8 @@ def _close(text: str) -> str:
 
 
 def _as_sentence(text: str, begins: bool) -> str:
-    """With a full stop and, where it `begins` a sentence, a capital; a remark in brackets as a whole has neither."""
+    """Return the text with a full stop and, if it `begins` a sentence, a capital letter. A text that is one remark in brackets
+    is unchanged."""
     if text.startswith("(") and text.endswith(")") and ") " not in text:
         return text
     first = text.split(" ", 1)[0]
@@ -196,7 +203,8 @@ def _as_sentence(text: str, begins: bool) -> str:
 
 
 def _with_sources(phrase: Phrase, addresses: frozenset[str]) -> str:
-    """ "more than 70 % is enough ([Mahuron 2023](https://doi.org/…))": the text reads the same with its links stripped."""
+    """Return, for example, "more than 70 % is enough ([Mahuron 2023](https://doi.org/…))", which reads the same without
+    links."""
     if not phrase.sources:
         return f"{phrase.text}{phrase.after}"
     named = "; ".join(
@@ -212,14 +220,15 @@ LINK = re.compile(r"\[([^\]]+)\]\(https?://[^)\s]+\)")
 
 
 def visible_text(markdown: str) -> str:
-    """What a reader sees: links by their label, without asterisks."""
+    """Return the text as a reader sees it: links by their label, without asterisks."""
     return LINK.sub(r"\1", markdown).replace("*", "")
 
 
 def visible_length(markdown: str) -> int:
-    """Characters that a reader sees; a line break counts as one."""
+    """Return the number of characters that a reader sees. A line break counts as one."""
     return len(visible_text(markdown))
 
 
 def filled_lines(markdown: str) -> int:
+    """Return the number of lines that are not blank."""
     return sum(bool(line.strip()) for line in markdown.splitlines())

@@ -1,4 +1,4 @@
-"""What a card names as a treatment: a modality, or a part of it that has a line of its own (CARDS, techniques and order)."""
+"""The treatments that a card names: modalities, or parts of them with a line of their own (docs/cards.md, "Structure")."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ from cds_service.reasoning.judgement import Finding, IndicationFinding, OpenPart
 from cds_service.reasoning.stances import Stance, stance_of_2010
 
 SURGERY = frozenset({"resection", "debulking", "transplantation"})
-"""The reader's first question; all else is the second."""
+"""Modalities that share a card. All others are on the second card of treatments."""
 NO_RANK = 99
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """A line of the overview and a block of a card."""
+    """A treatment with a line of the overview and a block of a card."""
 
     assessment: Assessment
     line: TreatmentLine | None
-    """None: the modality itself."""
+    """None for the modality itself."""
     verdict: Verdict
     met: tuple[IndicationFinding, ...]
-    """The indications that are met, of those it is judged by."""
+    """Those of its indications that are met."""
     unmet: tuple[IndicationFinding, ...]
+    """Those of its indications that are not met or unknown."""
     options: tuple[TechniqueFindings, ...]
-    """Ways of doing it that a card names."""
+    """The techniques that a card names."""
     stances: Stance
-    """Of the review of 2010."""
+    """The stance of the review of 2010."""
     shown: tuple[ShownStatement, ...]
-    """Its statements that stand on a face, dissents and risks in their order, then those for it."""
+    """The statements that may be shown, risks last."""
     given: str = ""
-    """The drug of a line, where it is given today."""
+    """The drug of the line if it is given today, else empty."""
     beside: Treatment | None = None
-    """The same drug by another modality: it has one line."""
+    """The same drug as a line of another modality; both share this line."""
 
     @property
     def modality(self) -> Modality:
@@ -54,23 +55,27 @@ class Treatment:
 
     @property
     def title(self) -> str:
+        """The name at the start of a line."""
         return (self._drug[:1].upper() + self._drug[1:] or self.line.title) if self.line else self.modality.face_title
 
     @property
     def _drug(self) -> str:
-        """A line that is not called by what it treats is called by its drug."""
+        """The drug after which the line is named, else empty. A line that is named after what it treats has `does`."""
         return self.given if self.line and not self.line.does else ""
 
     @property
     def name(self) -> str:
+        """The name within a sentence."""
         return (self._drug or self.line.name) if self.line else self.modality.face_name
 
     @property
     def change(self) -> str:
+        """What would change the verdict."""
         return self.line.change if self.line else self.modality.change
 
     @property
     def not_read(self) -> tuple[str, ...]:
+        """What matters for it although no fact of the service covers it."""
         return self.line.not_read if self.line else self.modality.not_read
 
     @property
@@ -79,12 +84,12 @@ class Treatment:
 
     @property
     def is_nearly_option(self) -> bool:
-        """Indicated, and only safety checks are open."""
+        """Whether it is indicated and only safety checks are open."""
         return self.verdict is Verdict.UNDETERMINED and self.assessment.decision.open is OpenPart.SAFETY and not self.line
 
     @property
     def on_face(self) -> bool:
-        """Whether what bears on its safety stands on a face."""
+        """Whether it is shown with its safety findings."""
         return self.is_option or self.is_nearly_option
 
     @property
@@ -93,21 +98,22 @@ class Treatment:
 
     @property
     def stops(self) -> tuple[Finding, ...]:
-        """What stops the technique whose line it is."""
+        """The findings that stop the technique, if the treatment is a line."""
         return tuple(finding for option in self.options for finding in option.stops) if self.line else ()
 
     @property
     def is_lowered(self) -> bool:
-        """Whether it is only to be considered because a gate or a caution holds it back."""
+        """Whether a gate or a caution lowers it from recommended to "consider"."""
         met = [found.indication.strength for found in self.met]
         return self.verdict is Verdict.CONSIDER and Verdict.RECOMMENDED in met
 
     def faces(self, face: Face) -> tuple[ShownStatement, ...]:
+        """Return its shown statements of one kind: for, dissent or risk."""
         return tuple(part for part in self.shown if part.face is face)
 
     @property
     def rank(self) -> int:
-        """That of its strongest met indication, as the knowledge orders them."""
+        """The smallest `rank` of its indications that are met and of its techniques."""
         ranks = [found.indication.rank for found in self.met]
         ranks += [option.technique.rank for option in self.options if option.technique.rank]
         ranks += [self.beside.rank] if self.beside else []
@@ -115,8 +121,8 @@ class Treatment:
 
 
 def list_treatments(evaluation: Evaluation) -> list[Treatment]:
-    """Every treatment of a patient, the first line of an overview first: by verdict, then by the rank of its indication; what
-    a gate holds back comes after its equals."""
+    """Return every treatment in the order of the overview: by verdict, then by rank. A lowered treatment comes
+    after its equals."""
     found = [treatment for assessment in evaluation.assessments.values() for treatment in _of_modality(evaluation, assessment)]
     return sorted(_with_one_line_for_each_drug(found), key=_place)
 
@@ -126,14 +132,14 @@ def _place(treatment: Treatment) -> tuple[int, int, bool]:
 
 
 def _of_modality(evaluation: Evaluation, assessment: Assessment) -> Iterator[Treatment]:
-    """The modality, the parts with a line of their own, or both."""
+    """Yield the modality, the parts with a line of their own, or both."""
     lines = _lines(evaluation, assessment.modality)
     if assessment.verdict not in {Verdict.RECOMMENDED, Verdict.CONSIDER} or not lines:
         yield _whole(evaluation, assessment, assessment.decision.indications)
         return
-    told = frozenset[str]().union(*(line.indications for line in lines))
+    of_lines = frozenset[str]().union(*(line.indications for line in lines))
     parts = [_part(evaluation, assessment, line) for line in lines]
-    others = [found for found in assessment.decision.indications if found.indication.id not in told]
+    others = [found for found in assessment.decision.indications if found.indication.id not in of_lines]
     any_part = any(part.is_option for part in parts)
     if any(found.met and not (found.indication.local and any_part) for found in others):
         yield _whole(evaluation, assessment, others)
@@ -141,7 +147,7 @@ def _of_modality(evaluation: Evaluation, assessment: Assessment) -> Iterator[Tre
 
 
 def _lines(evaluation: Evaluation, modality: Modality) -> list[TreatmentLine]:
-    """Of several with one id the first that fits this patient."""
+    """Return the lines that apply to this patient. Of several lines with one id, the first counts."""
     found: dict[str, TreatmentLine] = {}
     for line in modality.lines:
         if all(judge_criterion(evaluation.knowledge.criteria[key], evaluation.facts).met for key in line.when):
@@ -150,7 +156,7 @@ def _lines(evaluation: Evaluation, modality: Modality) -> list[TreatmentLine]:
 
 
 def _whole(evaluation: Evaluation, assessment: Assessment, by: Sequence[IndicationFinding]) -> Treatment:
-    """The modality as a treatment, with the ways of doing it that have no line of their own."""
+    """Return the modality as a treatment, with the techniques that have no line of their own."""
     named = {line.id for line in assessment.modality.lines}
     ways = [technique for technique in assessment.modality.techniques if technique.own_line not in named]
     return _treatment(evaluation, assessment, None, assessment.verdict, by, ways)
@@ -160,7 +166,7 @@ def _part(evaluation: Evaluation, assessment: Assessment, line: TreatmentLine) -
     by = [found for found in assessment.decision.indications if found.indication.id in line.indications]
     ways = [technique for technique in assessment.modality.techniques if technique.own_line == line.id]
     answers = [found.met for found in by]
-    if not by:  # judged by what its drugs ask for
+    if not by:  # judged by the conditions of its drugs
         answers = [all_of(_answer(judge_criterion(c, evaluation.facts)) for c in technique.when) for technique in ways]
     verdict = Verdict.CONSIDER if True in answers else Verdict.UNDETERMINED if None in answers else Verdict.NOT_INDICATED
     found = _treatment(evaluation, assessment, line, verdict, by, ways)
@@ -170,7 +176,7 @@ def _part(evaluation: Evaluation, assessment: Assessment, line: TreatmentLine) -
 
 
 def _answer(finding: Finding) -> bool | None:
-    """Whether it is met; None where it counts as not met only because nothing is known."""
+    """Return whether it is met; None if it counts as not met only because nothing is known."""
     return finding.met if finding.met or finding.checked else None
 
 
@@ -203,7 +209,8 @@ def _treatment(
 def _named_options(
     evaluation: Evaluation, assessment: Assessment, ways: Iterable[Technique], by: Sequence[IndicationFinding]
 ) -> Iterator[TechniqueFindings]:
-    """Those whose conditions are met and whose indication is not excluded, or that are ordered."""
+    """Yield the techniques whose conditions are met. One with `only_for` must be ordered, or one of these indications not be
+    excluded."""
     possible = {found.indication.id for found in by if found.met is not False}
     for technique in ways:
         ordered = order_for(technique, evaluation.picture.orders) is not None
@@ -214,7 +221,7 @@ def _named_options(
 
 
 def _with_one_line_for_each_drug(found: list[Treatment]) -> list[Treatment]:
-    """A drug that two modalities name has one line, that of the syndrome."""
+    """Return the treatments with one line for a drug of two modalities: that of the syndrome."""
     syndrome = next(
         (t for t in found if t.line and t.modality.id == "hormonal-suppression" and t.is_option and t.line.drug), None
     )
@@ -229,8 +236,8 @@ def _with_one_line_for_each_drug(found: list[Treatment]) -> list[Treatment]:
 
 
 def since_stance(evaluation: Evaluation, treatment: Treatment) -> StanceWord:
-    """What came after the review says of a treatment, by the indications that it adds, by its statements for one that is met,
-    and by its exclusions of them; dissenting evidence changes no stance."""
+    """Return the stance of the update: for, if an indication of it is met or a statement of it for the treatment is shown;
+    against, if an indication of it is not met and a dissent says so; else silent. Other dissents change no stance."""
     knowledge = evaluation.knowledge
     parts = [*treatment.shown, *(treatment.beside.shown if treatment.beside else ())]
     later = [part for part in parts if knowledge.statements[part.statement].edition is Edition.UPDATE]
@@ -245,7 +252,7 @@ def since_stance(evaluation: Evaluation, treatment: Treatment) -> StanceWord:
 
 
 def is_current(evaluation: Evaluation, treatment: Treatment) -> bool:
-    """Whether the drug of a line is given today, and not only on record."""
+    """Return whether the drug of a line is given today, and not only on record."""
     return (
         treatment.line is not None
         and bool(treatment.line.drug)
@@ -254,7 +261,7 @@ def is_current(evaluation: Evaluation, treatment: Treatment) -> bool:
 
 
 def given_drug(evaluation: Evaluation, treatment: Treatment) -> Observed | None:
-    """The newest reading that says that the drug of a line has been given."""
+    """Return the newest reading that the drug of a line was given, or None."""
     if treatment.line is None or not treatment.line.drug:
         return None
     fact = evaluation.facts[treatment.line.drug]
@@ -262,7 +269,7 @@ def given_drug(evaluation: Evaluation, treatment: Treatment) -> Observed | None:
 
 
 def drug_fails(evaluation: Evaluation, treatment: Treatment) -> bool:
-    """Whether a drug that is given does not do what it is given for: hold the growth, or the symptoms of a syndrome."""
+    """Return whether a drug that is given fails: the tumour grows, or the symptoms of the syndrome are not controlled."""
     facts = evaluation.facts
     if treatment.modality.id == "systemic-therapy":
         return is_outgrown(evaluation, treatment)
@@ -272,18 +279,18 @@ def drug_fails(evaluation: Evaluation, treatment: Treatment) -> bool:
 
 
 def is_outgrown(evaluation: Evaluation, treatment: Treatment) -> bool:
-    """Whether the tumour progresses on a drug that is given against its growth."""
+    """Return whether the tumour progresses on a drug that is given against its growth."""
     against_growth = treatment.modality.id == "systemic-therapy" and is_current(evaluation, treatment)
     return against_growth and evaluation.facts["disease_status"].equals("progression")
 
 
 def own_caution_ids(treatment: Treatment) -> frozenset[str]:
-    """The cautions that the block of a treatment says."""
+    """Return the ids of the cautions that the block of a treatment shows."""
     return frozenset(finding.criterion.id for finding in cautions_of(treatment))
 
 
 def cautions_of(treatment: Treatment) -> list[Finding]:
-    """Of the treatment, of the ways of doing it, and of the other modality whose drug it shares."""
+    """Return the cautions of a treatment and its techniques, and those of the other modality if they share a drug."""
     parts = [treatment, *([treatment.beside] if treatment.beside else [])]
     burdens = [finding for part in parts for option in part.options for finding in option.cautions]
     return [*(finding for part in parts for finding in part.assessment.cautions), *burdens]

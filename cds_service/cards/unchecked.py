@@ -1,4 +1,4 @@
-"""Facts that bear on the safety of a treatment and of which the chart says nothing usable."""
+"""Finds facts that affect the safety of a treatment and for which the chart has no usable value."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from cds_service.reasoning.judgement import Finding, compare_with_limit, judge_c
 
 
 def unchecked_facts(evaluation: Evaluation, findings: Iterable[Finding]) -> list[str]:
-    """The plain facts for want of which findings are open, in the order of the knowledge. A value that is there but not
-    exact enough for the limit ("< 100") leaves its finding open like one that is not there. What nobody is asked for (a
-    drug, a coded diagnosis) is named where it is unknown, not where a complete chart is silent of it, and not beside what
-    is asked for of the same finding."""
+    """Return the recorded facts that leave the findings open, in the order of the knowledge. A value that is not exact enough
+    for the limit ("< 100") counts like a missing one. A fact that is never asked for (a drug, a coded diagnosis) is listed
+    only if it is unknown, not if it is silent, and only if the finding has no open fact that can be asked for."""
     knowledge = evaluation.knowledge
     leaves: set[str] = set()
     for finding in findings:
@@ -33,20 +32,20 @@ def unchecked_facts(evaluation: Evaluation, findings: Iterable[Finding]) -> list
 
 
 def open_facts(evaluation: Evaluation, treatment: Treatment) -> list[str]:
-    """The facts that would decide an undetermined treatment, the most decisive first; of a part of a modality, and where the
-    modality's own search names none, those for want of which its criteria are open."""
+    """Return the deciding facts of an undetermined modality, the most decisive first. For a line, or if there are none, return
+    the facts that leave its criteria open."""
     if treatment.line is None and treatment.assessment.missing:
         return list(treatment.assessment.missing)
     asked = [finding for found in treatment.unmet if found.met is None for finding in found.requirements]
     findings = [*asked, *(treatment.assessment.decision.findings if treatment.line is None else ())]
-    if treatment.line is not None and not treatment.unmet:  # judged by what its drugs ask for
+    if treatment.line is not None and not treatment.unmet:  # judged by the conditions of its drugs
         techniques = [t for t in treatment.modality.techniques if t.own_line == treatment.line.id]
         findings = [judge_criterion(criterion, evaluation.facts) for technique in techniques for criterion in technique.when]
     return unchecked_facts(evaluation, [finding for finding in findings if finding.met is None or not finding.checked])
 
 
 def facts_of_concern(evaluation: Evaluation) -> frozenset[str]:
-    """The facts on which a contraindication, a caution or a stop rests that this patient meets, of any treatment."""
+    """Return the facts behind the contraindications, cautions and stops of any treatment that this patient meets."""
     criteria = {
         criterion.key: criterion
         for modality in evaluation.knowledge.modalities
@@ -61,8 +60,8 @@ def facts_of_concern(evaluation: Evaluation) -> frozenset[str]:
 
 
 def unchecked_of(evaluation: Evaluation, treatments: Sequence[Treatment], besides: Iterable[Finding] = ()) -> list[str]:
-    """The facts that could still raise a caution or a stop of these treatments, or one of those `besides`; not what is missing
-    to decide on a treatment, which its own line names."""
+    """Return the facts that could still raise a caution or a stop of these treatments, or decide the findings `besides`. The
+    deciding facts of a treatment that is nearly an option are left out, because its own line names them."""
     findings: list[Finding] = list(besides)
     for treatment in treatments:
         findings += treatment.assessment.not_checked
@@ -76,8 +75,8 @@ def unchecked_of(evaluation: Evaluation, treatments: Sequence[Treatment], beside
 
 
 def _without_bearing(evaluation: Evaluation) -> set[str]:
-    """Facts that change nothing for this patient: of another syndrome, another primary, another person, or settled by a value
-    that is known. An upper limit is told beside its value."""
+    """Return the facts that change nothing for this patient, because of the syndrome, primary, age, sex, orders or a known
+    value. An upper limit is shown with its value instead."""
     facts, found = evaluation.facts, {fact.id for fact in evaluation.knowledge.facts.values() if fact.upper_limit_of}
     if not evaluation.picture.orders:
         found |= {"liver_transplant", "pancreatoduodenectomy"}
@@ -95,8 +94,8 @@ def _without_bearing(evaluation: Evaluation) -> set[str]:
 
 
 def _is_named(treatment: Treatment, ordered: bool) -> bool:
-    """A way of doing a modality that is neither ordered nor has a line of its own is one of several: what it alone would need
-    is asked once it is chosen."""
+    """Return whether the unknown facts of a technique are listed: it is ordered or has a line of its own. Any other is one of
+    several, and its facts are asked for once it is chosen."""
     return treatment.line is not None or ordered
 
 
@@ -106,16 +105,16 @@ def _may_be_pregnant(evaluation: Evaluation) -> bool:
     return not sex.equals("male") and not too_old
 
 
-def stops_looked_at(evaluation: Evaluation, treatment: Treatment) -> list[Finding]:
-    """What would contraindicate or stop a treatment, was looked at and was not found."""
+def checked_stops(evaluation: Evaluation, treatment: Treatment) -> list[Finding]:
+    """Return the contraindications or stops of a treatment that were checked and are not met."""
     if treatment.line is not None:
-        return [finding for option in treatment.options for finding in option.looked_at]
+        return [finding for option in treatment.options for finding in option.checked_stops]
     judged = [judge_criterion(criterion, evaluation.facts) for criterion in treatment.modality.contraindications]
     return [finding for finding in judged if finding.met is False and finding.checked]
 
 
 def split_unrecorded(evaluation: Evaluation, names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Names of facts of which the chart says nothing; and, in words, those of which it says something that cannot be used."""
+    """Return the names of facts without any reading, and texts for facts with a reading that cannot be used."""
     silent: dict[str, None] = {}
     unusable: dict[str, None] = {}
     for name in names:

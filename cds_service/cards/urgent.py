@@ -1,4 +1,5 @@
-"""Cards that are never folded into others: contraindications, stopped orders and safety (CLINICAL section 7.3 and 7.4)."""
+"""Cards that are never moved to the overview: contraindications, stopped orders and safety (docs/knowledge.md, "Which
+cards")."""
 
 from __future__ import annotations
 
@@ -6,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cds_service.cards import wording
-from cds_service.cards.blocks import BULLET, MAX_LOOKED_AT, looked_at_words
+from cds_service.cards.blocks import BULLET, MAX_CHECKED_STOPS, checked_stop_words
 from cds_service.cards.draft import Draft, Limits
 from cds_service.cards.fact_words import (
-    counted,
     finding_day,
     finding_phrase,
     say_day,
     say_fact,
     say_finding,
     say_trend,
+    shorten_list,
     statement_sources,
 )
 from cds_service.cards.summaries import first_fitting
@@ -29,12 +30,12 @@ from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.judgement import Finding, judge_criterion
 from cds_service.reasoning.stances import stance_of_2010
 
-ALONE, TOGETHER = Limits(chars=700, lines=14), Limits(chars=1000, lines=19)
+CARD_LIMITS, SHARED_CARD_LIMITS = Limits(chars=700, lines=14), Limits(chars=1000, lines=19)
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
-    """What is contraindicated: a modality, or an ordered way of doing it. `name`: within a sentence."""
+class StoppedTreatment:
+    """A contraindicated modality, or an ordered technique that is stopped. `name`: as used within a sentence."""
 
     title: str
     name: str
@@ -49,15 +50,16 @@ class Stopped:
         return self.assessment.modality.id
 
 
-def find_stopped(evaluation: Evaluation) -> list[Stopped]:
-    """Ordered ones first. Transplantation is a line of the overview until it is ordered."""
+def find_stopped_treatments(evaluation: Evaluation) -> list[StoppedTreatment]:
+    """Return what gets a contraindication card: critical ones first, then ordered ones. Transplantation is included only if it
+    is ordered; else it is a line of the overview."""
     orders = evaluation.picture.orders
     found = list(_stopped_orders(evaluation))
     for assessment in evaluation.with_verdict(Verdict.CONTRAINDICATED):
-        if concerns(evaluation, assessment):
+        if needs_card(evaluation, assessment):
             order, critical = orders.get(assessment.modality.id), _critical(evaluation, assessment)
             found.append(
-                Stopped(
+                StoppedTreatment(
                     assessment.modality.face_title,
                     assessment.modality.face_name,
                     order,
@@ -70,8 +72,8 @@ def find_stopped(evaluation: Evaluation) -> list[Stopped]:
     return sorted(found, key=lambda part: (not part.critical, part.order is None))
 
 
-def _stopped_orders(evaluation: Evaluation) -> Iterator[Stopped]:
-    """Ordered techniques (radioembolization, radionuclide therapy) with a hard fact against them."""
+def _stopped_orders(evaluation: Evaluation) -> Iterator[StoppedTreatment]:
+    """Yield the ordered techniques (radioembolization, radionuclide therapy) with a hard fact against them."""
     for assessment in evaluation.assessments.values():
         for technique in assessment.modality.techniques:
             order = order_for(technique, evaluation.picture.orders)
@@ -79,13 +81,14 @@ def _stopped_orders(evaluation: Evaluation) -> Iterator[Stopped]:
                 continue
             met = tuple(f for c in technique.stopped_by if (f := judge_criterion(c, evaluation.facts)).met)
             if any(finding.criterion.id in technique.critical for finding in met):
-                yield Stopped(
+                yield StoppedTreatment(
                     technique.short, wording.label_in_sentence(technique.short), order, met, assessment, technique, True
                 )
 
 
-def concerns(evaluation: Evaluation, assessment: Assessment) -> bool:
-    """Whether the modality is ordered, or its indication met or not excluded, its contraindications aside."""
+def needs_card(evaluation: Evaluation, assessment: Assessment) -> bool:
+    """Return whether a contraindicated modality gets a card: it is ordered, or an indication is met or open apart from the
+    contraindications, and no exclusion is met. Transplantation has to be ordered."""
     if assessment.modality.id in evaluation.picture.orders:
         return True
     excluded = any(
@@ -106,8 +109,8 @@ def _critical(evaluation: Evaluation, assessment: Assessment) -> bool:
     return assessment.modality.id in evaluation.picture.orders and bool(met & assessment.modality.critical)
 
 
-def contraindication_draft(evaluation: Evaluation, stopped: Sequence[Stopped]) -> Draft:
-    """Reason by reason, each with what it stops and what would lift it."""
+def contraindication_draft(evaluation: Evaluation, stopped: Sequence[StoppedTreatment]) -> Draft:
+    """Return the draft of the contraindication card: each reason with what it stops, and what would lift it."""
     title = Line((), f"{wording.join_words(_named_with_order(evaluation, stopped))}: contraindicated")
     by_reason: dict[str, tuple[Finding, list[str]]] = {}
     for part in stopped:
@@ -121,7 +124,7 @@ def contraindication_draft(evaluation: Evaluation, stopped: Sequence[Stopped]) -
     lifts = list(dict.fromkeys(finding.criterion.lift for finding, _ in by_reason.values() if finding.criterion.lift))
     if lifts:
         lines.append(Line(tuple(Phrase(lift) for lift in lifts), "Would change it:", BULLET, listed=True, keep_whole=True))
-    limits = ALONE if len({part.modality for part in stopped}) == 1 else TOGETHER
+    limits = CARD_LIMITS if len({part.modality for part in stopped}) == 1 else SHARED_CARD_LIMITS
     return Draft(_contraindication_summary(evaluation, stopped), [Paragraph((title,)), Paragraph(tuple(lines))], limits)
 
 
@@ -133,8 +136,8 @@ def _reason(evaluation: Evaluation, finding: Finding, names: Sequence[str]) -> P
     return Phrase(f"{phrase.text} ({day}){against}" if day else brief, phrase.sources, Cut.REPEATED, brief)
 
 
-def _named_with_order(evaluation: Evaluation, stopped: Sequence[Stopped]) -> list[str]:
-    """Their names in one sentence, each once, with the day of their order."""
+def _named_with_order(evaluation: Evaluation, stopped: Sequence[StoppedTreatment]) -> list[str]:
+    """Return the names for one sentence, each once, with the day of the order."""
     named: dict[str, None] = {}
     for place, part in enumerate(stopped):
         ordered = f" (ordered {say_day(part.order.on, evaluation.facts.today)})" if part.order else ""
@@ -142,8 +145,8 @@ def _named_with_order(evaluation: Evaluation, stopped: Sequence[Stopped]) -> lis
     return list(named)
 
 
-def _contraindication_summary(evaluation: Evaluation, stopped: Sequence[Stopped]) -> str:
-    """What, by what, and what would lift it; in ever fewer words."""
+def _contraindication_summary(evaluation: Evaluation, stopped: Sequence[StoppedTreatment]) -> str:
+    """Return the longest summary that fits: what is contraindicated, by what, and what would lift it."""
     names = _names_of(stopped)
     ordered = "Ordered: " if all(part.order for part in stopped) else ""
     what = f"{ordered}{wording.join_words(names)}: contraindicated"
@@ -151,20 +154,20 @@ def _contraindication_summary(evaluation: Evaluation, stopped: Sequence[Stopped]
     against = [list(dict.fromkeys(say_finding(evaluation.knowledge, f) for f in part.findings)) for part in stopped]
     if all(reasons == against[0] for reasons in against):
         candidates = [f"{what}, {'; '.join(against[0])}. What would lift it: {lifts[0]}"] if len(lifts) == 1 else []
-        candidates += [f"{what}, {counted(against[0], shown)}" for shown in range(len(against[0]), 0, -1)]
+        candidates += [f"{what}, {shorten_list(against[0], shown)}" for shown in range(len(against[0]), 0, -1)]
     else:  # each treatment with its own reason
-        each = [f"{name} ({counted(reasons, 1)})" for name, reasons in zip(names, against, strict=False)]
+        each = [f"{name} ({shorten_list(reasons, 1)})" for name, reasons in zip(names, against, strict=False)]
         candidates = [f"{ordered}contraindicated: {'; '.join(each)}"] if len(names) == len(against) else []
     return first_fitting([*candidates, what, f"{ordered}{names[0]} and {len(names) - 1} more: contraindicated"])
 
 
-def _names_of(group: Sequence[Stopped]) -> list[str]:
-    """Their names in one sentence, each once."""
+def _names_of(group: Sequence[StoppedTreatment]) -> list[str]:
+    """Return the names for one sentence, each once."""
     return list(dict.fromkeys(part.title if not place else part.name for place, part in enumerate(group)))
 
 
 def _edition_lines(evaluation: Evaluation, assessments: Sequence[Assessment]) -> list[Line]:
-    """What the review says: who proposes it, and how strongly; said once of those of which it is the same."""
+    """Return what the review says of each modality. The same text is shown once, with the modalities that it is about."""
     said: dict[Phrase, list[str]] = {}
     for assessment in assessments:
         stance = stance_of_2010(assessment.modality.id, evaluation.facts)
@@ -192,7 +195,7 @@ BUT_FOR_THAT = {
 
 
 def _but_for_that(evaluation: Evaluation, assessments: Sequence[Assessment]) -> list[Line]:
-    """The verdict without the contraindications, and which others were looked at."""
+    """Return the verdict without the contraindications, and the other stops that were checked."""
     verdicts: dict[str, list[str]] = {}
     looked: list[Finding] = []
     for assessment in assessments:
@@ -203,25 +206,27 @@ def _but_for_that(evaluation: Evaluation, assessments: Sequence[Assessment]) -> 
     phrases: list[Phrase] = []
     if verdicts:
         several = len(assessments) > 1
-        told = "; ".join(f"{said} ({', '.join(names)})" if several else said for said, names in verdicts.items())
-        phrases.append(Phrase(f"But for that: {told}"))
-    if words := looked_at_words(evaluation, looked):
-        phrases.append(Phrase(f"Other stops looked at, none met: {counted(words, MAX_LOOKED_AT)}", cut=Cut.DETAIL))
+        verdict_text = "; ".join(f"{said} ({', '.join(names)})" if several else said for said, names in verdicts.items())
+        phrases.append(Phrase(f"But for that: {verdict_text}"))
+    if words := checked_stop_words(evaluation, looked):
+        phrases.append(Phrase(f"Other stops looked at, none met: {shorten_list(words, MAX_CHECKED_STOPS)}", cut=Cut.DETAIL))
     return [Line(tuple(phrases), "", BULLET)] if phrases else []
 
 
-SEVERE = "contraindication.severe-carcinoid-heart-disease"
+SEVERE_HEART_DISEASE = "contraindication.severe-carcinoid-heart-disease"
 CARDIAC_CAUTIONS = ("carcinoid-heart-disease", "possible-carcinoid-heart-disease", "cardiac-assessment-missing")
 
 
 def cardiac_findings(evaluation: Evaluation) -> list[Finding]:
-    """Carcinoid syndrome without a cardiac assessment in its window, or carcinoid heart disease."""
+    """Return the findings of the safety card: carcinoid heart disease, or a carcinoid syndrome without a cardiac assessment in
+    its window."""
     criteria = evaluation.knowledge.criteria
-    keys = [SEVERE, *(f"caution.{name}" for name in CARDIAC_CAUTIONS)]
+    keys = [SEVERE_HEART_DISEASE, *(f"caution.{name}" for name in CARDIAC_CAUTIONS)]
     return [finding for key in keys if (finding := judge_criterion(criteria[key], evaluation.facts)).met]
 
 
 def safety_is_critical(evaluation: Evaluation) -> bool:
+    """Return whether a treatment is ordered for which a cardiac finding is critical, without a current cardiac assessment."""
     ordered = [modality for modality in evaluation.knowledge.modalities if modality.id in evaluation.picture.orders]
     hard = frozenset[str]().union(*(modality.critical for modality in ordered))
     unassessed = evaluation.facts["cardiac_assessment_current"].equals(False)
@@ -229,11 +234,12 @@ def safety_is_critical(evaluation: Evaluation) -> bool:
 
 
 def safety_draft(
-    evaluation: Evaluation, cardiac: Sequence[Finding], procedural: Sequence[Finding], told: Sequence[Finding] = ()
+    evaluation: Evaluation, cardiac: Sequence[Finding], procedural: Sequence[Finding], already_shown: Sequence[Finding] = ()
 ) -> Draft:
-    """`procedural`: the other cautions that hold before any procedure; `told`: what a contraindication beside it says."""
+    """Return the draft of the safety card. `procedural`: the other cautions for any procedure; `already_shown`: findings that
+    the contraindication card shows."""
     knowledge, facts, today = evaluation.knowledge, evaluation.facts, evaluation.facts.today
-    said = {finding.criterion.key for finding in told}
+    said = {finding.criterion.key for finding in already_shown}
     shown = [finding for finding in cardiac if finding.criterion.key not in said]
     heart = tuple(finding_phrase(knowledge, finding, today) for finding in shown)
     lines = [Line(heart, "Heart:", BULLET, listed=True, keep_whole=True)] if heart else []
@@ -243,12 +249,12 @@ def safety_draft(
     here = {finding.criterion.id for finding in cardiac}
     others = [finding for finding in procedural if finding.criterion.id not in here]
     lines += [Line((finding_phrase(knowledge, finding),), "", BULLET) for finding in others]
-    new = [finding for finding in cardiac if not said & {finding.criterion.key, SEVERE}]
+    new = [finding for finding in cardiac if not said & {finding.criterion.key, SEVERE_HEART_DISEASE}]
     if lifts := list(dict.fromkeys(finding.criterion.lift for finding in new if finding.criterion.lift)):
         lines.append(Line((Phrase("; ".join(lifts)),), "Would change it:", BULLET))
     steps = wording.join_words(dict.fromkeys(f.criterion.before_procedure for f in cardiac if f.criterion.before_procedure))
     title = f"Before any procedure: {steps or 'cardiology'}"
-    return Draft(_safety_summary(evaluation, cardiac), [Paragraph((Line((), title),)), Paragraph(tuple(lines))], ALONE)
+    return Draft(_safety_summary(evaluation, cardiac), [Paragraph((Line((), title),)), Paragraph(tuple(lines))], CARD_LIMITS)
 
 
 def _safety_summary(evaluation: Evaluation, cardiac: Sequence[Finding]) -> str:
@@ -261,9 +267,9 @@ def _safety_summary(evaluation: Evaluation, cardiac: Sequence[Finding]) -> str:
 
 
 def join_drafts(first: Draft, second: Draft) -> Draft:
-    """Two drafts on one card."""
+    """Return two drafts as one card."""
     return Draft(
         first_fitting([f"{first.summary}; {second.summary[:1].lower()}{second.summary[1:]}", first.summary]),
         [*first.paragraphs, *second.paragraphs],
-        TOGETHER,
+        SHARED_CARD_LIMITS,
     )

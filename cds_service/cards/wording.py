@@ -1,5 +1,5 @@
-"""Facts, findings and verdicts in a clinician's words, as Markdown. Nothing of a chart gets in but dates, references
-and values in our own vocabulary; recorded text is stripped to letters, digits and plain punctuation."""
+"""Facts, findings and verdicts in clinical wording, as Markdown. Only dates, references and values in the vocabulary of the
+knowledge are taken from a chart. Recorded text is stripped to letters, digits and plain punctuation."""
 
 from __future__ import annotations
 
@@ -40,33 +40,32 @@ OMISSION = {
     Omission.NOT_AVAILABLE: "{0.resource_type} not available",
 }
 UNSAFE = re.compile(r"[^\w\s.,:;()%/+\-=×µ°²³?']|[_\u115f\u1160\u3164\uffa0]")
-"""The last four fill the place of a letter of Hangul, and count as letters: nobody sees them."""
+"""The last four are Hangul fillers, which count as letters but are invisible."""
 LINK = re.compile(r"(?<=/)(?=/)|(?<=\bwww\.)(?=\w)|(?<=\w\.)(?=[^\W\d]{2})", re.IGNORECASE)
-"""Where a space takes an address apart that a renderer would make a link of: "//", "www.", "a.example"."""
+"""Positions where a space is inserted, so that a renderer makes no link of an address: "//", "www.", "a.example"."""
 MAX_RECORDED_CHARS, MAX_SCANNED_CHARS = 80, 500
 
 
 def _read_words() -> dict[Reason, str]:
-    """The words of every reason. Raises KeyError where one has none."""
+    """Return the text of every reason. Raises KeyError if one is missing in reasons.toml."""
     words = tomllib.loads((resources.files("cds_service.cards") / "reasons.toml").read_text("utf-8"))["why"]
     return {reason: words[reason.value] for reason in Reason}
 
 
 WORDS = _read_words()
-"""Read when the module is imported, by the master: a renewed worker reads no file."""
+"""Loaded on import, in the gunicorn master, so that a new worker reads no file."""
 
 
 class ReasonKey(NamedTuple):
-    """An explanation as the key of a count: equal where reason and details are, whatever the words for them."""
+    """An explanation as a hashable key. Two keys are equal if reason and details are, whatever their text is."""
 
     reason: Reason
     details: tuple[tuple[str, str | Reason | ReasonKey], ...]
-    """Its details by name, in the order of the names."""
+    """Name and value of each detail, sorted by name."""
 
 
 def explain(explanation: Explanation | Reason | ReasonKey) -> str:
-    """An explanation in words. Details that came from a chart are in it as they came: a card
-    takes it through `safe_text`."""
+    """Return an explanation as text. It may contain unchecked text from a chart, so cards pass it through `safe_text`."""
     match explanation:
         case Reason():
             return WORDS[explanation]
@@ -79,7 +78,8 @@ def explain(explanation: Explanation | Reason | ReasonKey) -> str:
 
 
 def reason_key(explanation: Explanation, numbers: str = "") -> ReasonKey:
-    """`numbers`: what a report that may name no count shows in place of each number of a detail."""
+    """Return the key of an explanation. `numbers` replaces each number of a detail, for reports that must not contain counts;
+    empty: numbers are kept."""
     details = explanation.details
     return ReasonKey(explanation.reason, tuple((name, _detail_key(details[name], numbers)) for name in sorted(details)))
 
@@ -94,25 +94,25 @@ def _detail_key(detail: object, numbers: str) -> str | Reason | ReasonKey:
 
 
 def safe_explanation(explanation: Explanation | None) -> str:
-    """For a card; an empty string where there is none."""
+    """Return the text of an explanation for a card; empty without one."""
     return safe_text(explain(explanation)) if explanation is not None else ""
 
 
 def sentence(explanation: Explanation | None) -> str:
-    """An explanation that begins a paragraph; an empty string where there is none."""
+    """Return the unchecked text of an explanation with a capital letter; empty without one."""
     said = explain(explanation) if explanation is not None else ""
     return said[:1].upper() + said[1:]
 
 
 def key_not_consulted(part: NotConsulted) -> str:
-    """ "procedures (missing)"."""
+    """Return, for example, "procedures (missing)"."""
     return f"{part.key} ({explain(part.why)})"
 
 
 def safe_text(text: str) -> str:
-    """Recorded text without anything that Markdown or HTML could read as markup or as a link, and not longer than a line.
+    """Return recorded text without anything that Markdown or HTML could treat as markup or a link, at most a line long.
 
-    Letters are composed first: an accent of its own would fall out, and some compose to a character of Markdown.
+    Letters are composed (NFC) first, because a combining accent would be removed, and some compose to a Markdown character.
     """
     start = unicodedata.normalize("NFC", text[:MAX_SCANNED_CHARS])
     cleaned = LINK.sub(" ", " ".join(UNSAFE.sub(" ", start).split()))
@@ -120,13 +120,13 @@ def safe_text(text: str) -> str:
 
 
 def lead_text(text: str) -> str:
-    """Recorded text at the start of a line, where a figure, a dash or a plus sign would begin a list."""
+    """Return recorded text for the start of a line, where a digit, a dash or a plus sign would begin a list."""
     cleaned = safe_text(text)
     return cleaned if not cleaned or cleaned[0].isalpha() else f"recorded as {cleaned}"
 
 
 def format_value(definition: FactDefinition, found: Value | None, unit: bool = True) -> str:
-    """`unit`: whether a number has its unit."""
+    """Return a value as text. `unit`: show the unit of a number."""
     behind = definition.unit_in_words if unit else ""
     match found:
         case None:
@@ -143,14 +143,14 @@ def format_value(definition: FactDefinition, found: Value | None, unit: bool = T
 
 
 def original_number(seen: Observed) -> str:
-    """A number as it was recorded, for a card, where it was converted or computed; else an empty string."""
+    """Return a number as recorded if it was converted or calculated; else an empty string."""
     if not isinstance(seen.value, Interval) or not seen.recorded or _number(seen.recorded) == seen.value.exact:
         return ""
     return safe_text(seen.recorded)
 
 
 def format_reading(definition: FactDefinition, seen: Observed, bracket: bool = True) -> str:
-    """One reading: value, date, reference, and the original where it was converted or computed."""
+    """Return a reading as text: value, date, reference, and the original if it was converted or calculated."""
     said = format_value(definition, seen.value)
     parts = [str(seen.on) if seen.on else f"undated, no later than {seen.issued}" if seen.issued else "undated"]
     if original := original_number(seen):
@@ -167,12 +167,12 @@ def _number(text: str) -> Decimal | None:
 
 
 def fact_line(knowledge: Knowledge, name: str, fact: Fact) -> str:
-    """ "INR: 2.1 (2026-10-01, Observation/inr-1)", or what it is not known for."""
+    """Return, for example, "INR: 2.1 (2026-10-01, Observation/inr-1)", or why the fact is not known."""
     return f"{knowledge.facts[name].says}: {_fact_value(knowledge.facts[name], fact)}"
 
 
 def _fact_value(definition: FactDefinition, fact: Fact) -> str:
-    """ "2.1 (2026-10-01, Observation/inr-1)", or why it is not known."""
+    """Return, for example, "2.1 (2026-10-01, Observation/inr-1)", or why the fact is not known."""
     if fact.known and fact.seen:
         lines = "; ".join(format_reading(definition, seen) for seen in fact.seen[:3])
         if definition.trend and len(fact.history) > 1:
@@ -186,18 +186,19 @@ def _fact_value(definition: FactDefinition, fact: Fact) -> str:
 
 
 def _note(fact: Fact) -> str:
-    """How a value came about, in brackets, unless its reading says so already."""
+    """Return the note of a fact in brackets; empty if its reading has the same note."""
     return f" ({explain(fact.note)})" if fact.note is not None and fact.note_reason is not fact.seen[0].reason else ""
 
 
 def label_in_sentence(says: str) -> str:
-    """The name of a fact inside a sentence: "Albumin" -> "albumin", "INR" and "Ki-67" stay; without "(assessment)"."""
+    """Return the name of a fact within a sentence, without "(assessment)": "Albumin" -> "albumin"; "INR" and "Ki-67" stay."""
     short = says.replace(" (assessment)", "")
     word = short.split(" ")[0]
     return short[:1].lower() + short[1:] if word[1:].replace("-", "").isalpha() and word[1:].islower() else short
 
 
 def join_words(words: Iterable[str], last: str = "and") -> str:
+    """Return, for example, "a, b and c"."""
     items = list(words)
     if len(items) < 2:
         return "".join(items)
@@ -205,7 +206,7 @@ def join_words(words: Iterable[str], last: str = "and") -> str:
 
 
 def describe_left_out(counted: Mapping[LeftOut, int]) -> dict[str, int]:
-    """What does not count, in words → how many, in the order given: "other patient", "Procedure not-done"."""
+    """Return text ("other patient", "Procedure not-done") → number of the resources that do not count, in the given order."""
     described: dict[str, int] = {}
     for what, count in counted.items():
         words = OMISSION[what.reason].format(what)
