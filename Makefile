@@ -1,5 +1,5 @@
-# Two commands for a newcomer: `make run` and `make test`. Both set up what they need in .venv (Python only, no root).
-# What is heavy has a short form in `make test` and its full form as `make prove-<name>`: docs/proofs.md.
+# Start with `make run` and `make test`. Both install what they need into .venv (Python only, no root).
+# Expensive tests have a short form in `make test` and a full form in `make prove-<name>`; see docs/proofs.md.
 PYTHON ?= python3
 VENV   := .venv
 PORT   ?= 8080
@@ -7,41 +7,41 @@ PORT   ?= 8080
 run: $(VENV)/.run          ## set up and start the service on http://127.0.0.1:8080
 	$(VENV)/bin/python -m cds_service serve --port $(PORT)
 
-# On every processor, whole files to a worker; which file comes first is said in tests/conftest.py.
+# One worker per processor, whole files to a worker. tests/conftest.py sorts the files.
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/.test        ## set up and run every test that needs Python alone, in about three minutes
+test: $(VENV)/.test        ## set up and run every test that needs only Python, in about three minutes
 	$(PYTEST)
 
-prove-pinning: $(VENV)/.test   ## changes every datum of the knowledge in turn; fails where no vignette and no chart notices
+prove-pinning: $(VENV)/.test   ## change every value of the knowledge in turn; fail if no vignette and no chart notices
 	$(VENV)/bin/python -m pytest --full tests/knowledge/test_pinning.py
 
-prove-deciding: $(VENV)/.test  ## what is missing, and the best verdict, against every completion of 1,100 verdicts
+prove-deciding: $(VENV)/.test  ## check missing facts and best verdicts against every completion of 1,100 verdicts
 	$(PYTEST) --full tests/deciding
 
-prove-laws: $(VENV)/.test      ## twenty times the examples of every law
+prove-laws: $(VENV)/.test      ## check every law with twenty times the examples
 	$(PYTEST) --full tests/laws
 
-prove-linear: $(VENV)/.test    ## every string and every list that is read: twice the length, twice the time; the largest bodies
+prove-linear: $(VENV)/.test    ## check that time is linear in the length of every string and list that is read; the largest bodies
 	$(VENV)/bin/python -m pytest --numprocesses auto --dist load --full tests/security/test_linear.py
 
-check: $(VENV)/.test       ## style, types, known faults of the packages
+check: $(VENV)/.test       ## check style, types, and known vulnerabilities of the packages
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python .ci/audit.py
 
-lowest: $(VENV)/.test      ## starts the service with every direct dependency at its lowest allowed version
+lowest: $(VENV)/.test      ## start the service with every direct dependency at its lowest allowed version
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[lowest]'
 	$(VENV)/bin/python .ci/lowest.py
 
-bench: $(VENV)/.test       ## milliseconds by stage and fixture, against decoding the same body as JSON
+bench: $(VENV)/.test       ## measure milliseconds by stage and fixture, compared with decoding the same body as JSON
 	$(VENV)/bin/python -m bench
 
-prove-fuzz fuzz: $(VENV)/.test        ## 100,000 mutated requests against the running service (about ten minutes)
+prove-fuzz fuzz: $(VENV)/.test        ## send 100,000 mutated requests to the running service (about ten minutes)
 	nice -n 10 $(VENV)/bin/python -m tests.fuzz
 
-prove-mutants mutants: $(VENV)/.test  ## mutates the code that judges; fails on a survivor without a reason in tests/mutation/triage.toml
+prove-mutants mutants: $(VENV)/.test  ## mutate the reasoning code; fail on a survivor without a reason in tests/mutation/triage.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,mutants]'
 	$(VENV)/bin/python -m tests.mutation
 

@@ -1,6 +1,6 @@
-"""pip-audit, where it can reach its data; "not run" where it cannot.
+"""Runs pip-audit, or reports "not run" if it cannot reach its data.
 
-On its own pip-audit ends with 0 when it could look up no package at all: a green that says nothing.
+pip-audit itself exits with 0 even if it could look up no package at all.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from importlib.util import find_spec
 from typing import Any
 
 KNOWN = "flask"
-"""A package that is there for certain: who cannot look it up can look up nothing."""
+"""A package that certainly exists: if pip-audit cannot look it up, it can look up nothing."""
 
 
 def look_up(*arguments: str) -> list[dict[str, Any]] | None:
-    """What pip-audit says of each package, or None where it says nothing."""
+    """Return pip-audit's result for each package, or None if it has no output."""
     command = [sys.executable, "-m", "pip_audit", "--format", "json", "--progress-spinner", "off", *arguments]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stdout
-        return list(json.loads(said)["dependencies"])
+        output = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stdout
+        return list(json.loads(output)["dependencies"])
     except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
         return None
 
 
 def main() -> int:
+    """Return the exit status: 1 if a package has a known vulnerability, else 0."""
     if find_spec("pip_audit") is None:
         print("pip-audit: not run (not installed)")
         return 0
@@ -40,13 +41,11 @@ def main() -> int:
         return 0
     found = look_up("--skip-editable")
     if found is None:
-        print("pip-audit: not run (it said nothing)")
+        print("pip-audit: not run (it had no output)")
         return 0
     for package in found:
         for fault in package.get("vulns", ()):
-            print(
-                f"pip-audit: {package['name']} {package.get('version')}: {fault['id']}, mended in {fault.get('fix_versions')}"
-            )
+            print(f"pip-audit: {package['name']} {package.get('version')}: {fault['id']}, fixed in {fault.get('fix_versions')}")
     skipped = [package["name"] for package in found if "skip_reason" in package and package["name"] != "cds-service"]
     if skipped:
         print(f"pip-audit: not run for {', '.join(skipped)}")

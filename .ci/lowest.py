@@ -1,7 +1,7 @@
-"""Installs every direct dependency at its lowest allowed version, in a venv of its own, and has the service answer there.
+"""Installs every direct dependency at its lowest allowed version in a new venv, and sends requests to the service there.
 
-A lower bound in pyproject.toml that is false fails here. A failure of uv, of the start or of an answer fails the step;
-nothing is passed over because it could not be run.
+Detects a lower bound in pyproject.toml that is too low. Any failure, of uv, of the start or of an answer, fails the step; it is
+never skipped.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> int:
         site = folder / "north.toml"
         site.write_text(site_file(key), "utf-8")
         chart = ROOT / "fhir_fixtures" / FIXTURE / "chart.json"
-        # in another folder than the checkout: what was installed is what runs
+        # outside the checkout, so that the installed package runs
         body = subprocess.run(
             [python, "-m", "cds_service", "request", chart], cwd=folder, check=True, stdout=subprocess.PIPE
         ).stdout
@@ -56,7 +56,7 @@ def main() -> int:
             hook = f"{base}/cds-services/nlm-patient-view"
             headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token(key, hook)}"}
             cards = json.loads(fetch(Request(hook, body, headers)))["cards"]
-            fetch(f"{base}/?fixture={FIXTURE}")  # its libraries are only used there
+            fetch(f"{base}/?fixture={FIXTURE}")  # the page uses libraries that the service does not
         finally:
             service.terminate()
             service.wait(60)
@@ -86,13 +86,14 @@ def site_file(key: EllipticCurvePrivateKey) -> str:
 
 
 def token(key: EllipticCurvePrivateKey, audience: str) -> str:
+    """Return a signed client JWT for `audience`, valid for five minutes."""
     now = int(time.time())
     claims = {"iss": ISSUER, "aud": audience, "iat": now, "exp": now + 300, "jti": str(uuid.uuid4())}
     return jwt.encode(claims, key, "ES384", {"kid": "north-1"})
 
 
 def wait_for(address: str, service: subprocess.Popen[bytes]) -> None:
-    """Return when the service answers. Raises SystemExit if it ends before, or does not answer in time."""
+    """Return when the service answers. Raises SystemExit if it exits, or does not answer in time."""
     until = time.monotonic() + STARTS_WITHIN
     while service.poll() is None and time.monotonic() < until:
         try:

@@ -1,7 +1,7 @@
-"""CPU per request against the floor: Flask that decodes the whole body with json and answers one fixed card.
+"""Compares CPU time per request with a floor: a Flask view that decodes the whole body with json and returns one fixed card.
 
-Both are asked in turn in one process through Flask's test client, so that noise hits them alike; the figure is a ratio
-(above 1: cheaper than the floor). What the service checks in that time stands beside it.
+Both run in turn in one process through Flask's test client, so that noise affects both; the result is a ratio (above 1: faster
+than the floor). The checks that the service does in that time are printed too.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ CHECKED = (
 
 
 def floor() -> FlaskClient:
+    """Return the client of the floor."""
     app = Flask("floor")
 
     @app.post(URL)
@@ -42,7 +43,7 @@ def floor() -> FlaskClient:
 
 
 def body(case: str, size: int) -> bytes:
-    """The fixture as a request, filled up to `size` resources with laboratory values nobody asked for."""
+    """Return the fixture as a request, filled up to `size` resources with laboratory values that were not requested."""
     path = FIXTURES / case / "chart.json"
     chart = read_file(path)
     assert isinstance(chart, ChartFile)
@@ -57,6 +58,7 @@ def body(case: str, size: int) -> bytes:
 
 
 def cpu(client: FlaskClient, content: bytes) -> float:
+    """Return the milliseconds of processor time for one request."""
     start = time.process_time()
     answer = client.post(URL, data=content, content_type="application/json")
     assert answer.status_code == 200

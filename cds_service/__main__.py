@@ -1,4 +1,4 @@
-"""`python -m cds_service …`: the command line, or every fault of the knowledge or site files where they have any."""
+"""`python -m cds_service …`: runs the command line, or lists every error of the knowledge or site files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from cds_service.errors import FileFaults
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0; 1 when a file, a setting, a site or the knowledge could not be used; 2 for a wrong command line."""
+    """Run a command and return the exit status: 0; 1 if a file, setting, site or the knowledge is invalid; 2 for a wrong
+    command line."""
     try:
         from cds_service.cli.main import run_command  # reads the knowledge files
 
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except BrokenPipeError:
-        sys.stderr.close()  # `knowledge | head`: whoever read had enough
+        sys.stderr.close()  # `knowledge | head`: the reader has closed the pipe
         return 0
 
 

@@ -1,4 +1,4 @@
-"""The web application: routes, CORS and errors. No clinical word in here."""
+"""The web application: routes, CORS and error responses. Contains no clinical logic."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ENCODER = msgspec.json.Encoder()
 
 
 def current_date() -> date:
-    """The clock, read once a request and passed down."""
+    """Return today's date in local time. Each request reads it once and passes it down."""
     return datetime.now(UTC).astimezone().date()
 
 
@@ -51,10 +51,10 @@ def create_app(
     registry: SiteRegistry | None = None,
     capacity: Capacity | None = None,
 ) -> Flask:
-    """The WSGI application. Raises KnowledgeError or SiteError, with every fault, if a file is not sound.
+    """Return the WSGI application. Raises KnowledgeError or SiteError, listing every error, if a file is invalid.
 
-    `site`: served instead of what the settings name, to this machine alone. `registry`: what the settings name, opened already.
-    `capacity`: of evaluations; by the settings, if not given.
+    `site`: served to this machine only, instead of the sites in the settings. `registry`: the sites of the settings, if they
+    are already loaded. `capacity`: limits on evaluations (default: from the settings).
     """
     settings = settings or Settings.from_environment()
     if registry is None:
@@ -62,7 +62,7 @@ def create_app(
     anyone = registry.site_for_anyone or development_site()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # no redirect: its address would be made of the caller's
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # a redirect would repeat the caller's path
     capacity = capacity or Capacity(ConcurrencyLimit(), CpuLimit(settings.max_cpu_s))
     if settings.shows_pages():
         register_pages(app, anyone, today, capacity.run)
@@ -76,7 +76,7 @@ def create_app(
     def call(service_id: str) -> Response:
         service = SERVICES.get(service_id)
         if service is None:
-            raise UnknownService("no such service", [Fault("path", "an unknown service id", ", ".join(SERVICES))])
+            raise UnknownService("no such service", [Fault("path", f"must end with a service id: {', '.join(SERVICES)}")])
         g.service = service.id
         g.site = registry.site_of(request.headers.get("Authorization"), f"/cds-services/{service.id}", now())
         _require_json()
@@ -95,9 +95,9 @@ def create_app(
         g.started, g.site = time.perf_counter(), registry.only_site
         registry.check_peer(request.remote_addr, request.headers.get("Host"))
         if request.method != "OPTIONS" or (request.url_rule is None and "Origin" not in request.headers):
-            return None  # of no path: 404; its preflight stays 204, so that a browser shows the 404 to its page
+            return None  # an unknown path gets 404, but its CORS preflight 204: else a browser hides the 404 from its page
         methods = app.make_default_options_response()
-        methods.status_code = 204  # Flask's own is 200, and HTML without a word of it
+        methods.status_code = 204  # Flask answers 200 with an empty HTML body
         del methods.headers["Content-Type"]
         return methods
 
@@ -127,13 +127,13 @@ def create_app(
 
     @app.errorhandler(Exception)
     def handle_unexpected(error: Exception) -> Response:
-        # the type and the place, never the message: it may hold a value of the chart
+        # log the type and the place, never the message, which may contain a value of the chart
         place = error.__traceback__
         while place is not None and place.tb_next is not None:
             place = place.tb_next
         where = f"{place.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{place.tb_lineno}" if place else "?"
         LOG.error("fault %s at %s", type(error).__name__, where)
-        return handle_cds_error(Internal("a fault of the service; nothing was decided"))
+        return handle_cds_error(Internal(INTERNAL_ERROR))
 
     return app
 
@@ -145,42 +145,41 @@ def _json(status: int, body: object) -> Response:
 def _require_json() -> None:
     kind = (request.mimetype or "").lower()
     if kind != JSON and not kind.endswith("+json"):
-        raise UnsupportedMedia("the media type is not JSON", [Fault("Content-Type", "another media type", JSON)])
+        raise UnsupportedMedia("the media type is not JSON", [Fault("Content-Type", f"must be {JSON} or end with +json")])
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMedia("compressed bodies are not read", [Fault("Content-Encoding", "a compression", "none")])
+        raise UnsupportedMedia("the body is compressed", [Fault("Content-Encoding", "must be absent or identity")])
 
 
 def _body() -> bytes:
     body = request.get_data(cache=False)
-    request.stream.read(1)  # a chunked body is cut at the limit; only who reads on is told (413)
+    request.stream.read(1)  # Werkzeug raises 413 for an oversized chunked body only on the next read
     return body
 
 
 def _translate(error: HTTPException, settings: Settings) -> CdsError:
-    """What Flask and Werkzeug refuse, as an error of ours."""
+    """Return the CdsError for an error of Flask or Werkzeug."""
     if isinstance(error, ClientDisconnected):
-        return TooSlow("the body did not arrive whole in time", [Fault("body", "a part of it", "the whole body")])
+        return TooSlow("the body did not arrive completely", [Fault("body", "was cut off, malformed or too slow")])
     match error.code:
         case 404:
-            paths = "/cds-services, /cds-services/{id}, /health"
-            return UnknownService("no such page", [Fault("path", "an unknown path", paths)])
+            return UnknownService("no such path", [Fault("path", "must be /cds-services, /cds-services/{id} or /health")])
         case 405:
             allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
-            found = request.method if request.method in KNOWN_METHODS else "another method"
-            return WrongMethod("wrong method", [Fault("method", found, allowed)])
+            found = request.method if request.method in KNOWN_METHODS else "an unknown method"
+            return WrongMethod("wrong method", [Fault.wrong("method", found, f"one of {allowed}")])
         case 413:
-            limit = f"at most {settings.max_body_bytes} bytes"
-            return TooLarge("the body is too large", [Fault("body", "a larger body", limit)])
+            return TooLarge("the body is too large", [Fault("body", f"must be at most {settings.max_body_bytes} bytes")])
     if error.code is not None and 400 <= error.code < 500:
-        return BadRequest("the request could not be read", [Fault("request", error.name, "a CDS Hooks request")])
-    return Internal("a fault of the service; nothing was decided")
+        return BadRequest("the request could not be read", [Fault("request", f"cannot be read ({error.name})")])
+    return Internal(INTERNAL_ERROR)
 
 
+INTERNAL_ERROR = "internal error; nothing was decided"
 KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"})
 
 
 def _allow_origin(response: Response, settings: Settings) -> None:
-    """CORS for browser-side clients, for the origins that are allowed by name; errors included (CH-144)."""
+    """Add CORS headers for the allowed origins, to error responses too (CH-144)."""
     response.headers["Vary"] = "Origin"
     origin = request.headers.get("Origin")
     if origin is None or not (origin in settings.allowed_origins or "*" in settings.allowed_origins):
@@ -192,8 +191,8 @@ def _allow_origin(response: Response, settings: Settings) -> None:
 
 
 def _log(response: Response) -> None:
-    """One line a request: what was asked of which service, how it ended. Nothing of a patient, no token, no path."""
-    site: Site | None = g.site  # of several, the caller's; nobody's if the caller could not be told
+    """Log one line for the request: service, status, counts, duration. Never patient data, a token or a path."""
+    site: Site | None = g.site  # None if there are several sites and the caller was not authenticated
     line = {
         "service": g.get("service"),
         "status": response.status_code,

@@ -1,8 +1,8 @@
-"""How many charts are judged at once, and for how long at most.
+"""Limits how many evaluations run at once, and the processor time of each.
 
-Who finds no free slot is told at once to come again, and waits for nobody. Work that takes more processor time than any chart
-needs is given up, wherever it is: a watchdog looks at the processor clock of each thread that judges, and raises `GivenUp` in
-it. What is one call into C (reading JSON, a regular expression) ends first: its input is bounded.
+When all slots are taken, callers get 503 immediately; requests are never queued. A watchdog reads the processor clock of each
+evaluating thread and raises `GivenUp` in a thread that exceeds its limit. A call into C (decoding JSON, a regular expression)
+runs to its end before the exception arrives; its input is bounded.
 """
 
 from __future__ import annotations
@@ -21,26 +21,24 @@ from cds_service.errors import Fault, Overloaded, TookTooLong
 
 LOG = logging.getLogger("cds_service")
 LOOK_INTERVAL_S = 0.25
-"""Seconds between two looks of the watchdog."""
+"""Seconds between two checks of the watchdog."""
 MAX_CONCURRENT_EVALUATIONS = 12
-"""In each worker. They share one interpreter: more of them would only be slower, each and all."""
+"""In each worker process. The evaluations share one interpreter, so more of them would only slow each other down."""
 T = TypeVar("T")
 
 
 class ConcurrencyLimit:
-    """How many evaluations run at once in a worker."""
+    """Limits the evaluations that run at once in a worker process."""
 
     def __init__(self, count: int = MAX_CONCURRENT_EVALUATIONS) -> None:
         self._free = Semaphore(count)
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Raises Overloaded when all are taken."""
+        """Hold one slot for the duration of the `with` block. Raises Overloaded when all are taken."""
         if not self._free.acquire(blocking=False):
-            raise Overloaded(
-                "the service is busy",
-                [Fault("service", "no free slot", "the same request again, later, with a token of its own")],
-            )
+            problem = f"is busy; retry after {Overloaded.retry_after} seconds with a new token"
+            raise Overloaded("the service is busy", [Fault("the service", problem)])
         try:
             yield
         finally:
@@ -48,31 +46,35 @@ class ConcurrencyLimit:
 
 
 class GivenUp(BaseException):
-    """Raised in a thread from outside. No Exception: nothing that judges may take it for a fault of its own."""
+    """Raised by the watchdog in an evaluating thread. Not an Exception, so that no `except Exception` catches it."""
 
 
 class _Work:
-    """A piece of work in a thread. `over` and `striking`: each side says what it does, then looks at what the other said;
-    so that no thread is struck once its work is over, without a lock that a stroke could leave taken."""
+    """Work in one thread, which the watchdog may interrupt ("strike") with GivenUp.
+
+    `over` (set by the thread) and `striking` (set by the watchdog): each side sets its own flag before it reads the other's.
+    So no thread is interrupted after its work, and no lock is needed, which an interrupted thread could leave locked.
+    """
 
     __slots__ = ("clock", "ends", "over", "strikes", "striking", "thread")
 
     def __init__(self, seconds: float) -> None:
         self.thread = threading.get_ident()
-        # a Mac has no clock of another thread
+        # macOS cannot read the processor clock of another thread
         self.clock = time.pthread_getcpuclockid(self.thread) if hasattr(time, "pthread_getcpuclockid") else time.CLOCK_MONOTONIC
         self.ends = time.clock_gettime(self.clock) + seconds
         self.over = self.striking = False
         self.strikes = 0
 
     def finish(self) -> None:
-        """In its thread: from its return on nothing strikes. May be struck itself, and is then called again."""
+        """Return when no interruption can arrive any more. Called in the working thread; if it is interrupted itself, it is
+        called again."""
         self.over = True
         while self.striking:
             time.sleep(0.001)
         if not self.strikes:
             return
-        try:  # a stroke that has not arrived must not arrive later: one of our own takes its place, and arrives here
+        try:  # a pending GivenUp must not arrive later: a second one replaces it, and arrives here
             _strike(self.thread)
             while True:
                 pass
@@ -80,8 +82,8 @@ class _Work:
             return
 
     def strike_if_overdue(self) -> bool:
-        """In the watchdog. Whether it struck for the first time; again each second, where the first stroke was lost in a
-        place that swallows it (a finaliser)."""
+        """Interrupt the thread if its time is up, and return whether this was the first interruption. Called by the watchdog.
+        Repeats each second, as a finaliser may swallow the exception."""
         self.striking = True
         try:
             if self.over or time.clock_gettime(self.clock) < self.ends:
@@ -90,32 +92,33 @@ class _Work:
             _strike(self.thread)
             self.ends = time.clock_gettime(self.clock) + 1
             return self.strikes == 1
-        except OSError:  # no such thread any more
+        except OSError:  # the thread has ended
             return False
         finally:
             self.striking = False
 
 
 def _strike(thread: int) -> None:
-    """Raises GivenUp there at the next turn of a loop or call. (Never with NULL, to take it back: CPython 3.11 then looks for
-    it for ever.)"""
+    """Raise GivenUp in `thread` at its next loop iteration or call. It is never cancelled (with NULL): CPython 3.11 would then
+    look for the exception for ever."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(GivenUp))
 
 
 class CpuLimit:
-    """Shared by the threads of a worker. Its watchdog starts with the first work, so after the fork of the worker."""
+    """Limits the processor time of each evaluation in a worker process. The watchdog starts with the first evaluation, that
+    is, after the process was forked."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.given_up = 0
-        """Pieces of work given up so far."""
+        """How many evaluations have been given up so far."""
         self._running: set[_Work] = set()
         self._something_runs = threading.Event()
         self._starting = threading.Lock()
         self._watchdog: threading.Thread | None = None
 
     def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises. Raises TookTooLong when it takes more than its share of processor time."""
+        """Return what `work` returns. Raises what it raises, and TookTooLong if it exceeds the processor time limit."""
         self._watch()
         piece = _Work(self.seconds)
         self._running.add(piece)
@@ -127,11 +130,11 @@ class CpuLimit:
                 piece.finish()
         except GivenUp:
             raise TookTooLong(
-                "judging this chart takes longer than any should",
-                [Fault("prefetch", "data that take too long to judge", "a chart of fewer or shorter data")],
+                "the evaluation exceeded its processor time",
+                [Fault("prefetch", "takes too long to evaluate; send fewer or shorter resources")],
             ) from None
         finally:
-            piece.finish()  # again: the one above may have been struck, which no more than one in a second is
+            piece.finish()  # again, as the call above may have been interrupted; a second interruption is a second away
             self._running.discard(piece)
 
     def _watch(self) -> None:
@@ -156,12 +159,12 @@ class CpuLimit:
 
 
 class Capacity:
-    """What a worker has for evaluations: how many may run at once, and the processor time of each."""
+    """The limits of a worker process: evaluations at once, and processor time of each."""
 
     def __init__(self, limit: ConcurrencyLimit, cpu_limit: CpuLimit) -> None:
         self.limit, self.cpu_limit = limit, cpu_limit
 
     def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises. Raises Overloaded where no slot is free, TookTooLong where it takes too long."""
+        """Return what `work` returns. Raises what it raises, Overloaded if no slot is free, and TookTooLong."""
         with self.limit.slot():
             return self.cpu_limit.run(work)

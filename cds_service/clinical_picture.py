@@ -1,8 +1,8 @@
-"""What is recorded about one patient, before anybody asks how old it is.
+"""All readings recorded about one patient, whatever their age.
 
-A `ClinicalPicture` keeps, for every fact of `knowledge/facts.toml`, all readings that count, each with its date,
-its reference and the text it was recorded as. `determine_facts` (in `reasoning/current_facts.py`) turns it, for one day, into
-facts that are known, silent or unknown. Nothing here does any input or output.
+A `ClinicalPicture` keeps, for every fact of `knowledge/facts.toml`, all readings that count, each with its date, its FHIR
+reference and its recorded text. `determine_facts` (in `reasoning/current_facts.py`) turns it, for one day, into facts that
+are known, silent or unknown. This module does no input or output.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from cds_service.reasons import Explanation, Reason, ValueNotReadable, reason_of
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A number as an interval, so that a comparator ("< 5") says no more than it knows.
+    """A number as an interval, so that a comparator ("< 5") claims no more than was recorded.
 
-    Bounds of None are open ends.
+    A bound of None means unbounded. Comparisons with a limit return None if the interval lies on both sides of it.
     """
 
     low: Decimal | None
@@ -36,7 +36,10 @@ class Interval:
 
     @classmethod
     def from_comparator(cls, comparator: str | None, value: Decimal) -> Interval:
-        """From FHIR `Quantity.comparator`. Raises ValueNotReadable on a comparator FHIR does not have."""
+        """Return the interval that FHIR `Quantity.comparator` makes of `value`.
+
+        Raises ValueNotReadable if FHIR has no such comparator.
+        """
         match comparator:
             case None | "":
                 return cls(value, value)
@@ -52,6 +55,7 @@ class Interval:
 
     @property
     def exact(self) -> Decimal | None:
+        """The number if it is exact, else None."""
         return self.low if self.low == self.high else None
 
     def above(self, limit: Decimal) -> bool | None:
@@ -89,7 +93,7 @@ class Interval:
 
 
 def largest_interval(amounts: Iterable[Interval]) -> Interval:
-    """The largest of several numbers, no surer than they are: the largest of 2 and "< 25" is anything from 2 to 25."""
+    """Return the interval that holds the largest of several numbers: for 2 and "< 25" it is 2 to 25, without 25."""
     found = list(amounts)
     low = max(found, key=lambda a: (a.low is not None, a.low or 0, not a.low_included))
     high = max(found, key=lambda a: (a.high is None, a.high or 0, a.high_included))
@@ -100,14 +104,16 @@ Value = Interval | bool | str | frozenset[str]
 
 
 def format_decimal(number: Decimal) -> str:
-    """A decimal without exponent and without needless zeros: 3.00 -> 3, 1E+2 -> 100."""
+    """Return a decimal without exponent and trailing zeros: 3.00 -> 3, 1E+2 -> 100."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def number_key(number: Decimal | float | int) -> str:
-    """One text for equal numbers, to look them up by: 1.0 as 1.00, 1e3 as 1000, -0 as 0. Python hashes numbers without a
-    seed, so that a chart could give thousands of them one hash."""
+    """Return the same text for equal numbers, as a key: 1.0 and 1.00, 1e3 and 1000, -0 and 0.
+
+    Python hashes numbers without a seed, so a chart could contain thousands of numbers with one hash.
+    """
     if not number:
         return "0"
     digits, _, exponent = format(Decimal(number), "E").partition("E")
@@ -116,7 +122,7 @@ def number_key(number: Decimal | float | int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PartialDate:
-    """A FHIR date or dateTime: a whole day, month or year, or an instant. Earliest and latest day it can mean."""
+    """A FHIR date or dateTime (a day, month, year or instant) as the earliest and latest day that it can mean."""
 
     earliest: date
     latest: date
@@ -135,7 +141,7 @@ class PartialDate:
 
 
 class DoseUnit(StrEnum):
-    """The units of a dose that are read, as UCUM writes them."""
+    """The accepted units of a dose, as UCUM codes."""
 
     GRAM = "g"
     MILLIGRAM = "mg"
@@ -149,7 +155,7 @@ class DoseUnit(StrEnum):
 
 
 class PeriodUnit(StrEnum):
-    """The units of an interval between doses that are read, as UCUM writes them."""
+    """The accepted units of an interval between doses, as UCUM codes."""
 
     HOUR = "h"
     DAY = "d"
@@ -164,7 +170,7 @@ class Dose(NamedTuple):
 
 
 class Frequency(NamedTuple):
-    """So many times in each period: once every 4 weeks, twice a day."""
+    """`times` doses in each period: once every 4 weeks, twice a day."""
 
     times: int
     period: Decimal
@@ -173,10 +179,10 @@ class Frequency(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Regimen:
-    """How one entry of a chart says that a drug is given. None: not recorded, or not in fields that are read.
+    """The regimen of a drug in one entry of a chart. A field is None if it was not recorded in a field that is read.
 
-    `drug` is its name in our own vocabulary; `since` the day from which the entry counts; `active`: the entry counts on the
-    day the chart was read.
+    `drug` is its name in `knowledge/drugs.toml`; `since` is the day from which the entry counts; `active` says that the
+    entry counts on the day when the chart was read.
     """
 
     drug: str
@@ -191,10 +197,9 @@ class Regimen:
 class Observed:
     """One reading of one fact.
 
-    `value` is in the fact's unit; `recorded` is the original value and unit; `seen_in` the FHIR reference
-    ("Observation/inr-1"); `on` the clinically relevant date, None if the resource carries none;
-    `note` says how the value came about where it was not simply read ("from tumour sizes, at least");
-    `ageless`: an active coded diagnosis, which says "still so" and never goes out of date.
+    `value` is in the unit of the fact; `recorded` is the original value and unit; `seen_in` is the FHIR reference
+    ("Observation/inr-1"); `on` is the clinically relevant date, None if the resource has none; `note` explains a value that
+    was derived ("from tumour sizes, at least"); `ageless` marks an active coded diagnosis, which never goes out of date.
     """
 
     value: Value
@@ -204,22 +209,23 @@ class Observed:
     note: Explanation | None = field(default=None, compare=False)
     ageless: bool = False
     fact: str = ""
-    """The fact it is a reading of; filled in when the facts are determined."""
+    """The id of its fact; set when the facts are determined."""
     issued: PartialDate | None = None
-    """Of one without a date: it is no newer than this. Shown, and enough to tell that it is older than another; no date."""
+    """The date of issue of an undated reading, which cannot be newer. It is shown, and orders two readings by age, but is not
+    used as the date of the reading."""
     regimen: Regimen | None = field(default=None, compare=False)
-    """Of a drug: how it is given."""
+    """The regimen, if the fact is a drug."""
 
     @property
     def reason(self) -> Reason | None:
-        """The code of its note."""
+        """The reason code of `note`, or None."""
         return reason_of(self.note)
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A resource that speaks of the fact but could not be understood. `why` names fault and path, never a value;
-    `unit` is the unit that was refused, as sent, for a card."""
+    """A resource about the fact that could not be read. `why` names the error and path, never a value; `unit` is a rejected
+    unit, as sent, to be shown on a card."""
 
     on: PartialDate | None
     seen_in: str
@@ -228,7 +234,7 @@ class Unreadable:
 
 
 class Omission(StrEnum):
-    """Why a resource of a chart does not count. The words for it are in cards/wording.py."""
+    """Why a resource of a chart does not count. cards/wording.py holds the text for each."""
 
     SENT_TWICE = "sent-twice"
     OLDER_VERSION = "older-version"
@@ -237,12 +243,12 @@ class Omission(StrEnum):
     NO_RESOURCE_TYPE = "no-resource-type"
     NO_SUBJECT = "no-subject"
     MERGED_PATIENT = "merged-patient"
-    """Of a record that is linked to this patient's as that of the same person."""
+    """It belongs to a patient record that is linked to this one as the same person."""
     OTHER_PATIENT = "other-patient"
     NOT_WANTED = "not-wanted"
-    """A request that is a proposal or a plan, or asks not to do it."""
+    """A request that is a proposal or a plan, or that has `doNotPerform`."""
     NOT_COUNTING = "not-counting"
-    """FHIR defines its status as one that does not count."""
+    """By its FHIR status it does not count."""
     REFUTED = "refuted"
     """A diagnosis that was refuted, or entered in error."""
     NOT_FINAL = "not-final"
@@ -250,7 +256,7 @@ class Omission(StrEnum):
 
 
 class LeftOut(NamedTuple):
-    """A kind of resource that does not count. `resource_type` and `status` only where the reason is one of theirs."""
+    """A group of resources that do not count. `resource_type` and `status` are set only where the reason depends on them."""
 
     reason: Omission
     resource_type: str = ""
@@ -259,7 +265,7 @@ class LeftOut(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NotConsulted:
-    """A prefetch key that was not answered completely, and why."""
+    """A prefetch key without a complete answer, and the reason."""
 
     key: str
     why: Explanation = field(compare=False)
@@ -267,20 +273,20 @@ class NotConsulted:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """All that the chart holds about one fact. `complete`: everything that could hold it was asked and arrived."""
+    """All readings of one fact in the chart. `complete` says that every query that could return it was answered completely."""
 
     valid: tuple[Observed, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     complete: bool = False
     open_question: tuple[Observed, ...] = ()
-    """Codes that ask without answering (portal vein thrombosis without its extent, nodal metastases)."""
+    """Readings that raise a question without answering it (portal vein thrombosis without its extent, nodal metastases)."""
 
 
 NO_READINGS = Readings()
 
 
 class Nlm(StrEnum):
-    """Does the chart hold neuroendocrine liver metastases? (CLINICAL section 2)"""
+    """Whether the chart shows neuroendocrine liver metastases (docs/knowledge.md, "Who gets a card")."""
 
     YES = "yes"
     POSSIBLE = "possible"
@@ -290,6 +296,8 @@ class Nlm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
+    """Whether the patient gets a card, with the reason and the readings that decided it."""
+
     answer: Nlm
     because: Explanation | None = field(default=None, compare=False)
     seen: tuple[Observed, ...] = ()
@@ -297,25 +305,27 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Deceased:
-    """The chart says that the patient has died; `on` is None where it does not say when."""
+    """The patient is recorded as deceased; `on` is None if no date is recorded."""
 
     on: PartialDate | None
 
 
 @dataclass(frozen=True, slots=True)
 class ClinicalPicture:
+    """The readings of one patient by fact id, and what of the chart could not be used."""
+
     readings: Mapping[str, Readings]
     gate: Gate = field(default_factory=lambda: Gate(Nlm.YES))
     unreadable: tuple[Unreadable, ...] = ()
     """Resources that could not be read at all."""
     unread_drugs: int = 0
-    """Entries of drugs that do not say which drug they are: any drug may be one of them."""
+    """The number of drug entries that do not say which drug they are. Each may be any drug."""
     left_out: Mapping[LeftOut, int] = field(default_factory=dict)
-    """Which resources were left out, and why → how many."""
+    """Reason for leaving resources out → how many there were."""
     orders: Mapping[str, Observed] = field(default_factory=dict)
-    """Modality, or the concept by which a technique is ordered → the active order or scheduled procedure."""
+    """Modality id, or the concept of an ordered technique → the active order or scheduled procedure."""
     ordered_tests: frozenset[str] = frozenset()
-    """LOINC codes of tests with an active order."""
+    """LOINC codes of the tests with an active order."""
     patient_id: str = ""
     sources: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Reference → the resource as sent."""
@@ -323,4 +333,5 @@ class ClinicalPicture:
     deceased: Deceased | None = None
 
     def readings_of(self, fact: str) -> Readings:
+        """Return the readings of a fact; none, and incomplete, if the picture has no entry for it."""
         return self.readings.get(fact, NO_READINGS)

@@ -1,21 +1,21 @@
-"""Errors of ours, each with its HTTP status and its FHIR issue code.
+"""The exceptions of the service. Those that answer a request have an HTTP status and a FHIR issue code.
 
-CdsError                     an answer that is not a card list; becomes an OperationOutcome
-├── BadRequest         400   the body is not a hook request we can understand; all faults at once
-│   └── Forbidden      403   a form that another web site sends to the try-it page; no answer of the service
-├── Unauthorized       401   who calls cannot be told; always the same words, so that nobody learns why (CH-143)
-├── UnknownService     404   no service of that id
-├── WrongMethod        405   GET where POST is due, and so on
-├── TooSlow            408   the body did not arrive whole in time
-├── PreconditionFailed 412   data we cannot do without could not be had (CDS Hooks: CH-55)
-├── TooLarge           413   body above a limit: bytes, values, prefetch keys, resources
-├── UnsupportedMedia   415   not JSON, or compressed
-├── Internal           500   a fault of ours; nothing of the request is repeated
-├── Overloaded         503   no free slot, or a database or key server that does not answer; with Retry-After
-└── TookTooLong        503   judging took more processor time than any chart should; the same again would take as long
-KnowledgeError               the knowledge files are wrong; the service does not start; all faults at once
-SiteError                    a site file is wrong; the service does not start; all faults at once
-ChartError                   a file given to the command line is not a chart
+CdsError                     the answer is an OperationOutcome instead of cards
+├── BadRequest         400   the request is not a valid hook request; lists every error
+│   └── Forbidden      403   another website sent a form to the try-it page
+├── Unauthorized       401   the caller is not authenticated; the message is deliberately generic (CH-143)
+├── UnknownService     404   the path or the service id does not exist
+├── WrongMethod        405   the path does not support this method
+├── TooSlow            408   the body did not arrive completely in time
+├── PreconditionFailed 412   required data is missing (CH-55)
+├── TooLarge           413   the body exceeds a limit: bytes, values, prefetch keys, resources
+├── UnsupportedMedia   415   the body is not JSON, or is compressed
+├── Internal           500   an unexpected error; repeats nothing of the request
+├── Overloaded         503   all slots are taken, or the database or a key server does not answer; has Retry-After
+└── TookTooLong        503   the evaluation exceeded its processor time; a retry would exceed it too
+KnowledgeError               the knowledge files have errors; the service does not start; lists every error
+SiteError                    the site files have errors; the service does not start; lists every error
+ChartError                   a file is neither a chart nor a hook request
 """
 
 from __future__ import annotations
@@ -26,17 +26,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: where (a path of field names), what was found (a JSON type or protocol word), what is allowed."""
+    """One error of a request or a file, as a sentence: `context.patientId is required`.
+
+    It never contains a value of a request or a chart. It may contain a value of a site file or a knowledge file.
+    """
 
     where: str
-    found: str
-    allowed: str
+    """The path of the element: field names joined by dots, entries of lists counted from 1."""
+    problem: str
+    """The rest of the sentence, from its verb on: what is wrong and what is allowed."""
+
+    @classmethod
+    def missing(cls, where: str) -> Fault:
+        """Return the error for a required element that is missing."""
+        return cls(where, "is required")
+
+    @classmethod
+    def wrong(cls, where: str, found: str, expected: str) -> Fault:
+        """Return the error for an element whose value or type is `found` where `expected` is allowed."""
+        return cls(where, f"must be {expected}, not {found}")
 
     def __str__(self) -> str:
-        return f"{self.where}: found {self.found}, allowed: {self.allowed}"
+        return f"{self.where} {self.problem}"
 
 
 class CdsError(Exception):
+    """An answer that is not a list of cards. `text` is the summary, `faults` lists every error of the request."""
+
     status = 500
     code = "exception"
 
@@ -46,7 +62,7 @@ class CdsError(Exception):
         self.faults = tuple(faults)
 
     def outcome(self) -> dict[str, object]:
-        """The FHIR R4 OperationOutcome of this error: one issue for each fault."""
+        """Return a FHIR R4 OperationOutcome with one issue for each fault, or with `text` alone if there is none."""
         lines = [str(fault) for fault in self.faults] or [self.text]
         return {
             "resourceType": "OperationOutcome",
@@ -110,12 +126,12 @@ class TookTooLong(CdsError):
 
 
 class FileFaults(Exception):
-    """Files of ours or of a site that cannot be used: every fault of all of them."""
+    """Knowledge files or site files are invalid. Lists every error of all files."""
 
     files = ""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(f"the {self.files} have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
+        super().__init__(f"the {self.files} have errors:\n" + "\n".join(f"  {fault}" for fault in faults))
         self.faults = tuple(faults)
 
 

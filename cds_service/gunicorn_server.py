@@ -1,7 +1,7 @@
-"""gunicorn as we run it: limits of HTTP itself, deadlines for slow clients, recycling, and nothing of a request in its words.
+"""The gunicorn configuration: HTTP limits, deadlines for slow clients, worker recycling, errors that repeat no request data.
 
-gthread: half-sent requests hold a thread each and no more. What gunicorn refuses it would answer as HTML that repeats the
-request line, and log the same; here it is an OperationOutcome and a line without a value.
+With gthread workers a half-sent request occupies one thread and nothing else. gunicorn itself would answer a malformed request
+with HTML that repeats the request line, and log that line; this module sends an OperationOutcome and logs no request data.
 """
 
 from __future__ import annotations
@@ -26,40 +26,41 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 LOG = logging.getLogger("cds_service")
 MAX_REQUEST_LINE_BYTES, MAX_HEADERS, MAX_HEADER_BYTES = 4094, 100, 8190
 REQUEST_READ_TIMEOUT_S, RESPONSE_WRITE_TIMEOUT_S = 20, 60
-"""Seconds from the first byte: to send a request, and to take its answer. Then the connection is closed."""
+"""Seconds from the first byte of a request until the client must have sent it, and until it must have read the answer. Then
+the connection is closed."""
 OPTIONS: dict[str, Any] = {
     "workers": 2,
-    "threads": 24,  # twice the evaluations at once (capacity.py): the other half reads slow bodies, and refuses
-    "timeout": 30,  # a worker whose main loop stands still; never a request
+    "threads": 24,  # twice MAX_CONCURRENT_EVALUATIONS: the other half reads slow bodies and answers 503
+    "timeout": 30,  # kills a worker whose main loop hangs; does not limit a request
     "graceful_timeout": 30,
     "keepalive": 5,
     "max_requests": 20_000,
-    "max_requests_jitter": 2_000,  # so that the workers are not renewed at once
-    "http_parser": "python",  # "auto" takes gunicorn_h1c wherever it is installed; its refusals are not those tested here
+    "max_requests_jitter": 2_000,  # so that the workers are not replaced at the same time
+    "http_parser": "python",  # "auto" uses gunicorn_h1c where installed, whose errors are not tested here
     "limit_request_line": MAX_REQUEST_LINE_BYTES,
     "limit_request_fields": MAX_HEADERS,
     "limit_request_field_size": MAX_HEADER_BYTES,
-    "forwarded_allow_ips": "",  # whom we believe what a proxy says of a request: nobody; we need nothing of it
-    "forwarder_headers": "",  # or a header SCRIPT_NAME, from this machine, would move the path
-    "control_socket_disable": True,  # a door that nobody asked for
+    "forwarded_allow_ips": "",  # trust no X-Forwarded-* header; none is used
+    "forwarder_headers": "",  # else a SCRIPT_NAME header from this machine would change the path
+    "control_socket_disable": True,  # not used
     "loglevel": "warning",
 }
 
 
 ARENA_MAX, MMAP_THRESHOLD = -8, -3
-"""Names of glibc's mallopt(3)."""
+"""Parameters of glibc's mallopt(3)."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
-    """gthread with deadlines, and with refusals in our words."""
+    """gthread worker with deadlines, and with OperationOutcomes for malformed requests."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._since: dict[Any, float] = {}
 
     def handle(self, conn: Any) -> Any:
-        """In a thread: one request of a connection. A connection that ends is closed here: lingering until the client
-        closes its side would stop the main loop, and with it every new connection, for two seconds each."""
+        """Handle one request of a connection, in a thread. Close the connection here if it ends: gunicorn would close it in
+        the main loop and wait there for the client, which blocks every new connection for two seconds."""
         self._since[conn] = time.monotonic()
         try:
             kept = super().handle(conn)
@@ -70,13 +71,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
         return kept
 
     def finish_request(self, conn: Any, fs: Any) -> None:
+        """Skip a connection that `handle` has closed, except for the count of connections."""
         if conn.sock.fileno() == -1:
             self.nr_conns -= 1
         else:
             super().finish_request(conn, fs)
 
     def murder_pending(self) -> None:
-        """Each second, in the main loop: ends the reading, then the writing, of connections that are overdue."""
+        """Shut down reading, and later writing, of overdue connections. gunicorn calls it each second in the main loop."""
         super().murder_pending()
         now = time.monotonic()
         for conn, since in list(self._since.items()):
@@ -84,9 +86,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
                 try:
                     conn.sock.shutdown(socket.SHUT_RD if now - since < RESPONSE_WRITE_TIMEOUT_S else socket.SHUT_RDWR)
                 except OSError:
-                    continue  # closed in the meantime
+                    continue  # already closed
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer a malformed request with an OperationOutcome and log its status, without request data."""
         refusal = describe_refusal(exc)
         LOG.warning(json.dumps({"refused": refusal.status, "because": type(exc).__name__}))
         body = json.dumps(refusal.error.outcome())
@@ -102,7 +105,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
 
 
 class HttpRefusal(NamedTuple):
-    """The answer to a request that is no HTTP we read: its status line, and the error of its body."""
+    """The answer to a malformed HTTP request: status line, and the error for its body."""
 
     status: int
     reason: str
@@ -110,33 +113,35 @@ class HttpRefusal(NamedTuple):
 
 
 def describe_refusal(exc: Exception) -> HttpRefusal:
-    """What to answer to what the parser of HTTP raised; without a word of the request."""
+    """Return the answer to an exception of the HTTP parser. It repeats nothing of the request."""
     if isinstance(exc, LimitRequestLine):
-        return HttpRefusal(414, "URI Too Long", _error("too-long", "request line", f"at most {MAX_REQUEST_LINE_BYTES} bytes"))
+        return HttpRefusal(
+            414, "URI Too Long", _error("too-long", "request line", f"must be at most {MAX_REQUEST_LINE_BYTES} bytes")
+        )
     if isinstance(exc, LimitRequestHeaders):
-        allowed = f"at most {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes"
-        return HttpRefusal(431, "Request Header Fields Too Large", _error("too-long", "headers", allowed))
+        problem = f"must be at most {MAX_HEADERS}, each of at most {MAX_HEADER_BYTES} bytes"
+        return HttpRefusal(431, "Request Header Fields Too Large", _error("too-long", "headers", problem))
     if isinstance(exc, ParseException):
-        return HttpRefusal(400, "Bad Request", _error("invalid", "request", "HTTP/1.1 (RFC 9112)"))
-    return HttpRefusal(500, "Internal Server Error", CdsError("a fault of the service; nothing was decided"))
+        return HttpRefusal(400, "Bad Request", _error("invalid", "request", "is not valid HTTP/1.1 (RFC 9112)"))
+    return HttpRefusal(500, "Internal Server Error", CdsError("internal error; nothing was decided"))
 
 
-def _error(code: str, where: str, allowed: str) -> CdsError:
-    error = CdsError("the request could not be read", [Fault(where, "another one", allowed)])
+def _error(code: str, where: str, problem: str) -> CdsError:
+    error = CdsError("the request could not be read", [Fault(where, problem)])
     error.code = code
     return error
 
 
 def _not_implemented(start_response: Any) -> Iterable[bytes]:
-    """RFC 9112 section 6.1."""
-    error = _error("not-supported", "Transfer-Encoding", "chunked, or none")
+    """Answer 501 to an unknown transfer coding (RFC 9112 section 6.1)."""
+    error = _error("not-supported", "Transfer-Encoding", "must be chunked or absent")
     LOG.warning(json.dumps({"refused": 501, "because": "Transfer-Encoding"}))
     start_response("501 Not Implemented", [("Content-Type", "application/json"), ("Connection", "close")])
     return [json.dumps(error.outcome()).encode()]
 
 
 class Body:
-    """wsgi.input. A malformed chunk is told as a connection that broke off, which Flask knows what to do with."""
+    """Wraps wsgi.input. Raises OSError for a malformed chunk, as for a lost connection, which Flask handles (408)."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -155,8 +160,11 @@ class Body:
 
 
 class GunicornServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not typed
-    """`app`: built in the master, inherited by every worker at its fork; also by one that is renewed, or on SIGHUP. So all
-    workers answer by the same files, and a file that is edited or broken meanwhile is not read before a restart."""
+    """Serves `app` with forked workers.
+
+    The master builds `app` once; every worker inherits it, also a later replacement, and after SIGHUP. So all workers use the
+    same files, and an edited file is not read before a restart.
+    """
 
     def __init__(self, app: Wsgi, bind: str, options: dict[str, Any]) -> None:
         self._app = app
@@ -173,16 +181,16 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]  # gunicorn is not 
         def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             environ["wsgi.input"] = Body(environ["wsgi.input"])
             if environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower() != "chunked":
-                return _not_implemented(start_response)  # gunicorn would pass on what it did not decode
+                return _not_implemented(start_response)  # gunicorn would pass the body on undecoded
             if environ.get("CONTENT_LENGTH"):
-                environ.pop("wsgi.input_terminated", None)  # or a body that breaks off would pass for a short one
+                environ.pop("wsgi.input_terminated", None)  # else a truncated body would be taken for a complete one
             return app(environ, start_response)
 
         return wsgi
 
 
 class WithoutTraceback(logging.Filter):
-    """A traceback ends in the message of an exception, which may hold what it choked on."""
+    """Replaces tracebacks in the log by the type of the exception, whose message may contain request data."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info:
@@ -193,8 +201,12 @@ class WithoutTraceback(logging.Filter):
 
 
 def return_memory() -> None:
-    """glibc has every thread keep memory of its own, and after one large body keeps as much for the next: over 100,000
-    requests a worker would double. Two arenas, and from 128 KiB on what is freed goes back at once. No glibc: as it is."""
+    """Make glibc return freed memory: two arenas only, and blocks of 128 KiB or more are returned at once. Does nothing
+    without glibc.
+
+    By default each thread keeps memory of its own, and as much as its largest body needed; a worker would double in size
+    over 100,000 requests.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     for name, value in ((ARENA_MAX, 2), (MMAP_THRESHOLD, 128 * 1024)):
         if mallopt is not None:
@@ -202,27 +214,27 @@ def return_memory() -> None:
 
 
 def format_address(host: str, port: int) -> str:
-    """ "127.0.0.1:8080", "[::1]:8080". Raises ValueError if nobody can listen there."""
+    """Return "127.0.0.1:8080" or "[::1]:8080". Raises ValueError if the address cannot be listened on."""
     if not 0 <= port <= 65535:
-        raise ValueError(f"--port {port}: a port is a number from 0 to 65535")
+        raise ValueError(f"--port must be a number from 0 to 65535, not {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        why = str(error.strerror).split(" (")[0].lower()  # Python adds the address, which is told already
-        raise ValueError(f"--host {host} --port {port}: cannot listen there: {why}") from None
+        why = str(error.strerror).split(" (")[0].lower()  # Python appends the address, which the message already has
+        raise ValueError(f"cannot listen on --host {host} --port {port}: {why}") from None
     return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
 
 
 def run_server(app: Wsgi, at: str, **options: Any) -> None:
-    """Runs until it is told to stop. `at`: from `format_address`. Logs to standard error: our lines, and gunicorn's warnings;
-    no other library's.
+    """Serve until stopped by a signal. `at`: from `format_address`. Log the service's own lines and gunicorn's warnings, but
+    no other library's, to standard error.
 
-    `app`: holds no connection and has started no thread, as neither survives the fork of a worker.
+    `app` must hold no connection and have started no thread, as neither survives the fork of a worker.
     """
     return_memory()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would keep the charts in memory on a disk
-    logging.getLogger().addHandler(logging.NullHandler())  # libraries warn with addresses, and an address names a patient
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would write charts to disk
+    logging.getLogger().addHandler(logging.NullHandler())  # libraries log URLs, which contain patient ids
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(logging.Formatter("%(message)s"))
     LOG.addHandler(stream)

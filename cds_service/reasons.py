@@ -1,7 +1,7 @@
-"""Why a fact is unknown, a value is what it is, or data could not be had: reasons as codes, and explanations for people.
+"""Reasons as codes, and explanations for people: why a fact is unknown, where a value comes from, why data is unavailable.
 
-The program decides by a `Reason`. The words for each stand in `cards/reasons.toml` and are put together by
-`cards/wording.py` alone, so that they can be changed without changing what the program does.
+The program decides by a `Reason`. The text of each is in `cards/reasons.toml` and is rendered by `cards/wording.py` alone,
+so a text can be changed without changing behaviour.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 
 class Reason(Enum):
-    """Each value is a key of `cards/reasons.toml`."""
+    """Why something is as it is. Each value is a key of `cards/reasons.toml`."""
 
-    # Why a recorded fact is not known on the day
+    # Why a recorded fact is not known on a day
     NOT_CONSULTED = "not-consulted"
     NOT_DOCUMENTED = "not-documented"
     UNREADABLE = "unreadable"
@@ -109,7 +109,7 @@ class Reason(Enum):
     LIVER_SPECIMEN = "liver-specimen"
     COUNTED_FROM_SIZES = "counted-from-sizes"
     FROM_SEGMENTS = "from-segments"
-    # Reading a chart: what asks without answering
+    # Reading a chart: what raises a question without answering it
     RESOURCE_UNREADABLE = "resource-unreadable"
     RECORDED_AS_PROVISIONAL = "recorded-as-provisional"
     BY_NAME = "by-name"
@@ -120,11 +120,11 @@ class Reason(Enum):
     METASTATIC_SITE_NOT_NAMED = "metastatic-site-not-named"
     METASTASIS_ELSEWHERE = "metastasis-elsewhere"
     METASTASES_IN_DOUBT = "metastases-in-doubt"
-    # Reading a chart: what is written otherwise than its system wants, and asks
+    # Reading a chart: what is coded or written irregularly, so that it only raises a question
     CODE_OF_ANOTHER_SYSTEM = "code-of-another-system"
     CLASSIFICATION_OUT_OF_USE = "classification-out-of-use"
     TEXT_ALONE = "text-alone"
-    # Reading a chart: whose it is
+    # Reading a chart: why the patient of a resource is unclear
     SUBJECT_NOT_TOLD = "subject-not-told"
     SUBJECT_MERGED = "subject-merged"
     # Reading a chart: the certainty of a diagnosis
@@ -132,7 +132,7 @@ class Reason(Enum):
     CERTAINTIES_DISAGREE = "certainties-disagree"
     CERTAINTY_NOT_READ = "certainty-not-read"
     TEXT_BEHIND_CODE = "text-behind-code"
-    # Reading a chart: why a resource is not believed
+    # Reading a chart: why a resource is not trusted
     NOT_DECODABLE = "not-decodable"
     NESTED_TOO_DEEPLY = "nested-too-deeply"
     NOT_VALID_R4 = "not-valid-r4"
@@ -180,7 +180,7 @@ class Reason(Enum):
     UNIT_AMBIGUOUS = "unit-ambiguous"
     UNIT_OF_ANOTHER_SYSTEM = "unit-of-another-system"
     UNIT_CONTRADICTS_CODE = "unit-contradicts-code"
-    # Reading a chart: why nobody can say whether it is neuroendocrine liver metastases
+    # Reading a chart: why neuroendocrine liver metastases can be neither confirmed nor excluded
     MIXED_TUMOUR = "mixed-tumour"
     OTHER_MALIGNANCY = "other-malignancy"
     UNREAD_MALIGNANCY = "unread-malignancy"
@@ -194,7 +194,7 @@ class Reason(Enum):
     DECIDING_RESULT_UNREADABLE = "deciding-result-unreadable"
     HISTOLOGY_NOT_CONSULTED = "histology-not-consulted"
 
-    # Fetching: the state of a prefetch key that is not whole
+    # Fetching: the state of an incomplete prefetch key
     KEY_PARTIAL = "key-partial"
     KEY_ERROR = "key-error"
     KEY_MISSING = "key-missing"
@@ -207,7 +207,7 @@ class Reason(Enum):
     NO_TOKEN = "no-token"
     TOKEN_EXPIRED = "token-expired"
     TOKEN_OF_ANOTHER_PATIENT = "token-of-another-patient"
-    # Fetching: why a call or a search brought nothing, or not all
+    # Fetching: why a call or a search returned nothing, or not everything
     STATUS_NOT_OK = "status-not-ok"
     REDIRECTED = "redirected"
     NO_CONNECTION = "no-connection"
@@ -234,24 +234,25 @@ class Reason(Enum):
 
 
 NOT_SENT = frozenset({Reason.REPORT_RESULTS_NOT_SENT, Reason.REPORTS_RESULTS_NOT_SENT})
-"""A report promises results that did not come; the report itself was read."""
+"""The report was read, but the results that it refers to were not sent."""
 STAGE_CONFLICTS = frozenset({Reason.WIDESPREAD_BUT_LIVER_ONLY, Reason.RECORDED_AGAINST_DOCUMENTED, Reason.RECORDED_OTHERWISE})
-"""What is recorded of the stage contradicts what the stage is worked out from."""
+"""The recorded stage contradicts the facts from which the stage is determined."""
 WRITTEN_OTHERWISE = frozenset(
     {Reason.CODE_OF_ANOTHER_SYSTEM, Reason.CLASSIFICATION_OUT_OF_USE, Reason.TEXT_ALONE,
      Reason.CERTAINTY_AGAINST_STATUS, Reason.CERTAINTIES_DISAGREE, Reason.CERTAINTY_NOT_READ, Reason.TEXT_BEHIND_CODE}
 )  # fmt: skip
-"""A diagnosis or finding is not written as it would have to be to count: it asks."""
+"""A diagnosis or finding is not coded in a way that counts; it only raises a question."""
 WHOSE_IT_IS = frozenset({Reason.SUBJECT_NOT_TOLD, Reason.SUBJECT_MERGED})
+"""It is unclear whether a resource belongs to this patient."""
 DECIDED_CONFLICTS = frozenset({Reason.CONFLICT_WORSE_COUNTS, Reason.GRADES_DISAGREE})
-"""Readings contradict each other, and the worse one counts."""
+"""Readings contradict each other, and the worse one was used."""
 
 
 class Explanation:
-    """A reason with what its sentence names, for people.
+    """A reason with the details that its sentence names, for people.
 
-    The program looks at `reason` only. An explanation can't be compared, searched, sliced or turned into text: each
-    raises TypeError. `cards/wording.py` renders it.
+    The program uses `reason` only. Comparing, searching, slicing or formatting an explanation raises TypeError.
+    `cards/wording.py` renders it.
     """
 
     __slots__ = ("details", "reason")
@@ -267,22 +268,22 @@ class Explanation:
         raise AttributeError("an explanation is immutable")
 
     def __repr__(self) -> str:
-        return f"Explanation({self.reason.name})"  # without details: they may hold a unit as it was sent
+        return f"Explanation({self.reason.name})"  # no details: they may hold a unit as it was sent
 
     def __bool__(self) -> bool:
-        return True  # one that is there, beside None
+        return True  # only None is false
 
     def _refuse(self, *_: object) -> NoReturn:
-        raise TypeError("an explanation is for people: compare its reason; cards/wording.py renders it")
+        raise TypeError("an explanation cannot be compared or formatted; use its reason (cards/wording.py renders it)")
 
-    if not TYPE_CHECKING:  # mypy, which does not see them, refuses what needs them
+    if not TYPE_CHECKING:  # hidden from mypy, so that it rejects every use of them
         __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
         __contains__ = __getitem__ = __iter__ = __len__ = __add__ = __str__ = __format__ = _refuse
-    __hash__ = None  # type: ignore[assignment]  # an explanation is no key of a dict either
+    __hash__ = None  # type: ignore[assignment]  # an explanation is no key of a dict
 
 
 class ValueNotReadable(ValueError):
-    """A recorded value that cannot be read. `why` never holds the value."""
+    """Raised for a recorded value that cannot be read. `why` never holds the value."""
 
     def __init__(self, why: Explanation) -> None:
         super().__init__(why.reason.value)
@@ -290,5 +291,5 @@ class ValueNotReadable(ValueError):
 
 
 def reason_of(explanation: Explanation | None) -> Reason | None:
-    """The code of an explanation, or None without one."""
+    """Return the reason code of an explanation, or None without one."""
     return explanation.reason if explanation is not None else None

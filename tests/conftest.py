@@ -1,5 +1,5 @@
-"""What every test may lean on: the app on a day of one's choice, a client that holds each answer against openapi.yaml,
-the fixture charts and the requests made of them."""
+"""Shared by all tests: the app on a chosen day, a client that checks each answer against openapi.yaml, the fixture charts and
+their requests."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ MAY_BE_EMPTY = {"cards", "services"}
 Record = Callable[[str, object], None]
 LONGEST_FIRST = (
     "test_pinning", "test_linear", "test_fuzz", "test_faults", "test_cpu_limit",
-    "test_ledger", "test_try_it_page", "test_server", "test_prefetch_equals_fetch",
+    "test_examples", "test_ledger", "test_try_it_page", "test_server", "test_prefetch_equals_fetch",
     "test_pages", "test_requests", "test_order_and_unit_invariance", "test_output_safety", "test_privacy", "test_knowledge",
 )  # fmt: skip
-"""Files that take ten seconds or so, on two processors: a worker that began one of them last would keep the other waiting."""
+"""Files that take about ten seconds. They run first, so that no worker still runs one of them when the others have finished."""
 PROOF = "proof"
-"""Property of a test: the figures of what it proved, one line of the summary."""
+"""Name of the test property with the figures for the summary."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures of the heavy tests, also of those that a worker of pytest-xdist ran, and what was not run."""
+    """Print the figures of the heavy tests, also from workers of pytest-xdist, and which tests were not run."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
     for figures in sorted(str(value) for report in reports for name, value in report.user_properties if name == PROOF):
         terminalreporter.write_line(f"{'full' if depth.full else 'short'} form: {figures}")
@@ -74,13 +74,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def full() -> bool:
-    """Whether the heavy tests run at full depth."""
+    """Return whether the heavy tests run at full depth."""
     return depth.full
 
 
 @dataclass
 class Clock:
-    """The day it is, for the app of a test."""
+    """The current day for the app of a test."""
 
     today: date = date(2026, 11, 23)
 
@@ -92,13 +92,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def settings() -> Settings:
-    """The CDS Hooks service alone: the pages for people are HTML, and none of openapi.yaml's."""
+    """Return settings without the pages for people, which openapi.yaml does not describe."""
     return Settings(allowed_origins=(ORIGIN,), max_body_bytes=1_000_000, pages=False)
 
 
 @pytest.fixture
 def site() -> Site:
-    """No site file: FHIR servers on this machine, and time enough for a slow one."""
+    """Return the site used without a site file (FHIR servers on this machine), with a deadline long enough for slow servers."""
     alone = development_site()
     return replace(alone, policy=replace(alone.policy, seconds=20))
 
@@ -116,7 +116,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 class CheckedClient(FlaskClient):
-    """A client whose every answer keeps the contract, so that each test is a contract test too."""
+    """A client that checks every answer against openapi.yaml, so that each test is a contract test too."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         response = super().open(*args, **kwargs)
@@ -132,7 +132,7 @@ def contract() -> dict[str, Any]:
 
 @cache
 def validator(schema: str) -> Draft202012Validator:
-    """The validator of a part of openapi.yaml: "CDSResponse", or a path such as "#/components/schemas/Card"."""
+    """Return a validator for a part of openapi.yaml: "CDSResponse", or a path such as "#/components/schemas/Card"."""
     where = schema if schema.startswith("#") else f"#/components/schemas/{schema}"
     document = Resource.from_contents(contract(), default_specification=DRAFT202012)
     registry: Registry[Any] = Registry().with_resource("urn:openapi", document)
@@ -140,7 +140,7 @@ def validator(schema: str) -> Draft202012Validator:
 
 
 def resolved(part: dict[str, Any]) -> dict[str, Any]:
-    """A part of openapi.yaml, or what it refers to."""
+    """Return a part of openapi.yaml with its $ref resolved."""
     found: Any = part
     while "$ref" in found:
         steps = found["$ref"].removeprefix("#/").split("/")
@@ -151,13 +151,13 @@ def resolved(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_contract(method: str, path: str, response: TestResponse) -> None:
-    """Status documented for path and method, media type, body schema, no null and nothing empty."""
+    """Assert that status, media type and body are as documented for the path and method, without nulls and empty values."""
     if method == "HEAD" or (method, response.status_code) == ("OPTIONS", 204):
         assert not response.data, f"{method} {path} has a body"
         return
     template = next((t for t in contract()["paths"] if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", t) + "/?", path)), None)
     known = template is not None and method.lower() in contract()["paths"][template]
-    if response.status_code == 401 and not known:  # who is not answered at all is not told what there is
+    if response.status_code == 401 and not known:  # a caller who is not authenticated does not learn which paths exist
         documented = contract()["components"]["responses"]["Unauthorized"]
     elif template is None:
         documented = contract()["components"]["responses"]["UnknownService"]
@@ -178,7 +178,7 @@ def check_contract(method: str, path: str, response: TestResponse) -> None:
 
 
 def empty_parts(content: Any, path: str = "$") -> Iterator[str]:
-    """Paths of nulls, empty strings, lists and objects; of the lists only `cards` and `services` may be empty."""
+    """Yield the paths of nulls, empty strings, lists and objects, except empty `cards` and `services`."""
     if content is None or (content in ("", [], {}) and path.removeprefix("$.") not in MAY_BE_EMPTY):
         yield path
     parts = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
@@ -203,29 +203,29 @@ def chart_file(fixture: str) -> ChartFile:
 
 
 def request_of(fixture: str, instance: str = INSTANCE) -> dict[str, Any]:
-    """What an EHR would post for a fixture's chart: everything prefetched."""
+    """Return the request that an EHR would post for a fixture's chart, with everything prefetched."""
     return build_request(chart_file(fixture), timedelta(0), instance, PREFETCH)
 
 
 def bare_request(**more: Any) -> dict[str, Any]:
-    """A sound request about patient "example"; `more` replaces or adds fields."""
+    """Return a valid request about patient "example"; `more` replaces or adds fields."""
     context = {"userId": "Practitioner/example", "patientId": "example"}
     return {"hook": "patient-view", "hookInstance": INSTANCE, "context": context, **more}
 
 
 def bundle(*resources: Any, **more: Any) -> dict[str, Any]:
-    """A searchset of resources."""
+    """Return a searchset of resources."""
     entries = [{"resource": resource} for resource in resources]
     return {"resourceType": "Bundle", "type": "searchset", "entry": entries, **more}
 
 
 def diagnostics(response: TestResponse) -> list[str]:
-    """One line for each fault that an OperationOutcome tells."""
+    """Return the sentences of an OperationOutcome, one for each error."""
     assert response.json is not None
     return [issue["diagnostics"] for issue in response.json["issue"]]
 
 
 def extensions(response: TestResponse) -> list[dict[str, Any]]:
-    """The machine-readable part of each card."""
+    """Return the machine-readable part of each card."""
     assert response.json is not None
     return [card["extension"][EXTENSION] for card in response.json["cards"]]

@@ -1,4 +1,4 @@
-"""What of a site's charts the service reads and what it passes over: the integrator's first look (`coverage PATHS…`)."""
+"""Reports what the service reads of a site's charts and what it ignores, for integrators (`coverage PATHS…`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from cds_service.knowledge.model import Knowledge
 
 
 def survey(paths: Sequence[Path], knowledge: Knowledge, today: date, progress_on: TextIO) -> Report:
-    """Everything under each path: Bundles, resources, hook requests, NDJSON, .gz of them. Raises OSError for no such path."""
+    """Return the report on everything under each path: Bundles, resources, hook requests, NDJSON, and .gz files of these.
+    Raises OSError if a path does not exist."""
     read = ReadCounts()
     files = [(source, file) for source, path in enumerate(paths) for file in chart_paths(path, read)]
     surveyor = Surveyor(knowledge, today)

@@ -1,4 +1,5 @@
-"""What to do next, from what was counted; and lines for the site file, ready but for what a code means: a person says that."""
+"""Next steps derived from the counts, and lines for the site file that are complete except for what each code means, which a
+person has to add."""
 
 from __future__ import annotations
 
@@ -6,60 +7,60 @@ from cds_service.clinical_picture import Nlm
 from cds_service.coverage.report import Report
 
 MAX_TABLES = 20
-"""[[code]] tables offered at once; the rest follow when these are decided."""
+"""Maximum [[code]] tables offered at once; the rest follow when these are decided."""
 
 
 def advice(report: Report) -> list[str]:
-    """Sentences, the most pressing first."""
+    """Return the next steps as sentences, the most urgent first."""
     if not report.charts:
-        return ["No chart was found: name folders or files with FHIR R4 Bundles, resources, NDJSON or hook requests."]
+        return ["No chart was found. Give folders or files with FHIR R4 Bundles, resources, NDJSON or hook requests."]
     said: list[str] = []
     if report.files_unreadable or report.resources_unreadable:
-        said.append("Some of what was sent could not be read (below, with the reason). It is missing in every count.")
+        said.append("Some files or resources could not be read (reasons below). They are missing from every count.")
     if report.charts_without_patient:
         said.append(
-            f"Charts without their Patient: {report.charts_without_patient} of {report.charts}. Age and sex are unknown there. "
-            "Export Patient too, and name the whole folder as one path."
+            f"Charts without a Patient: {report.charts_without_patient} of {report.charts}. Their age and sex are unknown. "
+            "Export Patient too, and give the whole folder as one path."
         )
     if not (report.nlm[Nlm.YES] or report.possible):
         said.append(
-            "No chart holds neuroendocrine liver metastases. If one should: both halves have to be coded, the tumour and the "
-            "liver metastasis (ICD-10-CM, ICD-10, ICD-O-3 or SNOMED CT). Free text is not read."
+            "No chart has neuroendocrine liver metastases. To be found, both the tumour and the liver metastasis have to be "
+            "coded (ICD-10-CM, ICD-10, ICD-O-3 or SNOMED CT). Free text is not read."
         )
     if report.local:
         said.append(
-            f"Codes of systems that are not read, and that look relevant: {len(report.local)}. Where one means exactly one of "
-            "the facts or concepts, fill in its [[code]] lines below. A word is no proof: direct bilirubin is not total."
+            f"Codes of systems that are not read but look relevant: {len(report.local)}. If a code means exactly one fact or "
+            "concept, complete its [[code]] lines below. A word is not proof: direct bilirubin is not total bilirubin."
         )
     if report.standard:
         said.append(
-            f"Codes of systems that are read, not among those held, and that look relevant: {len(report.standard)}. Most are "
-            "rightly left out (another test, another organ); drug products and procedures may deserve a [[code]]."
+            f"Unknown codes of systems that are read, which look relevant: {len(report.standard)}. Most are correctly left out "
+            "(another test, another organ); drug products and procedures may need a [[code]]."
         )
     if report.text_only:
-        said.append("Entries that carry such words and no code: ask for a code; text alone decides nothing.")
+        said.append("Some entries have relevant words but no code. Ask the source for codes; text alone decides nothing.")
     if report.answers_not_read:
-        said.append("Coded answers were not understood: say below which answer each one is.")
+        said.append("Some coded answers are unknown. Add below which answer each one means.")
     if report.units_refused:
         said.append(
-            "Units were refused: their values are unreadable, and nothing is converted by guess. Send the UCUM code; or, where "
-            "you know that a spelling means one of the accepted units, say so under [units] below."
+            "Some units were rejected, so their values are unreadable; conversions are never guessed. Send the UCUM code, or, "
+            "if you know that a spelling means one of the accepted units, add it under [units] below."
         )
     if report.written_otherwise:
         said.append(
-            "Some is written otherwise than its systems want (below): some of it is read, some is a question on every such "
-            "chart. Send the system with the code, a date with the value, the results with the report."
+            "Some content is not coded or sent as standards require (below). Some of it is read; some raises a question on "
+            "every such chart. Send the system with the code, a date with the value, the results with the report."
         )
     if report.out_of_window:
-        said.append(f"Values are too old on {report.as_of}: for an old export, give the day it was made with --as-of.")
+        said.append(f"Some values are too old on {report.as_of}. For an old export, give its date with --as-of.")
     if snippet(report):
-        said.append("Change the site file and run this again with --site FILE, until nothing is left that should be read.")
+        said.append("Change the site file and rerun with --site FILE, until nothing that should be read is left.")
     return said
 
 
 def snippet(report: Report) -> str:
-    """[[code]] and [units] tables of TOML. The code of an Observation states a fact, any other belongs to a concept of
-    terminology.toml; what a person has to say is empty, and so refused, until somebody says it."""
+    """Return [[code]] and [units] tables in TOML, or "". An Observation code gets a fact, any other a concept of
+    terminology.toml. What a person has to add is left empty, and rejected while it is empty."""
     tables = []
     for row in report.to_map[:MAX_TABLES]:
         perhaps = f"perhaps {' or '.join(row.looks_like)}" if row.looks_like else ""
@@ -83,5 +84,5 @@ def _code(about: list[str], system: str, code: str, says: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A basic TOML string; control characters are gone already."""
+    """Return a basic TOML string; control characters were already removed."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

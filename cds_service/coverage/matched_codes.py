@@ -1,4 +1,4 @@
-"""Which of a chart's codes said something: for each reading the codings that the knowledge ties to its fact."""
+"""Finds the codings behind each reading: those that the knowledge links to its fact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cds_service.knowledge.terminology import StandardCoding
 
 @dataclass(frozen=True, slots=True)
 class NamedConcept:
-    """One concept that says what a resource, or a component of it, is about. `source`: as in facts.toml, or Order, Study."""
+    """A concept that says what a resource or component is about. `source`: as in facts.toml, or Order or Study."""
 
     where: str
     source: str
@@ -25,7 +25,7 @@ class NamedConcept:
 
 
 def named_concepts(chart: Chart) -> list[NamedConcept]:
-    """Of everything in a chart that counts."""
+    """Return the concepts of every resource in a chart that counts."""
     found: list[tuple[str, str, CodeableConcept | None, tuple[CodeableConcept | None, ...]]] = []
     for where, observation in chart.observations:
         parts: list[Observation | Component] = [observation, *(observation.component or ())]
@@ -47,7 +47,7 @@ def named_concepts(chart: Chart) -> list[NamedConcept]:
 
 
 def is_known_coding(knowledge: Knowledge, coding: StandardCoding) -> bool:
-    """Whether the knowledge holds a code at all: to read it, or to pass it over on purpose."""
+    """Return True if the knowledge has the code, whether to read it or to ignore it on purpose."""
     if coding.system == knowledge.assessment_system:
         return any(coding.code in definition.assessment for definition in knowledge.facts.values())
     return bool(knowledge.terminology.meanings(coding) or knowledge.terminology.fact(coding)) or any(
@@ -56,8 +56,8 @@ def is_known_coding(knowledge: Knowledge, coding: StandardCoding) -> bool:
 
 
 def matched_codes(knowledge: Knowledge, definition: FactDefinition, concepts: Iterable[NamedConcept]) -> list[StandardCoding]:
-    """The codings of one resource by which it spoke of a fact: those that state the fact; else those that give its value
-    (a tumour's code its primary site); else those that we know; else all that it has (a tumour by its histology)."""
+    """Return the codings by which one resource led to a reading of a fact: those that state the fact, else those that give its
+    value (a tumour's code its primary site), else those that are known, else all it has (a tumour known by its histology)."""
     states, gives, known, sent = [], [], [], []
     for named in concepts:
         for coding in codings(knowledge, named.concept):

@@ -1,4 +1,4 @@
-"""The coverage report as one HTML page, complete in itself: no script, nothing loaded, everything escaped."""
+"""Renders the coverage report as one self-contained HTML page: no script, nothing loaded, everything escaped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from cds_service.coverage.report import Report
 
 
 def as_page(report: Report) -> bytes:
+    """Return the report as an HTML page in UTF-8."""
     pages = Environment(
         loader=PackageLoader("cds_service.coverage"),
         autoescape=True,

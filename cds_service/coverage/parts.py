@@ -1,4 +1,4 @@
-"""The tables of the coverage report, the same for the terminal and the page."""
+"""The tables of the coverage report, the same on the terminal and the page."""
 
 from __future__ import annotations
 
@@ -9,79 +9,82 @@ from cds_service.coverage.report import ReasonRow, Report, UnmappedRow
 
 Cell = str | int
 DRUG_READ_BY = {
-    "product": "RxNorm code that we hold",
+    "product": "known RxNorm code",
     "code": "another code: ATC, or RxNorm with a name",
-    "name": "name alone",
-    "nothing": "not read: neither a known code nor the name of a drug",
+    "name": "name only",
+    "nothing": "not identified: neither a known code nor a drug name",
 }
-"""How an entry was read (DrugRow.read_by), in words."""
+"""The label of DrugRow.read_by."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportPart:
+    """One table of the report, with its title and an explanation."""
+
     title: str
     head: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
     about: str = ""
     in_a_line: bool = False
-    """On a terminal: one row behind the other, without a table; where there are many and each is short."""
+    """On a terminal: list the rows in a line instead of a table, since they are many and short."""
 
 
 def report_parts(report: Report) -> Iterator[ReportPart]:
-    """What wants a decision first, then what was found, then what was left."""
+    """Yield the parts of the report: first what needs a decision, then what was found, then the rest."""
     unmapped = ("code", "charts", "times", "type", "perhaps", "display", "system")
     yield ReportPart(
-        "Codes of other systems that look relevant and are not read",
+        "Relevant-looking codes of systems that are not read",
         unmapped,
         _unmapped(report.local),
-        "Their display or text holds a word of our facts or codes. A word proves nothing.",
+        "Their display or text contains a word of a fact or of a known code. A word is not proof.",
     )
     yield ReportPart(
-        "Codes of systems we read, not among those we hold",
+        "Unknown codes of systems that are read",
         unmapped,
         _unmapped(report.standard),
-        "Most are another test or another organ, and rightly left out.",
+        "Most are for another test or organ and are correctly left out.",
     )
     yield ReportPart(
-        "Entries with such words and no code",
+        "Entries with relevant words and no code",
         ("type", "times", "words"),
         [(row.what, row.count, row.why) for row in report.text_only],
-        "Text alone is not read, but for the names of drugs. Only words of ours are shown.",
+        "Text without a code is not read, except for drug names. Only the relevant words are shown.",
     )
     yield ReportPart(
-        "How it was read which drug an entry is",
+        "How drugs were identified",
         ("by", "charts", "entries"),
         [(DRUG_READ_BY[row.read_by], row.charts, row.times) for row in report.drugs],
-        "By a name a drug never decides: it asks, or counts as a caution. One that is not read leaves every drug open.",
+        "A drug identified by name never decides; it raises a question or a caution. One unidentified drug makes every "
+        "drug fact unknown.",
     )
     yield ReportPart(
-        "Coded answers that are not read",
+        "Unknown coded answers",
         ("fact", "code", "charts", "times", "display", "system"),
         [(row.says, row.code, row.charts, row.times, row.display, row.system) for row in report.answers_not_read],
     )
     yield ReportPart(
-        "Units refused",
+        "Rejected units",
         ("fact", "unit", "charts", "times", "accepted"),
         [(row.says, unit_label(row.unit), row.charts, row.times, ", ".join(row.accepted)) for row in report.units_refused],
     )
     yield ReportPart(
-        "Written otherwise than its system wants",
-        ("what", "of", "code", "charts", "times", "system"),
+        "Not coded or sent as standards require",
+        ("what", "type or fact", "code", "charts", "times", "system"),
         [(row.what, row.about, row.code, row.charts, row.times, row.system) for row in report.written_otherwise],
     )
     yield ReportPart(
-        f"Values out of their window on {report.as_of}",
+        f"Values too old on {report.as_of}",
         ("fact", "charts", "window"),
         [(row.says, row.charts, f"{row.days} days") for row in report.out_of_window],
     )
     yield ReportPart(
         "Facts found",
-        ("fact", "charts", "readings", "charts usable on the day"),
+        ("fact", "charts", "readings", "charts with a usable value"),
         [(row.says, row.charts, row.readings, row.usable_charts) for row in report.facts],
     )
     yield ReportPart(
-        "By which codes",
-        ("fact", "code", "charts", "times", "name of the code in our files", "system"),
+        "Codes of the facts found",
+        ("fact", "code", "charts", "times", "name of the code in the knowledge files", "system"),
         [
             (fact.says, row.code if row.system else f"({row.code})", row.charts, row.times, row.display, row.system or "-")
             for fact in report.facts
@@ -89,22 +92,23 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
         ],
     )
     yield ReportPart("Facts never found", ("fact",), [(says,) for says in report.never_found], in_a_line=True)
-    yield ReportPart("Not usable on the day for other reasons", ("fact", "charts", "why"), _reasons(report.not_usable))
+    yield ReportPart("Facts without a usable value for other reasons", ("fact", "charts", "why"), _reasons(report.not_usable))
     yield ReportPart("Values that could not be read", ("fact", "values", "why"), _reasons(report.values_unreadable))
     yield ReportPart("Resources that could not be read", ("type", "resources", "why"), _reasons(report.resources_unreadable))
     yield ReportPart(
         "Files, lines and documents that could not be read",
         ("where", "how many", "why"),
         _reasons(report.files_unreadable),
-        "Files are counted in the order of their names; a name may be a patient's, and is not shown.",
+        "Files are numbered in the order of their names. Names are not shown, since they may be patients' names.",
     )
     what = ("what", "how many")
-    yield ReportPart("Left out, as the service does", what, list(report.left_out.items()))
-    yield ReportPart("Types of resource that are not read", what, list(report.types_not_read.items()), in_a_line=True)
+    yield ReportPart("Left out, as in the service", what, list(report.left_out.items()))
+    yield ReportPart("Resource types that are not read", what, list(report.types_not_read.items()), in_a_line=True)
     yield ReportPart("Files of other kinds, not opened", what, list(report.files_not_opened.items()))
 
 
 def unit_label(unit: str | None) -> str:
+    """Return the unit, or "none" if none was sent."""
     return "none" if unit is None else unit
 
 

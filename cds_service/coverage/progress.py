@@ -1,4 +1,4 @@
-"""A progress bar on standard error, and only where a person looks at it."""
+"""A progress bar on standard error, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BAR_WIDTH_CHARS, MIN_UPDATE_INTERVAL_S = 30, 0.1
 
 
 class Progress:
-    """One line that is drawn over itself and wiped at the end. Where standard error is no terminal it does nothing."""
+    """One line that is redrawn, and cleared at the end. It does nothing if the stream is not a terminal."""
 
     def __init__(self, stream: TextIO, words: str, total: int) -> None:
         self._stream, self._words, self._total = stream, words, max(total, 1)
@@ -17,6 +17,7 @@ class Progress:
         self._shown = stream.isatty()
 
     def step(self, amount: int) -> None:
+        """Add to the amount done and redraw the bar."""
         self._done += amount
         now = time.monotonic()
         if self._shown and now - self._drawn >= MIN_UPDATE_INTERVAL_S:
@@ -27,6 +28,7 @@ class Progress:
             self._drawn = now
 
     def end(self) -> None:
+        """Clear the bar."""
         if self._shown:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

@@ -1,6 +1,6 @@
-"""Which words make a code that we do not read look like one that we should: words of the knowledge's own facts and codes.
+"""Decides which codes that are not read look relevant, by the words of the knowledge's own facts and codes.
 
-A word finds candidates and proves nothing: direct bilirubin is no total bilirubin. Who maps a code decides.
+A word finds candidates and proves nothing: direct bilirubin is not total bilirubin. The person who maps a code decides.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.vocabulary import FactKind
 
 GENERAL_WORDS = frozenset((resources.files("cds_service.coverage") / "general_words.txt").read_text("utf-8").split())
-"""Words that half of a terminology carries, and organs that are no finding; alone they point to nothing of ours."""
+"""Words common in terminologies, and organs, which are not findings. Alone they indicate no fact."""
 MIN_WORD_CHARS, STEM_CHARS = 4, 6
-"""Letters a word needs to count, and to count as the beginning of a longer one (bilirubin: Bilirubingesamt)."""
-TOO_MANY = 4
-"""Facts that a text points to equally: "liver" alone suggests nothing."""
+"""Minimum letters of a word to count, and to count as the beginning of a longer word (bilirubin: Bilirubingesamt)."""
+MAX_TARGETS = 4
+"""A text that indicates more facts than this equally, such as "liver" alone, indicates none."""
 ALWAYS = ("cond.net", "cond.liver_mets", "morph.", "proc.")
-"""Concepts by which the disease and ordered treatments are found; every other one counts where a fact reads it."""
+"""Concepts by which the disease and ordered treatments are found. Others count only if a fact reads them."""
 SOURCES = {"cond": "Condition", "morph": "Condition", "proc": "Procedure", "med": "Medication"}
-"""Which resources the codes of a concept stand in, by how its name begins."""
+"""Prefix of a concept → the resource type that has its codes."""
 LOINC_AXES = re.compile(r" \[| in | by | of | from |/")
-"""A LOINC name is component [property] in system by method; the component alone says what is measured."""
+"""A LOINC name is component [property] in system by method; only the component says what is measured."""
 
 
 def words_in(text: str) -> set[str]:
-    """Words in lower case, and letters with the digits beside them as one: Ki-67, Ki 67 and KI67 are the same."""
+    """Return the words in lower case. Letters and the digits next to them also count as one word, so that Ki-67, Ki 67 and KI67
+    are the same."""
     parts = re.findall(r"[^\W_\d]+|\d+", text.casefold())
     return {*parts, *(a + b for a, b in pairwise(parts))}
 
 
 class Relevance:
-    """Built once for one body of knowledge. An Observation states a fact; the code of any other resource belongs to a
-    concept of the terminology: those are what a site file maps a code to."""
+    """Matches text to facts and concepts; built once for one `Knowledge`. Observation codes are matched to facts and all others
+    to concepts, because those are what a site file maps a code to."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._words: dict[str, dict[str, frozenset[str]]] = {}
@@ -68,7 +69,8 @@ class Relevance:
                 words[word] = words.get(word, frozenset()) | {target}
 
     def _look(self, source: str, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Words of ours in a text, and the facts or concepts they point to, unless too many. `source`: as in facts.toml."""
+        """Return the knowledge's words in a text, and the facts or concepts they indicate, or none if there are too many.
+        `source`: as in facts.toml."""
         points: dict[str, int] = {}
         found: set[str] = set()
         words = self._words.get(source, {})
@@ -79,11 +81,11 @@ class Relevance:
                     for target in targets:
                         points[target] = points.get(target, 0) + 1
         best = sorted(target for target, count in points.items() if count == max(points.values()))
-        return tuple(sorted(found)), tuple(best) if len(best) <= TOO_MANY else ()
+        return tuple(sorted(found)), tuple(best) if len(best) <= MAX_TARGETS else ()
 
 
 def _telling(text: str) -> set[str]:
-    """The words of a name of ours that point to it: long ones that are not general, and Ki-67, 5-HIAA, Lu-177."""
+    """Return the words of a name that indicate its fact: long ones that are not general, and Ki-67, 5-HIAA, Lu-177."""
     bound = {found.replace("-", "") for found in re.findall(r"\b(?:[^\W\d_]+-\d+|\d-[^\W\d_]+)\b", text.casefold())}
     plain = {part for part in re.findall(r"[^\W_\d]+", text.casefold()) if len(part) >= MIN_WORD_CHARS}
     return {word for word in bound if len(word) >= MIN_WORD_CHARS} | (plain - GENERAL_WORDS)

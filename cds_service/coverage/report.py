@@ -1,4 +1,4 @@
-"""The coverage report: rows of counts, and nothing of a patient in them."""
+"""The coverage report: rows of counts without patient data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from cds_service.clinical_picture import Nlm
 
 
 class CodeRow(msgspec.Struct, frozen=True):
+    """A code that gave readings of a fact."""
+
     system: str
     code: str
     display: str
@@ -18,6 +20,8 @@ class CodeRow(msgspec.Struct, frozen=True):
 
 
 class FactRow(msgspec.Struct, frozen=True):
+    """A fact that was found, with the codes that gave its readings."""
+
     fact: str
     says: str
     charts: int
@@ -27,6 +31,8 @@ class FactRow(msgspec.Struct, frozen=True):
 
 
 class UnmappedRow(msgspec.Struct, frozen=True):
+    """A code that is not read and looks relevant."""
+
     source: str
     system: str
     code: str
@@ -35,16 +41,16 @@ class UnmappedRow(msgspec.Struct, frozen=True):
     times: int
     words: list[str]
     looks_like: list[str]
-    """Facts for an Observation, concepts of the terminology for any other type."""
+    """Facts for an Observation, concepts of the terminology for other types."""
     code_shown: bool
     own_system: bool
-    """Of a code system that the service reads: it holds other codes of it, not this one."""
+    """True if the service reads this code system, though not this code."""
     system_known: bool
-    """Whether `system` is the URI that was sent; else it says why there is none."""
+    """True if `system` is the URI as sent; otherwise `system` says why it is not shown."""
 
 
 class AnswerRow(msgspec.Struct, frozen=True):
-    """A coded answer that is none of those its fact can have."""
+    """A coded answer that is not an option of its fact."""
 
     fact: str
     says: str
@@ -56,36 +62,40 @@ class AnswerRow(msgspec.Struct, frozen=True):
     allowed: list[str]
     code_shown: bool
     system_known: bool
-    """As of an UnmappedRow."""
+    """As in UnmappedRow."""
 
 
 class UnitRow(msgspec.Struct, frozen=True):
+    """A unit that was rejected."""
+
     fact: str
     says: str
     unit: str | None
-    """None where none was sent."""
+    """None if no unit was sent."""
     unit_shown: bool
     is_spelling: bool
-    """Whether a site can say what it means: it is refused for how it is spelt, or because none was sent."""
+    """True if a site file can define the unit, because it was rejected for its spelling or not sent."""
     accepted: list[str]
     charts: int
     times: int
 
 
 class WrittenRow(msgspec.Struct, frozen=True):
-    """What is written otherwise than its system wants, and what becomes of it."""
+    """Content that is coded or sent irregularly, and how the service treats it."""
 
     what: str
     about: str
-    """A type of resource, or a fact."""
+    """A resource type, or a fact."""
     code: str
     system: str
-    """For a morphology in an extension the URL of the extension."""
+    """For a morphology in an extension: the URL of the extension."""
     charts: int
     times: int
 
 
 class WindowRow(msgspec.Struct, frozen=True):
+    """A fact with values outside its window of `days`."""
+
     fact: str
     says: str
     days: int
@@ -93,7 +103,7 @@ class WindowRow(msgspec.Struct, frozen=True):
 
 
 class ReasonRow(msgspec.Struct, frozen=True):
-    """What, why, how many; `what` is a fact or a type of resource."""
+    """`what` is a fact or a resource type; `why` is the reason."""
 
     what: str
     why: str
@@ -101,7 +111,7 @@ class ReasonRow(msgspec.Struct, frozen=True):
 
 
 class DrugRow(msgspec.Struct, frozen=True):
-    """Drug entries of which it was read in one way which drug they are; `read_by`: product, code, name or nothing."""
+    """The drug entries identified in one way; `read_by`: product, code, name or nothing."""
 
     read_by: str
     charts: int
@@ -109,13 +119,15 @@ class DrugRow(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
+    """The whole report. Its fields are the keys of the JSON file."""
+
     knowledge: str
     as_of: date
     files: int
     resources: int
     charts: int
     charts_without_patient: int
-    """Charts whose Patient is not among the files: nobody knows their age and sex."""
+    """Charts whose Patient is not in the files, so that age and sex are unknown."""
     nlm: dict[str, int]
     facts: list[FactRow]
     never_found: list[str]
@@ -131,35 +143,39 @@ class Report(msgspec.Struct, frozen=True):
     values_unreadable: list[ReasonRow]
     resources_unreadable: list[ReasonRow]
     files_unreadable: list[ReasonRow]
-    """`what`: where the first is, by number and never by name."""
+    """`what`: the place of the first one, by number and never by file name."""
     left_out: dict[str, int]
     types_not_read: dict[str, int]
     files_not_opened: dict[str, int]
 
     @property
     def local(self) -> list[UnmappedRow]:
-        """Codes of systems the service does not read: a site's own, for the most part."""
+        """Codes of systems that the service does not read, mostly a site's own."""
         return [row for row in self.unmapped if not row.own_system]
 
     @property
     def standard(self) -> list[UnmappedRow]:
+        """Unknown codes of systems that the service reads."""
         return [row for row in self.unmapped if row.own_system]
 
     @property
     def to_map(self) -> list[UnmappedRow]:
-        """Codes worth a line in the site file. Another LOINC code is another test, and not offered: whoever knows better
-        writes it by hand. Of drug products and procedures the knowledge holds but a part."""
+        """Codes worth a line in the site file. Other LOINC codes are other tests and not offered; they can be added by hand.
+        Drug products and procedures are offered, because the knowledge has only some of them."""
         fit = [row for row in self.unmapped if row.code_shown and row.system_known]
         return [row for row in fit if not row.own_system or row.source in {"Medication", "Procedure"}]
 
     @property
     def possible(self) -> int:
+        """Charts in which the disease is possible or cannot be ruled out."""
         return self.nlm[Nlm.POSSIBLE] + self.nlm[Nlm.CANNOT_TELL]
 
     @property
     def without(self) -> int:
+        """Charts without the disease."""
         return self.nlm[Nlm.NO]
 
 
 def as_json(report: Report) -> bytes:
+    """Return the report as JSON in UTF-8."""
     return msgspec.json.format(msgspec.json.encode(report), indent=1)

@@ -1,4 +1,5 @@
-"""Counts → rows of the report, in the order of what an integrator should look at; and what of a code may be shown."""
+"""Turns counts into the rows of the report, in the order in which an integrator should look at them, and decides what may be
+shown of a code."""
 
 from __future__ import annotations
 
@@ -31,10 +32,11 @@ from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasons import Reason
 
 MAX_DISPLAY_CHARS, MAX_SHOWN_CODE_CHARS, MAX_UNIT_CHARS = 60, 60, 25
-NOT_SHOWN = "a long code, or one with blanks in one chart: not shown"
+NOT_SHOWN = "not shown: a long code, or one with spaces in one chart only"
 
 
 def make_report(tally: Tally, read: ReadCounts, knowledge: Knowledge, today: date) -> Report:
+    """Return the report on what was counted."""
     facts = knowledge.facts
     return Report(
         knowledge=knowledge.digest,
@@ -98,7 +100,7 @@ def _codes(tally: FactTally, knowledge: Knowledge) -> list[CodeRow]:
     rows = []
     for (system, code), seen in sorted(tally.codes.items(), key=lambda item: (-item[1].charts, item[0])):
         uri = _system(system, knowledge).shown if system else ""
-        display = _our_display(system, code, knowledge) if system else "no code: read from the resource itself"
+        display = _our_display(system, code, knowledge) if system else "no code; read from the resource itself"
         rows.append(
             CodeRow(
                 uri,
@@ -112,7 +114,7 @@ def _codes(tally: FactTally, knowledge: Knowledge) -> list[CodeRow]:
 
 
 def _our_display(system: str, code: str, knowledge: Knowledge) -> str:
-    """The name of a code in our own files, where a code is in them as it was sent."""
+    """Return the name of a code in the knowledge files, or "" if the code as sent is not there."""
     if system == knowledge.assessment_system:
         return next((d.says for d in knowledge.facts.values() if code in d.assessment), "")
     meanings = knowledge.terminology.meanings(knowledge.terminology.coding(system, code, ""))
@@ -157,7 +159,7 @@ def _answer(name: str, key: tuple[str, str], item: CodeCount, knowledge: Knowled
 
 
 def _place(refused: RefusedUnit) -> tuple[str, bool, str]:
-    """Where a unit stands among those of its fact."""
+    """Return the sort key of a unit within its fact."""
     return unit_label(refused.unit), refused.unit is None, refused.reason.value
 
 
@@ -166,26 +168,26 @@ def _unit(definition: FactDefinition, refused: RefusedUnit, seen: Count) -> Unit
     if unit is None:
         return UnitRow(definition.id, definition.says, None, True, True, accepted, seen.charts, seen.times)
     show = len(unit) <= MAX_UNIT_CHARS and not _typed(unit.replace(", ", ","), seen.charts)
-    said = shorten_text(unit, MAX_UNIT_CHARS) if show else "a long unit, or one with blanks in one chart: not shown"
-    said += BEHIND_UNIT.get(refused.reason, "") if show else ""
-    spelt = show and refused.reason not in BEHIND_UNIT
+    said = shorten_text(unit, MAX_UNIT_CHARS) if show else "not shown: a long unit, or one with spaces in one chart only"
+    said += UNIT_REJECTION_NOTES.get(refused.reason, "") if show else ""
+    spelt = show and refused.reason not in UNIT_REJECTION_NOTES
     return UnitRow(definition.id, definition.says, said, show, spelt, accepted, seen.charts, seen.times)
 
 
-BEHIND_UNIT = {
-    Reason.UNIT_OF_ANOTHER_SYSTEM: " (a code of a system that is not UCUM)",
-    Reason.UNIT_CONTRADICTS_CODE: " (the code and the text contradict each other)",
+UNIT_REJECTION_NOTES = {
+    Reason.UNIT_OF_ANOTHER_SYSTEM: " (code of a system other than UCUM)",
+    Reason.UNIT_CONTRADICTS_CODE: " (code and text contradict each other)",
 }
-"""Why a unit is refused whose spelling is accepted."""
+"""Reasons to reject a unit whose spelling is accepted."""
 
 
 WRITTEN = {
-    Written.EQUAL_CODE: "a code of ours under another system, or none: it asks",
+    Written.EQUAL_CODE: "a known code under another system or none: raises a question",
     Written.EXTENSION: "a morphology in an extension: read",
     Written.CERTAINTY: "a certainty of a diagnosis: read",
     Written.CONTAINED: "a result contained in another resource: read",
-    Written.UNDATED: "an undated number beside a dated one: the fact is open",
-    Written.NOT_SENT: "a report of which results were not sent: said on the card",
+    Written.UNDATED: "an undated number beside a dated one: the fact is unknown",
+    Written.NOT_SENT: "a report whose results were not sent: reported on the card",
 }
 
 
@@ -197,12 +199,12 @@ def _written(key: WrittenKey, seen: Count, knowledge: Knowledge) -> WrittenRow:
 
 
 class _ShownCode(NamedTuple):
-    """Code and display as they may be shown."""
+    """A code and its display as they may be shown."""
 
     code: str
     display: str
     whole: bool
-    """Whether `code` is the code that was sent."""
+    """True if `code` is the code as sent."""
 
 
 def _code(code: str, item: CodeCount) -> _ShownCode:
@@ -210,33 +212,33 @@ def _code(code: str, item: CodeCount) -> _ShownCode:
         return _ShownCode(NOT_SHOWN, "", whole=False)
     displays = sorted(shorten_text(display, MAX_DISPLAY_CHARS) for display in item.displays)
     if len(displays) > MAX_DISPLAYS:
-        displays = ["differs from chart to chart: not shown"]
+        displays = ["not shown: differs between charts"]
     return _ShownCode(shorten_text(code, MAX_SHOWN_CODE_CHARS), " | ".join(displays), whole=True)
 
 
 def _typed(text: str, charts: int) -> bool:
-    """A code or a unit with a blank may be what somebody typed about one patient: it is shown once two charts share it."""
+    """Return True if a code or unit may have been typed for one patient: it contains a space and occurs in one chart only."""
     return charts < 2 and bool(re.search(r"\s", text))
 
 
 class _ShownSystem(NamedTuple):
-    """The URI of a code system; where none is known, words that say so."""
+    """The URI of a code system, or words that say why there is none."""
 
     shown: str
     known: bool
 
 
 def _system(name: str, knowledge: Knowledge) -> _ShownSystem:
-    """What is no URI may be anything, and is not repeated."""
+    """Return what may be shown of a code system. Text that is not a URI could be anything and is not repeated."""
     uri = knowledge.terminology.uris.get(name, name)
     if not uri:
         return _ShownSystem("no system", known=False)
     if not re.fullmatch(r"(https?://|urn:)[!-~]{1,150}", uri):
-        return _ShownSystem("a system that is no URI", known=False)
+        return _ShownSystem("not shown: a system that is not a URI", known=False)
     return _ShownSystem(uri, known=True)
 
 
 def shorten_text(text: str, longest: int) -> str:
-    """One short line without control or direction characters, whatever was sent."""
+    """Return one line of at most `longest` characters without control or direction characters."""
     line = " ".join("".join(c if unicodedata.category(c)[0] != "C" else " " for c in text).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -1,7 +1,7 @@
-"""Files → charts: whatever a site can export, grouped by patient, in memory that does not grow with the export.
+"""Reads files of any kind that a site can export and groups them into charts, in constant memory.
 
-Everything under one path is one source: resources of one patient id are one chart, in whichever file they lie (a bulk
-export has one file for each type, and every patient in it). They wait in the Store.
+Everything under one path is one source: resources of one patient id are one chart, in whichever file they are (a bulk export
+has one file for each type, with every patient). They are kept in a ChartStore until all are read.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ from cds_service.reasons import Explanation, Reason
 
 LINE_SUFFIXES, WHOLE_SUFFIXES = (".ndjson", ".jsonl"), (".json",)
 OTHER_KINDS = (".xml", ".csv", ".txt", ".md", ".html", ".pdf", ".zip", ".tar", ".tgz", ".parquet")
-"""Endings that may be named; any other may be half a name."""
+"""Endings that may be named; any other could be part of a name."""
 BOM = b"\xef\xbb\xbf"
 NO_DOCUMENT = Explanation(Reason.NO_DOCUMENT)
 
 
 class SentHook(msgspec.Struct):
+    """The parts of a hook request that are read."""
+
     hook: Any = None
     prefetch: dict[str, msgspec.Raw] | None = None
 
@@ -45,40 +47,41 @@ LIST_DECODER = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class FaultCount(NamedTuple):
-    """Of one reason why a file, a line or a document could not be read."""
+    """Occurrences of one reason why a file, line or document could not be read."""
 
     times: int
     first: str
-    """Where the first is: "file 3, line 7"."""
+    """The place of the first: "file 3, line 7"."""
 
 
 @dataclass
 class ReadCounts:
-    """What was opened, and what could not be: kinds and counts; a file's name may be a patient's, and is not kept."""
+    """Counts of what was opened and what could not be read. File names are not kept, since they may be patients' names."""
 
     files: int = 0
     resources: int = 0
     not_opened: Counter[str] = field(default_factory=Counter)
-    """Endings of files that are of another kind."""
+    """Number of files of other kinds, by ending."""
     faults: dict[ReasonKey, FaultCount] = field(default_factory=dict)
     types_not_read: Counter[str] = field(default_factory=Counter)
     left_out: Counter[LeftOut] = field(default_factory=Counter)
     unreadable: Counter[tuple[str, ReasonKey]] = field(default_factory=Counter)
-    """(resource type, why) → how many, of resources of no patient as of all others."""
+    """(resource type, why) → number of unreadable resources, including those without a patient."""
 
     def count_uncounted(self, chart: Chart) -> None:
-        """Adds up what of a chart does not count, and why."""
+        """Add the resources of a chart that do not count, by reason."""
         self.left_out.update(chart.left_out)
         self.unreadable.update((broken.resource_type, reason_key(broken.what.why)) for broken in chart.unreadable)
 
     def count_fault(self, why: Explanation, where: str) -> None:
+        """Count one file, line or document that could not be read."""
         key = reason_key(why)
         held = self.faults.get(key, FaultCount(0, where))
         self.faults[key] = FaultCount(held.times + 1, held.first)
 
 
 def chart_paths(path: Path, read: ReadCounts) -> list[Path]:
-    """The files of a path by name, those of a folder with all below it. Raises OSError if there is no such path."""
+    """Return the file of a path, or all files below a folder, sorted by name. Raises OSError if the path does not exist."""
     if not path.is_dir():
         path.stat()
         return [path]
@@ -93,13 +96,13 @@ def chart_paths(path: Path, read: ReadCounts) -> list[Path]:
 
 
 class Sorter:
-    """Takes documents apart and gives each resource to its patient's chart."""
+    """Splits documents and adds each resource to its patient's chart."""
 
     def __init__(self, store: ChartStore, read: ReadCounts) -> None:
         self.store, self.read = store, read
 
     def take_file(self, source: int, number: int, file: Path) -> Iterator[int]:
-        """Reads one file; yields how many of its bytes were used since the last time."""
+        """Read one file. Yield the number of bytes read since the last yield."""
         name, where = file.name.lower(), f"file {number}"
         self.read.files += 1
         try:
@@ -124,7 +127,7 @@ class Sorter:
             before = now
 
     def take(self, source: int, where: str, body: bytes) -> None:
-        """One document: a resource, a Bundle of any type, a hook request, or a list of them. Never raises on content."""
+        """Add one document: a resource, a Bundle of any type, a hook request, or a list of these. Never raises on content."""
         try:
             body.decode()
             if body.lstrip()[:1] == b"[":
@@ -166,7 +169,7 @@ class Sorter:
 
     def _sort_in(self, source: int, entry: ChartEntry, patients: dict[str, tuple[str, str]]) -> None:
         kind = entry.kind or KIND_DECODER.decode(entry.raw)
-        if kind.name == "Bundle":  # a batch of searches answers with Bundles in a Bundle
+        if kind.name == "Bundle":  # a batch of searches returns Bundles in a Bundle
             self._take_resources(source, "a Bundle in a Bundle", entry.raw)
             return
         self.read.resources += 1
@@ -178,21 +181,21 @@ class Sorter:
             whose = _whose(entry.raw, patients)
             if whose and whose[0] in {"Patient", ""}:
                 self.store.add(source, whose[1], entry)
-            else:  # read only to say why it does not count
+            else:  # read only to count why it does not count
                 self.read.count_uncounted(read_chart([entry], "", Availability()))
         else:
             self.read.types_not_read[kind.name if _is_type(kind.name) else "no type of R4"] += 1
 
 
 def _why(error: Exception) -> Explanation:
-    """Of a file that could not be read to its end; the system's words hold no name."""
+    """Return why a file could not be read to its end. The system's message contains no file name."""
     if isinstance(error, OSError) and error.strerror:
         return Explanation(Reason.FILE_NOT_OPENED, fault=error.strerror)
     return Explanation(Reason.NOT_GZIP)
 
 
 def _whose(raw: bytes, patients: dict[str, tuple[str, str]]) -> tuple[str, str] | None:
-    """(type, id) of its subject; `patients`: those of the same Bundle by fullUrl."""
+    """Return (type, id) of the resource's subject, or None. `patients`: fullUrl → patient of the same Bundle."""
     try:
         subject = SUBJECT_DECODER.decode(raw).subject
     except (msgspec.MsgspecError, RecursionError):
@@ -207,7 +210,7 @@ def _is_type(name: str) -> bool:
 
 
 def _id_of_patient(entry: ChartEntry) -> str:
-    """As read_chart names it: by its id, else by the end of its fullUrl."""
+    """Return the patient's id as read_chart does: the id, else the end of the fullUrl."""
     if entry.kind and entry.kind.id is not None:
         return entry.kind.reference.split("/")[1]
     return (entry.full_url or "").replace(":", "/").rsplit("/", 1)[-1]

@@ -1,5 +1,5 @@
-"""Where resources wait until all of a patient's are there: a temporary database of SQLite, which goes to the disk when it
-is large. Its file has no name, nobody else can open it, and it is gone when the process ends, however it ends."""
+"""Keeps resources until all of a patient's have arrived, in a temporary SQLite database that moves to disk when large. The file
+has no name, is private to the process, and disappears when the process ends for any reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cds_service.fhir.chart_builder import ChartEntry, read_chart
 
 
 class SubjectOf(msgspec.Struct, rename="camel"):
-    """As little of a resource as says whose it is and which Medication it needs."""
+    """The fields of a resource that identify its patient and its Medication."""
 
     subject: Any = None
     medication_reference: Any = None
@@ -25,7 +25,7 @@ SUBJECT_DECODER = msgspec.json.Decoder(SubjectOf)
 
 
 class ChartStore:
-    """Holds the resources until all are there, and gives them back chart by chart."""
+    """Collects resources and returns them chart by chart."""
 
     def __init__(self) -> None:
         self._held = sqlite3.connect("", isolation_level=None)
@@ -45,19 +45,21 @@ class ChartStore:
         self._held.close()
 
     def add(self, source: int, patient: str, entry: ChartEntry) -> None:
+        """Add a resource of a patient."""
         self._held.execute("INSERT INTO resource VALUES (?, ?, ?, ?)", (source, patient, entry.raw, entry.full_url))
 
     def add_medication(self, source: int, name: str, entry: ChartEntry) -> None:
+        """Add a Medication, which belongs to no patient."""
         self._held.execute("INSERT INTO medication VALUES (?, ?, ?, ?)", (source, name, entry.raw, entry.full_url))
 
     def close_for_adding(self) -> int:
-        """Sorts what came; how many charts there are."""
+        """Index the resources and return the number of charts."""
         self._held.execute("CREATE INDEX by_patient ON resource (source, patient)")
         self._held.execute("CREATE INDEX by_name ON medication (source, name)")
         return int(self._held.execute("SELECT count(*) FROM (SELECT DISTINCT source, patient FROM resource)").fetchone()[0])
 
     def charts(self) -> Iterator[Chart]:
-        """Every chart, read, with the Medications that it refers to."""
+        """Yield every chart, with the Medications that it refers to."""
         keys = self._held.execute("SELECT DISTINCT source, patient FROM resource ORDER BY source, patient")
         for source, patient in keys:
             rows = self._held.execute(
@@ -74,7 +76,7 @@ class ChartStore:
 
 
 def _medicine(raw: bytes) -> str:
-    """ "Medication/7", of a relative or absolute reference."""
+    """Return "Medication/7" for a relative or absolute reference, or ""."""
     try:
         reference = SUBJECT_DECODER.decode(raw).medication_reference
     except (msgspec.MsgspecError, RecursionError):

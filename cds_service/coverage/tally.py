@@ -1,5 +1,5 @@
-"""Counts, chart by chart, what the service read and what it passed over. It keeps codes, units, reasons and numbers only:
-no name, no id, no value and no text of a patient; what it holds does not grow with the number of charts."""
+"""Counts, chart by chart, what the service read and what it ignored. Only codes, units, reasons and numbers are kept: no name,
+id, value or text of a patient. Memory does not grow with the number of charts."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ UNIT_REFUSALS = frozenset(
     {Reason.UNIT_NOT_ACCEPTED, Reason.UNIT_AMBIGUOUS, Reason.UNIT_CONTRADICTS_CODE, Reason.UNIT_OF_ANOTHER_SYSTEM,
      Reason.NO_UNIT}
 )  # fmt: skip
-SOME = "some"
-"""In place of each number in a reason: reasons are counted."""
+ANY_NUMBER = "some"
+"""Replaces each number in a reason, so that equal reasons are counted together."""
 MAX_CODES = 20_000
-"""Different codes that are kept; beyond, somebody sends text as codes, and the rest is only counted."""
+"""Maximum number of different codes kept. More means that text is sent as codes; the rest is only counted."""
 MAX_DISPLAYS = 3
-"""A code that comes with more displays than that carries free text in them."""
+"""A code with more displays than this has free text in them."""
 
 
 @dataclass
 class Count:
-    """In how many charts, and how often."""
+    """A number of charts and of occurrences."""
 
     charts: int = 0
     times: int = 0
@@ -47,7 +47,7 @@ class Count:
 
 @dataclass
 class CodeCount:
-    """A code that is not read: of an answer, or one whose words are ours."""
+    """A code that is not read: of an answer, or one with relevant words."""
 
     found: Count = field(default_factory=Count)
     displays: set[str] = field(default_factory=set)
@@ -55,12 +55,13 @@ class CodeCount:
     looks_like: tuple[str, ...] = ()
 
     def add_display(self, display: str) -> None:
+        """Add a display, up to one more than MAX_DISPLAYS."""
         if display and len(self.displays) <= MAX_DISPLAYS:
             self.displays.add(display)
 
 
 class RefusedUnit(NamedTuple):
-    """A unit that is not accepted, None where none was sent; and why."""
+    """A rejected unit (None if none was sent) and the reason."""
 
     unit: str | None
     reason: Reason
@@ -68,38 +69,42 @@ class RefusedUnit(NamedTuple):
 
 @dataclass
 class FactTally:
+    """The counts of one fact."""
+
     found: Count = field(default_factory=Count)
     usable: int = 0
-    """Charts in which it has a value on the day."""
+    """Charts in which the fact has a value on the day."""
     out_of_window: int = 0
     """Charts in which its value is out of date."""
     not_usable: Counter[ReasonKey] = field(default_factory=Counter)
-    """Any other reason, but for an unreadable value, why a fact that the chart speaks of has none on the day → charts."""
+    """Reason → charts that mention the fact but have no value on the day, except for out-of-date and unreadable values."""
     codes: dict[tuple[str, str], Count] = field(default_factory=dict)
-    """(system, code) that gave a reading; ("", type) where no code did: a birth date."""
+    """(system, code) that gave a reading; ("", resource type) for readings without a code, such as a birth date."""
     refused: dict[RefusedUnit, Count] = field(default_factory=dict)
     answers: dict[tuple[str, str], CodeCount] = field(default_factory=dict)
-    """(system, code) of an answer that is none of those the fact can have."""
+    """(system, code) of answers that are not an option of the fact."""
     unreadable: Counter[ReasonKey] = field(default_factory=Counter)
-    """Any other reason why a value could not be read → how many values."""
+    """Reason → values that could not be read, except for units."""
 
 
 @dataclass
 class Tally:
+    """All counts."""
+
     charts: int = 0
     without_patient: int = 0
     nlm: Counter[Nlm] = field(default_factory=Counter)
     facts: dict[str, FactTally] = field(default_factory=dict)
     unmapped: dict[tuple[str, str, str], CodeCount] = field(default_factory=dict)
-    """(source, system, code); source as in facts.toml."""
+    """(source, system, code) → its counts; source as in facts.toml."""
     drugs: dict[ReadBy, Count] = field(default_factory=lambda: {by: Count() for by in ReadBy})
-    """How it was read which drug an entry is."""
+    """Drug entries, by how their drug was identified."""
     not_listed: int = 0
     """Codings and units beyond MAX_CODES."""
     written: dict[WrittenKey, Count] = field(default_factory=dict)
-    """What is written otherwise than its systems want."""
+    """Content that is coded or sent irregularly."""
     text_only: dict[tuple[str, str], Count] = field(default_factory=dict)
-    """(source, words of ours) of what carries those words and no code at all."""
+    """(source, relevant words) → entries with those words and without a code."""
 
 
 class Surveyor:
@@ -111,6 +116,7 @@ class Surveyor:
         self._reader, self._relevance, self._drugs = ChartReader(knowledge), Relevance(knowledge), DrugReader(knowledge)
 
     def add_chart(self, chart: Chart) -> None:
+        """Read one chart and count it."""
         self.tally.charts += 1
         self.tally.without_patient += chart.patient is None
         picture = self._reader.read(chart, self.today)
@@ -137,7 +143,7 @@ class Surveyor:
         about: dict[str, list[NamedConcept]],
         observations: dict[str, Observation],
     ) -> set[tuple[str, str]]:
-        """The codes that spoke of the fact, well or badly."""
+        """Count the readings of one fact. Return the codes that led to readings, valid or unreadable."""
         counted = self.tally.facts[definition.id]
         _count(counted.found, len(readings.valid))
         codes, spoke = Counter[tuple[str, str]](), set[tuple[str, str]]()
@@ -154,7 +160,7 @@ class Surveyor:
                 units[RefusedUnit(reading.unit.strip() or None, reading.why.reason)] += 1
                 continue
             parts = self._parts(observations.get(reading.seen_in), found)
-            counted.unreadable[reason_key(reading.why, numbers=SOME)] += 1
+            counted.unreadable[reason_key(reading.why, numbers=ANY_NUMBER)] += 1
             said = {coding for part in parts for coding in codings(self.knowledge, part.value_codeable_concept)}
             answers.update(c for c in said if c.code and self.knowledge.terminology.value(definition.id, c) is None)
         for code, times in codes.items():
@@ -171,7 +177,7 @@ class Surveyor:
         return spoke
 
     def _parts(self, observation: Observation | None, spoke: Sequence[StandardCoding]) -> list[Observation | Component]:
-        """The parts of an Observation that bear one of the codes by which it spoke of a fact."""
+        """Return the parts of an Observation with one of the codes that led to a reading."""
         parts: list[Observation | Component] = [observation, *(observation.component or ())] if observation else []
         return [
             part
@@ -180,7 +186,7 @@ class Surveyor:
         ]
 
     def _listed(self, key: Hashable, held: Mapping[Any, object]) -> bool:
-        """Whether there is room for one more; what nobody can list is counted."""
+        """Return True if there is room for this key; otherwise only count it."""
         if key in held or len(held) < MAX_CODES:
             return True
         self.tally.not_listed += 1
@@ -196,7 +202,7 @@ class Surveyor:
                 if fact.reason is Reason.OUT_OF_DATE:
                     self.tally.facts[name].out_of_window += 1
                 elif fact.reason is not Reason.UNREADABLE:
-                    self.tally.facts[name].not_usable[reason_key(fact.why, numbers=SOME)] += 1
+                    self.tally.facts[name].not_usable[reason_key(fact.why, numbers=ANY_NUMBER)] += 1
 
     def _add_drugs(self, chart: Chart) -> None:
         times = Counter(self._drugs.reading_of(drug.medicine).read_by for drug in read_medication(chart))
@@ -238,7 +244,7 @@ class Surveyor:
 
 
 def _words_of(item: NamedConcept, everything: Sequence[StandardCoding]) -> str:
-    """Display and text together: the text is looked at and never kept."""
+    """Return text and displays together. The text is searched for words and never kept."""
     return " / ".join([item.concept.text or "", *(coding.display for coding in everything)])
 
 

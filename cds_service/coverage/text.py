@@ -1,4 +1,4 @@
-"""The coverage report for a terminal."""
+"""Formats the coverage report for a terminal."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from cds_service.coverage.report import Report
 
 WIDTH = 120
 MAX_ROWS = 25
-"""Rows of a table on a terminal; the page and the JSON have all."""
+"""Maximum rows of a table on a terminal; the page and the JSON have all."""
 
 
 def as_text(report: Report) -> str:
+    """Return the report as lines of at most WIDTH characters, except in wide tables."""
     head = (
         f"Coverage on {report.as_of}, knowledge {report.knowledge}\n"
         f"{report.charts:,} charts from {report.resources:,} resources in {report.files:,} files\n"
-        f"Neuroendocrine liver metastases: {report.nlm['yes']:,} yes, {report.possible:,} possible, {report.without:,} not\n"
-        "Codes, systems, displays of codes, units and counts only: no name, id, date, text or value of a patient."
+        f"Neuroendocrine liver metastases: {report.nlm['yes']:,} yes, {report.possible:,} possible, {report.without:,} no\n"
+        "Contains codes, systems, displays of codes, units and counts only; no name, id, date, text or value of a patient."
     )
     found = [head, _section("What to do next", [line for said in advice(report) for line in _item(said)])]
     if lines := snippet(report):
         found.append(
-            _section("For the site file: say what each code means, delete what means none of ours", lines.splitlines())
+            _section(
+                "For the site file: add what each code means, delete codes that mean no fact or concept", lines.splitlines()
+            )
         )
     found += [_part(part) for part in report_parts(report) if part.rows]
     return "\n\n".join(found)
@@ -47,7 +50,7 @@ def _item(said: str) -> list[str]:
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[Cell, ...]]) -> list[str]:
-    """Columns as wide as their longest entry, numbers to the right."""
+    """Return the lines of a table with columns as wide as their longest entry and numbers right-aligned."""
     cells = [list(head), *([f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = [isinstance(cell, int) for cell in rows[0]]

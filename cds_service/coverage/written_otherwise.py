@@ -1,4 +1,4 @@
-"""What a chart writes otherwise than its systems want: it is read or asked about, and better sent as it should be."""
+"""Finds content that is coded or sent irregularly. The service reads it or asks about it; sources should correct it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from cds_service.knowledge.model import Knowledge
 
 
 class Written(StrEnum):
+    """A kind of irregularity."""
+
     EQUAL_CODE = "equal-code"
-    """A code of ours under a system that does not have it."""
+    """A known code under a system that does not have it."""
     EXTENSION = "extension"
     CERTAINTY = "certainty"
     CONTAINED = "contained"
@@ -28,7 +30,7 @@ class Written(StrEnum):
 
 
 class WrittenKey(NamedTuple):
-    """`about`: a type of resource; for undated numbers a fact. `system`: for an extension its URL."""
+    """`about`: a resource type, or a fact for undated numbers. `system`: the URL of the extension, for an extension."""
 
     what: Written
     about: str
@@ -39,7 +41,7 @@ class WrittenKey(NamedTuple):
 def written_otherwise(
     chart: Chart, picture: ClinicalPicture, named: Iterable[NamedConcept], knowledge: Knowledge
 ) -> Counter[WrittenKey]:
-    """How often, for each way. Codes are those of the knowledge, and letters of a certainty: nothing of a patient."""
+    """Count each kind of irregularity. The codes are those of the knowledge and certainty letters, without patient data."""
     return Counter(
         [
             *_equal_codes(named, knowledge),

@@ -1,4 +1,4 @@
-"""Where in the body an Observation is, where another resource alone says so: what it is focused on, or its specimen."""
+"""Finds the body site of Observations that do not state it, from the resource in their focus or from their specimen."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.terminology import Use
 
 BY_SITE = frozenset({"obs.tumor_size", "obs.histology"})
-"""Concepts of Observations that say nothing of the liver but by their site."""
+"""Concepts of Observations that concern the liver only through their body site."""
 SITE_EXTENSION = "/bodySite"
-"""How the URL of FHIR's extension ends that refers to a BodyStructure."""
+"""The end of the URL of the FHIR extension that refers to a BodyStructure."""
 EXTRAHEPATIC = "cond.extrahepatic_mets"
-"""How the concepts of metastases outside the liver begin."""
+"""The prefix of concepts of metastases outside the liver."""
 Places = tuple[CodeableConcept | None, ...]
-"""Different body sites, at most two: from the second on nobody can tell. None: one that is not known."""
+"""Different body sites, at most two, since two are already ambiguous. None: an unknown one."""
 
 
 def with_sites(chart: Chart, knowledge: Knowledge, today: date) -> Chart:
-    """The chart with each Observation that has no body site at the one that other resources name, if they name just one."""
+    """Return the chart in which Observations without a body site have the one that related resources name, if they name exactly
+    one."""
     places = _PlacesOfResources(chart, knowledge, today)
     observations = ((where, _with_site(where, observation, places)) for where, observation in chart.observations)
     unclear = (
@@ -51,7 +52,7 @@ def _needs_site(observation: Observation, knowledge: Knowledge) -> bool:
 
 
 def _references(observation: Observation) -> list[Reference]:
-    """To what may tell its site."""
+    """Return the references to resources that may name the body site."""
     references = [*(observation.focus or ()), *parts_of(Reference, observation.specimen)]
     for extension in parts_of(Extension, observation.extension):
         references += parts_of(Reference, extension.value_reference) if _is_site(extension.url) else ()
@@ -72,14 +73,14 @@ def _different(sites: Iterable[CodeableConcept | None]) -> Places:
 
 
 class _PlacesOfResources:
-    """Where in the body the resources of one chart are; each is worked out once, however many refer to it."""
+    """The body sites of the resources of one chart, each computed once."""
 
     def __init__(self, chart: Chart, knowledge: Knowledge, today: date) -> None:
         self.chart, self.knowledge, self.today = chart, knowledge, today
         self._conditions = dict(chart.conditions)
         self._known: dict[str, Places] = {}
         self._same: dict[object, CodeableConcept] = {}
-        """What a body site says → the first that says it: equal ones are one."""
+        """Content of a body site → the first object with it, so that equal sites are one object."""
 
     @cached_property
     def _liver(self) -> CodeableConcept:
@@ -95,7 +96,7 @@ class _PlacesOfResources:
         return self._known[name]
 
     def _one(self, site: CodeableConcept | None) -> CodeableConcept | None:
-        """The same one for all that say the same; None for one that says nothing."""
+        """Return one shared object for equal body sites, or None for one without content."""
         said = tuple(codings(self.knowledge, site)) or text_of(site)
         return self._same.setdefault(said, site) if said and site else None
 
@@ -106,8 +107,8 @@ class _PlacesOfResources:
             yield from self._sites_of_condition(self._conditions[name])
 
     def _sites_of_condition(self, condition: Condition) -> Iterator[CodeableConcept | None]:
-        """Its body sites; where it has none, the one that its code tells: the liver of a metastasis, or a place elsewhere. A
-        diagnosis in doubt or of the past says of no lesion that it is in the liver."""
+        """Yield the body sites of a diagnosis. Without any, yield the one of its code: the liver for a liver metastasis, or a
+        site elsewhere. An unconfirmed or past diagnosis never places a lesion in the liver; None is yielded instead."""
         doubted = is_unconfirmed(condition) or is_history(condition, self.today)
         for site in condition.body_site or (self._site_by_code(condition),):
             in_liver = is_liver(self.knowledge, (site,)) or site_is_open(site, self.knowledge)
@@ -119,7 +120,7 @@ class _PlacesOfResources:
         return condition.code if self._is_elsewhere(condition.code) else None
 
     def _is_elsewhere(self, code: CodeableConcept | None) -> bool:
-        """Whether a code tells a place that is not the liver: a primary tumour's, or that of another metastasis."""
+        """Return True if a code names a site outside the liver: of a primary tumour or of another metastasis."""
         terms = self.knowledge.terminology
         return any(terms.value("primary_site", coding) for coding in codings(self.knowledge, code)) or any(
             meaning.concept.startswith(EXTRAHEPATIC) and meaning.use in (Use.DECIDES, Use.NODAL)

@@ -1,7 +1,7 @@
-"""The certainty that ICD-10-GM writes beside a diagnosis, in FHIR's own terms; and codes with a text behind them.
+"""Applies the diagnostic certainty of ICD-10-GM in FHIR's terms, and detects text that follows a code.
 
-A diagnosis that is excluded does not count, a suspected one is unconfirmed, a state after one is history. Where the status
-of the resource says otherwise, nobody can tell which is right: a question.
+An excluded diagnosis does not count, a suspected one is unconfirmed, and a "state after" is history. If the status of the
+resource contradicts its certainty, the diagnosis only raises a question.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from cds_service.fhir.resources import (
     Condition,
     Extension,
     UnreadCondition,
+    as_unread,
     codes,
     parts_of,
-    unread,
 )
 from cds_service.fhir.tumour_codes import extensions_of
 from cds_service.knowledge.model import Knowledge
@@ -35,32 +35,32 @@ from cds_service.reasons import Explanation, Reason
 SAME_AS = {"confirmed": "confirmed", "refuted": "refuted"} | dict.fromkeys(
     ("unconfirmed", "provisional", "differential"), "unconfirmed"
 )
-"""FHIR's verificationStatus, as a certainty."""
+"""FHIR's verificationStatus as a certainty."""
 STILL_THERE = frozenset({"active", "recurrence", "relapse"})
 UNKNOWN = "?"
 
 
 def with_certainty(chart: Chart, knowledge: Knowledge) -> Chart:
-    """The chart with each diagnosis as its certainty has it: those it excludes left out and counted, those nobody can tell
-    unread."""
+    """Return the chart with the certainty of each diagnosis applied. Excluded diagnoses are left out and counted; contradictory
+    ones become UnreadConditions."""
     conditions: list[tuple[str, Condition]] = []
     doubted: list[UnreadableResource] = []
     left_out = Counter(chart.left_out)
     for place, (where, condition) in enumerate((*chart.conditions, *chart.refuted)):
         fault, judged = _judge(condition, knowledge)
         if fault is not None:
-            judged = unread(condition, fault)
+            judged = as_unread(condition, fault)
             if meanings(knowledge, condition.code):
                 doubted.append(UnreadableResource("Condition", Unreadable(None, where, fault)))
         if judged is not None:
             conditions.append((where, judged))
-        elif place < len(chart.conditions):  # those refuted by their status were counted when they were
+        elif place < len(chart.conditions):  # those refuted by status are already counted
             left_out[LeftOut(Omission.REFUTED, "Condition")] += 1
     return replace(chart, conditions=tuple(conditions), refuted=(), doubted=tuple(doubted), left_out=left_out)
 
 
 def _judge(condition: Condition, knowledge: Knowledge) -> tuple[Explanation | None, Condition | None]:
-    """Why nobody can tell; and the diagnosis as it counts, None where it does not."""
+    """Return why a diagnosis is contradictory, or None; and the diagnosis as it counts, or None if it does not."""
     refuted = "refuted" in codes(condition.verification_status)
     if isinstance(condition, UnreadCondition):
         return None, condition
@@ -93,7 +93,7 @@ def _of_fhir(status: str) -> CodeableConcept:
 
 
 def certainties_of(condition: Condition, knowledge: Knowledge) -> Iterator[str]:
-    """What each mark of a certainty says; "?" for one that is not known."""
+    """Yield the certainty of each mark on a diagnosis; "?" for an unknown mark."""
     concept, letters = condition.code, knowledge.terminology.written.certainty
     for extension in extensions_of(condition):
         yield from _by_extension(extension, knowledge)
@@ -111,16 +111,16 @@ def certainties_of(condition: Condition, knowledge: Knowledge) -> Iterator[str]:
 
 
 def _has_letters(coding: Coding, knowledge: Knowledge) -> bool:
-    """Whether a letter behind a code is a certainty where it is from: in ICD-10-GM, under any of its URIs, or where a site says
-    that its own code means one with such a letter."""
+    """Return True if a letter after this code is a certainty: in ICD-10-GM, under any of its URIs, or where a site file maps
+    its own code to one with such a letter."""
     terms = knowledge.terminology
     of_the_site = (terms.system_name(coding.system), (coding.code or "").strip()) in terms.local.means
     return of_the_site or plain_uri(coding.system) in terms.written.letters_under
 
 
 def _as_sent(coding: Coding, knowledge: Knowledge) -> tuple[str, str]:
-    """System and code under which a code was sent, or which a site says that it means: an American one under the URI of
-    another edition is still one of that edition here."""
+    """Return the system and code as sent, or as a site file maps them. An American code under the URI of another edition counts
+    as a code of that edition."""
     key = knowledge.terminology.system_name(coding.system), (coding.code or "").strip()
     return knowledge.terminology.local.means.get(key, key)
 
@@ -139,7 +139,7 @@ def _by_extension(extension: Extension, knowledge: Knowledge) -> Iterator[str]:
 
 
 def _text_behind(condition: Condition, knowledge: Knowledge) -> Explanation | None:
-    """Whether something stands behind a code that we hold, which may take back what it says: "C78.7 RULED OUT", "C78.7RO"."""
+    """Return the reason if text follows a known code and may negate it: "C78.7 RULED OUT", "C78.7RO". Otherwise return None."""
     terms = knowledge.terminology
     for sent in (condition.code.coding or ()) if condition.code else ():
         system, code = _as_sent(sent, knowledge)

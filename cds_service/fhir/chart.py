@@ -1,6 +1,6 @@
-"""The chart of one patient, typed: the resources that count, and what does not count, with the reason. Immutable.
+"""The typed, immutable chart of one patient: the resources that count, and those that do not, with the reason.
 
-`chart_builder.read_chart` makes it of the resources as sent.
+`chart_builder.read_chart` builds it from the resources as sent.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ HISTORY_STATUSES = frozenset({"inactive", "resolved", "remission"})
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What of a chart was asked for, and what of it arrived. Without it the absence of a resource says nothing."""
+    """Which resource types were requested and which arrived. Absence is evidence only for types that arrived complete."""
 
     complete: frozenset[str] = frozenset()
-    """Resource types that were asked for and arrived complete."""
+    """Resource types that were requested and arrived complete."""
     failed: frozenset[str] = frozenset()
-    """Resource types whose search failed, or brought only a part."""
+    """Resource types whose search failed or returned only a part."""
     not_consulted: tuple[NotConsulted, ...] = ()
     codes: frozenset[str] | None = None
-    """The codes by which Observations were asked for: what a report names beside them was not. None where all were."""
+    """The codes by which Observations were searched; other results of a report were not requested. None if all were."""
 
 
 EVERYTHING_ARRIVED = Availability(frozenset(READ_TYPES))
-"""Of a whole chart in a file: what it does not hold is not there."""
+"""For a whole chart in a file: a resource that is not in the file does not exist."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chart:
-    """One patient's resources that count, each with its reference; and what does not count, and why."""
+    """One patient's resources that count, each with its reference, and those that do not count, with the reason."""
 
     patient_id: str | None
     patient: Patient | None
@@ -67,18 +67,18 @@ class Chart:
     medication_statements: tuple[tuple[str, MedicationStatement], ...]
     observations: tuple[tuple[str, Observation], ...]
     orders: tuple[Order, ...]
-    """Active orders and scheduled procedures, also those in doubt."""
+    """Active orders and scheduled procedures, including untrusted ones."""
     untrusted: tuple[UntrustedResource, ...]
-    """Each raises a question and answers none. An order among them stays an order: a warning too many is better than a
-    missing one."""
+    """Each makes a fact unknown and never gives a value. An untrusted order still counts as an order, because a warning too
+    many is better than a missing one."""
     studies: tuple[Study, ...]
     medications: Mapping[str, Medication]
     refuted: tuple[tuple[str, Condition], ...]
-    """Diagnoses that count as refuted; not those entered in error."""
+    """Diagnoses that count as refuted, without those entered in error."""
     unclear: tuple[UnclearResource, ...]
-    """What may be of the patient, and nobody can tell. It answers nothing."""
+    """Resources that may or may not belong to the patient. They never give a value."""
     sites: Mapping[str, CodeableConcept | None]
-    """Reference of a BodyStructure or a Specimen → where in the body it is or was taken; None where it does not say."""
+    """Reference of a BodyStructure or Specimen → its body site; None if it names none."""
     promised: tuple[PromisedResults, ...]
     names: Mapping[str, str]
     """fullUrl of a Bundle entry → the reference of its resource."""
@@ -86,41 +86,42 @@ class Chart:
     """Reference → the resource as sent."""
     unreadable: tuple[UnreadableResource, ...]
     invalid_dates: Mapping[str, Unreadable]
-    """Diagnoses and procedures that count, with a date that is none."""
+    """Diagnoses and procedures that count but have an invalid date, by reference."""
     left_out: Mapping[LeftOut, int]
     own: Mapping[str, int]
-    """Resource type → how many are of the patient, whether they count or not."""
+    """Resource type → number of resources that belong to the patient, including those that do not count."""
     foreign: Mapping[str, int]
-    """Resource type → how many are of somebody else, or do not say of whom."""
+    """Resource type → number of resources that belong to another patient or name no patient."""
     incomplete_types: frozenset[str]
-    """Resource types of which something could not be understood at all: what is not there may be in it."""
+    """Resource types with at least one resource that could not be decoded at all, so that absence is not evidence."""
     availability: Availability
     doubted: tuple[UnreadableResource, ...] = ()
-    """Diagnoses of which nobody can tell whether they count: their certainty and their status, or a text behind the code."""
+    """Diagnoses that may or may not count: their certainty contradicts their status, or text follows the code."""
 
     @property
     def absence_is_evidence(self) -> frozenset[str]:
-        """Resource types whose silence says something: asked, arrived complete, and understood."""
+        """Return the resource types whose absence is evidence: requested, arrived complete, and decoded without loss."""
         drugs = {"MedicationRequest"} if "MedicationStatement" in self.incomplete_types else set()
         return self.availability.complete - self.incomplete_types - drugs
 
     @property
     def only_of_others(self) -> bool:
-        """Resources, or diagnoses, came, and none of them of the patient: the question and the data do not fit together."""
+        """Return True if resources (or Conditions) came but none belongs to the patient, so that the request does not fit its
+        data."""
         if self.foreign.get("Condition") and not self.own.get("Condition"):
             return not any(broken.resource_type == "Condition" for broken in self.unreadable)
         return not self.own and not self.unreadable and self.left_out.get(LeftOut(Omission.OTHER_PATIENT), 0) > 0
 
     def with_medications(self, found: Mapping[str, Medication], unreadable: tuple[UnreadableResource, ...]) -> Chart:
-        """The same chart with Medications that its prescriptions refer to, and those of them that could not be read."""
+        """Return the chart with the Medications that its prescriptions refer to, and with those that could not be read."""
         return replace(
             self, medications=MappingProxyType({**self.medications, **found}), unreadable=(*self.unreadable, *unreadable)
         )
 
 
 def is_history(condition: Condition, today: date) -> bool:
-    """Inactive, resolved or in remission; that it has ended says so where no status does. An end to come is none yet,
-    and neither is a period of ending that is not over."""
+    """Return True if the diagnosis is inactive, resolved or in remission. Without a clinical status an abatement that has
+    passed decides. A future abatement, or an abatement period that has not ended, does not make it history."""
     status = codes(condition.clinical_status) - {""}
     if status:
         return bool(status & HISTORY_STATUSES)
@@ -132,4 +133,5 @@ def is_history(condition: Condition, today: date) -> bool:
 
 
 def is_unconfirmed(condition: Condition) -> bool:
+    """Return True if the diagnosis is provisional, differential or unconfirmed, or could not be read."""
     return isinstance(condition, UnreadCondition) or bool(codes(condition.verification_status) & UNCONFIRMED_STATUSES)

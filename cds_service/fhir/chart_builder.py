@@ -1,7 +1,8 @@
-"""Resources as sent → the chart of one patient. Each resource is decoded alone: one bad one never spoils the others.
+"""Build the chart of one patient from resources as sent. Each is decoded alone, so that an invalid one does not affect the
+others.
 
-Left out and counted: types we do not read, what was sent twice. Kept and named: what could not be read. What counts of the
-rest is told in `chart_sorting`.
+Resources of unread types and repeated ones are left out and counted. Unreadable resources are kept and named. `chart_sorting`
+decides which of the others count.
 """
 
 from __future__ import annotations
@@ -27,42 +28,46 @@ from cds_service.fhir.resources import NOT_VALID, READ_TYPES, Observation, Patie
 from cds_service.reasons import Explanation, Reason
 
 MAX_REFERENCE_CHARS = 200
-"""Characters of a "Condition/7" that a fullUrl may stand for: it is taken apart for each reference to it. An id has 64."""
+"""Maximum characters of a "Condition/7" that a fullUrl may stand for, since each reference to it is parsed again. Ids have at
+most 64."""
 
 
 class ResourceKind(msgspec.Struct):
+    """The type and id of a resource, decoded before the rest of it."""
+
     resourceType: Any = None
     id: Any = None
 
     @property
     def name(self) -> str:
+        """Return the resource type, or "" if it is missing or not a string."""
         return self.resourceType if isinstance(self.resourceType, str) else ""
 
     @property
     def reference(self) -> str:
-        """ "Condition/7": an id that is a number (not R4, but sent) is read as its digits."""
+        """Return the reference, such as "Condition/7". A numeric id (not R4, but sent) is read as its digits."""
         known = isinstance(self.id, (str, int)) and not isinstance(self.id, bool)
         return f"{self.name or 'resource'}/{self.id if known else '?'}"
 
 
 CONTAINERS = frozenset({"DiagnosticReport", "Observation", "Condition"})
-"""Types of resources whose contained results are read."""
+"""Resource types whose contained results are read."""
 KIND_DECODER = msgspec.json.Decoder(ResourceKind)
 DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ_TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class ChartEntry:
-    """A resource as sent, with the fullUrl of its Bundle entry, by which others may refer to it."""
+    """A resource as sent, with the fullUrl of its Bundle entry, by which other resources may refer to it."""
 
     raw: bytes
     full_url: str | None = None
     kind: ResourceKind | None = None
-    """Its type and id, where somebody looked already."""
+    """The type and id of the resource, if they were already decoded."""
 
 
 def read_chart(entries: Iterable[ChartEntry], patient_id: str | None, availability: Availability) -> Chart:
-    """Never raises. `patient_id` None: the one patient that the entries hold (command line)."""
+    """Return the chart of `patient_id`. If None, use the one patient in the entries (command line). Never raises."""
     builder = _ChartBuilder(patient_id)
     builder.add(entries)
     return builder.build(availability)
@@ -75,7 +80,7 @@ class _Decoded(NamedTuple):
 
 
 class _ChartBuilder:
-    """Decodes resources, and hands those that count on to the lists of a chart. Used once."""
+    """Decodes resources and passes those that count to the lists of a chart. Used once."""
 
     def __init__(self, patient_id: str | None) -> None:
         self.parts = ChartParts(patient_id)
@@ -90,7 +95,7 @@ class _ChartBuilder:
         if self.parts.patient_id is None:
             self.parts.patient_id = _only_patient(decoded)
         self.parts.merged = same_person(self.parts.patient_id, patients, self.parts.names)
-        decoded.sort(key=itemgetter(0, 1))  # the order in which a chart was sent says nothing
+        decoded.sort(key=itemgetter(0, 1))  # the order of the resources must not matter
         repeated = {first.reference for first, second in pairwise(decoded) if first.reference == second.reference}
         self.parts.alone = self._contents(decoded)
         for reference, raw, resource in decoded:
@@ -104,15 +109,16 @@ class _ChartBuilder:
                 self.parts.sort_in(reference, raw, resource)
 
     def _contents(self, decoded: Sequence[_Decoded]) -> Counter[Any]:
-        """The contents of the patient's Observations that were sent by themselves, where results are contained too."""
+        """Count the patient's stand-alone Observations by content, if any resource contains results; otherwise return an empty
+        Counter."""
         if not any(getattr(part.resource, "contained", None) for part in decoded):
             return Counter()
         found = (part.resource for part in decoded if isinstance(part.resource, Observation))
         return Counter(versions.content_without_id(part) for part in found if self.parts.whose(part) is None)
 
     def _keep_contained(self, reference: str, raw: bytes, why: Explanation, decoded: list[_Decoded]) -> None:
-        """Adds a resource that cannot be read, for the results in it, where there are any. Where not even they can be told, the
-        absence of a result says nothing."""
+        """Add an undecodable container for the results in it, if any. If even those are unreadable, the absence of an
+        Observation is no longer evidence."""
         if type_of(reference) in CONTAINERS:
             container = versions.unread_container(raw, why)
             if container is None:
@@ -121,7 +127,7 @@ class _ChartBuilder:
                 decoded.append(_Decoded(reference, raw, container))
 
     def _decode(self, entries: Iterable[ChartEntry], servers: dict[bytes, set[str]]) -> list[_Decoded]:
-        """Each resource once. `servers` is filled: resource → the servers that its entries name."""
+        """Decode each resource once. Fill `servers`: resource → the servers that its entries name."""
         decoded: list[_Decoded] = []
         broken: list[tuple[str, bytes, Explanation]] = []
         for place, entry in enumerate(entries):
@@ -136,7 +142,7 @@ class _ChartBuilder:
             try:
                 kind = entry.kind or KIND_DECODER.decode(raw)
                 decoder, reference = DECODERS.get(kind.name), kind.reference
-                if entry.full_url and kind.id is None:  # only its fullUrl tells it apart
+                if entry.full_url and kind.id is None:  # without an id, only the fullUrl identifies it
                     reference = f"{kind.name or 'resource'}/{entry.full_url.replace(':', '/').rsplit('/', 1)[-1]}"
                 if entry.full_url and len(reference) <= MAX_REFERENCE_CHARS:
                     self.parts.names[entry.full_url] = reference
@@ -165,15 +171,15 @@ class _ChartBuilder:
 
 
 def _why(error: Exception) -> Explanation:
-    """msgspec names the path and the types, never a value."""
+    """Return the reason for a decoding error. msgspec names the path and types, never a value."""
     if isinstance(error, RecursionError):
         return Explanation(Reason.NESTED_TOO_DEEPLY)
     return Explanation(Reason.NOT_DECODABLE, fault=str(error).split("\n")[0][:160])
 
 
 def _only_patient(decoded: Iterable[_Decoded]) -> str | None:
-    """The first Patient of the file that has an id, rather one that no other replaced; without one, the one subject that all
-    resources share."""
+    """Return the id of the first Patient with an id, preferably one without a `replaced-by` link. Without such a Patient,
+    return the subject shared by all resources, or None."""
     resources = list(decoded)
     named = [(ref.split("/")[1], it) for ref, _, it in resources if isinstance(it, Patient) and not ref.endswith("?")]
     standing = [

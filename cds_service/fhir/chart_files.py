@@ -1,4 +1,4 @@
-"""Charts from files: for the command line and for tests."""
+"""Charts from files, for the command line and tests."""
 
 from __future__ import annotations
 
@@ -25,41 +25,43 @@ class ChartFile:
 
     @classmethod
     def from_entries(cls, entries: list[Any]) -> ChartFile:
-        """What is no entry with a resource is left out; a fullUrl that is no string is none."""
+        """Return the chart of Bundle entries. Entries without a resource are left out; a fullUrl that is not a string is
+        ignored."""
         found = [e for e in entries if isinstance(e, dict) and isinstance(e.get("resource"), dict)]
         return cls(tuple((e["resource"], url if isinstance(url := e.get("fullUrl"), str) else None) for e in found))
 
     def chart(self) -> Chart:
-        """The whole chart of its one patient: every type counts as asked and complete."""
+        """Return the whole chart of its one patient. Every type counts as requested and complete."""
         entries = [ChartEntry(json.dumps(resource).encode(), url) for resource, url in self.resources]
         return read_chart(entries, None, EVERYTHING_ARRIVED)
 
 
 def read_file(path: Path) -> ChartFile | bytes:
-    """A Bundle or single resource as a chart; a hook request as its bytes. Raises ChartError."""
+    """Return a Bundle or single resource as a chart, or a hook request as its bytes. Raises ChartError if the file is
+    neither."""
     try:
         body = path.read_bytes()
         content = json.loads(body)
     except OSError as error:
         raise ChartError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise ChartError(f"{path}: not JSON ({str(error)[:100]})") from None
+        raise ChartError(f"{path} is not JSON: {str(error)[:100]}") from None
     if not isinstance(content, dict):
-        raise ChartError(f"{path}: found a JSON {type(content).__name__}, allowed: a FHIR resource or a hook request")
+        raise ChartError(f"{path} must be a FHIR resource or a hook request, not a JSON {type(content).__name__}")
     if "hook" in content or "hookInstance" in content:
         return body
     if content.get("resourceType") == "Bundle":
         entries = content.get("entry")
         if not isinstance(entries, list) or not entries:
-            raise ChartError(f"{path}: a Bundle without entries, allowed: a Bundle with the resources of one patient")
+            raise ChartError(f"{path} must be a Bundle with the resources of one patient, not a Bundle without entries")
         return ChartFile.from_entries(entries)
     if "resourceType" in content:
         return ChartFile(((content, None),))
-    raise ChartError(f"{path}: found neither resourceType nor hook, allowed: a FHIR resource or a hook request")
+    raise ChartError(f"{path} must be a FHIR resource or a hook request, but has neither resourceType nor hook")
 
 
 def story_date(path: Path) -> date | None:
-    """The day of a fixture: `as_of` of the story.md beside it."""
+    """Return the evaluation date of a fixture: `as_of` of the story.md beside it, or None."""
     story = path.parent / "story.md"
     if not story.is_file():
         return None
@@ -68,7 +70,7 @@ def story_date(path: Path) -> date | None:
 
 
 def shift_dates(content: Any, days: timedelta) -> Any:
-    """The same JSON with every date moved; a birth date stays, so that the age does not change."""
+    """Return the JSON with every date moved. Birth dates stay, so that the age does not change."""
     match content:
         case dict():
             return {key: value if key == "birthDate" else shift_dates(value, days) for key, value in content.items()}
@@ -80,7 +82,8 @@ def shift_dates(content: Any, days: timedelta) -> Any:
 
 
 def _moved(text: str, days: timedelta) -> str:
-    """A date that does not exist (2026-02-30) stays as it was sent: the service has to see it."""
+    """Return the text with its date moved. An impossible date (2026-02-30) stays as sent, since the service has to handle
+    it."""
     try:
         return (date.fromisoformat(text) + days).isoformat()
     except (ValueError, OverflowError):
@@ -88,7 +91,7 @@ def _moved(text: str, days: timedelta) -> str:
 
 
 def build_request(chart: ChartFile, shift: timedelta, instance: str, prefetch: dict[str, str]) -> dict[str, Any]:
-    """What an EHR would post for this chart: each key with what its query would find."""
+    """Return the request that an EHR would post for this chart: each prefetch key with the results of its query."""
     found: dict[str, Any] = {}
     patient = chart.chart().patient_id
     for key, query in prefetch.items():

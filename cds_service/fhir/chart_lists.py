@@ -1,4 +1,4 @@
-"""What a Chart lists beside whole resources: orders, studies, what is not believed, what could not be read."""
+"""Entries of a Chart other than whole resources: orders, studies, untrusted and unreadable resources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cds_service.reasons import Explanation
 
 
 class Order(NamedTuple):
-    """An active order, with the day it was written; or a scheduled procedure, with the day it is planned for."""
+    """An active order with its authoring date, or a scheduled procedure with its planned date."""
 
     reference: str
     code: CodeableConcept | None
@@ -27,7 +27,7 @@ class Order(NamedTuple):
 
 
 class Study(NamedTuple):
-    """A report or an imaging study: that it exists, and when. Its text is not read."""
+    """A report or imaging study, by its code and date. Its text is not read."""
 
     reference: str
     code: CodeableConcept | None
@@ -35,7 +35,7 @@ class Study(NamedTuple):
 
 
 class UntrustedResource(NamedTuple):
-    """What was done, given or ordered, if that is to be believed; and why it is not."""
+    """A treatment, procedure or order that cannot be trusted, with the reason."""
 
     reference: str
     resource: Procedure | MedicationRequest | MedicationStatement | ServiceRequest
@@ -50,7 +50,7 @@ class UnreadableResource(NamedTuple):
 
 
 class UnclearResource(NamedTuple):
-    """A diagnosis or an Observation that may be of the patient: nobody can tell whose it is, or it is of a record merged."""
+    """A diagnosis or Observation that may be the patient's: its subject is unclear, or it belongs to a merged record."""
 
     reference: str
     resource: Condition | Observation
@@ -58,7 +58,7 @@ class UnclearResource(NamedTuple):
 
 
 class PromisedResults(NamedTuple):
-    """A report that counts, and the results that it says it has."""
+    """A report that counts, and the results that it refers to."""
 
     reference: str
     on: PartialDate | None

@@ -1,7 +1,7 @@
-"""Decoded resources of one patient, sorted into the lists of a chart.
+"""Sorts decoded resources of one patient into the lists of a chart.
 
-Left out and counted: other patients' resources, those whose status FHIR defines as not counting, refuted and
-entered-in-error ones. Kept and named: what is not to be believed, and what may be of the patient.
+Other patients' resources, those whose status FHIR defines as not counting, and refuted or entered-in-error ones are left out
+and counted. Untrusted resources, and those that may be the patient's, are kept and named.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ from cds_service.fhir.resources import (
 from cds_service.reasons import Explanation, Reason
 
 FINAL_REPORT = credibility.COUNTING_STATUSES[Observation] | {"appended"}
-"""Of a DiagnosticReport `appended` is R4's word for one that was amended by an addition."""
+"""For a DiagnosticReport, R4 also has `appended`: amended by an addition."""
 WITHDRAWN = frozenset({"entered-in-error", "cancelled", "unsatisfactory"})
-NOT_TOLD = {
+UNCLEAR_PATIENT = {
     Omission.NO_SUBJECT: Explanation(Reason.SUBJECT_NOT_TOLD),
     Omission.MERGED_PATIENT: Explanation(Reason.SUBJECT_MERGED),
 }
-"""Whose it is cannot be told, and it may be the patient's."""
+"""The patient is unclear, and may be this one."""
 
 
 class ChartParts:
-    """The lists of a chart, as they are filled. Used once."""
+    """The lists of a chart while they are filled. Used once."""
 
     def __init__(self, patient_id: str | None) -> None:
         self.patient_id = patient_id
@@ -87,11 +87,12 @@ class ChartParts:
         self.foreign: Counter[str] = Counter()
         self.incomplete_types: set[str] = set()
         self.alone = Counter[Any]()
-        """What the patient's Observations say that were sent by themselves, and how many say so."""
+        """Content → number of the patient's stand-alone Observations with it."""
         self.inside: set[Any] = set()
-        """The same of those inside of other resources, each with its id and whose it is."""
+        """The content of contained Observations already seen, each with its id and patient."""
 
     def build(self, availability: Availability) -> Chart:
+        """Return the chart with these lists."""
         return Chart(
             patient_id=self.patient_id,
             patient=self.patient,
@@ -120,9 +121,11 @@ class ChartParts:
         )
 
     def add_unreadable(self, reference: str, why: Explanation) -> None:
+        """Record a resource that could not be read."""
         self.unreadable.append(UnreadableResource(type_of(reference), Unreadable(None, reference, why)))
 
     def sort_in(self, reference: str, raw: bytes, resource: Resource) -> None:
+        """Sort one resource, and those it contains, into the lists."""
         self.sources[reference] = raw
         match resource:
             case BodyStructure() | Specimen():
@@ -130,7 +133,7 @@ class ChartParts:
             case Medication():
                 if credibility.is_modified(resource):
                     self.add_unreadable(reference, credibility.MODIFIED)
-                    resource = Medication()  # what it is called stays in the display of the reference to it
+                    resource = Medication()  # the display of the reference still names the drug
                 self.medications[reference] = resource
             case Patient():
                 self._sort_in_patient(reference, resource)
@@ -141,8 +144,8 @@ class ChartParts:
                     self._sort_in_contained(whose, reference, resource)
 
     def _sort_in_contained(self, whose: Omission | None, reference: str, container: Container) -> None:
-        """What is inside of a resource, each under the reference of the one that holds it: "DiagnosticReport/7#a". The results
-        of one that is not believed ask, and answer nothing."""
+        """Sort in the contained resources, each under its container's reference: "DiagnosticReport/7#a". Results of an
+        untrusted container make facts unknown and never give a value."""
         if isinstance(container, WithStatus) and container.status in WITHDRAWN:
             return
         why = container.why if isinstance(container, Unread) else credibility.why_not_trusted(container)
@@ -168,8 +171,8 @@ class ChartParts:
                 self.incomplete_types.add("Observation")
 
     def _is_known(self, name: str, found: Observation, whose: Omission | None, merged: Counter[Any]) -> bool:
-        """Whether a contained result was sent by itself too, or inside of another resource under the same id. Two ids in one
-        resource are two results, equal or not. `merged`: those of this resource that were sent by themselves."""
+        """Return True if a contained result was also sent by itself, or in another resource under the same id. Two ids in one
+        resource are two results, even if equal. `merged`: number of this resource's results matched to stand-alone ones."""
         content = versions.content_without_id(found)
         if (whose, name, content) in self.inside:
             return True
@@ -180,7 +183,8 @@ class ChartParts:
         return False
 
     def _sort_in_site(self, reference: str, resource: BodyStructure | Specimen) -> None:
-        """Where in the body it is, or was taken, for Observations that say so by it alone. Another patient's says nothing."""
+        """Record the body site of a BodyStructure or Specimen, for Observations that have no other. Another patient's is
+        ignored."""
         whose = resource.patient if isinstance(resource, BodyStructure) else resource.subject
         subject = split_reference(whose, self.names)
         own = subject is None or (subject[1] == self.patient_id and subject[0] in {"Patient", ""})
@@ -205,11 +209,11 @@ class ChartParts:
             self.patient = patient
 
     def whose(self, resource: Resource) -> Omission | None:
-        """None where it is of the patient."""
+        """Return why the resource is not certainly the patient's, or None if it is."""
         subject = split_reference(getattr(resource, "subject", None), self.names)
         if subject is not None and subject[1] == self.patient_id and subject[0] in {"Patient", ""}:
             return None
-        if subject is None or not subject[0]:  # a urn that no entry of the Bundle bears names nobody either
+        if subject is None or not subject[0]:  # an unresolved urn also names no subject
             return Omission.NO_SUBJECT
         merged = subject[0] == "Patient" and subject[1] in self.merged
         return Omission.MERGED_PATIENT if merged else Omission.OTHER_PATIENT
@@ -224,12 +228,12 @@ class ChartParts:
         self.left_out[LeftOut(whose)] += 1
         if whose is not Omission.MERGED_PATIENT:
             self.foreign[kind] += 1
-        if whose in NOT_TOLD:  # it may be of the patient: it answers nothing, and its absence says nothing
+        if whose in UNCLEAR_PATIENT:  # it may be the patient's: it gives no value, and absence is not evidence
             self.incomplete_types.add(kind)
             if isinstance(resource, Observation | Condition) and not credibility.has_non_counting_status(resource):
-                self.unclear.append(UnclearResource(reference, resource, NOT_TOLD[whose]))
+                self.unclear.append(UnclearResource(reference, resource, UNCLEAR_PATIENT[whose]))
             elif _is_order(resource) and not (_is_not_wanted(resource) or credibility.has_non_counting_status(resource)):
-                self._doubt(kind, reference, raw, resource, NOT_TOLD[whose])
+                self._doubt(kind, reference, raw, resource, UNCLEAR_PATIENT[whose])
 
     def _sort_in_own(self, kind: str, reference: str, raw: bytes, resource: Resource) -> None:
         if _is_not_wanted(resource):
@@ -298,16 +302,17 @@ class ChartParts:
 
 
 def type_of(reference: str) -> str:
+    """Return the resource type of a reference: "Condition/7" → "Condition"."""
     return reference.split("/")[0]
 
 
 def _is_order(resource: Resource) -> bool:
-    """A request, or a procedure that is planned."""
+    """Return True for a request or a planned procedure."""
     return isinstance(resource, ServiceRequest) or (isinstance(resource, Procedure) and resource.status == "preparation")
 
 
 def _is_not_wanted(resource: Resource) -> bool:
-    """A request that is a proposal or a plan, or asks not to do it."""
+    """Return True for a request that is a proposal or plan, or that forbids the action."""
     if not isinstance(resource, ServiceRequest | MedicationRequest):
         return False
     return resource.intent in {"proposal", "plan", "option"} or bool(resource.do_not_perform)

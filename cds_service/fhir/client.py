@@ -1,7 +1,6 @@
-"""What prefetch did not bring, asked of the EHR's FHIR server: in parallel, all pages, by what the server can do.
+"""Fetches from the EHR's FHIR server what prefetch did not bring: in parallel, all pages, adapted to what the server supports.
 
-Nothing is cached and the token goes to the stated server only: a next page or a reference that leads elsewhere is not
-called at all.
+Nothing is cached, and the token goes to the stated server only: next pages and references on another server are not called.
 """
 
 from __future__ import annotations
@@ -23,31 +22,33 @@ from cds_service.reasons import Explanation, Reason
 FHIR_JSON = "application/fhir+json, application/json;q=0.9"
 MAX_PAGES = 50
 MAX_JSON_VALUES = 1_000_000
-"""JSON values in one answer, counted by their commas, as in the body of a request: read, values take more than their bytes."""
+"""Maximum JSON values in one response, counted by commas as for request bodies, since decoded values take more memory than
+their bytes."""
 MAX_PARALLEL_QUERIES = 8
 EPIC_CATEGORIES = "laboratory,imaging,survey,exam,vital-signs,social-history"
 ALL_CATEGORIES = f"{EPIC_CATEGORIES},procedure,therapy,activity"
 CATEGORIES = (ALL_CATEGORIES, EPIC_CATEGORIES, "laboratory")
-"""For servers that refuse an Observation search without a category: what to try, one after the other."""
+"""Category lists to try in order, for servers that reject an Observation search without a category."""
 FIRST_RETRY_DELAY_S = 0.1
-"""Seconds before the first repetition after 429 or 503 without Retry-After; doubled each time, inside the deadline."""
+"""Delay before the first retry after 429 or 503 without Retry-After. It doubles with each retry, within the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class EhrServer:
-    """The FHIR server that a hook request names, with its token where there is one."""
+    """The FHIR server named by a hook request, with its token if there is one."""
 
     base: str
     token: str = field(default="", repr=False)
 
     def url(self, query: str) -> str:
+        """Return the absolute URL of a query."""
         return f"{self.base.rstrip('/')}/{query}"
 
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """The pages of one query as they came. `why`: why they are not all; None when they are. `status`: what the server
-    answered in place of a page."""
+    """The pages of one query as received. `why`: why they are incomplete, or None. `status`: the HTTP status returned in place
+    of a page."""
 
     pages: tuple[bytes, ...] = ()
     why: Explanation | None = field(default=None, compare=False)
@@ -55,6 +56,7 @@ class FetchResult:
 
     @property
     def whole(self) -> bool:
+        """Return True if all pages arrived."""
         return self.why is None
 
 
@@ -71,17 +73,18 @@ PAGE_DECODER = msgspec.json.Decoder(Page)
 
 
 def fetch_queries(server: EhrServer, queries: Mapping[str, str], session: OutboundSession) -> dict[str, FetchResult]:
-    """Every query answered, or why not, before the deadline of `session`. Never raises. A query is relative to the base."""
+    """Return the result of each query before the deadline of `session`. Queries are relative to the base. Never raises;
+    failures are in the results."""
     return _run_parallel({key: partial(_search, server, query, session) for key, query in queries.items()}, session)
 
 
 def fetch_references(server: EhrServer, references: Iterable[str], session: OutboundSession) -> dict[str, FetchResult]:
-    """Single resources by their relative reference ("Medication/7"). Never raises."""
+    """Return single resources by relative reference ("Medication/7"). Never raises; failures are in the results."""
     return _run_parallel({name: partial(_read, server, name, session) for name in references}, session)
 
 
 def fill_template(template: str, patient_id: str) -> str:
-    """A template of ours for the patient of the context."""
+    """Return a query template filled in for one patient."""
     return template.replace("{{context.patientId}}", quote(patient_id, safe=""))
 
 
@@ -89,14 +92,14 @@ def _run_parallel(calls: Mapping[str, Callable[[], FetchResult]], session: Outbo
     pool = ThreadPoolExecutor(MAX_PARALLEL_QUERIES)
     running: dict[str, Future[FetchResult]] = {key: pool.submit(call) for key, call in calls.items()}
     wait(running.values(), timeout=session.seconds_left)
-    pool.shutdown(wait=False, cancel_futures=True)  # who still waits is woken when `session` is closed
+    pool.shutdown(wait=False, cancel_futures=True)  # closing `session` wakes the threads still waiting
     return {key: _result(run) for key, run in running.items()}
 
 
 def _result(run: Future[FetchResult]) -> FetchResult:
     if not run.done() or run.cancelled():
         return FetchResult(why=Explanation(Reason.OVERDUE))
-    if run.exception() is not None:  # one query never spoils the others
+    if run.exception() is not None:  # one failing query must not affect the others
         return FetchResult(why=Explanation(Reason.ANSWER_UNREADABLE))
     return run.result()
 
@@ -109,7 +112,7 @@ def _read(server: EhrServer, reference: str, session: OutboundSession) -> FetchR
 
 
 def _search(server: EhrServer, query: str, session: OutboundSession) -> FetchResult:
-    """Raises nothing: a call that fails ends the pages, and says so."""
+    """Return all pages of a search. A failed call ends the pages and is reported in `why`; nothing is raised."""
     pages: list[bytes] = []
     why: Explanation | None = None
     try:
@@ -135,7 +138,8 @@ def _of_page(why: Explanation, before: Sequence[bytes]) -> Explanation:
 
 
 def _by_category(server: EhrServer, query: str, session: OutboundSession) -> tuple[FetchResult, Explanation]:
-    """The first list of categories that the server takes: never the whole answer, for an Observation need not have one."""
+    """Search with the first category list that the server accepts. The result is never complete, since an Observation need not
+    have a category."""
     for categories in CATEGORIES:
         found = _page(_ask(server, f"{query}&category={categories}", session))
         if found.status != 400:
@@ -144,7 +148,7 @@ def _by_category(server: EhrServer, query: str, session: OutboundSession) -> tup
 
 
 def _ask(server: EhrServer, query: str, session: OutboundSession) -> Reply:
-    """By GET; by POST where the address is too long for the server."""
+    """Query by GET, or by POST if the URL is too long for the server. Raises CallFailed."""
     reply = _call(server, server.url(query), session)
     if reply.status in {414, 431} and "?" in query:
         path, form = query.split("?", 1)
@@ -153,7 +157,7 @@ def _ask(server: EhrServer, query: str, session: OutboundSession) -> Reply:
 
 
 def _call(server: EhrServer, url: str, session: OutboundSession, form: str | None = None) -> Reply:
-    """Again after 429 and 503 while the deadline allows it. Raises CallFailed."""
+    """Call once, and retry after 429 and 503 within the deadline. Raises CallFailed."""
     headers = {"Accept": FHIR_JSON, "Cache-Control": "no-cache"}
     if server.token:
         headers["Authorization"] = f"Bearer {server.token}"
@@ -170,7 +174,7 @@ def _call(server: EhrServer, url: str, session: OutboundSession, form: str | Non
 
 
 def _retry_after(reply: Reply) -> float:
-    """Seconds, from either form of the header; nought without one."""
+    """Return the seconds of a Retry-After header in either form, or zero without one."""
     text = reply.headers.get("retry-after", "")
     if text.isdecimal():
         return float(text[:6])
@@ -192,11 +196,11 @@ def _page(reply: Reply) -> FetchResult:
 
 
 def _next(server: EhrServer, body: bytes) -> str | None:
-    """The address of the next page; Refused where it is not on the same server."""
+    """Return the URL of the next page, or None. Raises CallNotAllowed if it is on another server."""
     try:
         links = PAGE_DECODER.decode(body).link or []
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None  # whatever it is, it is read as a whole elsewhere, and told there
+        return None  # the page is decoded later, which reports the error
     for link in links:
         if link.relation == "next":
             try:

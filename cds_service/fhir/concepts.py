@@ -1,4 +1,4 @@
-"""CodeableConcepts in the terms of the terminology, and in the words they were recorded with."""
+"""CodeableConcepts as codings and meanings of the terminology, and as recorded text."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cds_service.knowledge.terminology import Meaning, StandardCoding
 T = TypeVar("T")
 
 
-def remembered(knowledge: Knowledge, concept: CodeableConcept, name: str, work_out: Callable[[], T]) -> T:
-    """What `work_out` makes of a concept, once for each: many questions are put to it, and many resources may share one."""
+def compute_once(knowledge: Knowledge, concept: CodeableConcept, name: str, work_out: Callable[[], T]) -> T:
+    """Return what `work_out` computes for a concept, cached on the concept, because many facts and resources may share it."""
     memory = concept.__dict__
     if memory.get("by") is not knowledge:
         memory.clear()
@@ -26,18 +26,19 @@ def remembered(knowledge: Knowledge, concept: CodeableConcept, name: str, work_o
 
 
 def codings(knowledge: Knowledge, concept: CodeableConcept | None) -> tuple[StandardCoding, ...]:
+    """Return the codings of a concept under the terminology's system names."""
     if concept is None or not concept.coding:
         return ()
     coding, sent = knowledge.terminology.coding, concept.coding
-    return remembered(knowledge, concept, "codings", lambda: tuple(coding(c.system, c.code, c.display) for c in sent))
+    return compute_once(knowledge, concept, "codings", lambda: tuple(coding(c.system, c.code, c.display) for c in sent))
 
 
 def meanings(knowledge: Knowledge, concept: CodeableConcept | None) -> tuple[Meaning, ...]:
-    """Each once, however many codings say it."""
+    """Return the meanings of a concept's codes, without duplicates."""
     if concept is None or not concept.coding:
         return ()
     meant = knowledge.terminology.meanings
-    return remembered(
+    return compute_once(
         knowledge,
         concept,
         "meanings",
@@ -46,11 +47,12 @@ def meanings(knowledge: Knowledge, concept: CodeableConcept | None) -> tuple[Mea
 
 
 def meanings_elsewhere(knowledge: Knowledge, concept: CodeableConcept | None) -> tuple[Meaning, ...]:
-    """What the codes of a concept would mean in systems that hold them, where their own does not; each once."""
+    """Return what a concept's codes would mean in the systems that have them, if their own system does not; without
+    duplicates."""
     if concept is None or not concept.coding:
         return ()
     meant = knowledge.terminology.meanings_elsewhere
-    return remembered(
+    return compute_once(
         knowledge,
         concept,
         "meanings elsewhere",
@@ -59,7 +61,7 @@ def meanings_elsewhere(knowledge: Knowledge, concept: CodeableConcept | None) ->
 
 
 def text_of(concept: CodeableConcept | None) -> str:
-    """How a concept was recorded: its text, else the first display, else the first code."""
+    """Return the text of a concept, else its first display, else its first code, else ""."""
     if concept is None:
         return ""
     memory = concept.__dict__
@@ -72,7 +74,7 @@ def text_of(concept: CodeableConcept | None) -> str:
 
 
 def has_text(concept: CodeableConcept | None) -> bool:
-    """Whether a concept carries any words: a text or display with a letter in it."""
+    """Return True if the text or a display of the concept contains a letter."""
     if concept is None:
         return False
     memory = concept.__dict__
@@ -83,13 +85,15 @@ def has_text(concept: CodeableConcept | None) -> bool:
 
 
 def names_of(concept: CodeableConcept, sent: Iterable[StandardCoding]) -> list[str]:
-    """Its text and the displays of the codings, but for what only repeats a code, as some servers send without a name."""
+    """Return the text of a concept and the displays of its codings. Leave out those that only repeat a code, as some servers
+    send."""
     codes = {(coding.code or "").strip().casefold() for coding in concept.coding or ()}
     texts = (text.strip() for text in (concept.text, *(coding.display for coding in sent)) if text)
     return [text for text in texts if text and text.casefold() not in codes]
 
 
 def is_liver(knowledge: Knowledge, sites: Iterable[CodeableConcept | None]) -> bool:
+    """Return True if any of the body sites is the liver or a part of it."""
     return any(
         meaning.concept == "site.liver" or meaning.concept.startswith("site.liver_segment")
         for site in sites

@@ -1,4 +1,4 @@
-"""What is sent inside of another resource: a report with its results, a panel with its members, and where they were taken."""
+"""Reads resources contained in others: a report's results, a panel's members, and the body sites and specimens of both."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DECODERS = {kind.__name__: msgspec.json.Decoder(kind) for kind in READ_INSIDE}
 
 
 class ContainedResource(NamedTuple):
-    """`id`: its own, else its place, counted from one. `resource`: None where it is an Observation that cannot be read."""
+    """`id`: its own id, else its position counted from 1. `resource`: None for an Observation that cannot be read."""
 
     id: str
     raw: bytes
@@ -41,8 +41,8 @@ class ContainedResource(NamedTuple):
 
 
 def contained_resources(container: Container) -> Iterator[ContainedResource]:
-    """The Observations that a resource contains, and the places they were taken from, as far as these can be read. A result of
-    a report that has no date has that of the report, which R4 gives as that of the observed values."""
+    """Yield the Observations, BodyStructures and Specimens that a resource contains. Unreadable sites and specimens are
+    skipped. A result without a date gets that of its report, which R4 defines as the date of the observed values."""
     dates = _dates(container)
     for place, sent in enumerate(container.contained or ()):
         raw = bytes(sent)

@@ -1,5 +1,5 @@
-"""Why a resource that could be decoded is not believed all the same: changed by what we don't understand, or a status
-that FHIR doesn't define. Such a resource is never passed over: what it speaks of is open."""
+"""Decides why a decoded resource is not trusted: it has a modifier that is not understood, or a status that FHIR does not
+define. Such a resource is not dropped; its facts become unknown."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ COUNTING_STATUSES: dict[type[Struct], frozenset[str]] = {
 }
 """`preparation` counts as an order."""
 NOT_COUNTING_STATUSES: dict[type[Struct], frozenset[str]] = {
-    Observation: frozenset({"registered", "preliminary", "cancelled", "entered-in-error", "unknown"}),  # CLINICAL section 3
+    # docs/knowledge.md, "Facts": status
+    Observation: frozenset({"registered", "preliminary", "cancelled", "entered-in-error", "unknown"}),
     Procedure: frozenset({"not-done", "on-hold", "stopped", "entered-in-error"}),
     MedicationRequest: frozenset({"cancelled", "draft", "entered-in-error"}),
     MedicationStatement: frozenset({"not-taken", "intended", "entered-in-error"}),
     ServiceRequest: frozenset({"draft", "on-hold", "revoked", "completed", "entered-in-error"}),
 }
-"""R4's own words for: no finding, not done, not given. No other word says so, and neither does `unknown`."""
+"""R4's statuses for: no finding, not done, not given. No other status means this, nor does `unknown`."""
 REFUTED_STATUSES = frozenset({"refuted", "entered-in-error"})
 VERIFICATION_STATUSES = REFUTED_STATUSES | {"unconfirmed", "provisional", "differential", "confirmed"}
 CLINICAL_STATUSES = frozenset({"active", "recurrence", "relapse", "inactive", "remission", "resolved"})
@@ -54,6 +55,8 @@ STATUS_REASONS = frozenset({Reason.STATUS_NOT_OF_FHIR, Reason.STATUS_UNKNOWN})
 
 
 class ModifierElements(msgspec.Struct, rename="camel"):
+    """The elements by which a sender can change the meaning of a resource."""
+
     resource_type: Any = None
     implicit_rules: Any = None
     modifier_extension: Any = None
@@ -63,7 +66,7 @@ MODIFIED_MEDICATION = msgspec.json.Decoder(ModifierElements)
 
 
 def has_non_counting_status(resource: Resource) -> bool:
-    """Whether FHIR defines its status as one that does not count."""
+    """Return True if FHIR defines the resource's status as one that does not count."""
     if isinstance(resource, UnreadCondition):
         return False
     if isinstance(resource, Condition):
@@ -73,12 +76,12 @@ def has_non_counting_status(resource: Resource) -> bool:
 
 
 def is_in_error(condition: Condition) -> bool:
-    """Whether it was entered in error, as against refuted."""
+    """Return True if the diagnosis was entered in error, rather than refuted."""
     return "entered-in-error" in codes(condition.verification_status)
 
 
 def why_not_trusted(resource: Resource) -> Explanation | None:
-    """Why it is not believed; None where nothing stands against it."""
+    """Return why the resource is not trusted, or None if it is."""
     if isinstance(resource, Unread) or has_non_counting_status(resource):
         return None
     if is_modified(resource):
@@ -102,8 +105,8 @@ def why_not_trusted(resource: Resource) -> Explanation | None:
 
 
 def has_invalid_date(resource: Resource) -> bool:
-    """Whether a diagnosis or procedure carries a date that is none. It still counts: not to know since when is no
-    reason to forget a transplant or a failing liver."""
+    """Return True if a diagnosis or procedure has an invalid date. It still counts, because a transplant or a failing liver
+    must not be lost over a date."""
     if isinstance(resource, Condition):
         onset = resource.onset_period
         return not _dated_well(resource.onset_date_time, onset.start if onset else None, resource.recorded_date)
@@ -115,17 +118,18 @@ def has_invalid_date(resource: Resource) -> bool:
 
 
 def is_modified(resource: Resource | ModifierElements) -> bool:
-    """R4: modifierExtension and implicitRules change what is said, and have to be understood; we know of none."""
+    """Return True if the resource has modifierExtension or implicitRules. R4 requires that both are understood, and the service
+    knows none."""
     return bool(resource.modifier_extension or resource.implicit_rules)
 
 
 def _changed_within(contained: Iterable[msgspec.Raw] | None) -> bool:
-    """Whether a contained Medication is changed by what is not understood."""
+    """Return True if a contained Medication has a modifier."""
     for raw in contained or ():
         try:
             found = MODIFIED_MEDICATION.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
-            continue  # read as far as it can be: see medication
+            continue  # unreadable: `medication` reads what it can
         if found.resource_type == Medication.__name__ and is_modified(found):
             return True
     return False
@@ -143,7 +147,7 @@ def _fault_of_condition(condition: Condition) -> Explanation | None:
 
 
 def _unknown_word(concept: CodeableConcept | None, words: frozenset[str]) -> bool:
-    """Whether a status is there, and no code of it is FHIR's: "Resolved", or a text alone."""
+    """Return True if a status is present but none of its codes is FHIR's: "Resolved", or text only."""
     if concept is None:
         return False
     said = codes(concept) - {""}

@@ -1,4 +1,4 @@
-"""FHIR date, dateTime and instant → `PartialDate`; of which date a resource is."""
+"""Parses FHIR date, dateTime and instant into `PartialDate`, and chooses the date of a resource."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FHIR_DATE = re.compile(
 
 
 def parse_date(text: str) -> PartialDate:
-    """Raises ValueError. A year or month stays one: the first and last day it can mean.
+    """Return the first and last day that a date, year or month can mean. Raises ValueError if it is not a valid FHIR date.
 
-    A time without offset (not R4, but sent) counts as its day; the day is the one written, in the sender's zone.
+    A time without offset (not R4, but sent) counts as its day. The day is the one written, in the sender's zone.
     """
     found = FHIR_DATE.fullmatch(text.strip())
     if not found:
@@ -34,15 +34,16 @@ def parse_date(text: str) -> PartialDate:
 
 
 CLOCK_SKEW = timedelta(days=1)
-"""A result from a time zone ahead of ours may bear tomorrow's date; anything later is a mistake."""
+"""A result from a time zone ahead may have tomorrow's date; any later date is an error."""
 
 
 def is_future(on: PartialDate | None, today: date) -> bool:
+    """Return True if the date is certainly later than today, with a tolerance of one day."""
     return on is not None and on.earliest > today + CLOCK_SKEW
 
 
 def date_of_observation(observation: Observation) -> PartialDate | None:
-    """When it was observed: of a period its end, the day the result stands for."""
+    """Return the date of observation: of a period the end, since the result describes that day."""
     period = observation.effective_period
     return first_date(
         observation.effective_date_time, observation.effective_instant,
@@ -51,20 +52,20 @@ def date_of_observation(observation: Observation) -> PartialDate | None:
 
 
 def date_of_procedure(procedure: Procedure) -> PartialDate | None:
-    """When it was done: of a period its end, else its beginning."""
+    """Return the date of the procedure: of a period the end, else the start."""
     period = procedure.performed_period
     return first_date(procedure.performed_date_time, period.end if period else None, period.start if period else None)
 
 
 def date_of_report(report: DiagnosticReport) -> PartialDate | None:
-    """When what it reports was observed, of a period its beginning; else when it was issued."""
+    """Return the observation date of the report, of a period the start; else its date of issue."""
     starts = [period.start for period in parts_of(Period, report.effective_period)]
     texts = (report.effective_date_time, *starts, report.issued)
     return first_date(*(text for text in texts if isinstance(text, str)))
 
 
 def first_date(*texts: str | None) -> PartialDate | None:
-    """The first date that is there. An unreadable one counts as none: the fact is then undated."""
+    """Return the first readable date, or None, which leaves the fact undated."""
     for text in texts:
         if text:
             try:
@@ -75,7 +76,7 @@ def first_date(*texts: str | None) -> PartialDate | None:
 
 
 def latest_date_of_observation(observation: Observation) -> PartialDate | None:
-    """Of one without a date: no later than what it was observed by. When it was issued, or the last time of a Timing."""
+    """Return the latest possible date of an undated Observation: the last time of a Timing, else the date of issue."""
     times: list[str | None] = []
     for timing in parts_of(Timing, observation.effective_timing):
         bounds = timing.repeat.bounds_period if timing.repeat else None

@@ -1,4 +1,4 @@
-"""What of a chart is not a diagnosis or a measurement: the person, and what is ordered."""
+"""Reads the person, their death and the active orders of a chart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cds_service.reasons import Explanation, Reason
 
 
 def read_demographics(chart: Chart, today: date) -> Iterator[tuple[str, Observed]]:
-    """Age on the day and sex, as readings of their facts."""
+    """Yield age on the day and sex as (fact id, reading)."""
     patient = chart.patient
     if patient is None:
         return
@@ -31,9 +31,9 @@ def read_demographics(chart: Chart, today: date) -> Iterator[tuple[str, Observed
 
 
 def read_death(chart: Chart, today: date) -> Deceased | Unreadable | None:
-    """That the patient has died, and when; that nobody can tell; or None, where nothing says so.
+    """Return the death of the patient, None if nothing states it, or Unreadable if it cannot be determined.
 
-    FHIR allows a yes or no, or a date: a value of another kind, a no beside a date, and a day to come cannot be read.
+    FHIR allows a boolean or a date. A value of another type, `false` with a date, and a future date cannot be read.
     """
     patient = chart.patient
     if patient is None or (patient.deceased_date_time is None and patient.deceased_boolean in (None, False)):
@@ -52,18 +52,19 @@ def _years(born: date, today: date) -> int:
 
 
 class ActiveOrders(NamedTuple):
-    """What a chart's active orders and scheduled procedures mean."""
+    """The treatments and tests of a chart's active orders and scheduled procedures."""
 
     treatments: dict[str, Observed]
-    """Modality, or concept by which a technique is ordered → its order."""
+    """Modality id, or concept by which a technique is ordered → its order."""
     tests: frozenset[str]
-    """LOINC codes of the tests already asked for."""
+    """LOINC codes of tests already ordered."""
 
 
 def read_orders(chart: Chart, knowledge: Knowledge) -> ActiveOrders:
     """Return the active orders and scheduled procedures of a chart.
 
-    An order in doubt warns, where no other is; that a test was asked for it doesn't say.
+    An untrusted order counts as a treatment order if there is no other, so that it still warns. It never counts as an ordered
+    test.
     """
     ordered: dict[str, Observed] = {}
     tests: set[str] = set()

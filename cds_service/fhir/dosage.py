@@ -1,7 +1,7 @@
-"""How a drug is given, as the structured fields of a dosage say it: dose, frequency, start. Its text is never read.
+"""Reads dose, frequency and start of a drug from the structured fields of a dosage. Its text is never read.
 
-Whatever cannot be told in one dose and one frequency (several instructions, a range, days of the week, a course of so many
-days) is left out: a regimen is shown, and nothing is judged by it.
+Whatever is not one dose and one frequency is left out: several instructions, a range, days of the week, a course of some days.
+A regimen is shown and decides nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from cds_service.fhir.resources import Period, Quantity, Struct
 from cds_service.fhir.units import UCUM
 
 MAX_NUMBER, MAX_DIGITS = Decimal(1_000_000), 12
-"""No dose and no interval is larger, or told in more digits: what is, is a mistake."""
+"""Larger doses and intervals, and numbers with more digits, are errors."""
 
 
 class Repeat(Struct):
-    """Timing.repeat. `frequency` without a number is one (FHIR R4, Timing)."""
+    """FHIR's Timing.repeat. A missing `frequency` means 1 (FHIR R4, Timing)."""
 
     bounds_period: Period | None = None
     frequency: int = 1
@@ -40,6 +40,7 @@ class Repeat(Struct):
 
     @property
     def more_than_a_frequency(self) -> bool:
+        """Return True if any field other than frequency, period, periodUnit and boundsPeriod is set."""
         return any(
             (self.bounds_duration, self.bounds_range, self.count, self.frequency_max, self.period_max,
              self.day_of_week, self.time_of_day, self.when)
@@ -69,8 +70,8 @@ UNSTATED = Dosage()
 
 
 def read_regimen(drug: Drug, concepts: frozenset[str], today: date) -> Regimen | None:
-    """How the drug is given by this entry; None where it is not to be believed, or its codes decide not one concept: of two
-    drugs of one entry nobody can say whose the dose is."""
+    """Return the regimen of a drug entry. Return None if the entry is untrusted or its codes do not decide exactly one concept,
+    since with two drugs the dose is ambiguous."""
     if len(concepts) != 1 or drug.doubt:
         return None
     name = next(iter(concepts)).removeprefix("med.").replace("_", " ")
@@ -94,7 +95,7 @@ def _is_over(end: PartialDate | None, today: date) -> bool:
 
 
 def _only_dosage(sent: msgspec.Raw) -> Dosage:
-    """The one instruction. One that cannot be read takes nothing from the drug: it is given, nobody knows how."""
+    """Return the only dosage instruction. An unreadable one does not affect the drug: it is given, with an unknown regimen."""
     try:
         found = DECODER.decode(sent) or []
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

@@ -1,7 +1,8 @@
-"""What a chart's drugs say of the facts: by code, by product, by name, or that it cannot be read which drug it is.
+"""Reads which facts the drugs of a chart state: by code, by product or by name. Entries that name no identifiable drug are
+counted.
 
-A code decides what its concept says. A name alone asks, and its question says so. An entry of which it cannot be read which
-drug it is leaves every drug open (CLINICAL sections 5 and 8).
+A code decides what its concept states. A name alone raises a question, which says so. An entry whose drug cannot be identified
+makes every drug fact unknown (docs/knowledge.md, "Facts").
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import date
 from enum import StrEnum
 
 from cds_service.clinical_picture import Observed, PartialDate, Regimen
-from cds_service.fhir.concepts import codings, has_text, names_of, remembered, text_of
+from cds_service.fhir.concepts import codings, compute_once, has_text, names_of, text_of
 from cds_service.fhir.dates import is_future
 from cds_service.fhir.dosage import read_regimen
 from cds_service.fhir.fact_readings import FactReadings
@@ -26,39 +27,39 @@ from cds_service.knowledge.vocabulary import FactKind
 from cds_service.reasons import Explanation, Reason
 
 ATC_SUBSTANCE = re.compile(r"[A-Z]\d\d[A-Z]{2}\d\d")
-"""A code of ATC that names a substance; a shorter one is a group."""
+"""An ATC code of a substance; a shorter one is a group."""
 BY_NAME, UNCERTAIN = Explanation(Reason.BY_NAME), Explanation(Reason.PRODUCT_UNCERTAIN)
 
 
 class ReadBy(StrEnum):
-    """How it was read which drug an entry is."""
+    """How the drug of an entry was identified."""
 
     PRODUCT = "product"
-    """A code of the table of RxNorm products, ingredients, forms and brands."""
+    """By a code in the table of RxNorm products, ingredients, forms and brands."""
     CODE = "code"
-    """Another code that the knowledge holds, or any RxNorm or ATC code with a name."""
+    """By another known code, or by any RxNorm or ATC code with a name."""
     NAME = "name"
-    """A display or text; the codes beside it say nothing."""
+    """By a display or text, since the codes with it are unknown."""
     NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class DrugReading:
-    """What a medicine, or one concept of it, says. Each concept of the knowledge is in one of the four at most."""
+    """The drug concepts of a medicine or of one of its concepts. Each is in at most one of the four sets."""
 
     decides: frozenset[str] = frozenset()
     asks: frozenset[str] = frozenset()
-    """By a code that may not decide."""
+    """Concepts of codes that may not decide, or of ambiguous text."""
     silent: frozenset[str] = frozenset()
-    """In a form that states nothing."""
+    """Concepts in a form that states nothing."""
     named: frozenset[str] = frozenset()
     read_by: ReadBy = ReadBy.NOTHING
     recorded: Mapping[str, str] | None = None
-    """Concept → the text it was recorded with."""
+    """Concept → the text as recorded."""
 
 
 class DrugReader:
-    """Reads the drugs of charts with one body of knowledge; built once, used for every request."""
+    """Reads the drugs of charts with one `Knowledge`. Built once and used for every request."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
@@ -69,8 +70,8 @@ class DrugReader:
                     self._facts.setdefault(concept, []).append(definition)
 
     def read(self, drugs: Sequence[Drug], today: date, found: Mapping[str, FactReadings]) -> int:
-        """Fills `found` with what the drugs state and ask. Returns of how many entries it could not be read which drug they
-        are."""
+        """Add the readings and questions of the drugs to `found`. Return the number of entries whose drug could not be
+        identified."""
         done: dict[Medicine, tuple[DrugReading, list[tuple[FactDefinition, str, Explanation | None]]]] = {}
         unread_active, unread = 0, 0
         for drug in drugs:
@@ -93,7 +94,8 @@ class DrugReader:
         return unread
 
     def _stated(self, reading: DrugReading) -> Iterator[tuple[FactDefinition, str, Explanation | None]]:
-        """Each fact once that a medicine speaks of, with the words it was recorded in and why it only asks, if it does."""
+        """Yield each fact that a medicine states, once, with the recorded text and the reason if it only raises a question,
+        else None."""
         told: set[str] = set()
         for concepts, question in ((reading.decides, None), (reading.named, BY_NAME), (reading.asks, UNCERTAIN)):
             for concept in sorted(concepts):
@@ -103,7 +105,8 @@ class DrugReader:
                         yield definition, (reading.recorded or {}).get(concept, ""), question
 
     def reading_of(self, medicine: Medicine) -> DrugReading:
-        """The drug's own concept, and its ingredients where that states nothing else."""
+        """Return the reading of the drug's own concept, combined with that of its ingredients. What the own concept makes
+        silent stays silent."""
         own = self._concept(medicine.concept)
         if not medicine.ingredients:
             return own
@@ -121,7 +124,7 @@ class DrugReader:
     def _concept(self, concept: CodeableConcept | None) -> DrugReading:
         if concept is None:
             return DrugReading()
-        return remembered(self.knowledge, concept, "drug", lambda: self._work_out(concept))
+        return compute_once(self.knowledge, concept, "drug", lambda: self._work_out(concept))
 
     def _work_out(self, concept: CodeableConcept) -> DrugReading:
         sent, drugs = codings(self.knowledge, concept), self.knowledge.drugs
@@ -147,7 +150,7 @@ class DrugReader:
         return DrugReading(decides, asks, silent, named, read_by, recorded)
 
     def _names_product(self, coding: StandardCoding) -> bool:
-        """Whether a code of a list of products stands beside the name of its product."""
+        """Return True if a code of a product list has the name of its product as display."""
         drugs = self.knowledge.drugs
         repeats_code = coding.display.casefold() == coding.code.casefold()
         return coding.system in drugs.product_lists and not repeats_code and drugs.read_text(coding.display).names_a_product
@@ -158,7 +161,7 @@ def _with_use(meant: Iterable[Meaning], use: Use) -> frozenset[str]:
 
 
 def _is_group(coding: StandardCoding) -> bool:
-    """A code of ATC for many drugs; its display is the name of none."""
+    """Return True for an ATC code of a drug group; its display is not the name of a drug."""
     return coding.system == ATC and not ATC_SUBSTANCE.fullmatch(coding.code.upper())
 
 
@@ -175,11 +178,12 @@ def _readings(
     note: Explanation | None,
     regimen: Regimen | None,
 ) -> Iterator[Observed]:
-    """What one prescription says of one fact; nothing where only what is active counts and it is not."""
+    """Yield the readings of one fact from one prescription; none if the fact counts active drugs only and this one is not
+    active."""
     if definition.active and not drug.active:
         return
     on = (until or since) if definition.window_days else since
     reading = Observed(True, on, drug.where, text, note, regimen=regimen)
     yield reading
     if definition.window_days and not (drug.active or until or drug.doubt):
-        yield replace(reading, on=None)  # it ended, nobody knows when
+        yield replace(reading, on=None)  # ended on an unknown date

@@ -1,7 +1,7 @@
-"""Are there neuroendocrine liver metastases in the chart? (CLINICAL section 2)
+"""Finds neuroendocrine neoplasms and liver metastases in a chart (docs/knowledge.md, "Who gets a card").
 
-Both halves have to be there: a neuroendocrine neoplasm (NEN), by code or histology, resected or not; and liver
-metastases that are current. A code never decides more than its `use` in terminology.toml says.
+Both are needed: a neuroendocrine neoplasm (NEN), by code or histology, resected or not; and current liver metastases. A code
+never decides more than its `use` in terminology.toml allows.
 """
 
 from __future__ import annotations
@@ -49,14 +49,15 @@ NO_OTHER_MALIGNANCY = re.compile(
     re.IGNORECASE,
 )
 NOT_A_SOURCE = re.compile(r"C(44|7[789]|80|8[1-9]|9[0-7]|7A|7B)")
-"""ICD-10: skin, secondary and unspecified neoplasms, blood; none is the source of a liver metastasis coded C78.7."""
+"""ICD-10 codes of skin, secondary, unspecified and blood neoplasms; none is the source of a liver metastasis coded C78.7."""
 
 
 UNREAD = Explanation(Reason.RESOURCE_UNREADABLE)
 
 
 def why_unread(condition: Condition) -> Explanation | None:
-    """Why a diagnosis only asks: what stands against it where that is told of no other line, else that it could not be read."""
+    """Return why an unread diagnosis only raises a question; None if it was read. Reasons that are not reported elsewhere are
+    kept; all others become "could not be read"."""
     if not isinstance(condition, UnreadCondition):
         return None
     return condition.why if condition.why.reason in WRITTEN_OTHERWISE | WHOSE_IT_IS else UNREAD
@@ -71,14 +72,14 @@ class TumourCoding(NamedTuple):
 
 
 class OtherMalignancy(NamedTuple):
-    """A malignancy that could be the source of liver metastases, as long as no histology says that it is the NEN."""
+    """A malignancy that could be the source of liver metastases, unless a histology shows that it is the NEN."""
 
     reading: Observed
     codings: Sequence[StandardCoding]
 
 
 class Histology(NamedTuple):
-    """A histology that says NEN; `conditions`: the diagnoses that it names as its tumour."""
+    """A histology that is a NEN; `conditions`: the diagnoses that its focus names."""
 
     reading: Observed
     conditions: frozenset[str]
@@ -87,26 +88,26 @@ class Histology(NamedTuple):
 
 @dataclass
 class Neoplasms:
-    """What the chart says of neoplasms, sorted by the two halves of the gate."""
+    """The neoplasms of a chart, sorted by the two halves of the gate."""
 
     nen: list[Observed] = field(default_factory=list)
     primary: list[Observed] = field(default_factory=list)
-    """Those of them that are no metastasis."""
+    """The diagnoses of `nen` that are not metastases."""
     mixed: bool = False
-    """A mixed tumour's histology that names no tumour of the chart."""
+    """True if the histology of a mixed tumour names no tumour of the chart."""
     mixed_histologies: list[Observed] = field(default_factory=list)
-    """The histologies of mixed tumours, whatever they name."""
+    """The histologies of mixed tumours, whatever tumour they name."""
     nen_unconfirmed: list[Observed] = field(default_factory=list)
     nen_codings: list[TumourCoding] = field(default_factory=list)
-    """Every coding of a tumour that is neuroendocrine."""
+    """Every coding of a neuroendocrine tumour."""
     liver: list[Observed] = field(default_factory=list)
     liver_unconfirmed: list[Observed] = field(default_factory=list)
     liver_before: list[Observed] = field(default_factory=list)
-    """Liver metastases of the past: resolved, in remission, inactive."""
+    """Past liver metastases: resolved, in remission or inactive."""
     both: list[Observed] = field(default_factory=list)
-    """Codes that say neuroendocrine and liver metastasis at once."""
+    """Diagnoses whose codes state both NEN and liver metastasis."""
     weak: list[Observed] = field(default_factory=list)
-    """A benign neuroendocrine tumour, or a history code: no NEN by itself."""
+    """A benign neuroendocrine tumour or a history code, which is not a NEN by itself."""
     others: list[Observed] = field(default_factory=list)
     others_unread: list[Observed] = field(default_factory=list)
     histologies_unread: list[Observed] = field(default_factory=list)
@@ -114,12 +115,13 @@ class Neoplasms:
 
 
 def date_of_condition(condition: Condition) -> PartialDate | None:
-    """Onset, else the day it was recorded."""
+    """Return the onset date, else the date recorded, else None."""
     period = condition.onset_period
     return first_date(condition.onset_date_time, period.start if period else None, condition.recorded_date)
 
 
 def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
+    """Return the neoplasms of a chart on a day."""
     found = Neoplasms()
     histologies, mixed = _histologies(chart, knowledge, today, found)
     found.mixed = "" in mixed
@@ -175,7 +177,7 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
 
 
 def _add_unread(found: Neoplasms, seen: Observed, observation: Observation, knowledge: Knowledge) -> None:
-    """What could not be read may be the half that is missing: a histology, or a finding in the liver."""
+    """Record an unreadable Observation that may be the missing half: a histology, or a finding in the liver."""
     asked = _asked(observation, knowledge).concepts
     if "obs.histology" in asked:
         found.histologies_unread.append(seen)
@@ -184,23 +186,23 @@ def _add_unread(found: Neoplasms, seen: Observed, observation: Observation, know
         found.lesions_unread.append(seen)
 
 
-class Asked(NamedTuple):
-    """What the code of an Observation or component asks."""
+class AskedConcepts(NamedTuple):
+    """The concepts that the code of an Observation or component asks for."""
 
     concepts: frozenset[str]
     sure: bool
-    """Whether a code of its own system says so. Else one that names no system that has it would mean it: a question."""
+    """True if the code's own system says so. False if only another system has the code, which raises a question."""
 
 
-def _asked(part: Observation | Component, knowledge: Knowledge) -> Asked:
+def _asked(part: Observation | Component, knowledge: Knowledge) -> AskedConcepts:
     known = meanings_of(knowledge, part.code)
     meant = known or meanings_elsewhere(knowledge, part.code)
-    return Asked(frozenset(meaning.concept for meaning in meant), bool(known))
+    return AskedConcepts(frozenset(meaning.concept for meaning in meant), bool(known))
 
 
 def _liver_site_open(observation: Observation, knowledge: Knowledge) -> Explanation | None:
-    """Why a tumour that is measured, or a distant metastasis, may be in the liver: its site is told in words, or by a code of
-    another system, or the code of the Observation itself is one."""
+    """Return why a measured tumour or distant metastasis may be in the liver, or None: its site is only text or a code of
+    another system, or the Observation's own code is of another system."""
     asked, site = _asked(observation, knowledge), observation.body_site
     if "obs.tumor_size" in asked.concepts and measured_liver_lesion(observation, knowledge):
         if is_liver(knowledge, [site]):
@@ -216,7 +218,8 @@ def _liver_site_open(observation: Observation, knowledge: Knowledge) -> Explanat
 
 
 def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
-    """A tumour size with a liver body site, the liver as site of a distant metastasis, or a count above none."""
+    """Return True for a tumour size or histology of metastasis in the liver, a distant metastasis sited in the liver, or a
+    lesion count above zero."""
     asked = _asked(observation, knowledge)
     if asked.sure and METASTASIS_SITE in asked.concepts:
         return is_liver(knowledge, [observation.value_codeable_concept, observation.body_site])
@@ -230,7 +233,7 @@ def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
 
 
 def _metastasis_in_liver(observation: Observation, asked: frozenset[str], knowledge: Knowledge) -> bool:
-    """Whether a histology of the liver says metastasis of a neuroendocrine tumour."""
+    """Return True if a histology of the liver is a metastasis of a neuroendocrine tumour."""
     if "obs.histology" not in asked or not is_liver(knowledge, [observation.body_site]):
         return False
     said = meanings_of(knowledge, observation.value_codeable_concept)
@@ -243,7 +246,8 @@ def _is_count(coding: StandardCoding, knowledge: Knowledge) -> bool:
 
 
 def measured_liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
-    """Whether a size above nought stands in it, in whatever unit, or as text: an absent one is no lesion."""
+    """Return True if the Observation or a component has a size above zero, in any unit or as text. A missing size is not a
+    lesion."""
     return any(
         part.value_quantity.value.is_finite() and part.value_quantity.value > 0
         if part.value_quantity is not None and part.value_quantity.value is not None
@@ -253,7 +257,7 @@ def measured_liver_lesion(observation: Observation, knowledge: Knowledge) -> boo
 
 
 def _above_none(part: Observation | Component, knowledge: Knowledge, fact: str) -> bool:
-    """Whether a count or size is certainly above nought: "< 1" and "not counted" are not."""
+    """Return True if a count or size is certainly above zero. "< 1" and "not counted" are not."""
     try:
         amount = value_of(knowledge, knowledge.facts[fact], part).value
     except ValueError:
@@ -262,8 +266,8 @@ def _above_none(part: Observation | Component, knowledge: Knowledge, fact: str) 
 
 
 def _other_malignancy(everything: Sequence[StandardCoding], meanings: list[Meaning], condition: Condition) -> bool:
-    """An active malignancy that could be the source of liver metastases. By ICD-10 code; where only SNOMED CT or text
-    is sent, by name, which is enough to ask and never to decide."""
+    """Return True for a malignancy that could be the source of liver metastases: by ICD-10 code, else by name. A name only
+    raises a question and never decides."""
     if any(m.concept.startswith(("cond.liver_mets", "cond.extrahepatic_mets", "cond.net")) for m in meanings):
         pancreas = [m for m in meanings if m.concept == "cond.net.pancreas"]
         if not pancreas:
@@ -276,11 +280,11 @@ def _other_malignancy(everything: Sequence[StandardCoding], meanings: list[Meani
 
 
 def _histologies(chart: Chart, knowledge: Knowledge, today: date, doubts: Neoplasms) -> tuple[list[Histology], set[str]]:
-    """Histology Observations that say NEN; and the Conditions whose histology is a mixed tumour ("" where none is named).
-    One that would say NEN if it were written as it should be goes to the `doubts`."""
+    """Return the histologies of NENs, and the references of Conditions with a mixed histology ("" if it names none). A
+    histology that may be a NEN but is not correctly coded is added to `doubts`."""
     found: list[Histology] = []
     mixed: set[str] = set()
-    of_lung: set[str] | None = None  # once for all: a chart may hold thousands of both
+    of_lung: set[str] | None = None  # computed once, since a chart may hold thousands of conditions and histologies
     any_current_of_lung = False
     for where, observation in chart.observations:
         asking = [
@@ -323,8 +327,8 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date, doubts: Neopla
 
 
 def _add_histologies(found: Neoplasms, histologies: list[Histology], others: list[OtherMalignancy]) -> None:
-    """A neuroendocrine histology is a NEN. Without a focus it belongs to the one site-coded malignancy of the chart,
-    if no other tumour is known to be neuroendocrine: that site code *is* the NEN, not another malignancy."""
+    """Add NEN histologies to `found.nen`. If a histology has no focus and no other NEN is known, the only site-coded malignancy
+    of the chart is that NEN and not another malignancy."""
     for seen, focus, values in histologies:
         found.nen_codings += [TumourCoding(coding, seen.seen_in, seen.on) for coding in values]
         if not focus and not found.nen and len(others) == 1:

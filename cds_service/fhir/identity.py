@@ -1,4 +1,4 @@
-"""Which other Patient resources are the same person: those that a link names as merged, replaced or also in use."""
+"""Finds other Patient resources of the same person: those linked as merged, replaced or also in use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from cds_service.fhir.resources import Patient, PatientLink, Resource, parts_of
 
 
 def same_person(patient_id: str | None, patients: Iterable[tuple[str, Resource]], names: Mapping[str, str]) -> frozenset[str]:
-    """The ids of the Patients that are linked to one, by whichever of the two, directly or by others; not its own.
+    """Return the ids of Patients linked to this one in either direction, directly or through others, without its own.
 
-    `patients`: reference → Patient. A link of any type counts: each says that it is the same person, recorded twice.
+    `patients`: reference → Patient. Links of any type count, since each says that one person was recorded twice.
     """
     linked: dict[str, set[str]] = {}
     for reference, patient in patients:

@@ -1,4 +1,5 @@
-"""The two halves of the gate → yes, possible, cannot tell or no; and what may be the patient's, which nobody can tell."""
+"""Judges whether a chart has neuroendocrine liver metastases: yes, possible, cannot tell or no. Resources that may be another
+patient's can make the answer uncertain."""
 
 from __future__ import annotations
 
@@ -8,12 +9,13 @@ from datetime import date
 from cds_service.clinical_picture import Gate, Nlm
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.gate import Neoplasms, neoplasms
-from cds_service.fhir.resources import Condition, Observation, UnreadObservation, unread
+from cds_service.fhir.resources import Condition, Observation, UnreadObservation, as_unread
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasons import WRITTEN_OTHERWISE, Explanation, Reason
 
 
 def judge_gate(found: Neoplasms, unreadable_conditions: int, chart: Chart) -> Gate:
+    """Return the gate for the neoplasms found, without regard to resources with an unclear patient."""
     if found.mixed and found.nen and (found.liver or found.both):
         return Gate(Nlm.POSSIBLE, Explanation(Reason.MIXED_TUMOUR), (*found.nen[:1], *found.liver[:1]))
     if found.both:
@@ -51,8 +53,8 @@ def judge_gate(found: Neoplasms, unreadable_conditions: int, chart: Chart) -> Ga
 
 
 def judge_chart(chart: Chart, found: Neoplasms, unreadable_conditions: int, knowledge: Knowledge, today: date) -> Gate:
-    """The gate of a chart. Where it says no, and would not if what may be the patient's were theirs, nobody can tell. Where it
-    says yes, and would not then, it asks."""
+    """Return the gate of a chart. If resources with an unclear patient would change a "no", the answer is "cannot tell"; if
+    they would change a "yes", it is "possible" or "cannot tell"."""
     gate = judge_gate(found, unreadable_conditions, chart)
     if gate.answer not in {Nlm.NO, Nlm.YES} or not chart.unclear:
         return gate
@@ -86,13 +88,14 @@ def _counted(unread: int) -> Explanation:
 
 
 def _histology_open(found: Neoplasms, chart: Chart) -> bool:
-    """Whether a neuroendocrine histology may be where nobody could look: the search for Observations failed, or there
-    was none and no other malignancy explains the metastases."""
+    """Return True if a neuroendocrine histology may be missing: the search for Observations failed, or there was none and no
+    other malignancy explains the metastases."""
     return "Observation" in chart.availability.failed or ("Observation" not in chart.availability.complete and not found.others)
 
 
 def with_unclear(chart: Chart) -> Chart:
-    """What may be of the patient asks, and answers nothing: neither a diagnosis nor a value of it is theirs for certain."""
+    """Return the chart in which resources with an unclear patient raise questions only, since none of them is certainly the
+    patient's."""
     if not chart.unclear:
         return chart
     observations = tuple(
@@ -103,6 +106,6 @@ def with_unclear(chart: Chart) -> Chart:
         for part in chart.unclear if isinstance(it := part.resource, Observation)
     )  # fmt: skip
     conditions = tuple(
-        (part.reference, unread(it, part.why)) for part in chart.unclear if isinstance(it := part.resource, Condition)
+        (part.reference, as_unread(it, part.why)) for part in chart.unclear if isinstance(it := part.resource, Condition)
     )
     return replace(chart, observations=(*chart.observations, *observations), conditions=(*chart.conditions, *conditions))

@@ -1,4 +1,5 @@
-"""What drugs a chart names: from requests and statements, by the concept or by the Medication they refer to or contain."""
+"""The drugs of a chart, from MedicationRequests and MedicationStatements, by concept or by the Medication they refer to or
+contain."""
 
 from __future__ import annotations
 
@@ -25,21 +26,22 @@ CONTAINED_DECODER = msgspec.json.Decoder(Medication)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Medicine:
-    """What a drug is: the concept of the drug itself, and its active ingredients where they are listed. An entry of
-    `ingredients` without a concept refers to something that did not come along. Prescriptions of one Medication share it."""
+    """A drug: its own concept, and its active ingredients if listed. An ingredient is None if it refers to a resource that was
+    not sent. Prescriptions of one Medication share this object."""
 
     concept: CodeableConcept | None
     ingredients: tuple[CodeableConcept | None, ...] = ()
 
     @property
     def concepts(self) -> tuple[CodeableConcept, ...]:
+        """Return the concept of the drug and those of its ingredients."""
         return tuple(concept for concept in (self.concept, *self.ingredients) if concept is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Drug:
-    """A drug given or taken: since when, until when where that is recorded, and whether it is active now. What is in doubt
-    may be active, whatever its status says."""
+    """A drug given or taken: its start, its end if recorded, and whether it is active now. An untrusted entry counts as active,
+    whatever its status."""
 
     where: str
     medicine: Medicine
@@ -47,16 +49,17 @@ class Drug:
     until: PartialDate | None
     active: bool
     doubt: Explanation | None = field(default=None, compare=False)
-    """Why it is not believed: it asks."""
+    """Why the entry is not trusted; such an entry only raises a question."""
     begun: PartialDate | None = None
-    """The first day of which the entry speaks. A day on which somebody only asserted it is none."""
+    """The first day of the period in the entry. A mere date of assertion does not count."""
     ended: PartialDate | None = None
-    """The end of the period of which it speaks. A single day is none."""
+    """The end of the period in the entry. A single day does not count."""
     dosage: msgspec.Raw = field(default_factory=msgspec.Raw, compare=False)
-    """As sent: `dosage.read_regimen` reads it."""
+    """The dosage as sent; `dosage.read_regimen` reads it."""
 
 
 def read_medication(chart: Chart) -> Iterable[Drug]:
+    """Yield the drugs of a chart, one for each MedicationRequest and MedicationStatement."""
     medicines = {name: _of_medication(medication, chart) for name, medication in chart.medications.items()}
     for where, drug, doubt in _prescriptions(chart):
         active = doubt is not None or drug.status == "active"
@@ -74,7 +77,7 @@ def read_medication(chart: Chart) -> Iterable[Drug]:
 
 
 def _prescriptions(chart: Chart) -> Iterable[tuple[str, MedicationRequest | MedicationStatement, Explanation | None]]:
-    """Those that count, then those in doubt, each with the reason."""
+    """Yield the trusted prescriptions, then the untrusted ones, each with its reference and the reason (None if trusted)."""
     yield from ((where, request, None) for where, request in chart.medication_requests)
     yield from ((where, statement, None) for where, statement in chart.medication_statements)
     for where, resource, why in chart.untrusted:
@@ -83,7 +86,7 @@ def _prescriptions(chart: Chart) -> Iterable[tuple[str, MedicationRequest | Medi
 
 
 def referenced_medications(chart: Chart) -> set[str]:
-    """References to Medications that did not come with the chart, as they were written."""
+    """Return the references, as written, to Medications that were not sent with the chart."""
     return {
         text
         for _, drug, _ in _prescriptions(chart)
@@ -94,12 +97,13 @@ def referenced_medications(chart: Chart) -> set[str]:
 
 
 def _name(chart: Chart, reference: str) -> str:
-    """ "Medication/7" of a relative, absolute, versioned or urn reference."""
+    """Return "Medication/7" for a relative, absolute, versioned or urn reference."""
     return "/".join(chart.names.get(reference, reference).split("/_history/")[0].split("/")[-2:])
 
 
 def _medicine(chart: Chart, drug: MedicationRequest | MedicationStatement, medicines: Mapping[str, Medicine]) -> Medicine:
-    """The concept itself, or the Medication referred to; where that says nothing, what the reference displays, as text."""
+    """Return the concept itself or the Medication referred to. If that says nothing, return the display of the reference as
+    text."""
     reference = drug.medication_reference
     if drug.medication_codeable_concept is not None or reference is None:
         return Medicine(drug.medication_codeable_concept)
@@ -116,8 +120,8 @@ def _medicine(chart: Chart, drug: MedicationRequest | MedicationStatement, medic
 
 
 def _contained(drug: MedicationRequest | MedicationStatement) -> dict[str, Medication]:
-    """ "#id" → a Medication or Substance within the resource. What cannot be read is left out: its name may stand in the
-    display of the reference to it."""
+    """Return "#id" → contained Medication or Substance. Unreadable ones are left out; the display of the reference may name the
+    drug."""
     found: dict[str, Medication] = {}
     for raw in drug.contained or []:
         try:

@@ -1,4 +1,5 @@
-"""One Observation → readings of the facts that it and its components speak of; what it cannot say is kept as unreadable."""
+"""Reads one Observation into readings of the facts that it and its components state. Values that cannot be read are kept as
+unreadable."""
 
 from __future__ import annotations
 
@@ -22,10 +23,10 @@ from cds_service.knowledge.terminology import StandardCoding, Use
 from cds_service.reasons import Explanation, Reason, ValueNotReadable
 
 MAX_FACTS_OF_A_CODE = 10
-"""Facts that the codings of one Observation or component may state. They are of one thing, in several systems: of more than
-this nobody can tell which is meant, and each would be asked of its value."""
+"""Maximum number of facts that the codings of one Observation or component may state. Its codings describe one thing in several
+systems; with more facts the meaning is ambiguous, and each fact would have to parse the value."""
 BARE_OID = re.compile(r"[0-2](?:\.\d{1,40}){2,40}")
-"""An OID that does not say that it is one: no URI."""
+"""An OID without the "urn:oid:" prefix, so not a URI."""
 
 
 def _names_no_system(coding: StandardCoding) -> bool:
@@ -33,7 +34,8 @@ def _names_no_system(coding: StandardCoding) -> bool:
 
 
 def result_name(where: str, reference: Reference, chart: Chart) -> str | None:
-    """What a result is called that a report or a panel refers to: "Observation/7", or "DiagnosticReport/1#a" inside of one."""
+    """Return the name of a result that a report or panel refers to: "Observation/7", or "DiagnosticReport/1#a" if contained.
+    None if the reference cannot be resolved."""
     text = reference.reference or ""
     if text.startswith("#"):
         return f"{where.split('#')[0]}{text}"
@@ -41,8 +43,8 @@ def result_name(where: str, reference: Reference, chart: Chart) -> str | None:
 
 
 class ObservationReader:
-    """Built once for a body of knowledge. `concepts`: (source, concept) → the facts that it states. `codes`: every code of an
-    Observation that is read, whatever its system."""
+    """Reads Observations with one `Knowledge`; built once. `concepts`: (source, concept) → the facts that it states. `codes`:
+    every Observation code that is read, in any system."""
 
     def __init__(
         self, knowledge: Knowledge, concepts: Mapping[tuple[str, str], Sequence[FactDefinition]], codes: Set[str]
@@ -55,6 +57,7 @@ class ObservationReader:
         self._limits = {d.upper_limit_of: d for d in knowledge.facts.values() if d.upper_limit_of}
 
     def read(self, where: str, observation: Observation, chart: Chart, today: date, found: Mapping[str, FactReadings]) -> None:
+        """Add the readings of one Observation to `found` (fact id → readings)."""
         on = date_of_observation(observation)
         issued = latest_date_of_observation(observation) if on is None else None
         parts: list[Observation | Component] = [observation, *(observation.component or [])]
@@ -65,7 +68,7 @@ class ObservationReader:
         missed: list[Unreadable] | None = None
         for part, meant in zip(parts, meant_by, strict=True):
             for definition in self._without_system(part.code) if not meant else ():
-                if definition.id not in asked:  # once, however many components leave their system out
+                if definition.id not in asked:  # once, even if several components omit their system
                     asked.add(definition.id)
                     found[definition.id].unreadable.append(Unreadable(on, where, Explanation(Reason.CODE_WITHOUT_SYSTEM)))
             if len(meant) > MAX_FACTS_OF_A_CODE:
@@ -75,12 +78,12 @@ class ObservationReader:
             for definition, stated in meant:
                 if part is observation and not has_value(part) and not isinstance(observation, UnreadObservation):
                     if definition.id in answered:
-                        continue  # a panel: its components answer
+                        continue  # a panel whose components have the values
                     if observation.has_member and observation.data_absent_reason is None:
-                        if missed is None:  # once for all facts: a panel may have many of both
+                        if missed is None:  # once for all facts, since a panel may have many facts and many members
                             missed = list(self._missed(where, on, observation, chart))
                         found[definition.id].unreadable += missed
-                        continue  # a panel: its members answer, each for itself
+                        continue  # a panel whose members are read by themselves
                 if definition.id == "largest_lesion" and not (stated or liver):
                     unsited = observation.body_site is None
                     if has_value(part) and (unsited or site_is_open(observation.body_site, self.knowledge)):
@@ -104,7 +107,7 @@ class ObservationReader:
         self, where: str, part: Observation | Component, definition: FactDefinition, on: PartialDate | None,
         issued: PartialDate | None, today: date, liver: bool, readings: FactReadings,
     ) -> Observed | None:  # fmt: skip
-        """The reading that was added, or None where there is none."""
+        """Add a valid or unreadable reading of one fact. Return the valid reading, or None."""
         try:
             if definition.id == "m_category" and has_value(part) and read_answer(self.knowledge, definition, part) is None:
                 return None  # a T or N category
@@ -123,19 +126,21 @@ class ObservationReader:
         return None
 
     def _against_its_limit(self, part: Observation | Component, reading: Observed, times: FactReadings) -> None:
-        """A reading as times the upper limit sent with it. One without a limit asks, where another has one."""
+        """Add the reading as a multiple of the upper limit sent with it. Without a usable limit add a question, which counts
+        only if another reading has a limit."""
         try:
             times.valid.append(replace(reading, value=upper_limits_of(self.knowledge, part), note=None))
         except ValueNotReadable as error:
             times.questions.append(Observed(True, reading.on, reading.seen_in, reading.recorded, error.why))
 
     def _definitions(self, concept: CodeableConcept | None) -> list[tuple[FactDefinition, bool]]:
-        """The facts that a code asks for; and whether the code alone says so, or only with its body site."""
+        """Return the facts that a concept states, each with True if the code alone states it, or False if its body site is
+        needed too."""
         return self._meant(codings(self.knowledge, concept))
 
     def _without_system(self, concept: CodeableConcept | None) -> list[FactDefinition]:
-        """The facts that a code that states none would ask for, if it named the system in which we hold it: a question, never
-        an answer. It names none, or its bare OID."""
+        """Return the facts that a code with no system (or a bare OID) would state in the system that has it. They become
+        unknown and never get a value."""
         sent = codings(self.knowledge, concept)
         bare = dict.fromkeys(coding.code for coding in sent if _names_no_system(coding) and coding.code in self._in_any_system)
         meant = (pair for code in bare for pair in self._in_any_system[code])

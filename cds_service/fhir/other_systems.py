@@ -1,4 +1,4 @@
-"""Diagnoses whose code names no system that has it: what it would mean in the one that has is a question, never an answer."""
+"""Reads diagnoses whose code is not in its stated system as if it were in the system that has it. They only raise questions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import msgspec
 
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, meanings, text_of
-from cds_service.fhir.resources import CodeableConcept, Coding, Condition, UnreadCondition, unread
+from cds_service.fhir.resources import CodeableConcept, Coding, Condition, UnreadCondition, as_unread
 from cds_service.fhir.tumour_codes import NOT_OF_ITS_SYSTEM
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.terminology import Use
 
 
 def with_codes_of_other_systems(chart: Chart, knowledge: Knowledge) -> tuple[tuple[str, Condition], ...]:
-    """The diagnoses of a chart; those of which no code is known where it says it is from, under the systems that have it."""
+    """Return the diagnoses of a chart. Those without a code known in its stated system are put under the systems that have
+    it."""
     return tuple((where, _asking(condition, knowledge)) for where, condition in chart.conditions)
 
 
@@ -24,7 +25,7 @@ def _asking(condition: Condition, knowledge: Knowledge) -> Condition:
     sent = codings(knowledge, condition.code)
     elsewhere = {coding: terms.held_elsewhere(coding) for coding in sent}
     if any(coding.system in terms.uris and coding.code and not held for coding, held in elsewhere.items()):
-        return condition  # another disease, by a code of its own system
+        return condition  # its own system says that it is another disease
     held = [found for coding in sent for found in elsewhere[coding]]
     if not any(meaning.use is not Use.CONTEXT for coding in held for meaning in terms.meanings(coding)):
         return condition
@@ -32,4 +33,4 @@ def _asking(condition: Condition, knowledge: Knowledge) -> Condition:
     code = CodeableConcept(coding=[*(condition.code.coding or ()), *more], text=text_of(condition.code))
     if isinstance(condition, UnreadCondition):
         return msgspec.structs.replace(condition, code=code)
-    return unread(msgspec.structs.replace(condition, code=code), NOT_OF_ITS_SYSTEM)
+    return as_unread(msgspec.structs.replace(condition, code=code), NOT_OF_ITS_SYSTEM)

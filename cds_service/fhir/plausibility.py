@@ -1,4 +1,4 @@
-"""What no record holds: lists and codes longer than any, and codes that their system cannot have."""
+"""Rejects implausible content: lists and codes longer than in any record, and codes that their system cannot have."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from cds_service.fhir.resources import Coding, Condition, Resource, Struct
 from cds_service.knowledge.terminology import ICD_10_CODE, ICD_10_WITH_LETTER
 
 MAX_LIST_ITEMS = 1_000
-"""Of any list inside of one resource: codings of a concept, components, members, body sites."""
+"""Maximum length of any list in one resource: codings of a concept, components, members, body sites."""
 MAX_CODE_CHARS = 1_000
 ICD_10_URI = re.compile(
     r"(?:icd-10(?!-pcs)(?:-[a-z]{2})?|icd10-?[a-z]{2}|dmdicd10|cim-10|[.:]6\.(?:90|3|3\.\d{1,3}|94))$", re.IGNORECASE
 )
-"""How the URIs of ICD-10 end, which is matched by prefix: all else is matched whole, and so says nothing with a tail."""
+"""How ICD-10 URIs end. Only ICD-10 is matched by prefix; other codes are matched whole, so trailing text makes them unknown."""
 MAX_URI_CHARS = 200
 
 
 class LongerThanRead(Exception):
-    """A list or a code is longer than that of any record."""
+    """A list or code is longer than in any record."""
 
 
 @cache
 def _parts_of(kind: type[Struct]) -> tuple[str, ...]:
-    """Fields that hold structures or lists: only these are looked into."""
+    """Return the fields that hold structures or lists; only these are searched."""
     held = msgspec.inspect.type_info(kind)
     assert isinstance(held, msgspec.inspect.StructType)
     return tuple(field.name for field in held.fields if _holds_parts(field.type))
@@ -41,7 +41,8 @@ def _holds_parts(held: msgspec.inspect.Type) -> bool:
 
 
 def refuse_longer_than_read(resource: Resource, raw: bytes) -> None:
-    """Raises LongerThanRead. `raw`: as it was sent; a short one holds nothing that is long."""
+    """Raises LongerThanRead if a list or code is too long. `raw`: the resource as sent; if it is short, nothing in it can be
+    too long."""
     if len(raw) > min(MAX_CODE_CHARS, MAX_LIST_ITEMS):
         for coding in _codings(resource):
             if coding.code and len(coding.code) > MAX_CODE_CHARS:
@@ -49,14 +50,14 @@ def refuse_longer_than_read(resource: Resource, raw: bytes) -> None:
 
 
 def has_impossible_code(resource: Resource) -> bool:
-    """Whether a code stands in it that ICD-10 cannot have, such as "C78.7 RULED OUT": nobody can tell what is meant. Of a
-    diagnosis the letter of a certainty may stand behind it."""
+    """Return True if the resource has an impossible ICD-10 code, such as "C78.7 RULED OUT", whose meaning is unclear. In a
+    Condition a certainty letter may follow the code."""
     patterns = (ICD_10_CODE, ICD_10_WITH_LETTER) if isinstance(resource, Condition) else (ICD_10_CODE,)
     return not all(_is_possible(coding, patterns) for coding in _codings(resource))
 
 
 def _codings(part: Struct) -> Iterator[Coding]:
-    """Every coding within, at any depth. Raises LongerThanRead."""
+    """Yield every coding at any depth. Raises LongerThanRead."""
     for name in _parts_of(type(part)):
         held: Any = getattr(part, name)
         if held is None:

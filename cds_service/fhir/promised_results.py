@@ -1,4 +1,4 @@
-"""Results that a report says it has, and that did not come."""
+"""Finds results that a report refers to and that did not arrive."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cds_service.reasons import Explanation, Reason
 
 
 def results_not_sent(chart: Chart) -> Iterator[Unreadable]:
-    """One line for all: of the newest report how many of its results are missing, and how many reports there are like it.
+    """Yield at most one line: the number of missing results of the newest incomplete report, and the number of such reports.
 
-    Where Observations were asked for by the codes that are read, a report's other results were never asked for: only a report
-    with such a code of its own, none of whose results came, is named then.
+    If Observations were searched by code, a report's other results were never requested. Then only reports are named that have
+    a searched code themselves and none of whose results arrived.
     """
     lacking = reports_without_results(chart)
     if not lacking:
@@ -30,13 +30,16 @@ def results_not_sent(chart: Chart) -> Iterator[Unreadable]:
 
 
 class IncompleteReport(NamedTuple):
+    """A report with results that did not arrive."""
+
     reference: str
     on: PartialDate | None
     missing: int
-    """How many of its results did not come."""
+    """Number of its results that did not arrive."""
 
 
 def reports_without_results(chart: Chart) -> list[IncompleteReport]:
+    """Return the reports with results that did not arrive, by the rule of `results_not_sent`."""
     found = []
     asked = chart.availability.codes
     called = {study.reference: codes(study.code) for study in chart.studies}

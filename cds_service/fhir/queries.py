@@ -1,4 +1,5 @@
-"""What the service asks of an EHR: one query for each key, in the portable subset (CH-36 to CH-41), derived from the facts."""
+"""The queries to an EHR, one for each prefetch key, in the portable subset of FHIR search (CH-36 to CH-41), derived from the
+facts."""
 
 from __future__ import annotations
 
@@ -9,12 +10,13 @@ from urllib.parse import quote
 from cds_service.knowledge.model import Knowledge
 
 PATIENT = "patient={{context.patientId}}"
-# _count is no more than Oracle serves (EHRs differ in their default; a first page alone would be half an answer)
+# _count is at most what Oracle allows. It is stated because EHRs differ in their default.
 
 
 @cache
 def build_queries(knowledge: Knowledge) -> dict[str, str]:
-    """Key → query template. Observations by the codes that are read, a site's own included; the other types whole."""
+    """Return prefetch key → query template. Observations are queried by the codes that are read, including a site's own; other
+    types are queried whole."""
     codes = sorted(observation_codes(knowledge))
     return {
         "patient": "Patient/{{context.patientId}}",
@@ -30,7 +32,7 @@ def build_queries(knowledge: Knowledge) -> dict[str, str]:
 
 @cache
 def observation_codes(knowledge: Knowledge) -> frozenset[str]:
-    """Every code of an Observation that states a fact or a histology, whatever its system."""
+    """Return every Observation code that states a fact or a histology, in any system."""
     observed = [d for d in knowledge.facts.values() if d.source == "Observation"]
     concepts = {"obs.histology", "obs.metastasis_site"} | {
         concept for d in observed for concept in d.concepts if not concept.startswith("cond.")
@@ -42,5 +44,6 @@ def observation_codes(knowledge: Knowledge) -> frozenset[str]:
 
 
 def _token(code: str) -> str:
-    """Without its system, which the reader checks: with it the query would be longer than some servers take."""
+    """Return the escaped code without its system, because with it the query would be too long for some servers. The reader
+    checks the system."""
     return quote(re.sub(r"([\\,$|])", r"\\\1", code), safe="")

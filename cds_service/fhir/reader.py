@@ -1,4 +1,4 @@
-"""Chart + knowledge → ClinicalPicture: every fact with all its readings (CLINICAL section 3)."""
+"""Reads a chart into a `ClinicalPicture`: every fact with all its readings (docs/knowledge.md, "Facts")."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cds_service.clinical_picture import ClinicalPicture, Deceased, Observed, Pa
 from cds_service.fhir.body_sites import with_sites
 from cds_service.fhir.certainty import with_certainty
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
-from cds_service.fhir.concepts import codings, is_liver, meanings, names_of, remembered, text_of
+from cds_service.fhir.concepts import codings, compute_once, is_liver, meanings, names_of, text_of
 from cds_service.fhir.dates import date_of_procedure, first_date, is_future
 from cds_service.fhir.demographics_and_orders import read_death, read_demographics, read_orders
 from cds_service.fhir.drug_reading import DrugReader
@@ -29,7 +29,7 @@ from cds_service.fhir.resources import (
     Procedure,
     UnreadCondition,
 )
-from cds_service.fhir.tumour_sizes import from_tumour_sizes, sites_of_distant_metastases
+from cds_service.fhir.tumour_sizes import add_from_tumour_sizes, sites_of_distant_metastases
 from cds_service.fhir.values import largest_of_each_day
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import Use
@@ -38,11 +38,11 @@ from cds_service.reasons import Explanation, Reason
 
 CODED, PROVISIONAL = Explanation(Reason.CODED), Explanation(Reason.RECORDED_AS_PROVISIONAL)
 SYSTEMS_OF_PROCEDURES = frozenset({"snomed-ct", "icd-10-pcs"})
-"""A code of these that we do not hold, with a name, is another procedure than those that facts ask for."""
+"""In these systems a named code that is not in the terminology is another procedure than those the facts ask for."""
 
 
 class ChartReader:
-    """Reads charts with one body of knowledge; built once, used for every request."""
+    """Reads charts with one `Knowledge`. Built once and used for every request."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
@@ -56,7 +56,7 @@ class ChartReader:
         self._observing = ObservationReader(knowledge, self._concepts, self._codes)
 
     def _speaks(self, observation: Observation) -> bool:
-        """Whether any code of it is one that we read: most of a long chart is passed over here, without a look inside."""
+        """Return True if any code of the Observation is read. Most Observations of a long chart are skipped by this test."""
         for part in (observation, *(observation.component or ())):
             for coding in (part.code.coding or ()) if part.code else ():
                 if (coding.code or "").strip() in self._codes:
@@ -64,7 +64,8 @@ class ChartReader:
         return False
 
     def read(self, chart: Chart, today: date) -> ClinicalPicture:
-        """Never raises on the content of a chart: what cannot be read is named in the picture."""
+        """Return the clinical picture of a chart on a day. Content that cannot be read is listed in the picture; none of it
+        raises."""
         found: dict[str, FactReadings] = {name: FactReadings() for name in self.knowledge.facts}
         chart = self._prepared(chart, today)
         tumours = neoplasms(chart, self.knowledge, today)
@@ -77,7 +78,7 @@ class ChartReader:
         self._tumour(tumours, chart, found)
         for where, observation in chart.observations:
             self._observing.read(where, observation, chart, today, found)
-        from_tumour_sizes(chart, self.knowledge, found["lesion_count"].valid, found["lobes_involved"].valid,
+        add_from_tumour_sizes(chart, self.knowledge, found["lesion_count"].valid, found["lobes_involved"].valid,
                           found["caudate_lesion"].valid)  # fmt: skip
         for where, condition in chart.conditions:
             self._condition(where, condition, today, found)
@@ -87,7 +88,7 @@ class ChartReader:
             on, period = date_of_procedure(procedure), procedure.performed_period
             begun = not is_future(on, today)
             goes_on = begun and procedure.status == "in-progress" and not (period and period.end)
-            until = PartialDate.from_day(today) if goes_on else None  # dialysis that goes on is no older than today
+            until = PartialDate.from_day(today) if goes_on else None  # ongoing dialysis is as recent as today
             self._presence("Procedure", where, procedure.code, on if begun else None, found, until=until)
         unread_drugs = self._drugs.read(tuple(read_medication(chart)), today, found)
         self._doubted_procedures(chart, today, found)
@@ -121,7 +122,8 @@ class ChartReader:
         )
 
     def _prepared(self, chart: Chart, today: date) -> Chart:
-        """The chart with each diagnosis as its certainty has it, and only the Observations that speak, each with its site."""
+        """Return the chart with the certainty of each diagnosis applied, and only the Observations that are read, each with its
+        body site."""
         chart = with_certainty(chart, self.knowledge)
         chart = replace(
             chart,
@@ -135,7 +137,7 @@ class ChartReader:
         if definition.id == "largest_lesion":
             part.valid = largest_of_each_day(part.valid)
         if definition.upper_limit_of and not part.valid:
-            part.questions.clear()  # nothing was sent with a limit: not judged, and no question of its own
+            part.questions.clear()  # no value was sent with a limit: do not judge, and do not ask
         return Readings(
             valid=tuple(part.valid),
             unreadable=tuple(part.unreadable),
@@ -144,7 +146,7 @@ class ChartReader:
         )
 
     def _sources(self, definition: FactDefinition) -> frozenset[str]:
-        """Resource types that have to be asked completely before a fact's silence says anything."""
+        """Return the resource types that must be complete before the fact's absence is evidence."""
         if definition.kind is FactKind.PERSON:
             return frozenset()
         if definition.kind is FactKind.PRESENCE:
@@ -154,17 +156,17 @@ class ChartReader:
         return frozenset({"Observation", "Condition"} if conditions else {"Observation"})
 
     def _unread_procedures(self, definition: FactDefinition, chart: Chart) -> Iterable[Observed]:
-        """A question where a procedure may be the treatment that the fact asks for: where it cannot be read which one it is."""
+        """Yield a question if unidentifiable procedures might be the treatment that the fact asks for."""
         if definition.every_entry_read:
             count = sum(not self._is_read(procedure.code) for _, procedure in chart.procedures)
             if count:
                 yield Observed(True, None, definition.source, "", Explanation(Reason.ENTRIES_UNREADABLE, count=count))
 
     def _is_read(self, procedure: CodeableConcept | None) -> bool:
-        """Whether it says which procedure it is: by a code that we hold, or by a name."""
+        """Return True if the concept identifies the procedure, by a known code or by a name."""
         if procedure is None:
             return False
-        return remembered(self.knowledge, procedure, "which procedure", lambda: self._says_which(procedure))
+        return compute_once(self.knowledge, procedure, "which procedure", lambda: self._says_which(procedure))
 
     def _says_which(self, procedure: CodeableConcept) -> bool:
         sent = codings(self.knowledge, procedure)
@@ -176,9 +178,11 @@ class ChartReader:
         return bool(names) and all(self.knowledge.drugs.names_another_procedure(name) for name in names)
 
     def _tumour(self, tumours: Neoplasms, chart: Chart, found: dict[str, FactReadings]) -> None:
-        """Primary site, syndrome and differentiation as the tumour's own codes tell them; first dates of both halves."""
+        """Add primary site, syndrome and differentiation from the tumour's own codes, and the first dates of the tumour and its
+        liver metastases."""
         terms = self.knowledge.terminology
-        conditions = {where for where, _ in chart.conditions}  # a result inside of one is named after it: "Condition/nen#x"
+        # without contained results, whose reference is like "Condition/nen#x"
+        conditions = {where for where, _ in chart.conditions}
         for coding, where, on in tumours.nen_codings:
             text = coding.display or coding.code
             for fact in ("primary_site", "hormonal_syndrome"):
@@ -190,7 +194,8 @@ class ChartReader:
         new = [reading for reading in tumours.liver if reading.on and reading.seen_in in conditions]
         if tumours.liver_before and new:
             found["new_liver_metastasis"].valid.append(max(new, key=lambda r: r.on.latest if r.on else date.min))
-        found["nen_diagnosis"].valid += [reading for reading in tumours.nen if reading.on is None][:1]  # may be the first
+        # an undated diagnosis may be the first
+        found["nen_diagnosis"].valid += [reading for reading in tumours.nen if reading.on is None][:1]
         firsts = {
             "nen_diagnosis": tumours.nen,
             "primary_diagnosis": tumours.primary,
@@ -205,7 +210,8 @@ class ChartReader:
                 found[name].valid.append(min(dated, key=lambda r: r.on.earliest if r.on else date.max))
 
     def _condition(self, where: str, condition: Condition, today: date, found: dict[str, FactReadings]) -> None:
-        """What a diagnosis says beyond the gate. Only active, confirmed ones; an unconfirmed one asks."""
+        """Add what a diagnosis states beside the gate. An active, confirmed diagnosis gives values; an unconfirmed one makes
+        facts unknown."""
         on, stated = (
             None if is_future(when, today) else when
             for when in (date_of_condition(condition), first_date(condition.recorded_date) or date_of_condition(condition))
@@ -217,7 +223,8 @@ class ChartReader:
         if history:
             return
         terms = self.knowledge.terminology
-        in_liver = all(is_liver(self.knowledge, [site]) for site in condition.body_site or [])  # of liver and bone, bone counts
+        # if both liver and bone are named, bone counts
+        in_liver = all(is_liver(self.knowledge, [site]) for site in condition.body_site or [])
         for coding in codings(self.knowledge, condition.code):
             if syndrome := terms.value("hormonal_syndrome", coding):
                 if isinstance(condition, UnreadCondition):
@@ -238,10 +245,10 @@ class ChartReader:
                     self._outside(meaning.use, bool(condition.body_site), in_liver, reading, found["extrahepatic_disease"])
 
     def _outside(self, use: Use, sited: bool, in_liver: bool, reading: Observed, readings: FactReadings) -> None:
-        """Metastases beyond the liver, by code: present, or a question (nodes, site not named, in doubt). `sited`: body sites
-        are named; `in_liver`: none of them is elsewhere."""
+        """Add extrahepatic disease from a metastasis code: "present", or a question if the code is nodal, has no site or is in
+        doubt. `sited`: body sites are named. `in_liver`: all of them are in the liver."""
         if not (use.decides or use.asks or use is Use.NODAL):
-            return  # context never decides
+            return  # context codes never decide
         if use is Use.DECIDES_NEN_SITE_FROM_BODY_SITE and in_liver:
             return
         question: Explanation | None = None
@@ -259,7 +266,7 @@ class ChartReader:
             readings.valid.append(Observed("present", reading.on, reading.seen_in, reading.recorded, CODED, ageless=True))
 
     def _doubted_procedures(self, chart: Chart, today: date, found: dict[str, FactReadings]) -> None:
-        """A procedure that is not believed asks whether it was done."""
+        """Add a question, whether it was done, for each untrusted procedure."""
         for where, resource, why in chart.untrusted:
             if isinstance(resource, Procedure):
                 on = date_of_procedure(resource)
@@ -287,7 +294,7 @@ class ChartReader:
             (found[definition.id].questions if doubt else found[definition.id].valid).append(reading)
 
     def _facts_stated(self, source: str, concept: CodeableConcept | None) -> tuple[FactDefinition, ...]:
-        """The facts of presence that a code of the concept states, each once."""
+        """Return the presence facts that the codes of a concept state, each once."""
         if concept is None or not concept.coding:
             return ()
 
@@ -300,10 +307,10 @@ class ChartReader:
             }
             return tuple(stated.values())
 
-        return remembered(self.knowledge, concept, f"facts stated by {source}", work_out)
+        return compute_once(self.knowledge, concept, f"facts stated by {source}", work_out)
 
 
 def _at_issue(part: FactReadings) -> list[Observed]:
-    """Questions, but for a diagnosis in doubt that could only say what another one says for certain."""
+    """Return the questions, without those whose only possible value is already stated by a valid reading."""
     said = {reading.value for reading in part.valid if isinstance(reading.value, str)}
     return [ask for ask in part.questions if ask.value not in said]

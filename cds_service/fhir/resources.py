@@ -1,4 +1,4 @@
-"""The fields of FHIR R4 resources that we read; everything else in them is ignored."""
+"""The fields of FHIR R4 resources that are read; all others are ignored."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from cds_service.reasons import Explanation, Reason
 
 
 class Struct(msgspec.Struct, rename="camel"):
-    """A field of type Any holds what was sent, whatever it was: an element on which little depends must not spoil the whole
-    resource where it is not valid. `parts_of` reads it."""
+    """A field of type Any holds whatever was sent, so that an invalid element of little importance does not make the resource
+    unreadable. `parts_of` reads it."""
 
 
 S = TypeVar("S", bound=Struct)
 
 
 def parts_of(kind: type[S], sent: Any) -> list[S]:
-    """What stands in an element, as far as it is of its type; one that should be a list, and is none, is its only part."""
+    """Return the parts of an element that are of the given type. An element that should be a list but is not counts as its only
+    part."""
     found = []
     for part in sent if isinstance(sent, list) else () if sent is None else (sent,):
         try:
@@ -42,7 +43,7 @@ class Coding(Struct):
 
 
 class CodeableConcept(Struct, dict=True):
-    """What was once worked out of it is remembered in its __dict__ (fhir.concepts), where nothing that is sent gets."""
+    """Values computed from a concept are cached in its __dict__ (`fhir.concepts`), where sent data never gets."""
 
     coding: list[Coding] | None = None
     text: str | None = None
@@ -83,7 +84,7 @@ class Extension(Struct):
 
 
 class Resource(Struct):
-    """What every resource may carry: its id, and what FHIR forbids to pass over (see faults)."""
+    """The elements of every resource that are read: the id, and those that FHIR forbids to ignore (see `credibility`)."""
 
     id: Any = None
     implicit_rules: Any = None
@@ -180,7 +181,7 @@ class ImagingStudy(WithStatus):
 
 
 class Ingredient(Struct):
-    """Of a Medication."""
+    """An ingredient of a Medication."""
 
     item_codeable_concept: CodeableConcept | None = None
     item_reference: Reference | None = None
@@ -188,7 +189,7 @@ class Ingredient(Struct):
 
 
 class Medication(Resource):
-    """A Substance, too, where it is contained: what we read of it has the same name."""
+    """Also used for a contained Substance: the fields that are read have the same names."""
 
     code: CodeableConcept | None = None
     ingredient: list[Ingredient] | None = None
@@ -269,27 +270,27 @@ NOT_VALID = Explanation(Reason.NOT_VALID_R4)
 
 
 class UnreadObservation(Observation):
-    """What is left of an Observation that could not be read: that it speaks of something, and why it says nothing."""
+    """The readable rest of an unreadable Observation, with the reason. Its facts become unknown."""
 
     why: Explanation = NOT_VALID
 
 
 class UnreadCondition(Condition):
-    """What is left of a Condition that could not be read: it asks and never answers."""
+    """The readable rest of an unreadable Condition, with the reason. It raises questions and never gives a value."""
 
     why: Explanation = NOT_VALID
 
 
 class UnreadContainer(WithStatus):
-    """What is left of a report, an Observation or a Condition of which not even that can be told: what it contains."""
+    """The contained resources of a report, Observation or Condition that is otherwise unreadable."""
 
     subject: Reference | None = None
     contained: list[msgspec.Raw] | None = None
     why: Explanation = NOT_VALID
 
 
-def unread(condition: Condition, why: Explanation) -> UnreadCondition:
-    """The diagnosis as one that only asks, with all that is told of it: what has ended still has."""
+def as_unread(condition: Condition, why: Explanation) -> UnreadCondition:
+    """Return the diagnosis as an UnreadCondition that only raises questions. Its fields are kept, including its end."""
     told = {name: getattr(condition, name) for name in Condition.__struct_fields__}
     return UnreadCondition(**told, why=why)
 
@@ -298,6 +299,7 @@ Unread = UnreadObservation | UnreadCondition | UnreadContainer
 
 
 def codes(concept: CodeableConcept | None) -> set[str]:
+    """Return the codes of a concept, without their systems."""
     return {(coding.code or "").strip() for coding in (concept.coding or [])} if concept else set()
 
 
@@ -321,5 +323,5 @@ READ_TYPES: dict[str, type[Resource]] = {
 
 
 def queried_type(query: str) -> str:
-    """Condition?patient=… → Condition; Patient/example → Patient."""
+    """Return the resource type of a query: Condition?patient=… → Condition; Patient/example → Patient."""
     return query.split("?")[0].split("/")[0]

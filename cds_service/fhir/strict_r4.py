@@ -1,5 +1,6 @@
-"""The few resources that decided, held against strict R4 by `fhir.resources`. A fault is told, and silences nothing:
-what we read of a resource was checked on its own, and a contraindication must not vanish over a trailing space."""
+"""Validates the few resources that decided against strict R4 with `fhir.resources`. An error is reported and changes no
+verdict, because the fields that count were validated separately, and a contraindication must not be lost over a trailing
+space."""
 
 from __future__ import annotations
 
@@ -25,11 +26,11 @@ VALIDATED_TYPES = (
     "ImagingStudy",
 )
 MODELS = {name: getattr(import_module(f"fhir.resources.R4B.{name.lower()}"), name) for name in VALIDATED_TYPES}
-"""R4B: fhir.resources has no R4 package, and its default is R5. Imported at start, so that no request waits for it."""
+"""fhir.resources has R4B but no R4 package, and defaults to R5. Imported at start, so that no request waits for it."""
 
 
 def strict_r4_faults(references: Iterable[str], sources: Mapping[str, bytes]) -> list[Unreadable]:
-    """For each resource that is not valid R4: its reference, and the path and kind of its first fault, never a value."""
+    """Return, for each resource that is not valid R4, its reference and the path and kind of its first error, never a value."""
     found: list[Unreadable] = []
     for reference in dict.fromkeys(references):
         raw = sources.get(reference)
@@ -43,13 +44,13 @@ def strict_r4_faults(references: Iterable[str], sources: Mapping[str, bytes]) ->
             found.append(Unreadable(None, reference, _why(".".join(map(str, first["loc"])), first["type"])))
         except RecursionError:
             found.append(Unreadable(None, reference, Explanation(Reason.NESTED_TOO_DEEPLY)))
-        except Exception:  # validators of the library choke on what they did not reckon with: `"_recordedDate": "2026"`
+        except Exception:  # the library's validators can raise anything on input they do not expect: `"_recordedDate": "2026"`
             found.append(Unreadable(None, reference, _why("", "the check broke off")))
     return found
 
 
 def _type_of(reference: str, raw: bytes) -> str:
-    """That of the resource itself: the reference of a contained one begins with the type of what is around it."""
+    """Return the type of the resource itself; the reference of a contained one begins with the type of its container."""
     if "#" not in reference:
         return reference.split("/")[0]
     try:

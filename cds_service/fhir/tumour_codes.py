@@ -1,4 +1,4 @@
-"""What the codes of one diagnosis or histology say of a tumour, and what they would say if they were written otherwise."""
+"""The tumour meaning of the codes of one diagnosis or histology, and what they would mean if coded correctly."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NEN = frozenset(
 )  # fmt: skip
 METASTASIS = frozenset({"cond.net_metastatic", "morph.net_metastatic", "cond.liver_mets", "cond.liver_mets.net"})
 METASTASIS_SITE = "obs.metastasis_site"
-"""An Observation that names where a distant metastasis is."""
+"""The Observation concept for the site of a distant metastasis."""
 LIVER_METASTASES = frozenset({"cond.liver_mets", "cond.liver_mets.net"})
 PLAIN_METASTASIS = frozenset({"8000/6", "14799000", "128462008"})
-"""Metastasis and no more, as morphology or disorder: neither a neuroendocrine tumour nor a mixed one."""
+"""Codes (morphology or disorder) for metastasis only; neither a neuroendocrine nor a mixed tumour."""
 LUNG = re.compile(r"\b(lung|bronch|pulmon)", re.IGNORECASE)
 TUMOUR = re.compile(r"malignant|cancer|carcino|sarcoma|tumou?r|neoplasm|karzinom|krebs", re.IGNORECASE)
 SECONDARY = re.compile(r"secondary|metasta", re.IGNORECASE)
@@ -33,14 +33,14 @@ TEXT_ALONE = Explanation(Reason.TEXT_ALONE)
 
 
 def extensions_of(condition: Condition) -> Iterator[Extension]:
-    """Its extensions, and those inside of them."""
+    """Yield the extensions of a diagnosis, and those nested in them."""
     for extension in condition.extension or ():
         yield extension
         yield from parts_of(Extension, extension.extension)
 
 
 def codings_of_extension(extension: Extension, knowledge: Knowledge) -> list[StandardCoding]:
-    """Its value, as a concept or as a coding."""
+    """Return the codings of an extension's value, which may be a concept or a coding."""
     plain = parts_of(Coding, extension.value_coding)
     return [
         *codings(knowledge, extension.value_codeable_concept),
@@ -49,6 +49,7 @@ def codings_of_extension(extension: Extension, knowledge: Knowledge) -> list[Sta
 
 
 def texts_of_extension(extension: Extension) -> list[str]:
+    """Return the texts of an extension's value."""
     sent = (extension.value_string, extension.value_code)
     return [*(text for text in sent if isinstance(text, str) and text), *_texts(extension.value_codeable_concept)]
 
@@ -59,18 +60,20 @@ def _extended_codings(condition: Condition, knowledge: Knowledge) -> Iterator[St
 
 
 def is_morphology(meanings: Sequence[Meaning]) -> bool:
+    """Return True if any meaning is a tumour morphology."""
     return any(meaning.concept.startswith("morph.") for meaning in meanings)
 
 
 def codings_of_condition(condition: Condition, knowledge: Knowledge) -> list[StandardCoding]:
-    """Its codings, and the morphologies in any of its extensions: registries differ in the extension, not in the codes."""
+    """Return the codings of a diagnosis and the morphologies in any of its extensions. Registries use different extensions but
+    the same codes."""
     terms = knowledge.terminology
     more = (coding for coding in _extended_codings(condition, knowledge) if is_morphology(terms.meanings(coding)))
     return [*codings(knowledge, condition.code), *more]
 
 
 def is_nen(meanings: Sequence[Meaning], lung: bool) -> bool:
-    """Whether the codes of one tumour say neuroendocrine neoplasm; a mixed tumour's code denies it."""
+    """Return True if the codes of one tumour are a neuroendocrine neoplasm. A mixed tumour's code excludes it."""
     relevant = [m for m in meanings if m.concept in NEN or m.use is Use.EXCLUDE]
     if any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in relevant):
         return False
@@ -78,8 +81,8 @@ def is_nen(meanings: Sequence[Meaning], lung: bool) -> bool:
 
 
 def is_lung(everything: Sequence[StandardCoding], knowledge: Knowledge) -> bool:
-    """A primary of the lung, by code, or by name where the code is not of ICD-10: small cell carcinoma of the lung must
-    not pass for a NEN (`Use.DECIDES_IF_NOT_LUNG`). Neither pneumonia nor a metastasis in the lung makes one."""
+    """Return True for a primary lung tumour: by code, or by name if the code is not ICD-10. Small cell carcinoma of the lung
+    must not count as a NEN (`Use.DECIDES_IF_NOT_LUNG`). Pneumonia and lung metastases are not lung tumours here."""
     return any(
         knowledge.terminology.value("primary_site", coding) == "lung"
         or (coding.system not in PREFIX_SYSTEMS and _names_lung_tumour(coding.display))
@@ -92,6 +95,7 @@ def _names_lung_tumour(display: str) -> bool:
 
 
 def says_liver_metastasis(meanings: Sequence[Meaning], condition: Condition, knowledge: Knowledge) -> bool:
+    """Return True if a diagnosis is liver metastases, by code or as a metastasis with a liver body site."""
     if any(m.concept in LIVER_METASTASES and m.use is Use.DECIDES for m in meanings):
         return True
     return _is_metastasis(meanings) and is_liver(knowledge, condition.body_site or [])
@@ -104,15 +108,17 @@ def _is_metastasis(meanings: Sequence[Meaning]) -> bool:
     )
 
 
-# ── written otherwise: enough to ask ──────────────────────────────────────────────────────────────────────────────
-class Meant(NamedTuple):
-    """What codes and texts would mean: codes of a system that is not told, not known or has no such code; ICD-O in a text."""
+# ── not correctly coded: raises a question ────────────────────────────────────────────────────────────────────────
+class PossibleMeanings(NamedTuple):
+    """What codes would mean whose system is missing, unknown or without such a code; and what ICD-O codes in text would
+    mean."""
 
     by_code: tuple[Meaning, ...]
     by_text: tuple[Meaning, ...]
 
 
-def meant_by_condition(condition: Condition, knowledge: Knowledge) -> Meant:
+def meant_by_condition(condition: Condition, knowledge: Knowledge) -> PossibleMeanings:
+    """Return what the codes and texts of a diagnosis and its extensions would mean."""
     terms = knowledge.terminology
     by_code: list[Meaning] = list(meanings_elsewhere(knowledge, condition.code))
     for coding in _extended_codings(condition, knowledge):
@@ -123,18 +129,18 @@ def meant_by_condition(condition: Condition, knowledge: Knowledge) -> Meant:
     return _meant(by_code, texts, knowledge)
 
 
-def meant_by_value(concept: CodeableConcept | None, text: str | None, knowledge: Knowledge) -> Meant:
-    """The same of the value of a histology."""
+def meant_by_value(concept: CodeableConcept | None, text: str | None, knowledge: Knowledge) -> PossibleMeanings:
+    """Return what the coded or text value of a histology would mean."""
     return _meant(meanings_elsewhere(knowledge, concept), [text, *_texts(concept)], knowledge)
 
 
-def _meant(by_code: Sequence[Meaning], texts: Sequence[str | None], knowledge: Knowledge) -> Meant:
+def _meant(by_code: Sequence[Meaning], texts: Sequence[str | None], knowledge: Knowledge) -> PossibleMeanings:
     by_text = (meaning for text in texts for meaning in knowledge.terminology.morphologies_in(text))
-    return Meant(tuple(dict.fromkeys(by_code)), tuple(dict.fromkeys(by_text)))
+    return PossibleMeanings(tuple(dict.fromkeys(by_code)), tuple(dict.fromkeys(by_text)))
 
 
-def why_nen_is_open(known: Sequence[Meaning], meant: Meant, lung: bool) -> Explanation | None:
-    """Why a diagnosis or histology that does not say NEN may be one; None where nothing says so."""
+def why_nen_is_open(known: Sequence[Meaning], meant: PossibleMeanings, lung: bool) -> Explanation | None:
+    """Return why a diagnosis or histology that is not coded as a NEN may be one, or None."""
     if any(m.use is Use.EXCLUDE and m.code not in PLAIN_METASTASIS for m in known):
         return None
     if any(m.concept in NEN and m.use.asks for m in (*known, *meant.by_code)):
@@ -144,12 +150,14 @@ def why_nen_is_open(known: Sequence[Meaning], meant: Meant, lung: bool) -> Expla
     return TEXT_ALONE if is_nen(meant.by_text, lung) else None
 
 
-def why_liver_is_open(known: Sequence[Meaning], meant: Meant, condition: Condition, knowledge: Knowledge) -> Explanation | None:
-    """Why a diagnosis that does not say liver metastases may be of some; None where nothing says so."""
+def why_liver_is_open(
+    known: Sequence[Meaning], meant: PossibleMeanings, condition: Condition, knowledge: Knowledge
+) -> Explanation | None:
+    """Return why a diagnosis that is not coded as liver metastases may be one, or None."""
     if any(m.concept in LIVER_METASTASES and m.use.asks for m in (*known, *meant.by_code)):
         return OUT_OF_USE
     if any(m.concept in LIVER_METASTASES for m in known):
-        return None  # said, as current or as past
+        return None  # already coded as current or past
     if says_liver_metastasis(meant.by_code, condition, knowledge):
         return NOT_OF_ITS_SYSTEM
     words = knowledge.terminology.written
@@ -161,7 +169,7 @@ def why_liver_is_open(known: Sequence[Meaning], meant: Meant, condition: Conditi
 
 
 def site_is_open(site: CodeableConcept | None, knowledge: Knowledge) -> bool:
-    """Whether a body site that is not known to be the liver may be it: by its words, or by a code of another system."""
+    """Return True if a body site not known to be the liver may be it, by its text or by a code of another system."""
     if site is None or is_liver(knowledge, [site]):
         return False
     meant = meanings_elsewhere(knowledge, site)
@@ -171,7 +179,7 @@ def site_is_open(site: CodeableConcept | None, knowledge: Knowledge) -> bool:
 
 
 def _texts(concept: CodeableConcept | None) -> list[str]:
-    """Every text of a concept, a code too: some send it where the code should be."""
+    """Return every text of a concept, including codes, since some systems send text as the code."""
     if concept is None:
         return []
     sent = concept.coding or ()

@@ -1,5 +1,5 @@
-"""Lesion count, lobes and caudate lobe from tumour sizes with a liver body site, where nobody assessed them; and sites of
-distant metastases that are not the liver."""
+"""Derives lesion count, lobes and caudate lobe from tumour sizes with a liver body site, if they were not assessed; and finds
+sites of distant metastases outside the liver."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cds_service.reasons import Explanation, Reason
 CAUDATE = "site.liver_segment_1"
 
 
-def from_tumour_sizes(
+def add_from_tumour_sizes(
     chart: Chart, knowledge: Knowledge, counts: list[Observed], lobes: list[Observed], caudate: list[Observed]
 ) -> None:
-    """Adds readings to the three lists. A count from sizes is "at least": small lesions are not always measured."""
+    """Add readings to the three lists. A count from sizes is "at least", because small lesions are not always measured."""
     by_day: dict[str, list[tuple[str, Observation, PartialDate]]] = {}
     for where, observation in chart.observations:
         on = date_of_observation(observation)
@@ -64,7 +64,7 @@ def _in_caudate(observation: Observation, knowledge: Knowledge) -> bool:
 
 
 def sites_of_distant_metastases(chart: Chart, knowledge: Knowledge) -> Iterator[Observed]:
-    """What asks whether there is disease outside the liver: a site of a distant metastasis that is coded, and not the liver."""
+    """Yield the coded sites of distant metastases that are not the liver, as questions about extrahepatic disease."""
     for where, observation in chart.observations:
         if any(meaning.concept == METASTASIS_SITE for meaning in meanings(knowledge, observation.code)):
             sites = [site for site in (observation.value_codeable_concept, observation.body_site) if site and site.coding]

@@ -1,6 +1,7 @@
-"""Units by UCUM code, with exact factors from a closed table; never by guess, and never by a display that contradicts.
+"""Converts units by UCUM code with exact factors from a closed table. Nothing is guessed, and a display that contradicts the
+code is rejected.
 
-The units that a fact accepts and their factors stand in knowledge/facts.toml, spellings and traps in knowledge/units.toml.
+Accepted units and factors are in knowledge/facts.toml, spellings and ambiguous units in knowledge/units.toml.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _EXACT = Context(prec=50)
 
 
 class UnitError(ValueNotReadable):
-    """The unit is none that the fact accepts. `unit`: as it was sent, for a card; no log holds it."""
+    """The fact does not accept the unit. `unit`: the unit as sent, for cards only; it is never logged."""
 
     def __init__(self, why: Explanation, unit: str) -> None:
         super().__init__(why)
@@ -27,7 +28,7 @@ class UnitError(ValueNotReadable):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What one fact accepts: the factor behind each unit, and its spellings."""
+    """The units that one fact accepts, with their factors and spellings."""
 
     units: Units
     factors: Mapping[str, Decimal]
@@ -35,10 +36,12 @@ class Scale:
 
     @classmethod
     def for_fact(cls, units: Units, definition: FactDefinition) -> Scale:
+        """Return the scale of one fact."""
         return cls(units, definition.units, definition.local_units)
 
     def factor(self, unit: str) -> Decimal | None:
-        """How many of `unit` make one of ours; None where it is none, or no unit of the fact. A site's spelling comes first."""
+        """Return how many of `unit` make one of the fact's own unit, or None if the fact does not accept it. A site's spelling
+        takes precedence."""
         spelt = spelling_of(unit)
         if not spelt:
             return None
@@ -49,14 +52,14 @@ class Scale:
 
     @property
     def pure(self) -> bool:
-        """Whether the fact is a mere number, which needs no unit: a count, a score, an INR."""
+        """Return True if the fact is a plain number without a unit: a count, a score, an INR."""
         return self.factors.get("1") == 1
 
     def resolve_unit(self, quantity: Quantity) -> Decimal:
-        """The factor of a Quantity. Raises UnitError.
+        """Return the factor of a Quantity. Raises UnitError.
 
-        A code of UCUM, or of no named system, comes first. The printed unit counts where there is no code, and must not
-        contradict one. Beside a code of another system the printed unit alone counts, and the number is never a mere one.
+        A code of UCUM, or of no named system, takes precedence. Without a code the printed unit counts; with one it must not
+        contradict it. If the code is of another system, the printed unit alone counts, and a code without one is rejected.
         """
         code, printed = spelling_of(quantity.code), spelling_of(quantity.unit)
         system = (quantity.system or "").strip()
@@ -85,13 +88,14 @@ class Scale:
         return found
 
     def _names_another(self, printed: str, code: str) -> bool:
-        """Whether a printed unit that the fact does not accept is a known one, and not its code's beginning: laboratories
-        print mL/min beside the code mL/min/{1.73_m2}. A text that is no known unit says nothing."""
+        """Return True if the printed unit is a known unit that the fact does not accept and not the beginning of its code.
+        Laboratories print mL/min with the code mL/min/{1.73_m2}. Unknown text is ignored."""
         known = printed in self.units.aliases or printed in self.units.refused or printed in self.units.aliases.values()
         return known and not code.casefold().startswith(f"{printed.casefold()}/")
 
     def without_unit(self) -> Decimal:
-        """A number without a unit is a mere number, unless the site says in which unit its laboratory leaves it out."""
+        """Return the factor of a number without a unit: 1 for a plain number, or that of the unit a site states for its
+        laboratory. Raises UnitError."""
         if (stated := self.local.get("")) is not None:
             return self.factors[stated]
         if self.pure:
@@ -100,15 +104,15 @@ class Scale:
 
 
 def spelling_of(unit: str | None) -> str:
-    """A unit as tables hold it: blanks around it, doubled or beside a slash say nothing."""
+    """Return a unit in the spelling of the tables: outer, repeated and slash-adjacent spaces are removed."""
     return " ".join((unit or "").split()).replace(" /", "/").replace("/ ", "/")
 
 
 def convert_value(value: Decimal, factor: Decimal) -> Decimal:
-    """`value` in our unit, `factor` of which make one of ours.
+    """Return `value` in the fact's own unit, `factor` of which make one.
 
-    A converted value is rounded to the significant digits it was given with, at least two (CLINICAL section 5):
-    51.3 umol/L of bilirubin are 3.00 mg/dL. A value in our own unit stays as it is.
+    A converted value is rounded to the significant digits it was given with, at least two (docs/knowledge.md, "Facts"): 51.3
+    umol/L of bilirubin are 3.00 mg/dL. A value in the fact's own unit is unchanged.
     """
     if factor == 1:
         return value

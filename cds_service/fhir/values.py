@@ -1,4 +1,4 @@
-"""The value of an Observation or component, in the terms of a fact; a value that cannot be read is an error, never a guess."""
+"""Reads the value of an Observation or component for a fact. A value that cannot be read raises; nothing is guessed."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ NUMBER_IN_TEXT = re.compile(
     rf"(?P<comparator><=|>=|[<>≤≥])?\s*(?P<low>{NUMBER})(?:\s*(?:-|–|to)\s*(?P<high>{NUMBER}))?"
     r"(?:\s+(?P<unit>\S.*)|(?P<joined>[^\d\s.,].*))?"
 )
-"""A number as a laboratory writes it in a text: "< 5 %", "15-20 %", "1.1". A comma is refused: 1,200 is two numbers."""
+"""A number as laboratories write it in text: "< 5 %", "15-20 %", "1.1". A comma is rejected, since 1,200 is ambiguous."""
 LARGEST_EXPONENT = 15
 _EXACT = Context(prec=30)
 
 
 class RecordedValue(NamedTuple):
-    """A value in the terms of its fact, beside what was recorded."""
+    """A value in the unit or options of its fact, with the text as recorded."""
 
     value: Value
     recorded: str
 
 
 def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> RecordedValue:
-    """The value of an Observation or component. Raises ValueNotReadable with the reason, never with the value."""
+    """Return the value of an Observation or component. Raises ValueNotReadable with the reason, which never contains the
+    value."""
     given = [name for name in READ_AS if getattr(part, name) is not None]
     if not given:
         raise ValueNotReadable(_absence(part))
@@ -67,15 +68,16 @@ def value_of(knowledge: Knowledge, definition: FactDefinition, part: Part) -> Re
 
 
 def read_answer(knowledge: Knowledge, definition: FactDefinition, part: Part) -> str | None:
-    """A coded answer, or a text that is exactly one. Answers of our own CodeSystem come before those of others.
+    """Return a coded answer, or a text that is exactly one option; None if neither. Answers of the project's own CodeSystem
+    take precedence.
 
-    Raises ValueNotReadable when the codings of one answer contradict each other.
+    Raises ValueNotReadable if the codings of one answer contradict each other.
     """
     concept, text = part.value_codeable_concept, part.value_string
     spoken = codings(knowledge, concept)
     if text is None and concept is not None and not spoken:
         text = concept.text
-        literal = False  # the text of a concept is for people; only a site may say what it means
+        literal = False  # concept.text is free text; only a site file may give it a meaning
     else:
         literal = True
     if text is not None:
@@ -124,8 +126,8 @@ def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> Rec
 
 
 def upper_limits_of(knowledge: Knowledge, part: Part) -> Interval:
-    """How many times the upper limit that the part states itself its value is. Raises ValueNotReadable where it states
-    none, or more than one, or one in another unit."""
+    """Return the value as a multiple of its own upper reference limit. Raises ValueNotReadable if there is no limit, more than
+    one, or a limit in another unit."""
     value, ranges = part.value_quantity, part.reference_range or []
     high = ranges[0].high if len(ranges) == 1 and _is_of_everybody(ranges[0]) else None
     if value is None or value.value is None or high is None or high.value is None or high.comparator:
@@ -138,7 +140,7 @@ def upper_limits_of(knowledge: Knowledge, part: Part) -> Interval:
 
 
 def _is_of_everybody(limits: ReferenceRange) -> bool:
-    """The normal range, and of no group: not the critical, therapeutic or recommended one."""
+    """Return True for the normal range of no particular group: not a critical, therapeutic or recommended range."""
     said = codes(limits.type) - {""}
     return not (limits.applies_to or limits.age) and (limits.type is None or said == {"normal"})
 
@@ -169,7 +171,7 @@ def _from_text(scale: Scale, found: re.Match[str]) -> Interval:
 
 
 def _of_one_unit(knowledge: Knowledge, one: Quantity, other: Quantity) -> bool:
-    """Whether two quantities name the same unit of the same system, however the URI of UCUM is spelt."""
+    """Return True if two quantities have the same unit of the same system. All spellings of the UCUM URI are equal."""
 
     def unit(quantity: Quantity) -> tuple[str, str | None]:
         return quantity.code or quantity.unit or "", UCUM if knowledge.units.is_ucum(quantity.system) else quantity.system
@@ -178,7 +180,8 @@ def _of_one_unit(knowledge: Knowledge, one: Quantity, other: Quantity) -> bool:
 
 
 def _share(knowledge: Knowledge, scale: Scale, ratio: Ratio) -> tuple[Interval, str]:
-    """One number of another of the same unit: 150 of 1,000 cells. Any other ratio (5 mg in a day) is not read."""
+    """Return the ratio of two quantities of one unit, such as 150 of 1,000 cells. Raises ValueNotReadable for any other ratio,
+    such as 5 mg per day."""
     of, whole = ratio.numerator, ratio.denominator
     if of is None or whole is None or of.value is None or whole.value is None or of.comparator or whole.comparator:
         raise ValueNotReadable(Explanation(Reason.RATIO_WITHOUT_NUMBERS))
@@ -194,7 +197,8 @@ def _share(knowledge: Knowledge, scale: Scale, ratio: Ratio) -> tuple[Interval, 
 
 
 def _possible(definition: FactDefinition, amount: Interval) -> None:
-    """Raises ValueNotReadable on what the fact cannot be: out of its range, upside down, or a part of a whole number."""
+    """Raises ValueNotReadable if the fact cannot have this value: out of range, lower end above the upper, or a fraction for an
+    integer."""
     ends = [end for end in (amount.low, amount.high) if end is not None]
     if len(ends) == 2 and ends[0] > ends[1]:
         raise ValueNotReadable(Explanation(Reason.RANGE_UPSIDE_DOWN))
@@ -208,13 +212,15 @@ def _possible(definition: FactDefinition, amount: Interval) -> None:
 
 
 def _plausible(value: Decimal) -> Decimal:
-    """Raises ValueNotReadable on a number no laboratory sends: its exponent alone could keep a worker busy for minutes."""
+    """Return the number. Raises ValueNotReadable if it is implausibly long, since a huge exponent could take minutes of
+    processor time."""
     if not value.is_finite() or abs(value.adjusted()) > LARGEST_EXPONENT or len(value.as_tuple().digits) > 2 * LARGEST_EXPONENT:
         raise ValueNotReadable(Explanation(Reason.NUMBER_NOT_POSSIBLE))
     return value
 
 
 def has_value(part: Part) -> bool:
+    """Return True if the Observation or component has a value of a type that is read."""
     return any(getattr(part, name) is not None for name in READ_AS)
 
 
@@ -222,7 +228,7 @@ ABSENT = frozenset(
     ["unknown", "asked-unknown", "temp-unknown", "not-asked", "asked-declined", "masked", "not-applicable", "unsupported",
      "as-text", "error", "not-a-number", "negative-infinity", "positive-infinity", "not-performed", "not-permitted"]
 )  # fmt: skip
-"""The codes of FHIR's data-absent-reason; any other is not repeated."""
+"""The codes of FHIR's data-absent-reason. Any other code is not repeated."""
 
 
 def _absence(part: Part) -> Explanation:
@@ -233,7 +239,8 @@ def _absence(part: Part) -> Explanation:
 
 
 def largest_of_each_day(readings: Iterable[Observed]) -> list[Observed]:
-    """Tumour sizes of one study date: the largest counts. Those without a date may be of as many studies: all stay."""
+    """Return the largest tumour size of each study date. Undated sizes are all kept, since each may be from a different
+    study."""
     best: dict[str, Observed] = {}
     undated: list[Observed] = []
     for reading in readings:

@@ -1,4 +1,5 @@
-"""Resources sent under one reference: the same twice is one, of two versions the newer counts, if anybody can tell which."""
+"""Deduplicates resources that share a reference. Identical copies are merged. Of differing versions the latest
+`meta.lastUpdated` wins; if that cannot be determined, the reference is listed as unreadable."""
 
 from __future__ import annotations
 
@@ -77,14 +78,14 @@ UNDECIDED_VERSIONS = Explanation(Reason.NEWER_VERSION_UNDECIDED)
 SentResource = tuple[bytes, Resource]
 TYPE = re.compile(r"[A-Z][A-Za-z]+")
 MAX_FULL_URL_CHARS = 2000
-"""Characters; no server's resource has a longer one."""
+"""Maximum characters of a fullUrl; no server uses longer ones."""
 SAME_ON_EVERY_SERVER = frozenset({"Patient", "Medication"})
-"""Looked up by their reference alone, so that two servers can hold but one of them."""
+"""Looked up by reference alone, so one reference has to mean one resource on all servers."""
 
 
 @dataclass
 class Resolved:
-    """What counts of the resources of one reference, and what does not."""
+    """The resources of one reference that count, and those that do not."""
 
     counting: Sequence[SentResource]
     left_out: Counter[LeftOut] = field(default_factory=Counter)
@@ -92,7 +93,7 @@ class Resolved:
 
 
 def server_of(full_url: str | None) -> str:
-    """The base of the fullUrl of a Bundle entry; an empty string where it names no server (a urn, or none)."""
+    """Return the base URL of a Bundle entry's fullUrl, or "" if it names no server (a urn, or none)."""
     scheme, _, place = (full_url or "").partition("://")
     if scheme not in {"http", "https"} or len(full_url or "") > MAX_FULL_URL_CHARS:
         return ""
@@ -103,8 +104,8 @@ def server_of(full_url: str | None) -> str:
 
 
 def resolve_by_server(where: str, sent: Sequence[SentResource], servers: Mapping[bytes, set[str]]) -> Resolved:
-    """An id tells resources apart on one server only: the same id on two is two resources, and both count. `servers`:
-    resource → where its entries say that it is."""
+    """Resolve each server's versions separately, since ids are unique only within a server: the same id on two servers is two
+    resources, and both count. `servers`: resource → the servers that its entries name."""
     bases = set().union(*(servers[raw] for raw, _ in sent))
     if len(bases - {""}) < 2 or where.split("/")[0] in SAME_ON_EVERY_SERVER:
         return resolve(where, sent)
@@ -113,14 +114,16 @@ def resolve_by_server(where: str, sent: Sequence[SentResource], servers: Mapping
         for base in servers[part[0]]:
             by_base[base].append(part)
     found = [resolve(where, by_base[base]) for base in sorted(by_base)]
-    counting = _different(part for one in found for part in one.counting)  # two that are equal: one server by two names
+    counting = _different(part for one in found for part in one.counting)  # equal resources are one server under two names
     left_out = sum((one.left_out for one in found), Counter[LeftOut]())
     left_out[SENT_TWICE] += sum(len(one.counting) for one in found) - len(counting)
     return Resolved(counting, +left_out, tuple(what for one in found for what in one.unreadable))
 
 
 def resolve(where: str, sent: Sequence[SentResource]) -> Resolved:
-    """Where nobody can tell which version is newer, neither is believed: an Observation or a Condition leaves a question."""
+    """Return the version that counts: the newest, else the only one not entered in error. If there is no such version,
+    Observations and Conditions become stubs that make their facts unknown, other types count in every version, and the
+    reference is listed as unreadable."""
     if len(sent) == 1 or where.endswith("/?"):
         return Resolved(sent)
     different = _different(sent)
@@ -143,7 +146,7 @@ def resolve(where: str, sent: Sequence[SentResource]) -> Resolved:
 
 
 def _different(sent: Iterable[SentResource]) -> list[SentResource]:
-    """The first of each content."""
+    """Return the first resource of each content."""
     by_content: dict[Any, SentResource] = {}
     for part in sent:
         by_content.setdefault(_content(part[1]), part)
@@ -151,34 +154,33 @@ def _different(sent: Iterable[SentResource]) -> list[SentResource]:
 
 
 def content_without_id(found: Observation) -> Any:
-    """What an Observation says, to look it up by, whatever its id and whoever it says it is about."""
+    """Return a hashable key of an Observation's content without its id and subject."""
     plain = msgspec.structs.replace(found, id=None, subject=None, status=(found.status or "").strip())
     return _content(plain)
 
 
 def _content(found: Any) -> Any:
-    """What is read of a resource, to look it up by: equal where the resources are (1.0 is 1.00). To compare each version with
-    each would take minutes for the tens of thousands that one body can hold."""
+    """Return a hashable key of the fields that are read: equal for equal resources (1.0 is 1.00). Comparing pairs would take
+    minutes for the tens of thousands of versions that one body can hold."""
     if isinstance(found, Struct):
         return (type(found), *(_content(getattr(found, name)) for name in found.__struct_fields__))
     if isinstance(found, Explanation):
-        return found.reason  # two that cannot be read for one reason, and tell the same beside it, are the same
+        return found.reason  # unreadable for the same reason and otherwise equal: duplicates
     if isinstance(found, list) and found and isinstance(found[0], Struct):
         return tuple(map(_content, found))
-    if isinstance(found, list | dict):  # what is not looked into, kept as it came: as bytes, for it may be nested deeply
+    if isinstance(found, list | dict):  # unparsed content, kept as bytes, since it may be deeply nested
         try:
             return msgspec.json.encode(found, order="sorted")
         except RecursionError:
-            return id(found)  # like no other
+            return id(found)  # unequal to all others
     if isinstance(found, msgspec.Raw):
         return bytes(found)
     return number_key(found) if isinstance(found, Decimal | float | int) and not isinstance(found, bool) else found
 
 
 def stub(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadCondition | None:
-    """What of an unreadable Observation or Condition still tells that it speaks of something: its codes, its sites, its
-    patient, its status. It leaves a question. None where not even that is told, or more than is read, and for all other
-    types."""
+    """Return what is readable of an Observation or Condition that is not: codes, sites, patient and status. It makes facts
+    unknown. Return None for other types, if even these cannot be decoded, or if they are longer than allowed."""
     try:
         found = _head(raw, name, why)
         if found is not None:
@@ -192,8 +194,8 @@ def stub(raw: bytes, name: str, why: Explanation) -> UnreadObservation | UnreadC
 
 
 def unread_container(raw: bytes, why: Explanation) -> UnreadContainer | None:
-    """What is left of a resource that cannot be read: its patient, its status, and what it contains, each to be read by itself.
-    None where not even that is told."""
+    """Return the patient, status and contained resources of an unreadable resource, each contained one to be read separately.
+    None if even these cannot be decoded."""
     try:
         seen = CONTAINER_HEAD.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
@@ -218,7 +220,7 @@ def _head(raw: bytes, name: str, why: Explanation) -> UnreadObservation | Unread
 
 
 def _newest(versions: Sequence[bytes]) -> int | None:
-    """The place of the version that was updated last; None where they do not all say when, or two say the same."""
+    """Return the index of the most recently updated version, or None if one has no instant or the latest instant is shared."""
     instants = [_updated(raw) for raw in versions]
     known = [instant for instant in instants if instant is not None]
     if len(known) < len(versions) or known.count(max(known)) > 1:

@@ -1,4 +1,4 @@
-"""CDS Hooks services: what discovery lists and who answers. Adding one is a module and a record in SERVICES."""
+"""The CDS Hooks services that discovery lists. To add one, write a module and add a record to SERVICES."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from cds_service.sites import Site
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One entry of discovery. `prefetch`: key → FHIR query, by what a site knows."""
+    """One service: its discovery entry and the function that answers it. `prefetch` returns key → FHIR query, which depends
+    on a site's knowledge."""
 
     id: str
     hook: str
@@ -27,6 +28,7 @@ class Service:
     answer: Callable[[HookRequest, Site, date], Answer]
 
     def describe(self, knowledge: Knowledge) -> dict[str, object]:
+        """Return the entry of this service in the discovery response."""
         return {
             "id": self.id,
             "hook": self.hook,

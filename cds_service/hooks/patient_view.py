@@ -1,4 +1,4 @@
-"""patient-view: a chart is opened → the cards of a neuroendocrine liver metastases patient, or none."""
+"""Answers the patient-view hook: the cards for a patient with neuroendocrine liver metastases, or an empty list."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from cds_service.fhir.chart_builder import read_chart
 from cds_service.fhir.queries import build_queries, observation_codes
 from cds_service.fhir.reader import ChartReader
 from cds_service.fhir.strict_r4 import strict_r4_faults
-from cds_service.hooks.prefetch import PrefetchResult
-from cds_service.hooks.request import HookRequest
+from cds_service.hooks.prefetch import PrefetchResult, PrefetchState
+from cds_service.hooks.request import HookRequest, suggest_key
 from cds_service.hooks.retrieval import REQUIRED_KEYS, Retrieval
 from cds_service.knowledge.model import Knowledge
 from cds_service.outbound.session import OutboundSession
@@ -28,32 +28,42 @@ from cds_service.reasoning.evaluation import Evaluation, evaluate, prepare_evalu
 from cds_service.sites import Site
 
 SERVICE_ID = "nlm-patient-view"
+GAPS = {
+    PrefetchState.MISSING: "was not sent",
+    PrefetchState.ERROR: "does not hold the answer to its query",
+    PrefetchState.PARTIAL: "is incomplete",
+}
+"""State of a required prefetch key → what a 412 says about it."""
 
 
 @cache
 def reader_for(knowledge: Knowledge) -> ChartReader:
+    """Return the chart reader for this knowledge; the same one on every call."""
     return ChartReader(knowledge)
 
 
 def prepare(knowledge: Knowledge, today: date) -> None:
-    """Work out before the first request what all requests need."""
+    """Compute what all requests share, so that the first request does not pay for it."""
     reader_for(knowledge)
     prepare_evaluation(knowledge, today)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`evaluation` is None where the chart holds no (certain) neuroendocrine liver metastases, or says that the patient has
-    died."""
+    """The cards for a request and what they are based on.
+
+    `evaluation` is None if the chart does not (with certainty) show neuroendocrine liver metastases, or if the patient has
+    died.
+    """
 
     cards: list[Card]
     picture: ClinicalPicture
     evaluation: Evaluation | None
     invalid: tuple[Unreadable, ...] = ()
-    """Resources that decided and are not valid FHIR R4."""
+    """Resources that affected the result and are not valid FHIR R4."""
 
     def log_fields(self) -> dict[str, object]:
-        """What the log may hold of it: counts, and the ids of the rules that decided; nothing of the chart."""
+        """Return what may be logged: counts, and the ids of the rules that decided; no chart data."""
         decisions = [a.decision for a in self.evaluation.assessments.values()] if self.evaluation else []
         return {
             "cards": Counter(card.kind for card in self.cards),
@@ -64,13 +74,14 @@ class Answer:
 
 
 def answer_request(request: HookRequest, site: Site, today: date) -> Answer:
-    """Raises PreconditionFailed when the conditions could not be had and nothing else shows the disease."""
+    """Return the cards for a request. Raises PreconditionFailed if no resource belongs to the patient, or if the conditions
+    are missing and nothing else shows the disease."""
     answer = answer_picture(retrieve_picture(request, site, today), site.knowledge, today)
     return replace(answer, cards=finish_cards(site, answer.cards, request.instance, request.patient_id))
 
 
 def answer_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Answer:
-    """The cards without their uuids, and what they rest on."""
+    """Return the cards for a clinical picture, without uuids, and what they are based on."""
     if picture.gate.answer is Nlm.NO:
         return Answer([], picture, None)
     if picture.deceased is not None:
@@ -83,8 +94,8 @@ def answer_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) 
 
 
 def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalPicture:
-    """What the request, and the FHIR server it names, hold of its patient. Raises PreconditionFailed as `answer_request`
-    does."""
+    """Return the clinical picture from the request and the FHIR server it names. Raises PreconditionFailed as
+    `answer_request` does."""
     asked, read = build_queries(site.knowledge), reader_for(site.knowledge).read
     with OutboundSession(site.policy) as session:
         retrieval = Retrieval(request, asked, session)
@@ -95,34 +106,43 @@ def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalP
             picture = read(completed, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
         lacking = [key for key in REQUIRED_KEYS if not sent.states[key].complete]
-        not_had = [Fault(f"prefetch.{key}", explain(sent.describe_gap(key)), f"the answer to {asked[key]}") for key in lacking]
-        raise PreconditionFailed("required data could not be had", not_had)
+        raise PreconditionFailed("required data is missing", [_missing_key(request, sent, key) for key in lacking])
     return picture
 
 
+def _missing_key(request: HookRequest, sent: PrefetchResult, key: str) -> Fault:
+    """Return the fault of a required prefetch key: what is wrong, what the FHIR server answered, and the query."""
+    server = f"; FHIR server: {explain(sent.answered[key])}" if key in sent.answered else ""
+    state, query = sent.states[key], sent.advertised[key]
+    hint = suggest_key(key, request.prefetch, sent.advertised) if state is PrefetchState.MISSING else ""
+    return Fault(f"prefetch.{key}", f"is required and {GAPS[state]}{server}; query: {query}{hint}")
+
+
 def _chart(request: HookRequest, sent: PrefetchResult, knowledge: Knowledge) -> Chart:
-    """Raises PreconditionFailed where all that came is of other patients."""
+    """Return the chart of the request's patient. Raises PreconditionFailed if resources came, but only of other patients."""
     not_consulted = tuple(NotConsulted(key, sent.describe_gap(key)) for key in sent.states if _is_reported(key, sent))
     availability = Availability(sent.complete, sent.failed, not_consulted, observation_codes(knowledge))
     chart = read_chart(sent.entries, request.patient_id, availability)
     if chart.only_of_others:
-        what = f"{sum(chart.foreign.values())} resources, none of this patient"
-        raise PreconditionFailed("nothing sent is of this patient", [Fault("prefetch", what, "those of context.patientId")])
+        count = sum(chart.foreign.values())
+        problem = f"has {count} {'resource' if count == 1 else 'resources'}, none of which belongs to context.patientId"
+        raise PreconditionFailed("no resource belongs to the patient", [Fault("prefetch", problem)])
     return chart
 
 
 def _is_reported(key: str, sent: PrefetchResult) -> bool:
-    """Whether a key is not whole, and did not come under another name."""
+    """Return whether a key is incomplete and its data did not come under another key."""
     return not sent.states[key].complete and not sent.came_under_another_name(key)
 
 
 def cards_of_chart(chart: Chart, knowledge: Knowledge, today: date, instance: str) -> list[Card]:
-    """The cards of a whole chart: everything was asked, so what it does not hold is silent (command line)."""
+    """Return the cards for a complete chart, for the command line. Data that the chart does not contain counts as absent, not
+    as unknown."""
     answer = answer_picture(reader_for(knowledge).read(chart, today), knowledge, today)
     return check_cards(assign_uuids(answer.cards, "", SERVICE_ID, instance, chart.patient_id or ""))
 
 
 def finish_cards(site: Site, cards: list[Card], instance: str, patient_id: str) -> list[Card]:
-    """Cards as they leave the service: under the site's banner, each with its uuid, checked."""
-    caller = site.id if site.clients else ""  # where callers are told apart, two of them never share a uuid
+    """Return the cards as the service sends them, with the site's banner and uuids. Raises CardFault if a card is invalid."""
+    caller = site.id if site.clients else ""  # so that authenticated callers of different sites never share a uuid
     return check_cards(assign_uuids(add_banner(cards, site.banner), caller, SERVICE_ID, instance, patient_id))

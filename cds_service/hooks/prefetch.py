@@ -1,5 +1,5 @@
-"""What the EHR sent: six states for each key (present, null, empty, partial, error, missing), resources by what they
-are and not by the name of their key (CH-45 to CH-53)."""
+"""Reads the prefetch of a request. Each key has one of six states; resources count by their type, not by the name of their
+key (CH-45 to CH-53)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from cds_service.fhir.resources import READ_TYPES, queried_type
 from cds_service.reasons import Explanation, Reason
 
 MAX_RESOURCES = 50_000
-"""A chart of 20 MB holds about 30,000. Of a longer Bundle no more is read, and it is not whole."""
+"""A chart of 20 MB has about 30,000. Entries beyond this number are not read, and the Bundle counts as partial."""
 
 
 MAX_DIGITS = 12
+"""Longest `total` that is read if a server sends it as a string."""
 
 
 class PrefetchState(StrEnum):
+    """What came under a prefetch key."""
+
     PRESENT = "present"
     NULL = "null"
     EMPTY = "empty"
@@ -32,7 +35,7 @@ class PrefetchState(StrEnum):
 
     @property
     def complete(self) -> bool:
-        """Asked and answered whole: what is not in it is not in the record."""
+        """Return whether the query was answered completely, so that what the answer does not contain is not on record."""
         return self in {PrefetchState.PRESENT, PrefetchState.NULL, PrefetchState.EMPTY}
 
 
@@ -58,7 +61,7 @@ class BundleLink(msgspec.Struct):
 
 
 class SentBundle(msgspec.Struct, rename="camel"):
-    """A Bundle; its entries are decoded one by one, so that an odd one spoils no other."""
+    """A Bundle. Its entries are decoded one by one, so that an invalid entry does not affect the others."""
 
     entry: list[msgspec.Raw] | None = None
     link: list[BundleLink] | None = None
@@ -71,21 +74,22 @@ ENTRY_DECODER = msgspec.json.Decoder(BundleEntry)
 
 @dataclass(frozen=True, slots=True)
 class KeyAnswer:
-    """One key read: its state, its resources, the resource types among them."""
+    """The content of one prefetch key: its state, its resources and their types."""
 
     state: PrefetchState
     entries: tuple[ChartEntry, ...] = ()
     types: frozenset[str] = frozenset()
     single: bool = False
-    """A resource as it is, in no Bundle."""
+    """True for a resource that is not in a Bundle."""
     matches: int = 0
+    """Resources that match the query; included resources do not count."""
     total: int = 0
-    """How many resources answer the query, and how many the server says there are."""
+    """Matches that exist according to the server; 0 if it does not say."""
 
 
 def read_key(raw: bytes, following: bool = False) -> KeyAnswer:
-    """Any JSON whatever under a key is some state, never an error of the request. `following`: a page whose `next` is
-    known and asked for."""
+    """Return the content of one prefetch key. Any JSON value gives some state and never an error. `following`: the page is one
+    of a search whose further pages are fetched, so its `next` link and `total` do not make it partial."""
     if raw.strip() == b"null":
         return KeyAnswer(PrefetchState.NULL)
     try:
@@ -110,13 +114,13 @@ def _read_bundle(bundle: SentBundle, following: bool) -> KeyAnswer:
             raw = bytes(entry.resource)
             kind = KIND_DECODER.decode(raw)
         except (msgspec.MsgspecError, RecursionError):
-            odd = True  # nobody knows what it was: the answer is not whole
+            odd = True  # an unreadable entry may be any resource, so the answer is partial
             continue
         if kind.name == "OperationOutcome":
-            # Epic says "nothing found" this way; most warnings are none of ours, a failure or something lacking is
+            # Epic reports "nothing found" this way; most warnings do not matter, but failures and missing data do
             failed = failed or _is_failure(raw)
             continue
-        if entry.search is None or entry.search.mode != "include":  # what came along answers nothing
+        if entry.search is None or entry.search.mode != "include":  # an included resource does not answer the query
             types.add(kind.name)
             matches += 1
         entries.append(ChartEntry(raw, entry.full_url if isinstance(entry.full_url, str) else None, kind))
@@ -132,7 +136,7 @@ def _read_bundle(bundle: SentBundle, following: bool) -> KeyAnswer:
 
 
 def _count(total: object) -> int:
-    """How many a server says there are, as a number or as its digits; nought where it says none."""
+    """Return a Bundle's total, sent as a number or as digits; 0 if it has none."""
     if isinstance(total, str) and len(total) <= MAX_DIGITS and total.strip().isdecimal():
         return int(total)
     return total if isinstance(total, int) and not isinstance(total, bool) else 0
@@ -156,7 +160,8 @@ class Issue(msgspec.Struct):
 
     @property
     def is_failure(self) -> bool:
-        """An error that is not Epic's way to say "nothing found", or a word, however mild, that something is lacking."""
+        """Return whether the issue is an error (except Epic's code for "nothing found"), or reports missing data with any
+        severity."""
         if self.code in WITHHOLDING_CODES or self.is_relevant(EPIC_WITHHELD):
             return True
         return self.severity in {"error", "fatal"} and not self.is_relevant(EPIC_NO_RESULTS)
@@ -167,8 +172,8 @@ WITHHOLDING_CODES = (
     *("transient", "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled"),
     *("too-costly", "too-long"),
 )
-"""Of R4's IssueType those that say, as a mere warning too, that something was not given or could not be reached: all of
-`security` and `transient`, and what a server stops to protect itself. `incomplete`: "not all data sources … reached"."""
+"""R4 IssueType codes that report data as withheld or unreachable, even with severity warning: all of `security` and
+`transient`, and those for a query that was too expensive. `incomplete`: "not all data sources … reached"."""
 EPIC_NO_RESULTS = "4101"
 """Epic's code for "Resource request returns no results": an empty answer, whatever severity it carries."""
 EPIC_WITHHELD = "59204"
@@ -189,38 +194,40 @@ def _is_failure(raw: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PrefetchResult:
+    """All data of a request: from prefetch, and from the FHIR server if it was queried."""
+
     entries: tuple[ChartEntry, ...]
     advertised: Mapping[str, str]
     """Key → query, as discovery lists them."""
     states: Mapping[str, PrefetchState]
     """Advertised key → its state."""
     complete: frozenset[str]
-    """Resource types asked for and arrived whole."""
+    """Resource types that were queried and answered completely."""
     failed: frozenset[str] = frozenset()
-    """Those asked for in vain, or that came in part."""
+    """Resource types whose query failed or was answered in part."""
     answered: Mapping[str, Explanation] = field(default_factory=dict)
-    """Advertised key that is not whole → what the EHR's FHIR server said to it, where it was asked."""
+    """Advertised key that is not complete → the FHIR server's answer or the reason why it was not called."""
 
     def came_under_another_name(self, key: str) -> bool:
+        """Return whether a missing key's resource type came completely under another key."""
         return self.states[key] is PrefetchState.MISSING and queried_type(self.advertised[key]) in self.complete
 
     def describe_gap(self, key: str) -> Explanation:
-        """Why a key is not whole: its state, and what its FHIR server said where it was asked. For a card, and for a 412."""
+        """Return why a key is not complete, for a card: its state, and the FHIR server's answer if there is one."""
         state = LACKING_STATES[self.states[key]]
         return Explanation(Reason.KEY_AND_SERVER, state=state, because=self.answered[key]) if key in self.answered else state
 
 
 def read_prefetch(prefetch: Mapping[str, bytes]) -> dict[str, KeyAnswer]:
-    """Raises TooLarge."""
+    """Return the content of every prefetch key. Raises TooLarge if they have MAX_RESOURCES resources or more."""
     read = {key: read_key(raw) for key, raw in prefetch.items()}
     if sum(len(found.entries) for found in read.values()) >= MAX_RESOURCES:
-        allowed = f"fewer than {MAX_RESOURCES}"
-        raise TooLarge("the body is too large", [Fault("prefetch", "more resources", allowed)])
+        raise TooLarge("the body is too large", [Fault("prefetch", f"must have fewer than {MAX_RESOURCES} resources")])
     return read
 
 
 def read_pages(pages: Iterable[bytes], whole: bool) -> KeyAnswer:
-    """The pages of one search as one answer. `whole`: no further page is known of."""
+    """Return the pages of one search as one answer. `whole`: no further page is known."""
     read = [read_key(page, following=True) for page in pages]
     if len(read) == 1 and read[0].single:
         return read[0]
@@ -228,7 +235,7 @@ def read_pages(pages: Iterable[bytes], whole: bool) -> KeyAnswer:
     types = frozenset().union(*(page.types for page in read))
     bad = [
         page for page in read if page.state in {PrefetchState.ERROR, PrefetchState.NULL}
-    ]  # a server that says null has not answered
+    ]  # null is not an answer of a FHIR server
     if len(bad) == len(read):
         return KeyAnswer(PrefetchState.ERROR)
     promised = max(page.total for page in read) > sum(page.matches for page in read)
@@ -240,10 +247,11 @@ def read_pages(pages: Iterable[bytes], whole: bool) -> KeyAnswer:
 def combine_answers(
     read: Mapping[str, KeyAnswer], advertised: Mapping[str, str], answered: Mapping[str, Explanation] | None = None
 ) -> PrefetchResult:
-    """`advertised`: key → query, as discovery lists them. `answered`: what the FHIR server said to keys
-    that it was asked for in vain.
+    """Return the content of all keys as one result.
 
-    A resource type is complete when the advertised key that asks for it is, or when it came whole under another name.
+    `advertised`: key → query, as discovery lists them. `answered`: key → why the FHIR server did not complete it.
+
+    A resource type is complete if its advertised key is complete, or if it came completely under another key.
     """
     complete: set[str] = set()
     states: dict[str, PrefetchState] = {}
@@ -251,9 +259,9 @@ def combine_answers(
         asked = queried_type(query)
         states[key] = read[key].state if key in read else PrefetchState.MISSING
         if states[key] is PrefetchState.PRESENT and asked not in read[key].types:
-            states[key] = PrefetchState.ERROR  # an answer to another question
+            states[key] = PrefetchState.ERROR  # the resources are of another type than the query's
         if states[key] is PrefetchState.PRESENT and read[key].single and "?" in query:
-            states[key] = PrefetchState.PARTIAL  # one resource in answer to a search: nobody knows whether there are more
+            states[key] = PrefetchState.PARTIAL  # a search may have more results than this one
         if states[key].complete:
             complete.add(asked)
     others, failed = _under_other_names({key: found for key, found in read.items() if key not in advertised})
@@ -264,17 +272,17 @@ def combine_answers(
     failed |= {queried_type(advertised[key]) for key in answered or {}}
     complete -= failed
     if "MedicationStatement" not in complete:
-        complete.discard("MedicationRequest")  # what was taken is half of what is known of drugs: none of it is whole
+        complete.discard("MedicationRequest")  # without statements of drugs taken, the record of drugs is incomplete
     entries = tuple(entry for found in read.values() for entry in found.entries)
     return PrefetchResult(entries, advertised, states, frozenset(complete), frozenset(failed), answered or {})
 
 
 def _under_other_names(read: Mapping[str, KeyAnswer]) -> tuple[set[str], set[str]]:
-    """Types that came whole under keys of other names, and types of which a part came.
+    """Return the resource types that came completely, and those that came in part, under keys that discovery does not list.
 
-    A Bundle that holds Patient, Condition and Observation is a whole chart; one that holds a single type answers for
-    that type, except Observations, of which nobody knows which were asked for. Where any other key failed, none of
-    them vouches for a type: it may have been the other half of the question.
+    A Bundle with Patient, Condition and Observation counts as a complete chart. A Bundle with a single type completes that
+    type, except Observation, as the query may have asked for some codes only. If any of these keys is in error, only Patient
+    can be complete: the failed key may have been the other half of a query.
     """
     whole: set[str] = set()
     part = {kind for found in read.values() if found.state is PrefetchState.PARTIAL for kind in found.types}

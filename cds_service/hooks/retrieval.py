@@ -1,4 +1,5 @@
-"""Prefetch first, then the EHR's FHIR server for what prefetch did not bring (CH-45 to CH-58), within one deadline."""
+"""Collects the patient's data: from prefetch, and from the EHR's FHIR server what prefetch lacks, within one deadline (CH-45 to
+CH-58)."""
 
 from __future__ import annotations
 
@@ -29,15 +30,15 @@ from cds_service.outbound.session import OutboundSession
 from cds_service.reasons import Explanation, Reason
 
 REQUIRED_KEYS = ("conditions",)
-"""Without conditions nobody can say whether the patient is one of ours (CLINICAL section 9)."""
+"""Prefetch keys without which the disease cannot be ruled out (docs/knowledge.md, "Who gets a card")."""
 MEDICATION_REFERENCE = re.compile(r"Medication/(?!\.{1,2}\Z)[A-Za-z0-9.\-]{1,64}")
-"""On the same server: a reference that leads elsewhere is not called."""
+"""A reference on the same server. Other references are not fetched."""
 MAX_MEDICATIONS = 40
-"""Drugs read one by one where a prescription only refers to them."""
+"""Medications fetched one by one because a prescription only refers to them."""
 
 
 class Retrieval:
-    """What one hook request can have of its patient. Used once, inside the `OutboundSession` of that request."""
+    """Retrieves the data for one hook request. Used once, inside the `OutboundSession` of that request."""
 
     def __init__(self, request: HookRequest, queries: dict[str, str], session: OutboundSession) -> None:
         self.request, self.queries, self.session = request, queries, session
@@ -45,12 +46,14 @@ class Retrieval:
         self._server = EhrServer(request.fhir_server, request.access.token if request.access else "")
 
     def retrieve(self) -> PrefetchResult:
+        """Return the prefetch, completed from the FHIR server where it is allowed. Raises TooLarge if the prefetch has too many
+        resources."""
         read = read_prefetch(self.request.prefetch)
         sent = combine_answers(read, self.queries)
         lacking = [key for key in self.queries if self._wanted(key, sent)]
         if not lacking or not self.request.fhir_server:
             return sent
-        if self._not_allowed_because is not None:  # nobody failed: nobody was asked
+        if self._not_allowed_because is not None:  # a server that was not called did not fail
             return replace(sent, answered=dict.fromkeys(lacking, self._not_allowed_because))
         queries = {key: fill_template(self.queries[key], self.request.patient_id) for key in lacking}
         answered: dict[str, Explanation] = {}
@@ -65,15 +68,15 @@ class Retrieval:
         return combine_answers(read, self.queries, answered)
 
     def _wanted(self, key: str, sent: PrefetchResult) -> bool:
-        """Missing and partial keys, unless the same came under another name. A key in error was asked once already
-        (CH-53): again only where nothing can be said without it."""
+        """Return whether to fetch a key: one that is missing (also under other keys) or partial. A key in error has been
+        queried by the EHR already (CH-53), so it is fetched only if it is required."""
         state = sent.states[key]
         if state is PrefetchState.MISSING:
             return not sent.came_under_another_name(key)
         return state is PrefetchState.PARTIAL or (state is PrefetchState.ERROR and key in REQUIRED_KEYS)
 
     def with_medications(self, chart: Chart) -> Chart:
-        """The chart with the Medications that its prescriptions only refer to. The same chart where none could be read."""
+        """Return the chart with the Medications that its prescriptions refer to, or the same object if none could be read."""
         if self._not_allowed_because is not None:
             return chart
         texts = (text.removeprefix(self._server.url("")).split("/_history/")[0] for text in referenced_medications(chart))
@@ -89,24 +92,24 @@ def _with_fetched(chart: Chart, fetched: dict[str, FetchResult]) -> Chart:
             try:
                 medication = msgspec.json.decode(entry.raw, type=Medication)
             except (msgspec.MsgspecError, RecursionError):
-                continue  # its name stays what the prescription displays
+                continue  # the prescription's display name is used instead
             if credibility.is_modified(medication):
                 unreadable.append(UnreadableResource("Medication", Unreadable(None, reference, credibility.MODIFIED)))
-                medication = Medication()  # the same
+                medication = Medication()  # here, too, the display name is used
             medications[reference] = medication
     return chart.with_medications(medications, tuple(unreadable)) if medications else chart
 
 
 def _merge(sent: KeyAnswer | None, fetched: KeyAnswer) -> KeyAnswer:
-    """A whole answer replaces a part of it; two parts are put together. Nothing at all is no whole answer where
-    something was sent: the server withholds it."""
+    """Return the content of a key from prefetch and fetch. A complete fetch replaces partial prefetch; two partial results are
+    merged. An empty fetch does not replace non-empty prefetch, since the server may be withholding data."""
     if sent is None or fetched.state is PrefetchState.PRESENT or (fetched.state is PrefetchState.EMPTY and not sent.entries):
         return fetched
     return KeyAnswer(PrefetchState.PARTIAL, (*sent.entries, *fetched.entries), sent.types | fetched.types)
 
 
 def _why_not_allowed(request: HookRequest, session: OutboundSession) -> Explanation | None:
-    """Why the server is not called, or None."""
+    """Return why the server must not be called, or None if it may be."""
     if not request.fhir_server:
         return Explanation(Reason.NO_SERVER_NAMED)
     try:

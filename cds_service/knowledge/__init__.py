@@ -1,6 +1,6 @@
-"""Loads the knowledge files, refuses them whole when anything is wrong, and says every fault at once.
+"""Load the knowledge files. If anything is wrong, no file is used and every fault is reported at once.
 
-`load()` is cached: the files are read once a process. Raises KnowledgeError (file, table, key, found, allowed).
+`load()` is cached: the files are read once per process. Raises KnowledgeError.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ MODALITIES = (
 
 Tables = dict[str, Any]
 Files = Mapping[str, Any]
-"""Name of a file → its tables, or the rows of a generated table."""
+"""Name of a file → its parsed tables, or the rows of a generated CSV table."""
 
 
 @cache
 def load() -> Knowledge:
-    """The knowledge that ships with the package."""
+    """Return the knowledge that ships with the package. Raises KnowledgeError with every fault found."""
     return read_folder(resources.files("cds_service.knowledge"))
 
 
 def read_folder(folder: Traversable) -> Knowledge:
-    """Knowledge from a folder of TOML files and generated tables. Raises KnowledgeError with every fault found."""
+    """Read the knowledge from a folder of TOML files and generated tables. Raises KnowledgeError with every fault found."""
     faults: list[Fault] = []
     schema = json.loads((resources.files("cds_service.knowledge") / "schema.json").read_text("utf-8"))
     names = [name for name in schema["$defs"] if name.endswith(".toml")] + [f"modalities/{m}.toml" for m in MODALITIES]
@@ -76,10 +76,10 @@ def read_folder(folder: Traversable) -> Knowledge:
             text = folder.joinpath(*name.split("/")).read_text("utf-8")
             files[name] = tomllib.loads(text, parse_float=Decimal)
         except FileNotFoundError:
-            faults.append(Fault(name, "no file", "a TOML file"))
+            faults.append(Fault(name, "is missing"))
             continue
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            faults.append(Fault(name, str(error), "TOML in UTF-8"))
+            faults.append(Fault(name, f"must be TOML in UTF-8: {error}"))
             continue
         digest.update(name.encode() + b"\0" + text.encode() + b"\0")
         faults += shape_faults(schema, name, files[name])
@@ -88,10 +88,10 @@ def read_folder(folder: Traversable) -> Knowledge:
             text = folder.joinpath(name).read_text("utf-8")
             files[name] = read_table(text)
         except FileNotFoundError:
-            faults.append(Fault(name, "no file", "a generated table (.ci/drug_tables.py)"))
+            faults.append(Fault(name, "is missing; .ci/drug_tables.py generates it"))
             continue
         except (csv.Error, ValueError) as error:
-            faults.append(Fault(name, str(error), "rows of CSV in UTF-8"))
+            faults.append(Fault(name, f"must be CSV in UTF-8: {error}"))
             continue
         digest.update(name.encode() + b"\0" + text.encode() + b"\0")
     faults += cross_references(files, MODALITIES, already_reported=bool(faults))
@@ -100,7 +100,7 @@ def read_folder(folder: Traversable) -> Knowledge:
     try:
         scores = msgspec.convert(files["scores.toml"], Scores)
     except msgspec.ValidationError as error:
-        faults.append(Fault("scores.toml", str(error), "the tables and keys of knowledge/scores.py"))
+        faults.append(Fault("scores.toml", f"must have the tables and keys of knowledge/scores.py: {error}"))
     if faults:
         raise KnowledgeError(faults)
     return _build(files, scores, digest.hexdigest()[:16])

@@ -1,7 +1,7 @@
-"""Which texts of the knowledge files are sentences bound to its numbers: refused with a number of their own (sentences.py), and
-filled with the numbers whose places they name (numbers.py).
+"""List the texts of the knowledge files that must take their numbers from the data.
 
-Statements, publications and terminology are data; of a statement only whom it speaks of is bound.
+sentences.py rejects a number of their own, and numbers.py fills their placeholders. Statements, publications and terminology
+are data and not listed, except for the `says` of a statement's population.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ BOUND: Mapping[str, frozenset[str]] = {
     "staging.toml": frozenset({"title"}),
     "stances.toml": frozenset({"situation", "says"}),
 }
-"""File → the keys whose texts are bound: a text, or a list of them."""
+"""File → the keys of such texts, or of lists of them."""
 WORDS = {
     "derived.toml": re.compile(r"[a-z0-9_]+\.words"),
     "facts.toml": re.compile(r"fact\.[a-z0-9_]+\.words"),
     "staging.toml": re.compile(r"words"),
 }
-"""File → the tables all of whose texts are bound, by path."""
+"""File → the paths of tables that have only such texts."""
 POPULATION = re.compile(r"[SM]\d{3}\.population\.says")
-"""The one text of a statement that is bound; its own `says` is data."""
+"""Path of the only such text of a statement; its own `says` is data."""

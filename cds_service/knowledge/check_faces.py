@@ -1,4 +1,4 @@
-"""Checks of what a card says of a criterion and of a fact: nothing that a card may have to say is without words."""
+"""Check that every criterion and fact that a card may have to mention has words for it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 from cds_service.errors import Fault
 from cds_service.knowledge.numbers import placeholders
+from cds_service.knowledge.shape import unknown_name
 
 Tables = Mapping[str, Any]
 
 LIFTED = frozenset({"gate", "contraindication", "exclusion"})
-"""Roles that close a treatment, so that a card has to say what would change it."""
+"""Roles that rule a treatment out, so that the card has to say what would change it (`lift`)."""
 NUMBERS = frozenset({"quantity", "integer", "person"})
 YES_OR_NO = frozenset({"boolean", "presence"})
 NUMERIC = frozenset({"at_most", "at_least", "below", "above"})
@@ -23,16 +24,16 @@ def _criteria(files: Mapping[str, Tables]) -> Iterator[Fault]:
         for name, table in tables.items():
             where = f"criteria.toml: {role}.{name}"
             if "face" not in table and "faces" not in table:
-                yield Fault(f"{where}.face", "nothing", "what a card says of a patient who meets it")
+                yield Fault(f"{where}.face", "or faces is required: the card text for a patient who meets the criterion")
             if "faces" in table and len(table["faces"]) != len(table.get("any_of", ())):
-                yield Fault(f"{where}.faces", str(len(table["faces"])), "one text for each test of any_of")
+                yield Fault(f"{where}.faces", f"must have one text for each test of any_of; it has {len(table['faces'])}")
             if (role in LIFTED or f"{role}.{name}" in lifted) and "lift" not in table:
-                yield Fault(f"{where}.lift", "nothing", "what would change it")
+                yield Fault(f"{where}.lift", "is required: what would change the result")
             yield from _values(files["facts.toml"]["fact"], where, table)
 
 
 def _lifted(files: Mapping[str, Tables]) -> set[str]:
-    """The stops of techniques, and the cautions that lower a verdict."""
+    """Return the keys (`role.name`) of the criteria that stop a technique and of the cautions that lower a verdict."""
     found = set()
     for modality in (table for name, table in files.items() if name.startswith("modalities/")):
         found |= {f"caution.{name}" for name in modality.get("downgraded_by", ())}
@@ -41,7 +42,7 @@ def _lifted(files: Mapping[str, Tables]) -> set[str]:
 
 
 def _values(facts: Tables, where: str, table: Tables) -> Iterator[Fault]:
-    """A place for the patient's value: the fact has a number, or words for every answer that meets the criterion."""
+    """Yield placeholders of a value whose fact has neither a number nor words for every answer that meets the test."""
     tests = table.get("any_of") or table.get("all_of") or ([table] if "fact" in table else [])
     valued = next((test for test in tests if test.keys() & NUMERIC), tests[0] if tests else {})
     said = list(zip(table["faces"], tests, strict=False)) if "faces" in table else [(table.get("face", ""), valued)]
@@ -51,12 +52,12 @@ def _values(facts: Tables, where: str, table: Tables) -> Iterator[Fault]:
         if not wanted or (test and fact is None):  # a calculated fact: its answers are not listed anywhere
             continue
         if fact is None or (fact["kind"] not in NUMBERS and "number" in wanted):
-            yield Fault(f"{where}.face", f"{{{min(wanted)}}}", "no place of a value, or a test of a number")
+            yield Fault(f"{where}.face", f"must not use {{{min(wanted)}}}, as its test has no number")
         elif fact["kind"] not in NUMBERS:
             answers = test.get("one_of", [test["is"]] if isinstance(test.get("is"), str) else [])
             for answer in answers:
                 if answer not in fact.get("words", {}):
-                    yield Fault(f"facts.toml: fact.{test['fact']}.words", f"no {answer}", f"words, for {where}")
+                    yield Fault(f"facts.toml: fact.{test['fact']}.words", f"needs an entry for {answer}, which {where} uses")
 
 
 def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
@@ -64,33 +65,33 @@ def _facts(files: Mapping[str, Tables]) -> Iterator[Fault]:
     for name, table in facts.items():
         where, words = f"facts.toml: fact.{name}", table.get("words", {})
         if "face" in table and table["kind"] not in NUMBERS:
-            yield Fault(f"{where}.face", f"in a fact of kind {table['kind']}", "words")
+            yield Fault(f"{where}.face", f"is not allowed in a fact of kind {table['kind']}; use words")
         if "face" in table and not {"value", "number"} & set(placeholders(table["face"])):
-            yield Fault(f"{where}.face", repr(table["face"]), "{value} or {number}")
+            yield Fault(f"{where}.face", f"must have {{value}} or {{number}}; it is {table['face']!r}")
         if table["kind"] in NUMBERS:
             continue
         answers = ["true", "false"] if table["kind"] in YES_OR_NO else table.get("options", [])
         for answer in words:
             if answer not in answers:
-                yield Fault(f"{where}.words", repr(answer), f"one of {', '.join(answers)}")
+                yield unknown_name(f"{where}.words", answer, f"one of {', '.join(answers)}")
         for answer in answers if words else ():
             if answer not in words:
-                yield Fault(f"{where}.words", f"no {answer}", "words for every answer")
+                yield Fault(f"{where}.words", f"must have every answer; {answer} is missing")
 
 
 def _board(files: Mapping[str, Tables]) -> Iterator[Fault]:
-    """Whatever a line of the overview may show has words."""
+    """Yield facts without words that a line of the overview may show."""
     facts = files["facts.toml"]["fact"]
     lines = [names for line, names in files["board.toml"].items() if line != "question"]
     shown = {name for names in lines for name in names}
     for name, table in facts.items():
         listed = name in shown or table["ask"] == "laboratory"
         if listed and not table.get("face") and not table.get("words"):
-            yield Fault(f"facts.toml: fact.{name}", "neither face nor words", "one of them: the overview shows it")
+            yield Fault(f"facts.toml: fact.{name}", "must have face or words, as the overview shows it")
 
 
 def _untried(files: Mapping[str, Tables]) -> Iterator[Fault]:
-    """What shows that a treatment was tried: a fact, or a modality whose failure is on record."""
+    """Yield names in `untried` that are neither a fact nor a modality, and so cannot show that a treatment was tried."""
     facts = files["facts.toml"]["fact"].keys()
     modalities = {name: table for name, table in files.items() if name.startswith("modalities/")}
     ids = {table["id"] for table in modalities.values()}
@@ -98,7 +99,7 @@ def _untried(files: Mapping[str, Tables]) -> Iterator[Fault]:
         for technique in table.get("technique", ()):
             for what, records in technique.get("untried", {}).items():
                 for record in (r for r in records if r not in facts | ids):
-                    yield Fault(f"{name}: technique.untried.{what}", repr(record), "a fact, or the id of a modality")
+                    yield unknown_name(f"{name}: technique.untried.{what}", record, "a fact or the id of a modality")
 
 
 CHECKS = (_criteria, _facts, _board, _untried)

@@ -1,4 +1,4 @@
-"""Codes that may not decide, and codes that would decide twice."""
+"""Check for codes that may not decide, and for codes that would decide twice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
+from cds_service.knowledge.shape import unknown_name
 from cds_service.knowledge.terminology import Use
 
 DECIDING_ROLES = ("gate", "contraindication", "exclusion", "requirement")
@@ -14,7 +15,7 @@ Tables = Mapping[str, Any]
 
 
 class HeldCode(NamedTuple):
-    """A code of the files, and where it stands."""
+    """A code of the knowledge files, and the path of the table that has it."""
 
     where: str
     system: str
@@ -22,7 +23,7 @@ class HeldCode(NamedTuple):
 
 
 def _refused(files: Mapping[str, Tables]) -> Iterator[Fault]:
-    """Codes that circulate and are wrong."""
+    """Yield the codes that [refused] of terminology.toml lists as wrong."""
     terms = files["terminology.toml"]
     refused = {(system, code): why for system, codes in terms["refused"].items() for code, why in codes.items()}
     held = [
@@ -40,28 +41,26 @@ def _refused(files: Mapping[str, Tables]) -> Iterator[Fault]:
             ]
     for where, system, code in held:
         if why := refused.get((system, code)):
-            yield Fault(where, f"{system} {code!r}", f"a code that may decide; this one is refused: {why}")
+            yield Fault(where, f"has {system} {code!r}, which [refused] of terminology.toml rejects: {why}")
 
 
 def _uses(files: Mapping[str, Tables]) -> Iterator[Fault]:
-    """A fact is stated by codes whose `use` lets them; what only asks decides nothing by itself."""
+    """Yield facts with a `use` that may not state a fact or that no code has, and deciding criteria on codes that only ask."""
     facts, rows = files["facts.toml"]["fact"], files["terminology.toml"]["value_set"]
     for name, fact in facts.items():
         offered = {row["use"] for row in rows if row["concept"] in fact.get("concepts", [])}
         for use in fact.get("uses", []):
             if not Use(use).may_state_a_fact:
-                yield Fault(
-                    f"facts.toml: fact.{name}.uses", repr(use), "a use that decides or asks: these codes may not decide"
-                )
+                yield unknown_name(f"facts.toml: fact.{name}.uses", use, "a use that decides or asks")
             elif use not in offered:
-                yield Fault(f"facts.toml: fact.{name}.uses", repr(use), f"one of {', '.join(sorted(offered))}")
+                yield unknown_name(f"facts.toml: fact.{name}.uses", use, f"one of {', '.join(sorted(offered))}")
     for role in DECIDING_ROLES:
         for name, criterion in files["criteria.toml"].get(role, {}).items():
             for part in criterion.get("all_of") or criterion.get("any_of") or [criterion]:
                 uses = facts.get(part.get("fact"), {}).get("uses", [Use.DECIDES])
                 if not any(Use(use).decides for use in uses):
-                    told = f"{part['fact']!r}, whose codes say {', '.join(uses)!r}"
-                    yield Fault(f"criteria.toml: {role}.{name}.fact", told, "a fact whose codes may decide")
+                    found = f"a fact whose codes may decide (its uses: {', '.join(uses)})"
+                    yield unknown_name(f"criteria.toml: {role}.{name}.fact", part["fact"], found)
 
 
 def _twice(files: Mapping[str, Tables]) -> Iterator[Fault]:
@@ -71,7 +70,7 @@ def _twice(files: Mapping[str, Tables]) -> Iterator[Fault]:
             key = (row["concept"], row["system"], code.replace(".", ""))
             if key in seen:
                 where = f"terminology.toml: {row['concept']}.codes"
-                yield Fault(where, f"{row['system']} {code!r} twice ({seen[key]}; {row['use']})", "each code once in a concept")
+                yield Fault(where, f"has {row['system']} {code!r} twice (use {seen[key]} and {row['use']})")
             seen[key] = row["use"]
 
 

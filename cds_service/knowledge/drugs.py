@@ -1,6 +1,6 @@
-"""Drugs by product and by name: drug_products.csv, drug_names.csv and drugs.toml; what a text names, and when it names none.
+"""Find drugs by product code and by name in drug_products.csv, drug_names.csv and drugs.toml.
 
-A look at a text costs no more than its length: every word is looked up, with at most as many words behind it as a name has.
+Reading a text takes time linear in its length: each word is looked up with at most as many following words as a name has.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from cds_service.errors import Fault
+from cds_service.knowledge.shape import unknown_name
 from cds_service.knowledge.terminology import Use, ValueSetMember
 
 PRODUCTS, NAMES, RULES = "drug_products.csv", "drug_names.csv", "drugs.toml"
@@ -30,23 +31,23 @@ SHAPES = {
     "confidence": re.compile("high|medium"),
     "form": re.compile(".*"),
 }
-"""What a cell may hold; of a column that is not listed, anything but nothing."""
+"""Column → the pattern that its cells match. Cells of a column not listed here must not be blank."""
 RXNORM = "rxnorm"
 WORD = re.compile(r"[^\W\d_]+|\d+")
 LATIN_WORD = re.compile("[a-z]{3,}")
-"""What may be the name of a drug: three letters, in the script of the names that are held."""
+"""A word that may be the name of a drug: at least three letters, in the script of the names in the tables."""
 STEM_LETTERS = 8
-"""Letters of a name that is found at the beginning of a longer word, too: Capecitabintabletten."""
+"""A name of at least this many letters is also found at the beginning of a longer word: Capecitabintabletten."""
 
 LAST_VOWELS = "aeo"
-"""Of a name: Metformin, metformine, metformina."""
+"""Vowels dropped from the end of a name before it is compared: Metformin, metformine, metformina."""
 
 Tables = Mapping[str, Any]
 Row = Mapping[str, str]
 
 
 def read_table(text: str) -> list[dict[str, str]]:
-    """The rows of a generated table. Raises ValueError where a row has more cells or fewer than the head."""
+    """Return the rows of a generated CSV table. Raises ValueError if a row has more or fewer cells than the head."""
     lines = (line for line in text.splitlines() if not line.startswith("#"))
     rows: list[dict[str, str]] = list(csv.DictReader(lines, strict=True))
     if any(None in row or None in row.values() for row in rows):
@@ -55,40 +56,41 @@ def read_table(text: str) -> list[dict[str, str]]:
 
 
 def words_of(text: str) -> list[str]:
-    """The words and numbers of a text in small letters, without accents: "5-FU (Fluorouracil)" is 5, fu, fluorouracil."""
+    """Return the words and numbers of a text in lower case without accents: "5-FU (Fluorouracil)" → 5, fu, fluorouracil."""
     said = text.casefold()
     return WORD.findall(said if said.isascii() else "".join(map(_plain_letter, said)))
 
 
 @lru_cache(maxsize=4096)
 def _plain_letter(letter: str) -> str:
-    """Each alone: to normalise a long run of accents costs the square of its length."""
+    """Strip the accents of one letter. Normalising a long run of accents at once takes time quadratic in its length."""
     return "".join(part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part))
 
 
 class TextReading(NamedTuple):
-    """What a display or text says of a drug."""
+    """What a display or text says about drugs."""
 
     named: frozenset[str]
-    """The concepts it names."""
+    """Concepts that the text names."""
     asked: frozenset[str]
-    """Those of which it holds the word of a form that states nothing, which may belong to them: "heparin lock flush"."""
+    """Named concepts that may be in a form that states nothing, as the text has a word of such a form: "heparin lock flush"."""
     names_a_drug: bool
-    """Whether it alone says which drug it is, held or not: by a name that is known, or by a word beside a strength."""
+    """True if the text alone identifies a drug, in the tables or not, by a known name or by a word beside a strength."""
     names_a_product: bool
-    """Whether it does as the display of a product: by any word. A name in another script than the names held does not: it
-    would not be found among them."""
+    """True if the text, as the display of a product, identifies a drug by any word. A name in another script than the tables
+    use does not count, as it could not be found there."""
     is_name: bool
-    """Whether it may be the name of the drug whose code stands beside it: any word will do that names something."""
+    """True if the text may be the name of the drug whose code it accompanies: any word that is not listed as naming none."""
 
 
 @dataclass(frozen=True)
 class Drugs:
-    """Immutable. `names`: the words of a name → its concept, or an empty string where it states nothing."""
+    """The names and words by which a text is read. Immutable; every word is in the form that `words_of` returns."""
 
     names: Mapping[tuple[str, ...], str]
+    """The words of a name → its concept, or "" if the name states nothing."""
     with_other_forms: frozenset[str]
-    """Concepts that have a form which states nothing."""
+    """Concepts with a product whose form states nothing (`Use.CONTEXT`)."""
     form_words: tuple[str, ...]
     whole_form_words: frozenset[str]
     product_lists: frozenset[str]
@@ -103,7 +105,7 @@ class Drugs:
 
     @cached_property
     def _lengths(self) -> Mapping[str, tuple[int, ...]]:
-        """First word of a name → how many words the names that begin with it have."""
+        """First word of a name → the lengths, in words, of the names that begin with it."""
         found: dict[str, set[int]] = {}
         for name in self.names:
             found.setdefault(name[0], set()).add(len(name))
@@ -114,6 +116,7 @@ class Drugs:
         return tuple(sorted({len(name[0]) for name in self.names if len(name) == 1 and len(name[0]) >= STEM_LETTERS}))
 
     def read_text(self, text: str) -> TextReading:
+        """Return which drugs a display or text names, and whether it identifies one at all."""
         said = words_of(text)
         names = set(self._names_in(said))
         named = names - {""}
@@ -131,11 +134,11 @@ class Drugs:
         )
 
     def _has_strength(self, text: str, said: Sequence[str]) -> bool:
-        """Whether a number with a unit stands in a text, or a percentage."""
+        """Return whether a text has a number with a unit, or a percentage."""
         return "%" in text or any(number.isdigit() and unit in self.units for number, unit in pairwise(said))
 
     def _is_other(self, word: str) -> bool:
-        """Whether a word is the name of a drug that no fact asks for."""
+        """Return whether a word is the name of a drug that no fact asks for."""
         stem = word.rstrip(LAST_VOWELS)
         return stem in self.other_drugs or stem.endswith(self.other_drug_endings)
 
@@ -151,7 +154,7 @@ class Drugs:
                         yield concept
 
     def names_another_procedure(self, text: str) -> bool:
-        """Whether a text says which procedure it is, and that it is none that a fact may ask for."""
+        """Return whether a text identifies a procedure that no fact may ask for."""
         said = words_of(text)
         if any(word in self.procedure_words or any(part in word for part in self.procedures) for word in said):
             return False
@@ -159,14 +162,14 @@ class Drugs:
 
 
 def product_rows(files: Mapping[str, Any]) -> Iterator[ValueSetMember]:
-    """The RxNorm codes of the table, each with what it may decide."""
+    """Yield the RxNorm codes of drug_products.csv, each with its use."""
     rules = files[RULES]
     for row in files[PRODUCTS]:
         yield ValueSetMember(RXNORM, row["rxcui"], row["concept"], use_of(row, rules), row["name"])
 
 
 def use_of(row: Row, rules: Tables) -> Use:
-    """What a row may decide: what drugs.toml says of its code, else of its form."""
+    """Return the use of a row: what drugs.toml says of its code, else of its form."""
     if row["rxcui"] in rules["product"]["states_nothing"]:
         return Use.CONTEXT
     if row["rxcui"] in rules["product"]["asks"]:
@@ -177,6 +180,7 @@ def use_of(row: Row, rules: Tables) -> Use:
 
 
 def build_drugs(files: Mapping[str, Any]) -> Drugs:
+    """Build the drug tables from the parsed files, which have to be free of `table_faults`."""
     rules = files[RULES]
     names = {tuple(words_of(row["name"])): row["concept"] for row in files[NAMES]}
     names |= {tuple(words_of(name)): concept for concept, added in rules["name"]["added"].items() for name in added}
@@ -199,17 +203,19 @@ def build_drugs(files: Mapping[str, Any]) -> Drugs:
 
 
 def table_faults(files: Mapping[str, Any]) -> Iterator[Fault]:
-    """What is wrong in the two tables, and in what drugs.toml says of them."""
+    """Yield the faults of the two tables and of drugs.toml. Rows are counted from 1, without the head."""
     for name, columns in COLUMNS.items():
         for number, row in enumerate(files[name], 1):
             where = f"{name}: row {number}"
             if tuple(row) != columns:
-                yield Fault(where, ", ".join(map(str, row)), ", ".join(columns))
+                yield Fault(where, f"must have the columns {', '.join(columns)}; it has {', '.join(map(str, row))}")
                 return
             for column, cell in row.items():
                 shape = SHAPES.get(column)
                 if not (shape.fullmatch(cell) if shape else cell.strip()):
-                    yield Fault(f"{where}: {column}", repr(cell), shape.pattern if shape else "a text")
+                    yield Fault.wrong(
+                        f"{where}: {column}", repr(cell), f"text that matches {shape.pattern}" if shape else "text"
+                    )
     yield from _codes(files)
     yield from _names(files)
 
@@ -219,17 +225,17 @@ def _codes(files: Mapping[str, Any]) -> Iterator[Fault]:
     held = {code for table in files["terminology.toml"]["value_set"] if table["system"] == RXNORM for code in table["codes"]}
     for row in rows:
         if row["rxcui"] in held:
-            yield Fault(f"{PRODUCTS}: {row['rxcui']}", "a code of terminology.toml, or twice", "each code once")
+            yield Fault(f"{PRODUCTS}: {row['rxcui']}", "appears twice, or in terminology.toml too")
         held.add(row["rxcui"])
     codes = {row["rxcui"] for row in rows}
     for key in ("asks", "states_nothing"):
         for code in rules["product"][key]:
             if code not in codes:
-                yield Fault(f"{RULES}: product.{key}", repr(code), f"a code of {PRODUCTS}")
+                yield unknown_name(f"{RULES}: product.{key}", code, f"a code of {PRODUCTS}")
     forms = {form for row in rows for form in row["form"].split("; ")}
     for form in rules["form"]["states_nothing"]:
         if form not in forms:
-            yield Fault(f"{RULES}: form.states_nothing", repr(form), f"a form of {PRODUCTS}")
+            yield unknown_name(f"{RULES}: form.states_nothing", form, f"a form of {PRODUCTS}")
 
 
 def _names(files: Mapping[str, Any]) -> Iterator[Fault]:
@@ -240,25 +246,27 @@ def _names(files: Mapping[str, Any]) -> Iterator[Fault]:
     for name, concept in [*((row["name"], row["concept"]) for row in files[NAMES]), *added]:
         words = tuple(words_of(name))
         if not words or concept not in concepts:
-            yield Fault(f"{NAMES} or {RULES}: {name!r}", repr(concept), f"a name in letters, and a concept of {PRODUCTS}")
+            yield Fault(
+                f"{NAMES} or {RULES}: {name!r}", f"must have a letter or digit, and a concept of {PRODUCTS}, not {concept!r}"
+            )
         elif meant.setdefault(words, concept) != concept:
-            yield Fault(f"{NAMES}: {name!r}", f"{concept} and {meant[words]}", "a name of one drug")
+            yield Fault(f"{NAMES}: {name!r}", f"names two concepts, {meant[words]} and {concept}")
     for name in rules["name"]["state_nothing"]:
         if tuple(words_of(name)) not in meant:
-            yield Fault(f"{RULES}: name.state_nothing", repr(name), f"a name of {NAMES}")
+            yield unknown_name(f"{RULES}: name.state_nothing", name, f"a name of {NAMES}")
     yield from _unwritten(rules)
 
 
 def _unwritten(rules: Tables) -> Iterator[Fault]:
-    """Words are compared as `words_of` writes them: any other would never be met."""
+    """Yield words of drugs.toml in another form than `words_of` returns, which no text could ever match."""
     for table, keys in (("form", ("words", "whole_words")),
                         ("text", ("units", "other_drugs", "other_drug_endings", "names_none", "beside")),
                         ("procedure", ("may_be_asked_for", "may_be_asked_for_as_words", "beside"))):  # fmt: skip
         for key in keys:
             for word in rules[table][key]:
                 if words_of(word) != [word]:
-                    yield Fault(f"{RULES}: {table}.{key}", repr(word), "one word in small letters, without accents")
+                    yield unknown_name(f"{RULES}: {table}.{key}", word, "one word in lower case without accents")
     for key in ("other_drugs", "other_drug_endings"):
         for word in rules["text"][key]:
             if word != word.rstrip(LAST_VOWELS):
-                yield Fault(f"{RULES}: text.{key}", repr(word), f"a word that does not end in one of {LAST_VOWELS}")
+                yield Fault(f"{RULES}: text.{key}", f"names {word!r}, which must not end in one of {', '.join(LAST_VOWELS)}")

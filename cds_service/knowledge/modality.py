@@ -1,4 +1,4 @@
-"""A modality as its file describes it: criteria, indications, exclusions, cautions and techniques."""
+"""A modality and its parts as types: criteria, indications, exclusions, cautions and techniques."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from cds_service.knowledge.vocabulary import Edition, GradeLimit
 
 
 class Verdict(StrEnum):
+    """The result for a modality; docs/knowledge.md, "Verdicts", says how it is found."""
+
     CONTRAINDICATED = "contraindicated"
     NOT_INDICATED = "not-indicated"
     UNDETERMINED = "undetermined"
@@ -27,163 +29,203 @@ RANK = {
     Verdict.CONSIDER: 2,
     Verdict.RECOMMENDED: 3,
 }
-"""Order of strength; contraindicated and not-indicated rank equal (CLINICAL section 5, laws)."""
+"""Verdict → strength; contraindicated and not-indicated rank equal (docs/knowledge.md, "Laws")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`how`: is | one_of | at_most | at_least | below | above; `limit` in the fact's unit."""
+    """A test of one fact."""
 
     fact: str
+    """Id of a fact of facts.toml or derived.toml."""
     how: str
+    """is | one_of | at_most | at_least | below | above"""
     limit: Decimal | bool | str | frozenset[str]
+    """A number is in the unit of the fact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
+    """One table of criteria.toml."""
+
     key: str
-    """Its name in criteria.toml: role and id, e.g. "caution.inr-above-limit"."""
+    """Its name in criteria.toml, role and id: `caution.inr-above-limit`."""
     id: str
-    """The id it goes by outside (CLINICAL section 9)."""
+    """Its id on cards and in the API (docs/knowledge.md, "Ids")."""
     says: str
+    """The criterion as a sentence."""
     tests: tuple[Comparison, ...]
+    """A criterion without tests is always met."""
     combine: str
-    """all | any; a criterion without tests always holds."""
+    """How the tests combine: all | any."""
     silent_is_not_met: bool
+    """Counts as not met if its facts are silent."""
     unknown_is_not_met: bool
+    """Counts as not met if its facts are unknown."""
     statements: tuple[str, ...]
+    """Ids of the statements that it rests on."""
     cited: int = 1
-    """Publications of its statements that a card names, the first first."""
+    """How many publications of its statements a card names, from the first."""
     local: bool = False
+    """A convention of this service."""
     then: str = ""
+    """A remark for the rule book and the evidence page."""
     by_name: bool = False
-    """Whether a drug that is known by its name alone counts as met; elsewhere it asks (CLINICAL section 8)."""
+    """A drug that is known by its name alone counts as met; without this it only asks."""
     face: str = ""
-    """What a card says of this patient where it is met; {value} and {number} are those of `valued_fact`."""
+    """The text of a card for a patient who meets the criterion; {value} and {number} are those of `valued_fact`."""
     faces: tuple[str, ...] = ()
-    """In place of `face`, where one text would not be true of every test of an `any`: a text for each test, in their order;
-    {value} and {number} are those of the test's own fact."""
+    """Instead of `face`, one text for each test of an `any`, in order; {value} and {number} are those of the test's fact."""
     risk: bool = False
-    """Whether a caution stands among the risks of a treatment."""
+    """A caution that is listed among the risks of a treatment."""
     before_procedure: str = ""
-    """Of a caution that is told once for all treatments, before any procedure: what it is called where it is only named."""
+    """Short name of a caution that is shown once for all treatments, before any procedure."""
     worse: str = ""
-    """Of a caution that lowers a verdict: what would make it a contraindication."""
+    """What would make a caution that lowers a verdict a contraindication."""
     lift: str = ""
-    """What would change it: of a contraindication, an exclusion, a gate, a stop, or a caution that lowers a verdict."""
+    """What would change the result of a contraindication, exclusion, gate, stop, or caution that lowers a verdict."""
 
     @property
     def facts(self) -> tuple[str, ...]:
+        """Return the ids of the facts that it compares, each once."""
         return tuple(dict.fromkeys(test.fact for test in self.tests))
 
     @property
     def valued_fact(self) -> str:
-        """The fact whose value its face shows: the first that is compared with a number, else the first; "" without tests."""
+        """Return the fact whose value `face` shows: the first compared with a number, else the first; "" without tests."""
         numeric = (test.fact for test in self.tests if isinstance(test.limit, Decimal))
         return next(numeric, self.tests[0].fact if self.tests else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Indication:
+    """A reason for a modality; met if all its requirements are met."""
+
     id: str
     edition: Edition
+    """Whose criteria it belongs to."""
     strength: Verdict
+    """The verdict if it is met: recommended or consider."""
     says: str
     requires: tuple[Criterion, ...]
     update_requires: tuple[Criterion, ...]
+    """Further requirements of the later edition."""
     when_closed: tuple[str, ...]
+    """Ids of modalities that must all be contraindicated or not indicated."""
     statements: tuple[str, ...]
+    """Ids of the statements that it rests on."""
     local: bool = False
+    """A convention of this service."""
     rank: int = 0
-    """Its place among the indications met of equal verdict, as a card orders them: a convention of ours."""
+    """Order on a card among met indications with the same verdict (a local convention)."""
     telling: tuple[str, ...] = ()
-    """Ids of the requirements that an overview names where it is met, in its order; none: the facts behind them."""
+    """Ids of the requirements that an overview names if it is met, in this order; empty: the facts behind them."""
     face: str = ""
-    """What a card calls all its requirements together, where they have a name."""
+    """Name of all its requirements together on a card, if they have one."""
     facts: tuple[str, ...] = ()
-    """What a card shows beside its requirements."""
+    """Facts that a card shows with its requirements."""
     change: str = ""
-    """What would change the verdict where it is met; empty: as of its modality."""
+    """What would change the verdict if it is met; empty: `change` of its modality."""
 
 
 @dataclass(frozen=True, slots=True)
 class Technique:
-    """One way of doing a modality, or one option in it: shown on its card, no part of any verdict."""
+    """One technique of a modality, or one option in it: shown on its card, without effect on any verdict."""
 
     says: str
     when: tuple[Criterion, ...]
+    """It is shown only if all of these are met."""
     only_for: frozenset[str]
+    """Ids of indications, one of which must be possible unless the technique is ordered; empty: no such condition."""
     stopped_by: tuple[Criterion, ...]
+    """Each of these, if met, rules the technique out."""
     cautions: tuple[Criterion, ...]
     also: str
+    """A further remark."""
     statements: tuple[str, ...]
+    """Ids of the statements that it rests on."""
     ordered_by: tuple[str, ...] = ()
     """Concepts of orders that mean this technique."""
     critical: frozenset[str] = frozenset()
-    """Those of `stopped_by` that are hard facts against it once it is ordered (CLINICAL section 7.3)."""
+    """Ids of those of `stopped_by` that make the card of an order of it critical."""
     short: str = ""
-    """Its name in a summary; where it has `critical` stops."""
+    """Its name in a summary; required if it has `critical`."""
     id: str = ""
     rank: int = 0
+    """Order among the techniques on a card."""
     untried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Other treatments, as a card calls them → the facts that say that it was done; none: no fact says so."""
+    """Name of another treatment on a card → facts or modalities that show that it was tried; empty: none shows it."""
     own_line: str = ""
-    """The id of the line that it has of its own on a card; empty where it is told with its modality."""
+    """Id of its own line on a card; empty if it is shown with its modality."""
 
 
 class Exclusion(NamedTuple):
-    """`only`: the indications that it excludes; an empty set: the whole modality."""
+    """A criterion that makes a modality, or some of its indications, not indicated."""
 
     criterion: Criterion
     only: frozenset[str]
+    """Ids of the indications that it excludes; empty: the whole modality."""
 
 
 @dataclass(frozen=True, slots=True)
 class Modality:
+    """One treatment: one file of modalities/."""
+
     id: str
     title: str
     short: str
+    """Short name."""
     liver_directed: bool
+    """Treats the liver, and so is undetermined with a transplanted liver."""
     nec: GradeLimit
+    """What a carcinoma leaves of it."""
     g3: GradeLimit
+    """What a G3 tumour leaves of it."""
     downgraded_by: tuple[str, ...]
+    """Ids of the cautions that lower its verdict."""
     contraindications: tuple[Criterion, ...]
     contraindications_say: str
+    """A remark on the contraindications as a whole."""
     exclusions: tuple[Exclusion, ...]
     excluded_say: str
+    """A remark on the exclusions as a whole."""
     cautions: tuple[Criterion, ...]
     indications: tuple[Indication, ...]
     beside: tuple[str, ...]
+    """Ids of statements that are cited with it as context."""
     support: tuple[str, ...]
+    """Ids of statements that are cited with it as support."""
     about: tuple[str, ...]
+    """Ids of further statements, which only the rule book lists."""
     shown: tuple[ShownStatement, ...] = ()
-    """What some of its statements are on the face of a card."""
+    """How some of its statements appear on a card."""
     techniques: tuple[Technique, ...] = ()
     lines: tuple[TreatmentLine, ...] = ()
-    """Parts of it that have a line of their own on a card; of several with one id the first that fits."""
+    """Parts with a line of their own on a card; of several with the same id the first that applies."""
     face_title: str = ""
-    """What a card calls it."""
+    """Its name on a card."""
     face_name: str = ""
-    """The same within a sentence."""
+    """Its name within a sentence of a card."""
     nec_says: str = ""
     """How a card says that it can be considered in a carcinoma."""
     not_read: tuple[str, ...] = ()
-    """What bears on it and no fact of this service holds."""
+    """What affects it but is in no fact of this service."""
     change: str = ""
     """What would change its verdict."""
     critical: frozenset[str] = frozenset()
-    """Ids of its contraindications that are hard facts against it once it is ordered, and of its cautions of the heart that
-    are, while the heart is not assessed (CLINICAL section 7.3); those against a technique stand with it."""
+    """Ids of its contraindications that make the card of an order critical, and of its cautions of the heart that do so while
+    the heart is not assessed. Those of a technique are in `Technique.critical`."""
     ordered_by: tuple[str, ...] = ()
     """Value sets whose codes, in an active order or a scheduled procedure, mean this modality."""
 
     @property
     def orders(self) -> frozenset[str]:
-        """All of them: an order of one way of doing it is an order of the modality."""
+        """Return `ordered_by` of the modality and its techniques: an order of a technique is an order of the modality."""
         return frozenset(self.ordered_by).union(*(technique.ordered_by for technique in self.techniques))
 
 
 def build_comparison(table: Mapping[str, Any]) -> Comparison:
+    """Build one comparison from its table of criteria.toml."""
     how = next(key for key in table if key in {"is", "one_of", "at_most", "at_least", "below", "above"})
     limit = table[how]
     if how == "one_of":
@@ -194,6 +236,7 @@ def build_comparison(table: Mapping[str, Any]) -> Comparison:
 
 
 def build_criterion(key: str, table: Mapping[str, Any]) -> Criterion:
+    """Build the criterion `key` (`role.name`) from its table of criteria.toml."""
     tables = table.get("all_of") or table.get("any_of") or ([table] if "fact" in table else [])
     caution = key.startswith(("caution.", "technique."))
     return Criterion(
@@ -219,6 +262,8 @@ def build_criterion(key: str, table: Mapping[str, Any]) -> Criterion:
 
 
 def build_modality(table: Mapping[str, Any], criteria: Mapping[str, Criterion]) -> Modality:
+    """Build a modality from its file and the criteria that it names. Raises KeyError if a criterion does not exist."""
+
     def named(role: str, names: list[str]) -> tuple[Criterion, ...]:
         return tuple(criteria[f"{role}.{name}"] for name in names)
 

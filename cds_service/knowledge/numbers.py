@@ -1,8 +1,8 @@
-"""Numbers that a sentence names by their place, so that no sentence can contradict the number it states.
+"""Fill the placeholders of sentences with numbers of the data, so that no sentence can contradict the number it states.
 
-The places: {limit}, {limit2} of the criterion itself, {limit:role.name} of another; {days}, {days:fact} a window;
+Placeholders: {limit}, {limit2} of the criterion itself, {limit:role.name} of another; {days}, {days:fact} a window;
 {remnant.normal} a number of scores.toml; {band:over-5.above} a band of the stage; {at_least}, {at_most} a site's bounds;
-{S030.hazard} a figure of a statement; {label:gaba-2017} what a publication is called.
+{S030.hazard} a figure of a statement; {label:gaba-2017} the label of a publication.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _Part = TypeVar("_Part")
 
 
 def fill_sentences(knowledge: Knowledge) -> Knowledge:
-    """The knowledge with its numbers in its sentences; `unfilled` keeps the sentences as they stand in the files."""
+    """Return the knowledge with the placeholders of its sentences filled; its `unfilled` keeps the sentences of the files."""
     known = _places(knowledge)
 
     def fill(text: str, **own: object) -> str:
-        """A place that nobody knows stays as it is: the loader has refused it in the files that ship."""
+        """Leave unknown placeholders as they are; the loader has rejected them in the shipped files."""
         return PLACEHOLDER.sub(lambda place: str(own.get(place[1], known.get(place[1], place[0]))), text)
 
     def filled(file: str, part: _Part, **own: object) -> _Part:
@@ -65,7 +65,7 @@ def fill_sentences(knowledge: Knowledge) -> Knowledge:
 
 
 def _with_texts(part: _Part, file: str, fill: Callable[[str], str]) -> _Part:
-    """The part of that file with its bound texts filled; its attributes are called as the keys of the file."""
+    """Return the part with its bound texts filled. Its attributes must have the names of the keys of the file."""
     keys = BOUND[file] | ({"words"} if file in WORDS else set())
     texts = {key: _filled(getattr(part, key), fill) for key in keys if hasattr(part, key)}
     whole: Any = part
@@ -74,7 +74,7 @@ def _with_texts(part: _Part, file: str, fill: Callable[[str], str]) -> _Part:
 
 
 def _filled(text: object, fill: Callable[[str], str]) -> object:
-    """A text, each of several, or what is none as it is: `face` of a statement says where it stands."""
+    """Fill a text or each of several; return anything else unchanged, such as the enum in `face` of a shown statement."""
     if isinstance(text, tuple):
         return tuple(fill(one) for one in text)
     if isinstance(text, Mapping):
@@ -88,25 +88,31 @@ def _own(criterion: Criterion) -> dict[str, object]:
 
 
 def _modality(modality: Modality, criteria: Mapping[str, Criterion], filled: Callable[[str, Any], Any]) -> Modality:
-    def new(parts: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
+    def filled_criteria(parts: tuple[Criterion, ...]) -> tuple[Criterion, ...]:
         return tuple(criteria[part.key] for part in parts)
 
-    def told(part: _Part) -> _Part:
+    def fill_part(part: _Part) -> _Part:
         found: _Part = filled("modalities", part)
         return found
 
     return replace(
-        told(modality),
-        contraindications=new(modality.contraindications),
+        fill_part(modality),
+        contraindications=filled_criteria(modality.contraindications),
         exclusions=tuple(Exclusion(criteria[part.key], only) for part, only in modality.exclusions),
-        cautions=new(modality.cautions),
-        shown=tuple(told(part) for part in modality.shown),
-        lines=tuple(told(line) for line in modality.lines),
+        cautions=filled_criteria(modality.cautions),
+        shown=tuple(fill_part(part) for part in modality.shown),
+        lines=tuple(fill_part(line) for line in modality.lines),
         indications=tuple(
-            replace(told(i), requires=new(i.requires), update_requires=new(i.update_requires)) for i in modality.indications
+            replace(fill_part(i), requires=filled_criteria(i.requires), update_requires=filled_criteria(i.update_requires))
+            for i in modality.indications
         ),
         techniques=tuple(
-            replace(told(t), when=new(t.when), stopped_by=new(t.stopped_by), cautions=new(t.cautions))
+            replace(
+                fill_part(t),
+                when=filled_criteria(t.when),
+                stopped_by=filled_criteria(t.stopped_by),
+                cautions=filled_criteria(t.cautions),
+            )
             for t in modality.techniques
         ),
     )
@@ -122,7 +128,7 @@ def _bounds(bounds: Bounds, filled: Callable[..., Bounds]) -> Bounds:
 
 
 def _places(knowledge: Knowledge) -> dict[str, str]:
-    """Every place that this knowledge offers to any sentence → its number."""
+    """Return placeholder → number, for the placeholders that any sentence of this knowledge may use."""
     known = dict(_leaves(msgspec.to_builtins(knowledge.scores)))
     known |= {f"days:{name}": str(fact.window_days) for name, fact in knowledge.facts.items() if fact.window_days}
     for key, criterion in knowledge.criteria.items():
@@ -139,7 +145,7 @@ def _places(knowledge: Knowledge) -> dict[str, str]:
 
 
 def _band_places(bands: list[tuple[str, Decimal | None, Decimal | None]]) -> Iterator[tuple[str, str]]:
-    """Where a band begins (`above`, or `first`, the whole number after it) and ends (`up_to`, `below`)."""
+    """Yield placeholder and number of each limit: start (`above`; `first`, the next integer) and end (`up_to`, `below`)."""
     before: Decimal | None = None
     for name, up_to, below in bands:
         if before is not None:
@@ -153,11 +159,12 @@ def _band_places(bands: list[tuple[str, Decimal | None, Decimal | None]]) -> Ite
 
 
 def placeholders(text: str) -> list[str]:
+    """Return the names in braces of a text, without the braces."""
     return PLACEHOLDER.findall(text)
 
 
 def known_placeholders(files: Mapping[str, Tables]) -> set[str]:
-    """Every place that the knowledge files offer to any sentence."""
+    """Return the placeholders that any sentence of the knowledge files may use."""
     known = {path for path, _ in _leaves(files["scores.toml"])} | {"portal_drained:yes", "portal_drained:no"}
     known |= {f"days:{name}" for name, fact in files["facts.toml"]["fact"].items() if "window_days" in fact}
     for role, tables in files["criteria.toml"].items():
@@ -173,7 +180,7 @@ NUMERIC = frozenset({"at_most", "at_least", "below", "above"})
 
 
 def own_places(table: Tables) -> list[str]:
-    """The places of its own that the table of a criterion, a fact or a bound offers to its sentences."""
+    """Return the placeholders that only the sentences of this criterion may use: its limits."""
     tests = [table, *table.get("all_of", ()), *table.get("any_of", ())]
     limits = sum(bool(test.keys() & NUMERIC) for test in tests)
     return [f"limit{n or ''}" for n in ("", 2, 3)[:limits]]

@@ -1,4 +1,4 @@
-"""The numbers of knowledge/scores.toml as closed types: a misspelt or missing key is refused at load."""
+"""The numbers of knowledge/scores.toml as closed types: a misspelt or missing key is rejected at load."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Bands(_Table):
+    """Limits of the grade by an index: below `g2_from` G1, above `g3_above` G3. Ki-67 in per cent, mitoses per 2 mm²."""
+
     g2_from: Decimal
     g3_above: Decimal
 
@@ -23,6 +25,8 @@ class GradeBands(_Table):
 
 
 class RemnantLimits(_Table):
+    """Smallest future liver remnant in per cent, by background liver (M015)."""
+
     statements: tuple[str, ...]
     normal: Decimal
     chemotherapy: Decimal
@@ -30,6 +34,8 @@ class RemnantLimits(_Table):
 
 
 class HepaticLimits(_Table):
+    """When laboratory values deny hepatic failure. Bilirubin in mg/dL, albumin in g/dL, Child-Pugh in points."""
+
     statements: tuple[str, ...]
     local: bool
     total_bilirubin_at_most: Decimal
@@ -40,16 +46,22 @@ class HepaticLimits(_Table):
 
 
 class Rising(_Table):
+    """Child-Pugh bands of a value that is worse when higher: one point below `two_from`, three above `three_above`."""
+
     two_from: Decimal
     three_above: Decimal
 
 
 class Falling(_Table):
+    """Child-Pugh bands of a value that is worse when lower: one point above `one_above`, three below `three_below`."""
+
     one_above: Decimal
     three_below: Decimal
 
 
 class ChildPugh(_Table):
+    """Points of the Child-Pugh score. Bilirubin in mg/dL, albumin in g/dL; ascites and encephalopathy by answer."""
+
     citation: str
     total_bilirubin: Rising
     albumin: Falling
@@ -59,18 +71,24 @@ class ChildPugh(_Table):
 
 
 class CoagulationLimits(_Table):
+    """From this INR, or below these platelets in 10*9/L, coagulopathy has to be corrected first."""
+
     statements: tuple[str, ...]
     inr_from: Decimal
     platelets_below: Decimal
 
 
 class RenalLimits(_Table):
+    """Limits of the eGFR in mL/min/1.73 m²."""
+
     statements: tuple[str, ...]
     egfr_below: Decimal
     egfr_denies_acute_from: Decimal
 
 
 class CkdEpi(_Table):
+    """Constants of the CKD-EPI equation of 2021 for the eGFR."""
+
     citation: str
     factor: Decimal
     kappa: dict[str, Decimal]
@@ -82,6 +100,8 @@ class CkdEpi(_Table):
 
 
 class SynchronousWithin(_Table):
+    """Liver metastases within so many months of the primary are synchronous."""
+
     local: bool
     synchronous_within_months: int
 
@@ -92,21 +112,29 @@ class WithinDays(_Table):
 
 
 class DiagnosedWithin(_Table):
+    """A diagnosis within so many days is new (M055)."""
+
     statements: tuple[str, ...]
     within_days: int
 
 
 class AskedUpTo(_Table):
+    """Pregnancy is asked for up to this age in years."""
+
     local: bool
     asked_up_to_years: Decimal
 
 
 class StableDisease(_Table):
+    """Months of response or stable disease that transplantation requires (M043)."""
+
     statements: tuple[str, ...]
     months: Decimal
 
 
 class Scores(_Table):
+    """All tables of scores.toml."""
+
     grade: GradeBands
     remnant: RemnantLimits
     hepatic_failure: HepaticLimits
@@ -121,7 +149,7 @@ class Scores(_Table):
     stable_disease: StableDisease
 
     def cuts(self) -> dict[str, tuple[Decimal, ...]]:
-        """Fact -> the limits with which a calculation divides its values."""
+        """Return fact → the limits with which calculations compare its values, in the unit of the fact."""
         cp, grade = self.child_pugh, self.grade
         return {
             "ki67_index": (grade.ki67_index.g2_from, grade.ki67_index.g3_above),

@@ -1,7 +1,7 @@
-"""The sentences of the knowledge files that restate a rule, and which numbers may stand in them: none of their own.
+"""Check that the sentences of the knowledge files that restate a rule have no numbers of their own.
 
-A numeral, or a number in words, is the place of a datum ({limit}, {S030.hazard}), or part of a name of names.toml, an id
-of an indication or statement, or the year of the review. Statements, publications and terminology are data.
+A number, in figures or in words, must be a placeholder of a datum ({limit}, {S030.hazard}) or part of a name of names.toml
+or of the id of an indication or statement. Statements, publications and terminology are data and are not checked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cds_service.knowledge.bound_texts import BOUND, POPULATION, WORDS
 Tables = Mapping[str, Any]
 
 OF_A_PATIENT = ("value", "number")
-"""The places that a card fills for its patient, in `face` and `faces` only."""
+"""The placeholders that a card fills with the values of its patient; allowed in `face` and `faces` only."""
 
 NUMBER = re.compile(
     r"\d+(?:\.\d+)?|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarters?|twice|dozen)\b",
@@ -27,15 +27,18 @@ STATEMENT = re.compile(r"\b[SM]\d{3}\b")
 
 
 class Sentence(NamedTuple):
-    """A bound sentence: where it stands, and the table around it."""
+    """A sentence that must have no number of its own."""
 
     file: str
     path: str
+    """Keys joined by dots; entries of lists counted from 1."""
     text: str
     table: Tables
+    """The table that has the sentence, whose numbers its placeholders may use."""
 
 
 def bound_sentences(files: Mapping[str, Tables]) -> Iterator[Sentence]:
+    """Yield every sentence that bound_texts.py lists by file and key."""
     for file, content in files.items():
         keys = BOUND.get("modalities" if file.startswith("modalities/") else file, frozenset())
         yield from _within(file, content, "", keys, content)
@@ -49,11 +52,11 @@ def _within(file: str, content: Any, path: str, keys: frozenset[str], table: Tab
             if bound and isinstance(part, str):
                 yield Sentence(file, inside, part, content)
             elif bound and isinstance(part, list):
-                yield from (Sentence(file, f"{inside}.{number}", text, content) for number, text in enumerate(part))
+                yield from (Sentence(file, f"{inside}.{number}", text, content) for number, text in enumerate(part, 1))
             else:
                 yield from _within(file, part, inside, keys, content)
     elif isinstance(content, list):
-        for number, part in enumerate(content):
+        for number, part in enumerate(content, 1):
             yield from _within(file, part, f"{path}.{number}", keys, table)
 
 
@@ -62,7 +65,7 @@ def _tells_population(file: str, path: str) -> bool:
 
 
 def number_faults(files: Mapping[str, Tables]) -> Iterator[Fault]:
-    """Every sentence that states a number of its own, or names a place that is none."""
+    """Yield sentences with a number of their own or with an unknown placeholder."""
     known, names = numbers.known_placeholders(files), _names(files)
     for sentence in bound_sentences(files):
         where = f"{sentence.file}: {sentence.path}"
@@ -70,13 +73,13 @@ def number_faults(files: Mapping[str, Tables]) -> Iterator[Fault]:
         for place in numbers.placeholders(sentence.text):
             if place not in known and place not in own:
                 allowed = "a number of scores.toml, {limit}, {days:fact}, {limit:criterion} or a figure of a statement"
-                yield Fault(where, f"{{{place}}}", allowed)
+                yield Fault(where, f"has the placeholder {{{place}}}; allowed are {allowed}")
         if found := free_numbers(sentence.text, names):
-            yield Fault(where, f"the number {found[0]}", "a place in braces, or a name of names.toml")
+            yield Fault(where, f"has the number {found[0]}, which must be a placeholder in braces or in a name of names.toml")
 
 
 def own_places(sentence: Sentence) -> list[str]:
-    """The places that only the table of the sentence offers it."""
+    """Return the placeholders that only sentences of this table may use."""
     of_patient = OF_A_PATIENT if re.search(r"\.faces?(\.\d+)?$", sentence.path) else ()
     if sentence.file == "facts.toml":
         return [*(["days"] if "window_days" in sentence.table else []), *of_patient]
@@ -84,18 +87,18 @@ def own_places(sentence: Sentence) -> list[str]:
         return ["at_least", "at_most"]
     if sentence.file.startswith("modalities/"):
         if "drug" in sentence.table:
-            return ["drug"]  # the drug that is given today
-        return ["state"] if "unless" in sentence.table else []  # how the indications of `unless` stand, on one chart
+            return ["drug"]  # the current drug
+        return ["state"] if "unless" in sentence.table else []  # the result of the indications of `unless` for one chart
     return [*numbers.own_places(sentence.table), *of_patient] if sentence.file == "criteria.toml" else []
 
 
 def free_numbers(text: str, names: re.Pattern[str]) -> list[str]:
-    """Numerals and numbers in words that are neither a place nor part of a name."""
+    """Return the numbers, in figures or words, that are neither in a placeholder nor in a name or id."""
     return NUMBER.findall(names.sub(" ", STATEMENT.sub(" ", numbers.PLACEHOLDER.sub(" ", text))))
 
 
 def _names(files: Mapping[str, Tables]) -> re.Pattern[str]:
-    """Longest first, so that a name within another hides nothing of it."""
+    """Return a pattern of all names and ids, longest first so that a name within another one does not match before it."""
     indications = [
         indication["id"] for file in files if file.startswith("modalities/") for indication in files[file]["indication"]
     ]
@@ -104,13 +107,15 @@ def _names(files: Mapping[str, Tables]) -> re.Pattern[str]:
 
 
 def figure_faults(files: Mapping[str, Tables]) -> Iterator[Fault]:
-    """A figure repeats its statement; the patients of a series are those of its statements."""
+    """Yield figures of a statement with numbers that the statement itself does not have."""
     for name, table in files["statements.toml"].items():
         held = numerals(table["says"], table.get("numbers", ""), *(str(part) for part in table.get("regulatory", ())))
         for figure, words in table.get("figures", {}).items():
             if missed := sorted(numerals(words) - held):
-                yield Fault(f"statements.toml: {name}.figures.{figure}", ", ".join(missed), "numbers of the statement itself")
+                where = f"statements.toml: {name}.figures.{figure}"
+                yield Fault(where, f"has numbers that the statement itself does not have: {', '.join(missed)}")
 
 
 def numerals(*texts: str) -> set[str]:
+    """Return the numbers in figures of all texts, as written."""
     return {number for text in texts for number in re.findall(r"\d+(?:\.\d+)?|\.\d+", text)}

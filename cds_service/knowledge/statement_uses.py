@@ -1,4 +1,4 @@
-"""Where each statement is used: to decide, as context, or not at all and why. The sum is every statement."""
+"""List the use of every statement: to decide, as context, or not at all with the reason."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ from cds_service.knowledge.model import Knowledge
 
 @dataclass(frozen=True, slots=True)
 class StatementUse:
-    """One line of the ledger. `standing`: decides | context | not used."""
+    """The use of one statement."""
 
     statement: str
+    """Its id."""
     standing: str
+    """decides | context | not used"""
     places: tuple[str, ...]
+    """Where it is cited, in words."""
     why: str = ""
+    """Why it is not used."""
 
 
 def statement_uses(knowledge: Knowledge) -> tuple[StatementUse, ...]:
-    """One entry for each statement. Beside a local convention, and where its kind or confidence may not decide, a
-    statement is context: it is the convention, or another statement, that decides there."""
+    """Return one entry for each statement.
+
+    A statement is context where a local convention decides, or where its own kind or confidence may not decide.
+    """
     places: dict[str, dict[str, bool]] = {}
     for name, place, role in _uses(knowledge):
         cited = places.setdefault(name, {})
@@ -39,7 +45,7 @@ def statement_uses(knowledge: Knowledge) -> tuple[StatementUse, ...]:
 
 
 def _uses(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
-    """Statement, place that cites it, role in which it is cited; `local` and `beside` never decide."""
+    """Yield statement, place that cites it, and the role it has there; the roles `local` and `beside` never decide."""
     for key, criterion in knowledge.criteria.items():
         role = key.split(".")[0]
         place = f"{'option' if role == 'technique' else role} {criterion.id}"

@@ -10,33 +10,35 @@ from enum import StrEnum
 from typing import NamedTuple
 
 TEXT = "text"
-"""In place of a system: a code is then a text, matched whole, without regard to case."""
+"""System name of texts: the code is then a text, matched whole, case-insensitively."""
 ICD_10_SYSTEMS = frozenset({"icd-10-cm", "icd-10"})
 PREFIX_SYSTEMS = ICD_10_SYSTEMS | {"icd-9-cm"}
-"""The ICD is a tree of prefixes: C7A.010 is a C7A. Every other system matches whole codes only."""
+"""Systems matched by prefix, as ICD codes form a tree: C7A.010 is a C7A. Every other system matches whole codes only."""
 ICD_10_CODE = re.compile(r"[A-Z][0-9][0-9A-Z](?:\.?[0-9A-Z]{1,4})?(?:\.?-)?[+*!†]?", re.IGNORECASE)
-"""With the marks of its own: a dash for what is left open, dagger, asterisk and exclamation mark."""
+"""A code with the marks of ICD-10: a dash for an open position, dagger, asterisk and exclamation mark."""
 ICD_10_WITH_LETTER = re.compile(
     r"(?P<code>[A-Z][0-9][0-9A-Z](?:\.?\d{1,4})?(?:\.?-)?[+*!†]?)(?:\s{0,3}(?P<letter>[A-Z]))?", re.IGNORECASE
 )
-"""Of every edition but the American, whose codes end in letters of their own: digits, marks, and the letter of a certainty."""
+"""A code of any edition but the American, whose codes end in letters: digits, marks, and the letter of a certainty."""
 ICD_9_CODE = re.compile(r"\d{3}\.\d{1,2}")
-"""Of ICD-9-CM, as it is told from any other number: with its dot."""
+"""A code of ICD-9-CM; the dot distinguishes it from other numbers."""
 ICD_O_CODE = re.compile(r"(?<![\d/.])(?:M-?)?(\d{4}/\d)(?![\d/.])", re.IGNORECASE)
-"""A morphology of ICD-O in a text: 8240/3, M8240/3."""
+"""An ICD-O morphology within a text: 8240/3, M8240/3."""
 EDITION_SUFFIX = re.compile(r"[a-z]{2}")
 SNOMED_EDITION = re.compile(r"(http://snomed\.info/sct)/\d+(/version/\d+)?")
-"""SNOMED CT's URI standard: an edition, and a version of it. Which one it is changes no code that we hold."""
+"""SNOMED CT URI of an edition, with or without a version. Neither changes the meaning of a code of terminology.toml."""
 MAX_URI_CHARS = 500
-"""Of a URI that is looked through."""
+"""Characters of a URI that are searched."""
 ATC, ATC_EDITION = "atc", re.compile(r"(?:^|[/:._|-])atc(?:[/:._|-]|$)", re.IGNORECASE)
-"""A national edition of ATC names itself in its URI: http://fhir.de/CodeSystem/bfarm/atc. It adds codes and changes none of
-those that we hold."""
+"""URIs of national editions of ATC contain "atc": http://fhir.de/CodeSystem/bfarm/atc. They add codes and change none of
+terminology.toml."""
 
 
 class Use(StrEnum):
-    """What a code may decide; the head of terminology.toml explains each. The program asks the properties below, or
-    compares members: never the text of a use."""
+    """What a code may decide; the head of terminology.toml explains each member.
+
+    The program uses the properties below or compares members, never their text.
+    """
 
     DECIDES = "decides"
     DECIDES_NEN = "decides-nen"
@@ -57,26 +59,26 @@ class Use(StrEnum):
 
     @property
     def decides(self) -> bool:
-        """True where the code states what its concept says, alone or under the condition that the use names."""
+        """Return whether the code states what its concept says, alone or under the condition that the use names."""
         return self in _DECIDING
 
     @property
     def asks(self) -> bool:
-        """True where the code leaves a question and states nothing."""
+        """Return whether the code only leaves a question."""
         return self in _ASKING
 
     @property
     def may_state_a_fact(self) -> bool:
-        """True where a fact may listen to the code, if only to ask; context, history and the like never state one."""
+        """Return whether a fact may use the code, if only to ask; context, history and the like never state a fact."""
         return self.decides or self.asks or self is Use.POSSIBLE
 
     @property
     def poorly_differentiated(self) -> bool:
-        """True where the tumour of the code is, or may be, a carcinoma (NEC)."""
+        """Return whether the tumour of the code is, or may be, a carcinoma (NEC)."""
         return self is Use.DECIDES_NEN_AND_NEC or self is Use.DECIDES_IF_NOT_LUNG
 
     def decides_nen(self, of_lung: bool) -> bool:
-        """Return whether the code says neuroendocrine neoplasm. `of_lung`: the primary is one of the lung."""
+        """Return whether the code states a neuroendocrine neoplasm. `of_lung`: the primary is in the lung."""
         return self.decides and not (of_lung and self is Use.DECIDES_IF_NOT_LUNG)
 
 
@@ -91,7 +93,7 @@ _ASKING = frozenset({Use.QUESTION, Use.QUESTION_SITE})
 
 @dataclass(frozen=True, slots=True)
 class StandardCoding:
-    """A coding of a chart. `system` is our short name of the system, or the URI where it is none of ours."""
+    """A coding of a chart. `system` is the short name of the system in terminology.toml, else its URI."""
 
     system: str
     code: str
@@ -100,7 +102,7 @@ class StandardCoding:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """One row of the terminology that a coding matches: e.g. cond.liver_mets, decides."""
+    """One row of the terminology that a coding matches, such as cond.liver_mets, decides."""
 
     concept: str
     use: Use
@@ -109,7 +111,7 @@ class Meaning:
 
 
 class ValueSetMember(NamedTuple):
-    """A code of a value set, and what it may decide there."""
+    """A code of a value set with its use there."""
 
     system: str
     code: str
@@ -120,44 +122,46 @@ class ValueSetMember(NamedTuple):
 
 @dataclass(frozen=True)
 class LocalCodes:
-    """What a site's own codes say. Keys are (system, code) as charts send them."""
+    """The meaning of a site's own codes. Keys are (system, code) as charts send them."""
 
     means: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
-    """The standard code that a local one means the same as; it is then read as that code, wherever it stands."""
+    """Local code → standard code with the same meaning; the local code is read as that code everywhere."""
     facts: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """The fact that an Observation of that code states."""
+    """Local code → fact that an Observation with it states."""
     values: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
-    """(fact, system or "text", code or text) → the answer it is."""
+    """(fact, system or "text", code or text) → answer."""
     rows: tuple[ValueSetMember, ...] = ()
-    """Codes that belong to a value set of ours (CPT codes of a licensed site)."""
+    """Codes that the site adds to value sets of terminology.toml (CPT codes of a licensed site)."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenOtherwise:
-    """How charts write codes that are not written as their system wants them."""
+    """Deviating ways in which charts write codes."""
 
     editions: Mapping[str, str]
-    """Beginning of the URIs of national editions, to which two letters of a country are added → the system they are read as."""
+    """URI of national editions without the two letters of the country at its end → system that they are read as."""
     alone_in: Mapping[str, tuple[str, ...]]
-    """System → beginnings of codes that it alone of its classification has: read as its own under the URI of any other."""
+    """System → beginnings of codes that only this edition has; under any other URI they are read as its codes."""
     certainty: Mapping[str, str]
     """Letter of the certainty of a diagnosis → confirmed, unconfirmed, refuted or history."""
     certainty_extensions: frozenset[str]
     certainty_systems: frozenset[str]
     letters_under: frozenset[str]
-    """URIs of systems in which a letter behind the code of a diagnosis is its certainty."""
+    """URIs of systems in which a letter after the code of a diagnosis is its certainty."""
     other_classifications: frozenset[str]
-    """URIs of systems whose codes look like those of ours, and are none."""
+    """URIs of systems whose codes look like codes of terminology.toml and mean something else."""
     organ_words: tuple[str, ...]
     metastasis_words: tuple[str, ...]
     secondary_words: tuple[str, ...]
     tumour_words: tuple[str, ...]
-    """Beginnings of words: a text that holds an organ, and a metastasis or a secondary tumour, names liver metastases."""
+    """Parts of words. A text with an organ, and with a metastasis or a secondary tumour, names liver metastases."""
 
     def names_liver(self, text: str) -> bool:
+        """Return whether a text names the liver."""
         return _holds(text.casefold(), self.organ_words)
 
     def names_liver_metastases(self, text: str) -> bool:
+        """Return whether a text names liver metastases."""
         said = text.casefold()
         secondary = _holds(said, self.secondary_words) and _holds(said, self.tumour_words)
         return (secondary or _holds(said, self.metastasis_words)) and self.names_liver(said)
@@ -168,7 +172,7 @@ def _holds(text: str, words: Iterable[str]) -> bool:
 
 
 class Terminology:
-    """Immutable after construction. `meanings` and `value` are pure look-ups."""
+    """Look-up of codes. Immutable after construction."""
 
     def __init__(
         self,
@@ -177,7 +181,7 @@ class Terminology:
         values: Mapping[str, Mapping[str, Mapping[str, Iterable[str]]]],
         written: WrittenOtherwise,
     ) -> None:
-        """`values`: fact -> value -> system -> codes."""
+        """`systems`: short name → URIs; `values`: fact → value → system → codes."""
         self.system_names = {uri: name for name, uris in systems.items() for uri in uris}
         self._plain_names = {plain_uri(uri): name for uri, name in self.system_names.items()}
         self.written = written
@@ -200,7 +204,7 @@ class Terminology:
         self._rows.setdefault((member.system, without_dots(member.system, member.code)), []).append(meaning)
 
     def with_local(self, local: LocalCodes) -> Terminology:
-        """The same terminology and a site's codes beside it; a local code never changes what a standard one says."""
+        """Return a copy with a site's codes added; a local code never changes the meaning of a standard code."""
         made = copy.copy(self)
         made.local = local
         made._rows = {key: list(meanings) for key, meanings in self._rows.items()}
@@ -211,12 +215,12 @@ class Terminology:
         return made
 
     def _longest_prefix(self) -> int:
-        """Length of the longest code held of a system that matches by prefix."""
+        """Return the length of the longest code among the systems matched by prefix."""
         held = [*self._rows, *((system, code) for _, system, code in self._values)]
         return max((len(code) for system, code in held if system in PREFIX_SYSTEMS), default=0)
 
     def local_questions(self, concepts: Iterable[str], own: Iterable[tuple[str, str]]) -> set[str]:
-        """The site's codes that ask what these concepts, or these codes of ours, ask."""
+        """Return the site's codes that ask the same as these concepts, or as these standard codes (`own`)."""
         wanted, ours = set(concepts), set(own)
         asked = {code for _, code in self.local.facts}
         for (_, code), meant in self.local.means.items():
@@ -226,7 +230,7 @@ class Terminology:
         return asked
 
     def system_name(self, system: str | None) -> str:
-        """Our short name of a system, however its URI is spelt: https, a slash at its end, an edition of it."""
+        """Return the short name of a system in any spelling of its URI (https, final slash, edition); else the URI."""
         sent = system.strip() if system else ""
         if not sent:
             return ""
@@ -243,6 +247,7 @@ class Terminology:
         return self.written.editions.get(base) if EDITION_SUFFIX.fullmatch(country) else None
 
     def coding(self, system: str | None, code: str | None, display: str | None) -> StandardCoding:
+        """Return a coding of a chart as the standard coding that it means."""
         found = StandardCoding(self.system_name(system), (code or "").strip(), (display or "").strip())
         if meant := self.local.means.get((found.system, found.code)):
             return StandardCoding(*meant, found.display)
@@ -253,8 +258,10 @@ class Terminology:
         return found
 
     def held_elsewhere(self, coding: StandardCoding) -> tuple[StandardCoding, ...]:
-        """The same code in the systems that hold it, where its own does not: it names none, one that is unknown, or one that
-        has no such code. Enough to ask, never to decide. A named classification of somebody else holds its own codes."""
+        """Return the same code in the systems that have it, if the system of the coding is missing, unknown or without it.
+
+        These may only ask, never decide. Codes of `other_classifications` never match another system.
+        """
         if not coding.code or self.meanings(coding) or plain_uri(coding.system) in self.written.other_classifications:
             return ()
         systems = (
@@ -266,46 +273,49 @@ class Terminology:
         return tuple(each for each in found if self.meanings(each))
 
     def meanings_elsewhere(self, coding: StandardCoding) -> tuple[Meaning, ...]:
-        """What a code means in the systems that hold it, where its own does not; each once."""
+        """Return the meanings of `held_elsewhere`, each once."""
         return tuple(dict.fromkeys(meaning for held in self.held_elsewhere(coding) for meaning in self.meanings(held)))
 
     def _is_shaped(self, system: str, code: str) -> bool:
-        """Whether a code could be one of a classification that is matched by prefix."""
+        """Return whether a code has the form of a system matched by prefix."""
         patterns = (ICD_10_CODE, ICD_10_WITH_LETTER) if system in ICD_10_SYSTEMS else (ICD_9_CODE,)
         return any(pattern.fullmatch(code) for pattern in patterns)
 
     def morphologies_in(self, text: str | None) -> tuple[Meaning, ...]:
-        """What the codes of ICD-O mean that a text holds."""
+        """Return the meanings of the ICD-O codes within a text."""
         codes = dict.fromkeys(ICD_O_CODE.findall(text)) if text else ()
         return tuple(meaning for code in codes for meaning in self.meanings(StandardCoding("icd-o-3", code)))
 
     def fact(self, coding: StandardCoding) -> str | None:
-        """The fact that a site's code asks for."""
+        """Return the fact that a site's code states; None for any other code."""
         return self.local.facts.get((coding.system, coding.code))
 
     def meanings(self, coding: StandardCoding) -> tuple[Meaning, ...]:
-        """Rows that match; for ICD-10 those of the longest matching prefix (C7B.1 is not merely a C7B)."""
+        """Return the rows that match; for ICD those of the longest matching prefix (C7B.1 before C7B)."""
         for code in self._candidates(coding):
             if rows := self._rows.get((coding.system, code)):
                 return tuple(rows)
         return ()
 
     def value(self, fact: str, coding: StandardCoding) -> str | None:
-        """The value that a code gives a coded fact: ("primary_site", C7A.012) -> small-bowel."""
+        """Return the value that a code gives a coded fact: ("primary_site", C7A.012) → small-bowel. None if it gives none."""
         for code in self._candidates(coding):
             if found := self._values.get((fact, coding.system, code)):
                 return found
         return None
 
     def _candidates(self, coding: StandardCoding) -> Iterable[str]:
-        """The keys under which a coding may be held, the longest first. No prefix is longer than the longest key held, so
-        that the work does not grow with the square of the length of a code."""
+        """Return the keys that a coding may match, the longest first.
+
+        No prefix is longer than the longest key, as otherwise the time would grow with the square of the length of the code.
+        """
         code = without_dots(coding.system, coding.code)
         if coding.system in PREFIX_SYSTEMS:
             return (code[:length] for length in range(min(len(code), self._longest), 2, -1))
         return (code,)
 
     def codes(self, concepts: Iterable[str], system: str) -> list[str]:
+        """Return the codes of a system that belong to any of these concepts."""
         wanted = set(concepts)
         return [
             meaning.code
@@ -315,19 +325,23 @@ class Terminology:
         ]
 
     def all_rows(self) -> Iterable[tuple[str, Meaning]]:
+        """Yield every row with its system."""
         for (system, _), meanings in self._rows.items():
             for meaning in meanings:
                 yield system, meaning
 
 
 def plain_uri(uri: str | None) -> str:
-    """A URI without its version, https, or a slash at its end."""
+    """Return a URI without version and final slash, and with http instead of https."""
     return (uri or "").strip().split("|", 1)[0].rstrip("/").replace("https://", "http://", 1)
 
 
 def without_dots(system: str, code: str) -> str:
-    """A code as it is compared: ICD-10 is written with and without its dot (C78.7, C787); ATC in any case; a text in any case,
-    any spaces."""
+    """Return a code in the form in which it is compared.
+
+    ICD codes lose their dot (C78.7, C787) and become upper case, ATC codes become upper case, and texts lose case and
+    repeated spaces.
+    """
     if system == TEXT:
         return " ".join(code.split()).casefold()
     if system == ATC:

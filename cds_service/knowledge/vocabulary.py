@@ -1,4 +1,4 @@
-"""The closed words of the knowledge files, as types. Their spelling in a file is the value of the member."""
+"""The closed vocabularies of the knowledge files as enums. The value of a member is its spelling in the files."""
 
 from __future__ import annotations
 
@@ -6,34 +6,38 @@ from enum import StrEnum
 
 
 class Edition(StrEnum):
-    """Whose criteria: those of the review of 2010 alone, or with the evidence that came after it."""
+    """Which criteria apply: those of the review of 2010 alone, or also those of later evidence."""
 
     REVIEW = "2010"
     UPDATE = "update"
 
 
 class GradeLimit(StrEnum):
-    """What a carcinoma, or a G3 tumour, leaves of a modality."""
+    """What remains possible of a modality with a carcinoma, or with a G3 tumour."""
 
     NOT_INDICATED = "not-indicated"
-    """For a carcinoma also: undetermined while it is not excluded."""
+    """For a carcinoma also: the modality is undetermined while a carcinoma is not excluded."""
     AT_MOST_CONSIDER = "at-most-consider"
     OPEN = "open"
 
 
 class FactKind(StrEnum):
+    """The type of a fact's value."""
+
     QUANTITY = "quantity"
     INTEGER = "integer"
     BOOLEAN = "boolean"
     CODE = "code"
     CODES = "codes"
-    """All codes count together."""
+    """A set of codes: the union of all readings."""
     PRESENCE = "presence"
-    """A coded thing is there."""
+    """Whether a coded diagnosis, procedure or drug is on record."""
     PERSON = "person"
+    """Age, sex, or the date or state of a diagnosis of the patient."""
 
     @property
     def numeric(self) -> bool:
+        """Return whether the values are numbers with a unit or counts."""
         return self is FactKind.QUANTITY or self is FactKind.INTEGER
 
 
@@ -45,11 +49,11 @@ class Supplier(StrEnum):
     PATHOLOGY = "pathology"
     BOARD = "board"
     NEVER = "never"
-    """Nobody is asked for it."""
+    """The fact is never asked for."""
 
 
 class Choice(StrEnum):
-    """Which of several numbers counts."""
+    """Which of several numbers of a fact counts."""
 
     LATEST = "latest"
     HIGHEST = "highest"

@@ -1,4 +1,4 @@
-"""Pages for people: at `/` somebody tries the service on an example or a chart of their own. Off with CDS_PAGES=off."""
+"""The try-it page at `/`: runs the service on an example or on the user's own chart. CDS_PAGES=off disables it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cds_service.sites import Site
 
 
 class InMemory(Request):
-    """An upload is never spooled to a file: nothing of a chart reaches a disk."""
+    """Keeps uploads in memory: Flask would write a large upload, and so chart data, to a temporary file."""
 
     def _get_file_stream(
         self,
@@ -29,7 +29,7 @@ class InMemory(Request):
 def register_pages(
     app: Flask, site: Site, today: Callable[[], date], run: Callable[[Callable[[], Response]], Response]
 ) -> None:
-    """Adds the try-it page. `run`: does a piece of work within the limits of evaluations, shared with the service."""
+    """Add the try-it page to `app`. `run`: runs work within the limits on evaluations, which the service shares."""
     app.request_class = InMemory
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_blueprint(pages_blueprint(site, today, run))

@@ -1,4 +1,4 @@
-"""Change a fact: the controls, what the chart says in each, and what somebody supposed instead."""
+"""The "Change a fact" controls: the value of the chart in each, and the values that the user supposes instead."""
 
 from __future__ import annotations
 
@@ -30,31 +30,36 @@ CHANGEABLE_FACTS = {
 }
 """Fact → its label, short enough for two columns on a phone."""
 CALCULATED_COUNTERPART = {"who_grade": "grade", "egfr": "egfr_used"}
-"""Facts that are also calculated from others: the control says what the calculation found."""
+"""Recorded fact → the derived fact that is also shown beside its control."""
 SEEN_IN = "changed on this page"
+"""Shown as the source of a supposed value, in place of a resource."""
 TYPED_NUMBER = re.compile(r"[0-9]{1,6}([.,][0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
+    """One control, as the template shows it. `low` and `high` limit a number."""
+
     name: str
     label: str
     unit: str
     options: tuple[tuple[str, str], ...]
-    """(value, words); none: a number."""
+    """(value, words) of each choice; empty for a number."""
     low: str
     high: str
     chart: str
-    """The value of the chart as the control would send it; empty where it has none that is usable."""
+    """The value of the chart as the control would send it; empty if there is no usable value."""
     shown: str
+    """The value in the control now."""
     says: str
-    """What the chart says, or why it says nothing; the reference stands in the trace."""
+    """The value of the chart in words, or why it has none."""
     on: str
+    """The date of the value of the chart, "undated", or empty if there is no value."""
     fault: str = ""
 
 
 def controls(facts: Facts, supposed: Mapping[str, str], faults: Mapping[str, Fault]) -> list[Control]:
-    """`facts`: those of the chart itself; `supposed`: what stands in the controls now."""
+    """Return all controls. `facts`: those of the chart, without supposed values. `supposed`: the values in the controls now."""
     return [_control(facts, name, supposed.get(name), faults.get(name)) for name in CHANGEABLE_FACTS]
 
 
@@ -73,11 +78,12 @@ def _control(facts: Facts, name: str, supposed: str | None, fault: Fault | None)
         shown=chart if supposed is None else supposed,
         says=_says(facts, name),
         on=str(facts[name].on or "undated") if facts[name].known else "",
-        fault=f"Allowed: {fault.allowed}." if fault else "",
+        fault=f"{fault}." if fault else "",
     )
 
 
 def chart_value(facts: Facts, name: str) -> str:
+    """Return the value of a fact in the chart as its control would send it, or "" if there is no usable value."""
     value = facts[name].value if facts[name].known else None
     if isinstance(value, Interval):
         return format_decimal(value.exact) if value.exact is not None else ""
@@ -98,18 +104,18 @@ def _says(facts: Facts, name: str) -> str:
 
 
 class SupposedValues(NamedTuple):
-    """What somebody supposed, by the fact that it is about."""
+    """The values that the user supposes; each dict is keyed by the name of the fact."""
 
     texts: dict[str, str]
-    """What stands in the controls."""
+    """The texts in the controls that differ from the chart."""
     readings: dict[str, Observed]
-    """Of it what differs from the chart, as readings of today."""
+    """Valid values that differ from the chart, as readings of today."""
     faults: dict[str, Fault]
-    """Of it what cannot be read."""
+    """The error of each invalid text."""
 
 
 def read_controls(form: Mapping[str, str], facts: Facts, today: date) -> SupposedValues:
-    """Return what a form supposes that the chart does not say."""
+    """Return the values of a form that differ from the chart."""
     supposed = SupposedValues({}, {}, {})
     for name in CHANGEABLE_FACTS:
         text = form.get(name, "").strip()
@@ -119,7 +125,7 @@ def read_controls(form: Mapping[str, str], facts: Facts, today: date) -> Suppose
         supposed.texts[name] = text[:20]
         value = _value(definition, text)
         if value is None:
-            supposed.faults[name] = Fault(CHANGEABLE_FACTS[name], "another value", accepted_values(definition))
+            supposed.faults[name] = Fault(CHANGEABLE_FACTS[name], f"must be {accepted_values(definition)}")
         elif value != facts[name].value:
             supposed.readings[name] = Observed(value, PartialDate.from_day(today), SEEN_IN, text)
     return supposed
@@ -136,6 +142,7 @@ def _value(definition: FactDefinition, text: str) -> Value | None:
 
 
 def accepted_values(definition: FactDefinition) -> str:
+    """Return the values that a control accepts, in words: "a number from 0 to 100 %"."""
     if definition.options:
         return wording.join_words([wording.format_value(definition, option) for option in definition.options], "or")
     low, high = definition.range or (Decimal(0), Decimal(1_000_000))
@@ -144,7 +151,7 @@ def accepted_values(definition: FactDefinition) -> str:
 
 @dataclass(frozen=True, slots=True)
 class VerdictMove:
-    """Something that the supposed values moved."""
+    """A verdict or a part of the stage that the supposed values change. `direction`: "up", "down" or ""."""
 
     name: str
     edition: str
@@ -154,7 +161,7 @@ class VerdictMove:
 
 
 def verdict_moves(before: Evaluation, after: Evaluation) -> list[VerdictMove]:
-    """Verdicts first, those of later evidence and of 2010; then the parts of the stage."""
+    """Return the changed verdicts, with later evidence and by 2010 alone."""
     found = []
     for name, was in before.assessments.items():
         now = after.assessments[name]
@@ -172,6 +179,7 @@ def verdict_moves(before: Evaluation, after: Evaluation) -> list[VerdictMove]:
 
 
 def stage_moves(before: Evaluation, after: Evaluation) -> list[VerdictMove]:
+    """Return the changed parts of the stage."""
     knowledge = before.knowledge
     return [
         VerdictMove(
@@ -186,4 +194,5 @@ def stage_moves(before: Evaluation, after: Evaluation) -> list[VerdictMove]:
 
 
 def option_label(words: Mapping[str, str], value: str) -> str:
+    """Return the words for an option, or the option itself if it has none."""
     return words.get(value, value)

@@ -1,6 +1,6 @@
-"""A hook request → everything the service makes of it, with the milliseconds of each stage.
+"""Evaluates a hook request for the page and measures the milliseconds of each stage.
 
-Through the same functions as `hooks.patient_view.answer_request`, so that the page shows what the service would answer; a test
+Calls the same functions as `hooks.patient_view.answer_request`, so that the page shows what the service would answer; a test
 compares the cards of both.
 """
 
@@ -26,28 +26,28 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """`evaluation` is None where the chart holds no (certain) neuroendocrine liver metastases, or says that the patient has
-    died."""
+    """The result for one chart. `evaluation` is None if the chart does not (with certainty) show neuroendocrine liver
+    metastases, or if the patient has died."""
 
     picture: ClinicalPicture
     evaluation: Evaluation | None
     cards: list[Card]
     instance: str
     invalid: tuple[Unreadable, ...]
-    """Resources that decided and are not valid FHIR R4."""
+    """Resources that affected the result and are not valid FHIR R4."""
     milliseconds: Mapping[str, float]
-    """Stage → how long it took, in the order of the stages."""
+    """Stage → its duration, in the order of the stages."""
 
 
 def run_trial(body: bytes, site: Site, today: date) -> Trial:
-    """Raises BadRequest and PreconditionFailed as the service does."""
+    """Return the result for a hook request. Raises BadRequest, TooLarge and PreconditionFailed as the service does."""
     request = parse_request(body, HOOK)
     picture, milliseconds = _measure(lambda: retrieve_picture(request, site, today))
     return _judge(picture, request.instance, site, today, milliseconds)
 
 
 def rerun_trial(trial: Trial, values: Mapping[str, Observed], site: Site, today: date) -> Trial:
-    """The same chart with each of these facts replaced by one reading."""
+    """Return the result for the same chart, with each fact in `values` replaced by one reading."""
     readings = dict(trial.picture.readings)
     for name, observed in values.items():
         readings[name] = Readings(valid=(observed,), complete=True)
@@ -61,7 +61,7 @@ def _judge(picture: ClinicalPicture, instance: str, site: Site, today: date, rea
 
 
 def _measure(step: Callable[[], T]) -> tuple[T, float]:
-    """What a step returns, and its milliseconds."""
+    """Return the result of a step and its milliseconds."""
     start = time.perf_counter()
     result = step()
     return result, round((time.perf_counter() - start) * 1000, 2)

@@ -1,4 +1,4 @@
-"""The example patients of `fhir_fixtures/`, as the page offers them."""
+"""The example patients of `fhir_fixtures/` for the page."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from cds_service.fhir.chart_files import story_date
 
 PACKAGE = Path(__file__).parent.parent
 START = "arterial-candidate"
-"""The example that stands in the chooser at first: one control moves its verdicts."""
+"""The example that is preselected, as changing one control changes its verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
+    """One example patient."""
+
     name: str
     title: str
     as_of: date | None
+    """The day for which the example was written; its dates are moved so that this day becomes today."""
     story: str
-    """The clinician's paragraph, Markdown."""
+    """The clinician's paragraph, in Markdown."""
     chart: Path
 
 
 def fixtures_folder() -> Path | None:
-    """In a checkout beside the package, in a wheel inside it; None where neither is there."""
+    """Return the folder of examples: beside the package in a checkout, inside it in a wheel; None if there is none."""
     folders = (PACKAGE.parent / "fhir_fixtures", PACKAGE / "fhir_fixtures")
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def fixtures() -> dict[str, Fixture]:
-    """Every folder that holds a chart and its story, by name."""
+    """Return the examples by name: one for each folder with a chart."""
     folder = fixtures_folder()
     charts = sorted(folder.glob("*/chart.json")) if folder else []
     return {chart.parent.name: _read(chart) for chart in charts}

@@ -1,4 +1,4 @@
-"""What of a chart was not used, and why."""
+"""Lists the data of a chart that was not used, with reasons."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ from cds_service.reasoning.facts import Fact
 from cds_service.reasons import DECIDED_CONFLICTS
 
 MAX_LINES = 4
-"""Older readings named for each fact."""
+"""Superseded readings that are listed for each fact."""
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoredGroup:
+    """One heading with its explanation and its lines."""
+
     title: str
     why: str
     lines: tuple[str, ...]
 
 
 def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
+    """Return the groups that have lines."""
     picture, evaluation = trial.picture, trial.evaluation
     groups = [
         IgnoredGroup(
             "Left out",
-            "Resources that do not count: another patient's, cancelled, not final, refuted.",
+            "Resources that do not count: of another patient, cancelled, not final or refuted.",
             tuple(
                 f"{wording.safe_text(why)}: {count}"
                 for why, count in sorted(wording.describe_left_out(picture.left_out).items())
@@ -37,12 +40,12 @@ def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
         ),
         IgnoredGroup(
             "Could not be read",
-            "The fact they speak of is unknown until a newer value is there.",
+            "Their fact is unknown until there is a newer value.",
             tuple(f"{wording.safe_text(item.seen_in)}: {wording.safe_explanation(item.why)}" for item in picture.unreadable),
         ),
         IgnoredGroup(
             "Not answered completely",
-            "Prefetch keys that did not arrive whole: what they would hold is unknown.",
+            "Prefetch keys that are missing or incomplete: their data is unknown.",
             tuple(wording.safe_text(wording.key_not_consulted(part)) for part in picture.not_consulted),
         ),
     ]
@@ -65,21 +68,21 @@ def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
         groups += [
             IgnoredGroup(
                 "Used, though not valid FHIR R4",
-                "What was read of them is sound; their sender may want to know.",
+                "The parts that were read are valid; the sender may want to know.",
                 tuple(invalid),
             ),
-            IgnoredGroup("Out of date, conflicting or undated", "There, but not usable today.", tuple(unusable)),
-            IgnoredGroup("Conflicts that were decided", "Two values of one date: the worse counts.", tuple(decided)),
+            IgnoredGroup("Out of date, conflicting or undated", "On record, but not usable today.", tuple(unusable)),
+            IgnoredGroup("Conflicts that were decided", "Of two values with the same date the worse counts.", tuple(decided)),
             IgnoredGroup(
                 "Superseded",
-                "Another reading of the same fact counts: a newer or, where the rule book says so, a higher one.",
+                "Another reading of the same fact counts: the newer or, if the rule book says so, the higher.",
                 tuple(older),
             ),
         ]
     groups.append(
         IgnoredGroup(
             "Not asked for",
-            "Types of resource in the chart that no prefetch key of the service asks for.",
+            "Resource types in the chart that no prefetch key queries.",
             tuple(f"{wording.safe_text(kind)}: {count}" for kind, count in submission.not_asked),
         )
     )
@@ -87,13 +90,13 @@ def ignored_data(submission: Submission, trial: Trial) -> list[IgnoredGroup]:
 
 
 def _others(fact: Fact) -> list[Observed]:
-    """Its readings but for those that count, looked up and not compared each with each: there may be thousands of both."""
+    """Return the readings of a fact that do not count. Uses a set, as there may be thousands of readings of both kinds."""
     counting = set(map(_identity, fact.seen))
     return [reading for reading in fact.history if _identity(reading) not in counting]
 
 
 def _identity(reading: Observed) -> tuple[str, ...]:
-    """As texts: numbers of a chart can be chosen to have one hash."""
+    """Return a key for a reading. Numbers become text, as the numbers in a chart can be chosen to have the same hash."""
     return reading.seen_in, str(reading.on), reading.recorded, str(reading.value)
 
 
@@ -104,14 +107,14 @@ def _superseded(definition: FactDefinition, readings: list[Observed]) -> str:
 
 
 def unjudged_because(trial: Trial) -> str:
-    """Why no treatment is judged, where a card says so."""
+    """Return why no treatment is judged, for a chart without an evaluation."""
     if trial.picture.deceased is not None:
         return "The patient is recorded as deceased."
     return wording.sentence(trial.picture.gate.because)
 
 
 def gate_lines(trial: Trial) -> list[str]:
-    """What the chart says of the disease itself, where that is not certain."""
+    """Return the recorded data about the disease itself, for a chart that does not show it with certainty."""
     if trial.picture.deceased is not None:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Card Markdown → HTML, as an EHR would show it: no HTML of its own, no pictures, links that tell nobody whence."""
+"""Converts card Markdown to HTML as an EHR would: without raw HTML, without pictures, and with links that send no referrer."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def _link(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: 
     return renderer.renderToken(tokens, index, options, env)
 
 
-# A picture would be a request to whatever host the text names. A heading would break the outline of the page.
+# A picture would cause a request to the host in the text. A heading would break the outline of the page.
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable(["image", "html_block", "html_inline", "heading", "lheading"])
 MARKDOWN.add_render_rule("link_open", _link)
 
 
 def html_of(text: str) -> Markup:
-    """Safe by construction: markdown-it escapes all text, knows no javascript: links, and HTML is off."""
+    """Return card Markdown as safe HTML: markdown-it escapes all text and rejects javascript: links, and raw HTML is off."""
     return Markup(MARKDOWN.render(text))

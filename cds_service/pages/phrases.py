@@ -1,4 +1,4 @@
-"""Facts, readings and limits in words, for the trace and the controls."""
+"""Formats facts, readings and limits in words, for the trace and the controls."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from cds_service.reasoning.facts import Fact
 
 COMPARISON_WORDS = {"at_most": "at most", "at_least": "at least", "below": "below", "above": "above"}
 MAX_READINGS = 50
-"""Readings of a fact that the page names in one place."""
+"""Readings that the page lists in one place."""
 UNITLESS = FactDefinition("", "", FactKind.QUANTITY, Supplier.NEVER)
-"""In place of a fact, where a number has no unit."""
+"""Stands in for the definition of a fact if a number has no unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingView:
+    """One reading in words; `more` is empty or has details."""
+
     fact: str
     value: str
     on: str
@@ -30,12 +32,13 @@ class ReadingView:
 
 
 def fact_name(knowledge: Knowledge, name: str) -> str:
+    """Return the label of a recorded or derived fact."""
     definition = knowledge.facts.get(name)
     return definition.says if definition else knowledge.derived[name].says
 
 
 def fact_phrase(knowledge: Knowledge, name: str, fact: Fact) -> str:
-    """The value of a fact, or why there is none."""
+    """Return the value of a fact in words, or why it has none."""
     if fact.silent:
         return "nothing recorded"
     if not fact.known:
@@ -44,7 +47,7 @@ def fact_phrase(knowledge: Knowledge, name: str, fact: Fact) -> str:
 
 
 def unit_definition(knowledge: Knowledge, name: str) -> FactDefinition:
-    """Whose unit a fact has: its own, or for a calculated one that of the first number it is made from."""
+    """Return the definition whose unit a fact has: its own, or for a derived fact that of the first quantity it reads."""
     if name in knowledge.facts:
         return knowledge.facts[name]
     reads = [knowledge.facts[read] for read in knowledge.derived[name].reads if read in knowledge.facts]
@@ -52,6 +55,7 @@ def unit_definition(knowledge: Knowledge, name: str) -> FactDefinition:
 
 
 def limit_phrase(knowledge: Knowledge, test: Comparison) -> str:
+    """Return the condition of a test in words: "at most 3 cm", "yes", "patent or branch"."""
     match test.limit:
         case bool():
             return "yes" if test.limit else "no"
@@ -64,11 +68,12 @@ def limit_phrase(knowledge: Knowledge, test: Comparison) -> str:
 
 
 def describe_readings(knowledge: Knowledge, seen: Sequence[Observed]) -> tuple[ReadingView, ...]:
-    """The first of them: a page of each of thousands, at every criterion that rests on them, would be no page."""
+    """Return the first MAX_READINGS readings in words. A chart may have thousands, and every criterion lists its own."""
     return tuple(describe_reading(knowledge, reading) for reading in seen[:MAX_READINGS])
 
 
 def describe_reading(knowledge: Knowledge, seen: Observed) -> ReadingView:
+    """Return one reading in words. Text of the chart is made safe."""
     definition = knowledge.facts.get(seen.fact)
     more = [wording.safe_explanation(seen.note)] if seen.note is not None else []
     value = wording.format_value(definition, seen.value) if definition else wording.safe_text(seen.recorded)
@@ -84,7 +89,7 @@ def describe_reading(knowledge: Knowledge, seen: Observed) -> ReadingView:
 
 
 def _original(seen: Observed) -> str:
-    """What was recorded, where it tells more than the value: a converted number, or an answer in other words."""
+    """Return the recorded text if it differs from the value (a converted number, or an answer in other words), else ""."""
     if isinstance(seen.value, Interval):
         return wording.original_number(seen)
     if isinstance(seen.value, str) and seen.recorded.casefold() not in {seen.value, seen.value.replace("-", " ")}:

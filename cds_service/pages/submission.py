@@ -1,4 +1,4 @@
-"""What somebody chose, pasted or uploaded → the body of a hook request, and what to say about it."""
+"""Converts the user's choice, paste or upload to the body of a hook request."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from cds_service.pages.fixtures import Fixture
 
 ACCEPTED_INPUT = "a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON"
 TOKEN_PLACEHOLDER = "left-out"
-"""In place of an access token; itself in the form of one, so that what is shown can be given again."""
+"""Replaces an access token. It has the form of a token, so that the shown text can be submitted again."""
 
 
 def _named(name: str) -> str:
-    """A pattern for the name of a field in whatever spelling of JSON, and all before its value."""
+    """Return a pattern for a field name, in any JSON spelling, with the colon and spaces before its value."""
     return '"' + "".join(rf"(?:{letter}|\\u00{ord(letter):02x})" for letter in name) + r'"\s*:\s*'
 
 
 SECRET_NAME = re.compile(
-    rf"{_named('access_token')}|{_named('fhirAuthorization')}(?![{{\s]|null\b)",  # no object, and so perhaps the token itself
+    rf"{_named('access_token')}|{_named('fhirAuthorization')}(?![{{\s]|null\b)",  # not an object, so perhaps the token itself
     re.IGNORECASE,
 )
 TEXT_VALUE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
@@ -39,8 +39,8 @@ TEXT_VALUE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """`body`: the hook request that the service would get. `text`: what was pasted, without its access token, to
-    stay in the form."""
+    """The user's input. `body`: the hook request for the service. `text`: the pasted text without its access token, which the
+    form shows again. `moved`: by how much the dates of an example were moved."""
 
     title: str
     body: bytes
@@ -48,19 +48,19 @@ class Submission:
     text: str = ""
     moved: timedelta = timedelta(0)
     built_here: bool = True
-    """Whether the request was made here from a chart; False: it was given as one."""
+    """True if the request was built from a chart, False if the user submitted a request."""
     not_asked: tuple[tuple[str, int], ...] = ()
-    """Resource types of the chart that no prefetch key asks for, and how many."""
+    """(resource type, count) for the types in the chart that no prefetch key queries."""
 
     @property
     def mark(self) -> str:
-        """Tells whether a form still speaks of the same chart."""
+        """Return the `chart_mark` of the text, by which a form shows that it is about the same chart."""
         return chart_mark(self.text)
 
 
 def remove_token(text: str) -> str:
-    """The value of every access token gone, of whatever type, and of every fhirAuthorization that is no object, also where the
-    text is no JSON at all. Where nobody can tell where a value ends, all after it goes too."""
+    """Return the text without the values of access tokens, whatever their JSON type, and of any fhirAuthorization that is not
+    an object. Works on invalid JSON too; if the end of a value cannot be found, the rest of the text is removed."""
     kept: list[str] = []
     begin = 0
     while found := SECRET_NAME.search(text, begin):
@@ -79,13 +79,14 @@ def _end_of_value(text: str, begin: int) -> int:
 
 
 def chart_mark(text: str) -> str:
-    """The same whatever a browser makes of line ends; no list of words, which of a large text would take half a gigabyte."""
+    """Return a digest of a text, or "" for an empty one. It ignores line endings, as browsers change them. The text is not
+    split into words, which would need half a gigabyte for a large chart."""
     plain = text.strip().replace("\r\n", "\n").replace("\r", "\n")
     return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()[:16] if plain else ""
 
 
 def submission_from_fixture(fixture: Fixture, knowledge: Knowledge, today: date) -> Submission:
-    """Raises ChartError where the fixture's file is broken."""
+    """Return the input for an example, with its dates moved to today. Raises ChartError if its file is invalid."""
     chart = read_file(fixture.chart)
     if not isinstance(chart, ChartFile):
         return Submission(fixture.title, chart, fixture, built_here=False)
@@ -95,54 +96,52 @@ def submission_from_fixture(fixture: Fixture, knowledge: Knowledge, today: date)
 
 
 def submission_from_text(text: str, knowledge: Knowledge) -> Submission:
-    """Raises BadRequest, TooLarge with what was found and what is allowed; never with a value of the chart."""
-    if text.count(",") > MAX_JSON_VALUES:  # as of a hook request: before anything is read from it
-        raise TooLarge("too large", [Fault("what you gave", "more values", f"at most {MAX_JSON_VALUES} values")])
+    """Return the input for a pasted or uploaded text. Raises BadRequest or TooLarge, without values of the chart."""
+    if text.count(",") > MAX_JSON_VALUES:  # as for a hook request, checked before anything is decoded
+        raise TooLarge("too large", [Fault("the input", f"must have at most {MAX_JSON_VALUES} JSON values")])
     if not text.strip():
-        raise _not_usable("nothing to read", "nothing", ACCEPTED_INPUT)
+        raise _not_usable("nothing to read", f"is empty; paste or upload {ACCEPTED_INPUT}")
     try:
         content = json.loads(text)
     except RecursionError:
-        raise _not_usable("nested too deeply", "deep nesting", ACCEPTED_INPUT) from None
+        raise _not_usable("nested too deeply", "is nested too deeply") from None
     except json.JSONDecodeError as error:
-        where = f"text that is not JSON (line {error.lineno}, column {error.colno}: {error.msg})"
-        raise _not_usable("not JSON", where, ACCEPTED_INPUT) from None
+        raise _not_usable("not JSON", f"is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
     except ValueError:
-        raise _not_usable("not JSON", "a number that cannot be read", ACCEPTED_INPUT) from None
+        raise _not_usable("not JSON", "has a number that cannot be read") from None
     if not isinstance(content, dict):
         kind = {list: "array", str: "string", bool: "boolean", type(None): "null"}.get(type(content), "number")
-        raise _not_usable("neither a chart nor a hook request", f"a JSON {kind}", ACCEPTED_INPUT)
+        raise _not_usable("neither a chart nor a hook request", f"must be {ACCEPTED_INPUT}, not a JSON {kind}")
     if "hook" in content or "hookInstance" in content:
         return Submission("your hook request", text.encode("utf-8", "replace"), text=remove_token(text), built_here=False)
     chart, text = _chart(content), remove_token(text)  # a Bundle may hold one, too
     return Submission("your chart", _as_sent(chart, knowledge, text), text=text, not_asked=_not_asked(chart, knowledge))
 
 
-def _not_usable(text: str, found: str, allowed: str) -> BadRequest:
-    return BadRequest(text, [Fault("what you gave", found, allowed)])
+def _not_usable(text: str, problem: str) -> BadRequest:
+    return BadRequest(text, [Fault("the input", problem)])
 
 
 def _chart(content: dict[str, Any]) -> ChartFile:
     kind = content.get("resourceType")
     if not isinstance(kind, str):
-        raise _not_usable("neither a chart nor a hook request", "a JSON object without resourceType and hook", ACCEPTED_INPUT)
+        raise _not_usable("neither a chart nor a hook request", "must have resourceType (a chart) or hook (a hook request)")
     if kind != "Bundle":
         return ChartFile(((content, None),))
     entries = content.get("entry")
     if not isinstance(entries, list) or not entries:
-        raise _not_usable("an empty Bundle", "a Bundle without entries", "a Bundle with the resources of one patient")
+        raise _not_usable("an empty Bundle", "is a Bundle without entries; it must have the resources of one patient")
     return ChartFile.from_entries(entries)
 
 
 def _as_sent(chart: ChartFile, knowledge: Knowledge, text: str) -> bytes:
-    """The request that an EHR would post for the chart, with its dates as they are."""
+    """Return the request that an EHR would post for the chart. Its dates are not moved."""
     try:
         if chart.chart().patient_id is None:
-            allowed = "a Patient, or resources that all have the same subject"
-            raise BadRequest("whose chart is it?", [Fault("Patient", "none, and not one subject that all share", allowed)])
+            raise _not_usable("no patient", "must have a Patient, or resources that all have the same subject")
         return json.dumps(build_request(chart, timedelta(0), _instance(text), build_queries(knowledge))).encode()
     except RecursionError:
-        raise _not_usable("nested too deeply", "deep nesting", ACCEPTED_INPUT) from None
+        raise _not_usable("nested too deeply", "is nested too deeply") from None
 
 
 def _not_asked(chart: ChartFile, knowledge: Knowledge) -> tuple[tuple[str, int], ...]:
@@ -152,5 +151,5 @@ def _not_asked(chart: ChartFile, knowledge: Knowledge) -> tuple[tuple[str, int],
 
 
 def _instance(text: str) -> str:
-    """The same for the same chart, so that a reload gives the same cards with the same uuids."""
+    """Return a hookInstance that is the same for the same chart, so that a reload gives cards with the same uuids."""
     return str(uuid.uuid5(NAMESPACE, f"page|{chart_mark(text)}"))

@@ -1,4 +1,4 @@
-"""Why: every criterion of every modality with what was found, in words. Reads an Evaluation, decides nothing."""
+"""Describes an Evaluation in words: every criterion of every modality, with the facts it was judged by."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ GATE = {
 
 @dataclass(frozen=True, slots=True)
 class TestRow:
+    """One test of a criterion: its fact, the value found, and the limit."""
+
     fact: str
     found: str
     limit: str
@@ -31,7 +33,7 @@ class TestRow:
 
 @dataclass(frozen=True, slots=True)
 class CriterionRow:
-    """One criterion. `state`: met, not met, unknown, not checked (counts as not met only because nothing is known)."""
+    """One criterion. `state`: met, not met, unknown, or not checked (nothing is recorded, which counts as not met)."""
 
     id: str
     says: str
@@ -49,6 +51,8 @@ class CriterionRow:
 
 @dataclass(frozen=True, slots=True)
 class IndicationTrace:
+    """One indication: its finding by each edition (`by_2010`, `now`), and its criteria."""
+
     id: str
     says: str
     edition: str
@@ -63,6 +67,8 @@ class IndicationTrace:
 
 @dataclass(frozen=True, slots=True)
 class ModalityTrace:
+    """One modality: its verdicts, why, and its criteria. `groups`: (heading, criteria)."""
+
     id: str
     title: str
     short: str
@@ -78,11 +84,12 @@ class ModalityTrace:
 
 
 def trace_evaluation(evaluation: Evaluation) -> list[ModalityTrace]:
+    """Return the trace of every modality, in the order of the assessments."""
     return [_modality(evaluation, assessment) for assessment in evaluation.assessments.values()]
 
 
 def statements_of(traces: Iterable[ModalityTrace]) -> list[str]:
-    """Every statement that a trace cites, the review's first."""
+    """Return the ids of all statements that the traces cite, those of the review (S…) first."""
     cited: set[str] = set()
     for modality in traces:
         rows = [row for _, group in modality.groups for row in group]
@@ -133,7 +140,7 @@ def _modality(evaluation: Evaluation, assessment: Assessment) -> ModalityTrace:
 
 
 def _because(assessment: Assessment) -> tuple[str, ...]:
-    """What decided, in short: criteria, then the indications that are met."""
+    """Return what decided the verdict, in short: criteria, then the indications that are met."""
     found = [finding.criterion.says for finding in assessment.decision.findings]
     found += [
         f"{part.indication.id}: {part.indication.says}"

@@ -1,4 +1,4 @@
-"""The try-it page: a form in, the page out. Nothing is kept between two requests, nothing of a chart is logged."""
+"""The views of the try-it page. They keep nothing between requests and log no chart data."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 MAX_RAW_CHARS = 300_000
-"""Characters of the raw request that the page repeats."""
+"""Characters of the request that the page shows."""
 MAX_FIELDS = 1000
-"""Fields of a form: as many as Werkzeug reads of a multipart one."""
+"""Fields of a form; Werkzeug has the same limit for a multipart form."""
 NOT_PLAIN = re.compile(r"[^\n -~]")
 UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})
-"""Categories of characters that nobody sees, or that change the direction of what stands beside them."""
+"""Unicode categories of characters that are invisible or change the direction of the text around them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """Everything of one evaluation that the template shows."""
+    """Everything that the template shows of one chart."""
 
     submission: Submission
     chart: Trial
@@ -68,7 +68,8 @@ class PageView:
 
 
 def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callable[[], Response]], Response]) -> Blueprint:
-    site = replace(site, policy=OutboundPolicy())  # what is entered on a page is sent nowhere
+    """Return the blueprint of the try-it page. `run`: runs work within the limits on evaluations."""
+    site = replace(site, policy=OutboundPolicy())  # data entered on the page is never sent to a FHIR server
     pages = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     pages.add_app_template_filter(html_of, "card_markdown")
 
@@ -95,7 +96,8 @@ def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callab
     @pages.after_request
     def guard(response: Response) -> Response:
         response.headers["Content-Security-Policy"] = POLICY
-        response.headers["Referrer-Policy"] = "same-origin"  # with none, a browser would call its own form one of nowhere
+        # with "no-referrer" a browser would send `Origin: null` for the page's own form
+        response.headers["Referrer-Policy"] = "same-origin"
         return response
 
     @pages.errorhandler(CdsError)
@@ -112,13 +114,13 @@ def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callab
     @pages.errorhandler(HTTPException)
     def handle_http_error(error: HTTPException) -> Response:
         if error.code == 413:
-            limit = f"at most {current_app.config['MAX_CONTENT_LENGTH']:,} bytes"
-            return handle_cds_error(TooLarge("too large", [Fault("what you gave", "a larger body", limit)]))
+            problem = f"must be at most {current_app.config['MAX_CONTENT_LENGTH']:,} bytes"
+            return handle_cds_error(TooLarge("too large", [Fault("the input", problem)]))
         if isinstance(error, ClientDisconnected):
-            return handle_cds_error(TooSlow("the form did not arrive whole in time"))
+            return handle_cds_error(TooSlow("the form did not arrive completely"))
         if error.code == 404:
-            return handle_cds_error(UnknownService("no such page", [Fault("path", "an unknown path", "/")]))
-        return handle_cds_error(BadRequest("the form could not be read", [Fault("form", error.name, "the form of this page")]))
+            return handle_cds_error(UnknownService("no such page", [Fault("path", "must be /")]))
+        return handle_cds_error(BadRequest("the form could not be read", [Fault("form", f"cannot be read ({error.name})")]))
 
     return pages
 
@@ -126,26 +128,29 @@ def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callab
 def _fixture(site: Site, name: str, today: date) -> Submission:
     found = fixtures().get(name)
     if found is None:
-        raise UnknownService("no such example", [Fault("fixture", "an unknown name", ", ".join(fixtures()) or "none here")])
+        names = ", ".join(fixtures())
+        problem = f"must be one of {names}" if names else "cannot be chosen, as no examples are installed"
+        raise UnknownService("no such example", [Fault("fixture", problem)])
     return submission_from_fixture(found, site.knowledge, today)
 
 
 def _form() -> MultiDict[str, str]:
-    """The form, if it is one of this page: any other site can have a browser send it one. Raises Forbidden, TooLarge."""
+    """Return the submitted form. Raises Forbidden if another website made the browser send it, TooLarge if it has too many
+    fields."""
     origin = request.headers.get("Origin")
     if request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"} or (origin and _host(origin) != request.host):
-        raise Forbidden("not sent by this page", [Fault("form", "one of another web site", "the form of this page")])
+        raise Forbidden("not sent by this page", [Fault("form", "must be sent from this page, not from another website")])
     # a pasted chart may be as large as a request; MAX_CONTENT_LENGTH still holds
     request.max_form_memory_size = current_app.config["MAX_CONTENT_LENGTH"]
     sent = request.get_data()
-    request.stream.read(1)  # a chunked form is cut at the limit; only who reads on is told (413)
+    request.stream.read(1)  # Werkzeug raises 413 for an oversized chunked form only on the next read
     if request.mimetype == "application/x-www-form-urlencoded" and sent.count(b"&") > MAX_FIELDS:
-        raise TooLarge("too large", [Fault("form", "more fields", f"at most {MAX_FIELDS} fields")])
+        raise TooLarge("too large", [Fault("form", f"must have at most {MAX_FIELDS} fields")])
     return request.form
 
 
 def _host(origin: str) -> str:
-    """Host and port of an origin; empty for "null" and for what is none."""
+    """Return host and port of an origin; "" if it is "null" or invalid."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
@@ -153,7 +158,7 @@ def _host(origin: str) -> str:
 
 
 def _text() -> str:
-    """The uploaded file, else the pasted text."""
+    """Return the content of the uploaded file, or the pasted text if there is none. Raises BadRequest if it is not UTF-8."""
     upload = request.files.get("file")
     sent = upload.read() if upload and upload.filename else b""
     if not sent:
@@ -161,7 +166,7 @@ def _text() -> str:
     try:
         return sent.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise BadRequest("not a text file", [Fault("file", "bytes that are not UTF-8", "JSON in UTF-8")]) from None
+        raise BadRequest("not a text file", [Fault("file", "must be JSON in UTF-8")]) from None
 
 
 def _show(submission: Submission, site: Site, today: date, change: bool = False) -> PageView:
@@ -190,7 +195,7 @@ def _page(site: Site, shown: PageView | None, problem: CdsError | None = None, s
 
 
 def _pasted() -> str:
-    """What was pasted stays in its field beside the error, where the form could be read at all."""
+    """Return the pasted text, to show it again beside an error; "" if the form cannot be read."""
     try:
         return remove_token(_form().get("chart", "")) if request.method == "POST" else ""
     except (CdsError, HTTPException):
@@ -236,22 +241,22 @@ def _stage_part(shown: PageView, name: str) -> dict[str, Any]:
 
 
 def _raw(body: bytes) -> str:
-    """The request in print, without its access token. A long one is cut, and says so: while it is printed, not after, for
-    the blanks before each value make of a small one gigabytes."""
+    """Return the request as indented JSON without its access token, cut at MAX_RAW_CHARS with a note. It is cut while it is
+    printed, as the indentation could turn a small request into gigabytes."""
     try:
         content = json.loads(body)
         if "fhirAuthorization" in content:
             content["fhirAuthorization"] = "(not shown)"
         text, whole = _printed(content)
-        text = remove_token(text)  # one within a resource
+        text = remove_token(text)  # a resource may contain one
     except (ValueError, RecursionError):
         return "(could not be printed)"
     shown = NOT_PLAIN.sub(lambda found: _seen(found[0]), text.encode("utf-8", "replace").decode())
-    return shown if whole else f"{shown}\n… cut here: {len(body):,} bytes in all, as it was sent"
+    return shown if whole else f"{shown}\n… cut here: {len(body):,} bytes in all"
 
 
 def _printed(content: object) -> tuple[str, bool]:
-    """The first MAX_RAW_CHARS characters of a JSON text, and whether that is all of it."""
+    """Return the first MAX_RAW_CHARS characters of the indented JSON, and whether that is all of it."""
     pieces, room = [], MAX_RAW_CHARS
     for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(content):
         pieces.append(piece[:room])
@@ -262,5 +267,5 @@ def _printed(content: object) -> tuple[str, bool]:
 
 
 def _seen(letter: str) -> str:
-    """As JSON escapes it, where nobody would see it."""
+    """Return a character, or its JSON escape if it is invisible."""
     return json.dumps(letter)[1:-1] if unicodedata.category(letter) in UNSEEN else letter

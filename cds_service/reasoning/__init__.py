@@ -1,1 +1,1 @@
-"""Facts, stage and verdicts from a clinical picture and the knowledge; `evaluation` is the entry. All pure."""
+"""Facts, stage and verdicts from a clinical picture and the knowledge. The entry point is `evaluation`. All pure."""

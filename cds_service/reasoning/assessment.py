@@ -1,4 +1,4 @@
-"""Facts + knowledge → every modality assessed: verdict by edition, cautions, what would change it. Pure."""
+"""Assesses every modality: the verdict of each edition, cautions, and the facts that would change it. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from cds_service.reasoning.judgement import (
 
 @dataclass(frozen=True)
 class Assessment:
-    """One modality. `decision` is that of 2010 plus update, which is the card's verdict; what would decide an
-    undetermined one is worked out when somebody asks."""
+    """One modality. `decision` is that of the update, which is the verdict of the card. The facts that would decide an
+    undetermined verdict are calculated on first use."""
 
     modality: Modality
     decision: EditionVerdict
@@ -40,12 +40,12 @@ class Assessment:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The facts that would decide, most decisive first; none unless undetermined."""
+        """The facts that would decide an undetermined verdict, most decisive first; else empty."""
         return self._decisive[0]
 
     @property
     def best_possible(self) -> Verdict | None:
-        """The best verdict still possible; None unless undetermined."""
+        """The best verdict still possible if it is undetermined; else None."""
         return self._decisive[1]
 
     @property
@@ -57,14 +57,14 @@ class Assessment:
         return self.decision.findings if self.verdict is Verdict.CONTRAINDICATED else ()
 
     def references(self) -> tuple[str, ...]:
-        """The resources that decided, or that a caution rests on."""
+        """Return the references of the resources that decided, or on which a caution rests."""
         findings = [*self.decision.findings, *self.cautions]
         for part in self.decision.indications:
             findings += part.requirements if part.met else ()
         return tuple(dict.fromkeys(r.seen_in for finding in findings for fact in finding.facts for r in fact.seen))
 
     def statements(self) -> tuple[str, ...]:
-        """Every statement relied on: of what decided, of the cautions met, and those that always stand beside it."""
+        """Return the ids of all statements used: by what decided, by the cautions met, and those shown with the modality."""
         names: list[str] = []
         for finding in self.decision.findings:
             names += finding.criterion.statements
@@ -77,12 +77,13 @@ class Assessment:
 
 
 LOST_BY_CONTRAINDICATION = "requirement.curative-resection-possible"
-"""A contraindication to resection makes a curative one not possible (CLINICAL section 4), so R1 is always lost with it.
-Whether the indication is met but for that (7.3), say the exclusions: they are all else that makes it not possible."""
+"""A contraindication to resection makes a curative resection impossible (docs/knowledge.md, "Staging"), so R1 is never met
+together with one. To tell whether it would be met without the contraindication, only the exclusions have to be checked:
+nothing else makes a curative resection impossible."""
 
 
 def verdict_but_for(assessment: Assessment, facts: Facts) -> Verdict:
-    """The verdict of a contraindicated modality without its contraindications."""
+    """Return the verdict that a contraindicated modality would have without its contraindications."""
     modality = assessment.modality
     lifted = {criterion.key for criterion in modality.contraindications}
 
@@ -99,7 +100,7 @@ def verdict_but_for(assessment: Assessment, facts: Facts) -> Verdict:
 
 
 def assess_modalities(facts: Facts) -> dict[str, Assessment]:
-    """Every modality, in the order of the knowledge. Later ones may depend on the verdicts of earlier ones."""
+    """Return modality id → assessment, in the order of the knowledge. A modality may depend on the verdicts of earlier ones."""
     knowledge = facts.knowledge
     done: dict[str, Finding] = {}
 

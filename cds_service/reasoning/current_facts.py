@@ -1,4 +1,4 @@
-"""A clinical picture on one day → its facts: the newest reading, in its window, or why not (CLINICAL section 3). Pure."""
+"""Determines the facts of a clinical picture on one day: the readings that count (docs/knowledge.md, "Facts"). Pure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ from cds_service.reasons import Explanation, Reason, reason_of
 
 
 def determine_facts(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Facts:
-    """The facts of `picture` on `today`.
-
-    Imaging has the shorter window in G3 and NEC, so the grade (pathology never ages) is determined first.
-    """
+    """Return the facts of `picture` on `today`. The window of imaging is shorter in G3 and NEC, so the grade, which rests on
+    pathology and has no window, is determined first."""
     facts = _determine_all(picture, knowledge, today, strict_imaging=False)
     if facts["g3"].equals(True) or facts["nec"].equals(True):
         facts = _determine_all(picture, knowledge, today, strict_imaging=True)
@@ -46,6 +44,7 @@ def _determine_all(picture: ClinicalPicture, knowledge: Knowledge, today: date, 
 
 
 def window_of(definition: FactDefinition, picture: ClinicalPicture, knowledge: Knowledge, strict_imaging: bool) -> int | None:
+    """Return the window of a fact in days, or None: shorter for laboratory values with an order, and for `strict_imaging`."""
     window = definition.window_days
     if window is not None and definition.laboratory and picture.orders:
         window = min(window, knowledge.laboratory_days_with_order)
@@ -55,7 +54,7 @@ def window_of(definition: FactDefinition, picture: ClinicalPicture, knowledge: K
 
 
 def determine_fact(definition: FactDefinition, readings: Readings, today: date, window: int | None) -> Fact:
-    """One fact from its readings: the newest, or the highest, or the union, as facts.toml says."""
+    """Return one fact from its readings: the newest, the highest or the union of them, as facts.toml says. `window`: days."""
     named = (replace(reading, fact=definition.id) for reading in readings.valid)
     asked = tuple(replace(reading, fact=definition.id) for reading in readings.open_question)
     readings = replace(readings, valid=sort_newest_first(named), open_question=asked)
@@ -71,14 +70,14 @@ def determine_fact(definition: FactDefinition, readings: Readings, today: date, 
 
 
 def sort_newest_first(readings: Iterable[Observed]) -> tuple[Observed, ...]:
-    """By the day written; two instants, which may be of two time zones, by the instant. The reference breaks a tie, so
-    that the order in which a chart was sent never shows."""
+    """Return the readings by their recorded day, and two instants (which may be in different time zones) by time. Ties are
+    sorted by reference, so that the order in the request has no effect."""
     written = sorted(readings, key=lambda reading: (_newest_first(reading), reading.seen_in))
     return tuple(sorted(written, key=cmp_to_key(_later)))
 
 
 def _later(first: Observed, second: Observed) -> int:
-    """Negative when `first` is the newer one."""
+    """Compare for a sort; negative if `first` is newer."""
     if first.on and second.on and first.on.instant and second.on.instant:
         return (first.on.instant < second.on.instant) - (first.on.instant > second.on.instant)
     one, other = _newest_first(first)[0], _newest_first(second)[0]
@@ -86,7 +85,7 @@ def _later(first: Observed, second: Observed) -> int:
 
 
 def _newest_first(reading: Observed | Unreadable) -> tuple[int, float]:
-    """Undated comes after every day, the later issued first; a day without an hour after every hour of it."""
+    """Return a sort key, newest first: a day without a time after its times, undated readings last, the latest issued first."""
     on = reading.on
     if on is None:
         issued = reading.issued if isinstance(reading, Observed) else None
@@ -95,7 +94,7 @@ def _newest_first(reading: Observed | Unreadable) -> tuple[int, float]:
 
 
 def may_be_simultaneous(first: PartialDate | None, second: PartialDate | None) -> bool:
-    """Equal dates. Two instants of one day are apart; a day and an instant of it are not."""
+    """Return whether two dates overlap. Two instants must be equal; a day overlaps with every instant of that day."""
     if first is None or second is None:
         return first is second
     if first.instant and second.instant:
@@ -127,7 +126,7 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
         there = _worst(definition, (r for r in valid if top is not None and may_be_simultaneous(r.on, top.on))) or top
         if there is None or not _worst_of_all(definition, there):
             return _asked(definition, valid, there, live[0], _out_of_window(there, today, window) if there else None)
-    assert top  # else there was a question, or something that could not be read
+    assert top  # without a reading there is a question or an unreadable resource, and the function has returned
     newest = top
     ties = tuple(
         r for r in valid
@@ -165,7 +164,7 @@ def _latest(definition: FactDefinition, readings: Readings, today: date, window:
 def _undated_beside(
     definition: FactDefinition, valid: Iterable[Observed], top: Observed, window: int | None
 ) -> Observed | None:
-    """Another value that may be newer, as it has no date where one is needed: the worst of them, where one is known to be."""
+    """Return an undated reading with another value that may be newer than `top`, an adverse one first. None without window."""
     if window is None:
         return None
     others = [r for r in valid if r.on is None and not r.ageless and r.value != top.value and not _issued_before(r, top)]
@@ -173,7 +172,7 @@ def _undated_beside(
 
 
 def _issued_before(reading: Observed, other: Observed) -> bool:
-    """Whether an undated reading was issued before another one was taken, or issued if that is undated too: it is older."""
+    """Return whether an undated reading is older: it was issued before the other one was taken (or issued, if undated)."""
     until, since = reading.issued, other.on or other.issued
     if reading.on is not None or until is None or since is None or reading is other or may_be_simultaneous(until, since):
         return False
@@ -185,32 +184,36 @@ def _issued_before(reading: Observed, other: Observed) -> bool:
 def _asked(
     definition: FactDefinition, valid: tuple[Observed, ...], there: Observed | None, ask: Observed, late: Reason | None
 ) -> Fact:
-    """A question no older than the newest answer leaves it open; what is there, whatever is asked, it does not take back."""
+    """Return the fact where a question is at least as recent as the newest answer. It is unknown; but an adverse finding in
+    its window is not retracted, and only its detail becomes unknown."""
     if there is not None and definition.vague and _adverse(definition, there) and not late:
         return Fact(FactState.KNOWN, definition.vague, there.on, (there,), valid, note=ask.note, options=definition.precise)
     return Fact(FactState.UNKNOWN, seen=(ask,), history=valid, why=ask.note)
 
 
 def _as_new_as_any(definition: FactDefinition, reading: Observed, window: int | None) -> bool:
-    """What has no date may be the newest, where none is too old; so is an active diagnosis, if facts.toml says so."""
+    """Return whether a reading may be the most recent: it is undated and the fact has no window, or it is an active
+    diagnosis of a fact with `diagnosis_stands`."""
     if reading.on is None:
         return reading.ageless or window is None
     return reading.ageless and definition.diagnosis_stands
 
 
 def _stands(definition: FactDefinition, valid: tuple[Observed, ...]) -> bool:
-    """Whether the worst of the newest numbers stands beside one that cannot be read: an adverse one does, where the
-    highest counts. Any other becomes a question, as the one not read may be worse."""
+    """Return whether the newest number counts although one as recent is unreadable: it is adverse and the highest counts. Any
+    other becomes unknown, because the unread number may be worse."""
     newest = [reading for reading in valid if may_be_simultaneous(reading.on, valid[0].on)]
     return definition.conflict is Choice.HIGHEST and any(_adverse(definition, reading) for reading in newest)
 
 
 def _worst_of_all(definition: FactDefinition, reading: Observed) -> bool:
+    """Return whether the reading is the worst possible answer."""
     return reading.value in (definition.adverse or ())[:1]
 
 
 def _newer(first: Observed | Unreadable, second: Observed | Unreadable) -> bool:
-    """Whether `first` is certainly newer than `second`; an undated one never is, and any dated one is newer than it."""
+    """Return whether `first` is dated and certainly newer. A dated one is newer than an undated reading, not than an undated
+    unreadable resource."""
     if first.on is None:
         return False
     if second.on is None:
@@ -229,7 +232,7 @@ def _adverse(definition: FactDefinition, reading: Observed) -> bool:
 
 
 def _worst(definition: FactDefinition, ties: Iterable[Observed]) -> Observed | None:
-    """Of one date's contradicting answers the adverse one, where facts.toml tells which that is (worst first)."""
+    """Return the worst of contradicting answers of one date (`adverse` lists the worst first); None without a rule."""
     readings = tuple(ties)
     if definition.conflict is Choice.HIGHEST and readings:
         return max(readings, key=lambda r: r.value.low or 0 if isinstance(r.value, Interval) else 0)
@@ -241,7 +244,7 @@ def _worst(definition: FactDefinition, ties: Iterable[Observed]) -> Observed | N
 
 
 def _out_of_window(reading: Observed, today: date, window: int | None) -> Reason | None:
-    """Why a reading is out of its window, or None. Windows are inclusive; a month counts from its first day."""
+    """Return why a reading is not in its window, or None. Windows include their last day; a month counts from its first."""
     if window is None or reading.ageless:
         return None
     if reading.on is None:
@@ -263,7 +266,7 @@ def _highest(readings: Readings) -> Fact:
 
 
 def _presence(readings: Readings, today: date, window: int | None) -> Fact:
-    """A coded thing is there, or was never recorded. Several are no conflict; the newest one dates the fact."""
+    """Return whether a code is recorded. Several readings do not conflict; the newest one dates the fact."""
     current = [r for r in readings.valid if not _out_of_window(r, today, window)]
     undated = [r for r in readings.valid if window is not None and r.on is None]
     asked = _live_questions(readings, today, window)
@@ -282,23 +285,23 @@ def _presence(readings: Readings, today: date, window: int | None) -> Fact:
     return Fact(FactState.SILENT, seen=readings.valid, history=readings.valid, why=late)
 
 
-OF_DRUGS = frozenset({Reason.BY_NAME, Reason.PRODUCT_UNCERTAIN})
-"""Why a drug asks that is there, though not surely the one that the fact asks for."""
+DRUG_QUESTION_REASONS = frozenset({Reason.BY_NAME, Reason.PRODUCT_UNCERTAIN})
+"""Reasons for a question about a drug that is given, but may not be the drug of the fact."""
 
 
 def _live_questions(readings: Readings, today: date, window: int | None) -> tuple[Observed, ...]:
-    """Drugs by name first, the newest first. A drug says no more by its name than by its code: nothing where it was given
-    before the window, and only that it is undated where nobody knows when."""
+    """Return the questions that count today: drugs recorded by name first, then the newest first. The window applies to them
+    as to coded drugs: one given before the window raises no question, and an undated one is reported as undated."""
     live = []
     for ask in readings.open_question:
-        late = _out_of_window(ask, today, window) if ask.reason in OF_DRUGS else None
+        late = _out_of_window(ask, today, window) if ask.reason in DRUG_QUESTION_REASONS else None
         if late is not Reason.OUT_OF_DATE:
             live.append(replace(ask, note=Explanation(late)) if late else ask)
     return tuple(sorted(live, key=lambda ask: (ask.reason is not Reason.BY_NAME, _newest_first(ask), ask.seen_in)))
 
 
 def _union(readings: Readings, today: date, window: int | None) -> Fact:
-    """All answers in the window together; their dates stay in `seen`."""
+    """Return the union of all answers in the window. `seen` keeps their dates."""
     current = tuple(r for r in readings.valid if not _out_of_window(r, today, window))
     newest = current[0] if current else None
     for bad in readings.unreadable:
@@ -317,14 +320,14 @@ def _union(readings: Readings, today: date, window: int | None) -> Fact:
 
 
 class UnusableFact(NamedTuple):
-    """A fact whose value is there but cannot be used."""
+    """A fact with a recorded value that cannot be used."""
 
     definition: FactDefinition
     fact: Fact
 
 
 class DeniedDiagnosis(NamedTuple):
-    """A fact whose newer answer stands, though an active diagnosis still says the adverse one."""
+    """A fact whose newer answer counts, although an active diagnosis still says the adverse one."""
 
     definition: FactDefinition
     fact: Fact
@@ -332,14 +335,14 @@ class DeniedDiagnosis(NamedTuple):
 
 
 def unusable_facts(facts: Facts) -> Iterator[UnusableFact]:
-    """Facts whose value is there but cannot be used, for the data-quality part of the cards."""
+    """Yield the facts with a recorded value that cannot be used, for the data-quality part of the cards."""
     for name, fact in facts.recorded.items():
         if fact.why is not None and (fact.seen or fact.reason is Reason.UNREADABLE):
             yield UnusableFact(facts.knowledge.facts[name], fact)
 
 
 def denied_diagnoses(facts: Facts) -> Iterator[DeniedDiagnosis]:
-    """Facts whose newer answer stands, though an active diagnosis still says the adverse one."""
+    """Yield the facts whose newer answer counts, although an active diagnosis still says the adverse one."""
     for name, fact in facts.recorded.items():
         definition = facts.knowledge.facts[name]
         if fact.known and fact.seen and not _adverse(definition, fact.seen[0]):

@@ -1,7 +1,7 @@
-"""Decision diagrams: an outcome for every way in which questions can be answered, with nothing asked that makes no difference.
+"""Decision diagrams: an outcome for every combination of answers to questions, without questions that make no difference.
 
-Questions and their answers are numbers; along every way down a diagram the numbers of the questions rise. An outcome is any
-value that can be hashed. Diagrams are immutable, so threads may share them. Pure.
+Questions and answers are numbers. Along every path the numbers of the questions increase. An outcome is any hashable value.
+Diagrams are immutable, so threads may share them. Pure.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ Outcome = Any
 
 
 class Node:
-    """A question by its number, and the diagram that each answer leads to."""
+    """A question, by its number, and the diagram that each answer leads to."""
 
     __slots__ = ("answers", "number", "outcomes")
 
     def __init__(self, number: int, answers: tuple[Diagram, ...]) -> None:
         self.number, self.answers = number, answers
-        self.outcomes: tuple[Outcome, ...] = tuple(dict.fromkeys(said for answer in answers for said in outcomes_of(answer)))
-        """Every outcome that some answers lead to."""
+        self.outcomes: tuple[Outcome, ...] = tuple(
+            dict.fromkeys(outcome for answer in answers for outcome in outcomes_of(answer))
+        )
+        """Every outcome that can be reached."""
 
 
 Diagram = Node | Outcome
@@ -29,11 +31,12 @@ number_of = attrgetter("number")
 
 
 def outcomes_of(diagram: Diagram) -> tuple[Outcome, ...]:
+    """Return every outcome that can be reached in a diagram."""
     return diagram.outcomes if isinstance(diagram, Node) else (diagram,)
 
 
 def nodes_of(diagram: Diagram) -> Iterator[Node]:
-    """Every question of a diagram, each place where it is asked once."""
+    """Yield every node of a diagram once."""
     waiting, seen = [diagram], set()
     while waiting:
         node = waiting.pop()
@@ -44,38 +47,39 @@ def nodes_of(diagram: Diagram) -> Iterator[Node]:
 
 
 class Unanswered(Exception):
-    """A function looked at an input that has no answer yet."""
+    """Raised where a function reads an input that has no answer yet."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
 class Inputs(dict[str, Outcome]):
-    """What the inputs of a function are taken to be. Raises Unanswered for any other."""
+    """The assumed values of the inputs of a function. Raises Unanswered for any other input."""
 
     def __missing__(self, name: str) -> Outcome:
         raise Unanswered(name)
 
 
 class Diagrams:
-    """Builds diagrams. Two that one builder makes are the same object if, and only if, they say the same."""
+    """Builds diagrams. Two diagrams of one builder are the same object if and only if they are equivalent."""
 
     def __init__(self) -> None:
         self._nodes: dict[tuple[object, ...], Node] = {}
         self._selected: dict[tuple[object, ...], Diagram] = {}
 
     def ask(self, number: int, answers: tuple[Diagram, ...]) -> Diagram:
-        """The question of that number, or what all its answers say. `answers` ask later questions only."""
+        """Return the question with that number, or its answer if all answers are the same. `answers` may only contain questions
+        with higher numbers."""
         if answers.count(answers[0]) == len(answers):
             return answers[0]
         key = (number, answers)
         return self._nodes.get(key) or self._nodes.setdefault(key, Node(number, answers))
 
     def select(self, test: Diagram, branches: Mapping[Outcome, Diagram]) -> Diagram:
-        """The branch that belongs to the outcome of `test`, whichever that will be."""
+        """Return the diagram that leads, for each outcome of `test`, to the branch of that outcome."""
         if not isinstance(test, Node):
             return branches[test]
-        needed = tuple([branches[said] for said in test.outcomes])
+        needed = tuple([branches[outcome] for outcome in test.outcomes])
         if needed.count(needed[0]) == len(needed):
             return needed[0]
         key = (test, needed)
@@ -84,17 +88,17 @@ class Diagrams:
         return known
 
     def _select_by_question(self, test: Node, branches: Mapping[Outcome, Diagram], needed: tuple[Diagram, ...]) -> Diagram:
-        """`select` for each answer to the first question that the test or a branch asks."""
+        """Apply `select` to each answer to the first question of the test and the branches."""
         first = min([node for node in (test, *needed) if isinstance(node, Node)], key=number_of)
         found = []
         for place in range(len(first.answers)):
             then = _answered(test, first.number, place)
-            left = {said: _answered(branches[said], first.number, place) for said in outcomes_of(then)}
+            left = {outcome: _answered(branches[outcome], first.number, place) for outcome in outcomes_of(then)}
             found.append(self.select(then, left))
         return self.ask(first.number, tuple(found))
 
     def explore(self, function: Callable[[Inputs], Outcome], inputs: Mapping[str, Diagram]) -> Diagram:
-        """What a function makes of its inputs, run once for every way in which those that it looks at can turn out."""
+        """Return the result of a function as a diagram. It is run once for each combination of the inputs that it reads."""
         settled = {name: diagram for name, diagram in inputs.items() if not isinstance(diagram, Node)}
         return self._explored(function, inputs, Inputs(settled))
 
@@ -104,11 +108,12 @@ class Diagrams:
         except Unanswered as look:
             name = look.name
         test = inputs[name]
-        ways = {said: Inputs({**taken, name: said}) for said in outcomes_of(test)}
-        return self.select(test, {said: self._explored(function, inputs, way) for said, way in ways.items()})
+        ways = {outcome: Inputs({**taken, name: outcome}) for outcome in outcomes_of(test)}
+        return self.select(test, {outcome: self._explored(function, inputs, way) for outcome, way in ways.items()})
 
     def replace(self, diagram: Diagram, tests: Mapping[int, Diagram]) -> Diagram:
-        """The diagram with each of its questions put to another diagram, whose outcome is the answer."""
+        """Return the diagram with each question answered by the outcome of another diagram. `tests`: number of the question →
+        that diagram."""
         return self._replaced(diagram, tests, {})
 
     def _replaced(self, diagram: Diagram, tests: Mapping[int, Diagram], done: dict[Node, Diagram]) -> Diagram:

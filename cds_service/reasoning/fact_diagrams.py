@@ -1,4 +1,4 @@
-"""Calculated facts and criteria as diagrams over the answers to facts that are open. Pure."""
+"""Calculated facts and criteria as diagrams over the answers to open facts. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cds_service.knowledge.modality import Criterion
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning.diagrams import Diagram, Diagrams, Inputs
-from cds_service.reasoning.facts import UNREAD_EXPLANATION, Calculation, Fact, Facts, UndatedFact, refuse_dates
+from cds_service.reasoning.facts import UNREAD_EXPLANATION, Calculation, Fact, Facts, UndatedFact, raise_undeclared_read
 from cds_service.reasoning.judgement import judge_criterion
 
 
@@ -22,10 +22,10 @@ class FactOutcome:
 
 
 class FactDiagrams:
-    """What is calculated from facts that are given as diagrams.
+    """Calculates facts and criteria from facts given as diagrams.
 
-    `given`: the diagram of a fact, whose outcomes are FactOutcomes; None for one that is to be calculated. `today`: None where
-    no calculation may look at dates; they are handed, and give, UndatedFacts then.
+    `given` returns the diagram of a fact, whose outcomes are FactOutcomes, or None if the fact has to be calculated. If `today`
+    is None, no calculation may read dates: all facts are UndatedFacts.
     """
 
     def __init__(
@@ -42,13 +42,14 @@ class FactDiagrams:
         self._kept: dict[object, FactOutcome] = {}
 
     def fact(self, name: str) -> Diagram:
+        """Return a fact as a diagram of FactOutcomes."""
         if name not in self._facts:
             given = self._given(name)
             self._facts[name] = self._calculated(name) if given is None else given
         return self._facts[name]
 
     def criterion(self, criterion: Criterion) -> Diagram:
-        """Its outcomes: met (True), not met (False), unknown (None)."""
+        """Return a criterion as a diagram with the outcomes met (True), not met (False) and unknown (None)."""
         inputs = {name: self.fact(name) for name in criterion.facts}
         return self._diagrams.explore(lambda taken: judge_criterion(criterion, self._facts_of(taken)).met, inputs)
 
@@ -61,7 +62,7 @@ class FactDiagrams:
         return TakenFacts(taken, self._knowledge, self._today)
 
     def _outcome(self, new: Fact) -> FactOutcome:
-        """Without reason and the readings that a calculated fact rests on, and without all dates where nobody looks at them."""
+        """Return the fact without its reason and the readings that it rests on, and without dates if `today` is None."""
         if self._today is None:
             undated = (new.state, new.value, new.options)
             return self._kept.get(undated) or self._kept.setdefault(undated, FactOutcome(UndatedFact(*undated)))
@@ -70,7 +71,7 @@ class FactDiagrams:
 
 
 class TakenFacts(Facts):
-    """The facts that a calculation looks at, as they are taken to be. `today`: None where it is not to be looked at."""
+    """The assumed facts that a calculation reads. If `today` is None, reading the date raises UndeclaredRead."""
 
     def __init__(self, taken: Inputs, knowledge: Knowledge, today: date | None) -> None:
         self._taken, self.knowledge = taken, knowledge
@@ -81,7 +82,7 @@ class TakenFacts(Facts):
 
         def __getattr__(self, name: str) -> object:
             if name == "today":
-                refuse_dates(self)
+                raise_undeclared_read(self)
             raise AttributeError(name)
 
     def __getitem__(self, name: str) -> Fact:

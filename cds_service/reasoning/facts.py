@@ -1,7 +1,8 @@
-"""A clinical picture on one day: every fact known, silent or unknown (CLINICAL sections 3 and 5). Pure.
+"""The facts of a clinical picture on one day: each known, silent or unknown (docs/knowledge.md, "Facts"). Pure.
 
-*Known*: a value in its window. *Silent*: asked, arrived complete, holds nothing. *Unknown*: not asked, failed,
-unreadable, out of date, undated or conflicting; it stays unknown, whatever silence would have meant.
+*Known*: a value in its window. *Silent*: the queries were answered completely and returned nothing. *Unknown*: not asked,
+failed, unreadable, out of date, undated or conflicting. What silence means (docs/knowledge.md, "What silence means") never
+applies to an unknown fact.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ class FactState(StrEnum):
 class Fact:
     """One fact on one day.
 
-    `value` and `on` are set when known; `seen` are the readings it rests on, or those named beside an unknown
-    (the out-of-date value, both sides of a conflict); `history` is every valid reading, newest first;
-    `why` says why it is unknown; `note` how a calculated value came about, or a conflict that was decided.
+    `value` and `on` are set if it is known; `seen` holds the readings that it rests on, or that explain an unknown (the
+    out-of-date value, both sides of a conflict); `history` holds every valid reading, newest first; `why` explains an
+    unknown; `note` explains a calculated value, or how a conflict was decided.
     """
 
     state: FactState
@@ -40,21 +41,21 @@ class Fact:
     why: Explanation | None = field(default=None, compare=False)
     note: Explanation | None = field(default=None, compare=False)
     unread: tuple[Unreadable, ...] = ()
-    """Readings that could not be read, whatever the state."""
+    """Readings that could not be read. There may be some in any state."""
     options: tuple[str, ...] = ()
-    """Where a recorded answer is imprecise ("present"): the precise answers still open."""
+    """The precise answers still possible, if the recorded answer is imprecise ("present")."""
 
-    tells_dates: ClassVar[bool] = True
-    """Whether it can be asked for dates, readings and reasons."""
+    has_dates: ClassVar[bool] = True
+    """Whether its dates, readings and reasons can be read."""
 
     @property
     def reason(self) -> Reason | None:
-        """The code of `why`."""
+        """The reason code of `why`, or None."""
         return reason_of(self.why)
 
     @property
     def note_reason(self) -> Reason | None:
-        """The code of `note`."""
+        """The reason code of `note`, or None."""
         return reason_of(self.note)
 
     @property
@@ -71,30 +72,33 @@ class Fact:
 
     @property
     def by_name(self) -> bool:
-        """Whether it is a drug that is known by its name alone."""
-        return self.unknown and self.tells_dates and any(reading.reason is Reason.BY_NAME for reading in self.seen)
+        """Whether it is a drug that is recorded by name only, without a code."""
+        return self.unknown and self.has_dates and any(reading.reason is Reason.BY_NAME for reading in self.seen)
 
     def equals(self, value: str | bool) -> bool:
+        """Return whether the fact is known to have this value."""
         return self.known and self.value == value
 
     @property
     def amount(self) -> Interval | None:
+        """The number of a known numeric fact, else None."""
         return self.value if self.known and isinstance(self.value, Interval) else None
 
 
 SILENT_FACT = Fact(FactState.SILENT)
 
 
-class DateLookedAt(TypeError):
-    """A calculation looked at what derived.toml does not say that it looks at."""
+class UndeclaredRead(TypeError):
+    """Raised where a calculation reads a date, reading or reason without `dated = true` in derived.toml."""
 
 
-def refuse_dates(_: object) -> NoReturn:
-    raise DateLookedAt("a calculation that looks at dates, readings or reasons is `dated = true` in derived.toml")
+def raise_undeclared_read(_: object) -> NoReturn:
+    """Raise UndeclaredRead."""
+    raise UndeclaredRead("a calculation that reads dates, readings or reasons must be `dated = true` in derived.toml")
 
 
 class UnreadExplanation(Explanation):
-    """Stands for any explanation, and refuses to tell its reason."""
+    """A placeholder for any explanation. Raises UndeclaredRead if its reason is read."""
 
     __slots__ = ()
 
@@ -102,20 +106,19 @@ class UnreadExplanation(Explanation):
         object.__setattr__(self, "details", {})
 
     if not TYPE_CHECKING:
-        reason = property(refuse_dates)
+        reason = property(raise_undeclared_read)
 
 
 UNREAD_EXPLANATION = UnreadExplanation()
 
 
 class UndatedFact(Fact):
-    """State, value and options of a fact and nothing else: what a calculation is handed that is not `dated` in derived.toml.
+    """A fact with state, value and options only, for calculations that are not `dated` in derived.toml.
 
-    Raises DateLookedAt where it looks at dates, readings or reasons. An explanation may be handed on, unread. Compared by
-    identity.
+    Raises UndeclaredRead if dates, readings or reasons are read. Explanations may be passed on unread. Compared by identity.
     """
 
-    tells_dates: ClassVar[bool] = False
+    has_dates: ClassVar[bool] = False
 
     def __init__(self, state: FactState, value: Value | None = None, options: tuple[str, ...] = ()) -> None:
         for name, content in (("state", state), ("value", value), ("options", options)):
@@ -124,31 +127,32 @@ class UndatedFact(Fact):
     __eq__, __hash__ = object.__eq__, object.__hash__
 
     if not TYPE_CHECKING:
-        on = seen = history = unread = reason = note_reason = property(refuse_dates)
+        on = seen = history = unread = reason = note_reason = property(raise_undeclared_read)
         why = note = property(lambda self: UNREAD_EXPLANATION)
 
 
 Why = Explanation | Reason
-"""An explanation, or the reason of one that names nothing."""
+"""An explanation, or the reason of an explanation without details."""
 
 
 def known_fact(value: Value, *parts: Fact, note: Why | None = None) -> Fact:
-    """A calculated fact that rests on others: its date is that of its newest part."""
-    dates = [part.on for part in parts if part.tells_dates and part.on is not None]
+    """Return a known, calculated fact with the readings of its parts and the date of the newest part."""
+    dates = [part.on for part in parts if part.has_dates and part.on is not None]
     newest = max(dates, key=lambda on: on.latest) if dates else None
     return Fact(FactState.KNOWN, value, newest, _readings(parts), note=_explanation(note))
 
 
 def unknown_fact(why: Why, *parts: Fact) -> Fact:
+    """Return an unknown, calculated fact with the readings of its parts."""
     return Fact(FactState.UNKNOWN, seen=_readings(parts), why=_explanation(why))
 
 
 def _readings(parts: tuple[Fact, ...]) -> tuple[Observed, ...]:
-    return tuple(dict.fromkeys(reading for part in parts if part.tells_dates for reading in part.seen))
+    return tuple(dict.fromkeys(reading for part in parts if part.has_dates for reading in part.seen))
 
 
 def answer_fact(answer: bool | None, why: Why, *parts: Fact, note: Why | None = None) -> Fact:
-    """A calculated yes, no or unknown."""
+    """Return a calculated fact that is known to be `answer`, or unknown if `answer` is None."""
     return unknown_fact(why, *parts) if answer is None else known_fact(answer, *parts, note=note)
 
 
@@ -161,10 +165,10 @@ Calculation = Callable[["Facts"], Fact]
 
 @dataclass
 class Facts:
-    """The facts of one day, derived ones included: `facts["inr"]`, `facts["curative_resection"]`.
+    """The facts of one day, recorded and calculated: `facts["inr"]`, `facts["curative_resection"]`.
 
-    A calculation may look only at what derived.toml says it reads; a look at anything else is a KeyError. Of a fact that
-    was calculated itself it looks at state, value, date, history and options, never at its reason or the readings it rests on.
+    A calculation may read only the facts that derived.toml lists for it; reading another raises KeyError. Of a calculated
+    fact it may read state, value, date, history and options, but neither the reason nor the readings.
     """
 
     recorded: Mapping[str, Fact]
@@ -191,7 +195,7 @@ _LEAVES: dict[tuple[str, str], frozenset[str]] = {}
 
 
 def recorded_inputs(knowledge: Knowledge, name: str) -> frozenset[str]:
-    """The plain facts that a fact rests on, through every calculation."""
+    """Return the names of the recorded facts on which a fact rests, through every calculation."""
     key = (knowledge.digest, name)
     if key not in _LEAVES:
         definition = knowledge.derived.get(name)

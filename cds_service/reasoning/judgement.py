@@ -1,7 +1,7 @@
-"""One modality on one day: its criteria judged, and the verdict of an edition (CLINICAL sections 5 and 6). Pure.
+"""Judges the criteria of a modality on one day, and the verdict of an edition (docs/knowledge.md, "Verdicts"). Pure.
 
-Order of judgement: transplanted liver, contraindication, gate or exclusion, indication that can no longer be met,
-anything unknown that could still change it, the strongest indication met.
+Order of judgement: transplanted liver, contraindication, gate or exclusion, no indication that can still be met, an unknown
+that could still change the verdict, the strongest indication that is met.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cds_service.reasoning.facts import Fact, Facts
 class Finding:
     """A criterion on one day: met (True), not met (False) or unknown (None).
 
-    `checked` is False where it counts as not met only because nothing is known (CLINICAL section 5, silence).
+    `checked` is False if it counts as not met only because nothing is known (docs/knowledge.md, "What silence means").
     """
 
     criterion: Criterion
@@ -32,6 +32,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class IndicationFinding:
+    """An indication on one day: met, not met or unknown (None). `excluded_by`: its own exclusions that are met or unknown."""
+
     indication: Indication
     met: bool | None
     requirements: tuple[Finding, ...]
@@ -39,7 +41,7 @@ class IndicationFinding:
 
 
 class OpenPart(StrEnum):
-    """What of an undetermined verdict is open: whether the modality is indicated; or, where it is, whether it is safe."""
+    """What an undetermined verdict leaves open: whether the modality is indicated or, if it is, whether it is safe."""
 
     INDICATION = "indication"
     SAFETY = "safety"
@@ -54,11 +56,11 @@ class EditionVerdict:
     findings: tuple[Finding, ...]
     indications: tuple[IndicationFinding, ...]
     open: OpenPart | None = None
-    """Of an undetermined verdict alone."""
+    """Set for an undetermined verdict only."""
 
 
 def compare_with_limit(test: Comparison, fact: Fact) -> bool | None:
-    """A known fact against one limit. None: not known precisely enough to say."""
+    """Return whether a known fact meets one limit, or None if its value is not precise enough to tell."""
     value, limit = fact.value, test.limit
     if isinstance(limit, Decimal):
         if not isinstance(value, Interval):
@@ -72,6 +74,7 @@ def compare_with_limit(test: Comparison, fact: Fact) -> bool | None:
 
 
 def judge_criterion(criterion: Criterion, facts: Facts) -> Finding:
+    """Return whether a criterion is met by the facts of a day."""
     answers: list[bool | None] = []
     parts: list[Fact] = []
     checked, refuted = True, False
@@ -92,20 +95,21 @@ def judge_criterion(criterion: Criterion, facts: Facts) -> Finding:
         met = any_of(answers)
     else:
         met = all_of(answers)
-        checked = checked or refuted  # one part known not to hold is enough, whatever is not known of the others
+        checked = checked or refuted  # one test that is known to fail is enough, even if others are unknown
     if met is None and criterion.unknown_is_not_met:
         met, checked = False, False
     return Finding(criterion, met, tuple(parts), checked or met is True)
 
 
 CriterionJudge = Callable[[Criterion], Finding]
-"""How a criterion is judged: on the facts of the chart, or on answers that they may get."""
+"""Judges a criterion on the facts of the chart, or on hypothetical ones."""
 
 
 def judge_indication(
     indication: Indication, modality: Modality, judged: CriterionJudge, edition: Edition, ruled_out: bool | None
 ) -> IndicationFinding:
-    """`ruled_out`: whether every modality the indication depends on is closed (systemic therapy's Y3)."""
+    """Return whether an indication is met in an edition. `ruled_out`: whether all modalities in its `when_closed` are ruled out
+    (only Y3 of systemic therapy has any)."""
     needed = indication.requires + (indication.update_requires if edition is Edition.UPDATE else ())
     requirements = tuple(judged(criterion) for criterion in needed)
     own = [judged(criterion) for criterion, only in modality.exclusions if indication.id in only]
@@ -117,32 +121,37 @@ def judge_indication(
 
 
 def all_of(answers: Iterable[bool | None]) -> bool | None:
+    """Return the three-valued AND."""
     found = list(answers)
     return False if False in found else (None if None in found else True)
 
 
 def any_of(answers: Iterable[bool | None]) -> bool | None:
+    """Return the three-valued OR."""
     found = list(answers)
     return True if True in found else (None if None in found else False)
 
 
 def negated(answer: bool | None) -> bool | None:
+    """Return the three-valued NOT."""
     return None if answer is None else not answer
 
 
 def strength_of(indication: Indication, met: bool | None) -> Verdict:
-    """The verdict that an indication alone allows."""
+    """Return the verdict that an indication allows by itself."""
     return indication.strength if met else Verdict.UNDETERMINED if met is None else Verdict.NOT_INDICATED
 
 
 def strongest(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the strongest verdict, or not-indicated without any."""
     return max(verdicts, key=RANK.__getitem__, default=Verdict.NOT_INDICATED)
 
 
 def weigh(
     graft: bool | None, contraindicated: bool | None, excluded: bool | None, indicated: Verdict, held_down: bool
 ) -> Verdict:
-    """The verdict, by the order of judgement. `indicated`: what the indications allow; `held_down`: at most to consider."""
+    """Return the verdict by the order of judgement. `indicated`: the strongest verdict that an indication allows; `held_down`:
+    the verdict is "consider" at most."""
     if graft:
         return Verdict.UNDETERMINED
     if contraindicated:
@@ -161,7 +170,7 @@ def decide(
     edition: Edition,
     ruled_out: bool | None = False,
 ) -> EditionVerdict:
-    """The verdict of one edition: the 2010 review alone, or with what came after it."""
+    """Return the verdict of one edition: the review of 2010 alone, or with the update. `ruled_out`: see `judge_indication`."""
     indications = tuple(
         judge_indication(indication, modality, judged, edition, ruled_out)
         for indication in modality.indications
@@ -207,13 +216,13 @@ def decide(
 
 
 def closing_gates(modality: Modality, criteria: Mapping[str, Criterion]) -> tuple[Criterion, ...]:
-    """The grades with which the modality is not indicated."""
+    """Return the gates (NEC, G3) that make the modality not indicated."""
     limits = {"gate.nec": modality.nec, "gate.g3": modality.g3}
     return tuple(criteria[name] for name, limit in limits.items() if limit is GradeLimit.NOT_INDICATED)
 
 
 def is_held_down(modality: Modality, criteria: Mapping[str, Criterion], judged: CriterionJudge) -> bool:
-    """Whether the grade, or an open caution of the modality, allows no more than consider."""
+    """Return whether a grade that is not excluded, or a caution in `downgraded_by`, lowers the verdict to "consider"."""
     if modality.g3 is GradeLimit.AT_MOST_CONSIDER and judged(criteria["gate.g3"]).met is not False:
         return True
     if modality.nec is GradeLimit.AT_MOST_CONSIDER and judged(criteria["gate.nec"]).met is not False:
@@ -222,7 +231,7 @@ def is_held_down(modality: Modality, criteria: Mapping[str, Criterion], judged: 
 
 
 def alternatives_ruled_out(verdicts: Mapping[str, Verdict], names: Iterable[str]) -> bool | None:
-    """Whether all the named modalities are contraindicated or not indicated."""
+    """Return whether all named modalities are contraindicated or not indicated. None if that depends on an undetermined one."""
     found = [verdicts[name] for name in names]
     if any(RANK[verdict] > RANK[Verdict.UNDETERMINED] for verdict in found):
         return False

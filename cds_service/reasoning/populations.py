@@ -1,4 +1,4 @@
-"""Whether a statement speaks of a patient like this one: a known fact outside its population says no. Pure."""
+"""Decides whether a statement applies to this patient: not if a known fact lies outside its population. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from cds_service.reasoning.facts import Fact, Facts
 from cds_service.reasoning.judgement import compare_with_limit
 
 GIVEN_BEFORE = ("somatostatin_analogue", "everolimus", "sunitinib", "chemotherapy", "radionuclide_therapy", "lu177_dotatate")
-"""What makes a treatment no longer the first; all but the first of them make a patient pretreated."""
+"""Treatments after which a further treatment is not first-line. All but the first of them make a patient pretreated."""
 PRIMARY_NOT_FOUND = "unknown"
-"""The recorded answer that nobody knows the primary: it may be any of those of a population."""
+"""The recorded answer for an unknown primary, which may be any primary of a population."""
 
 
 def population_fits(population: Population, facts: Facts, continuing: bool = False) -> bool | None:
-    """None: a fact that the population names is not known; the statement is then cited with its population in words.
-    `continuing`: the treatment is given already, so that a trial of starting it speaks for going on."""
+    """Return whether the patient belongs to the population. None if a fact that it names is not known; the statement is then
+    cited with its population in words. `continuing`: the treatment is given already, so its line is ignored, and a trial of
+    starting it also supports continuing it."""
     answers = list(_answers(replace(population, line="") if continuing else population, facts))
     return False if False in answers else None if None in answers else True
 

@@ -1,4 +1,4 @@
-"""Facts → the stage of the disease, part by part, each known or unknown because … (CLINICAL section 4). Pure."""
+"""Determines the stage of the disease, each part known or unknown for a reason (docs/knowledge.md, "Staging"). Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN_STAGE = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class StageValue:
-    """One part of the stage. `value` is its name on the machine; `because` explains why it is unknown or what it rests on."""
+    """One part of the stage. `value` is a code; `because` says why it is unknown, or what it rests on."""
 
     id: str
     value: str
@@ -24,7 +24,7 @@ class StageValue:
 
 
 def determine_stage(facts: Facts) -> dict[str, StageValue]:
-    """Every part of CLINICAL section 9, in its order."""
+    """Return part id → value for every part, in the order of `PARTS`."""
     return {name: make(facts) for name, make in PARTS.items()}
 
 
@@ -39,7 +39,7 @@ def _grade(facts: Facts) -> StageValue:
 
 
 def _m_category(facts: Facts) -> StageValue:
-    """M1a liver only, M1c liver and elsewhere: for well-differentiated gastroenteropancreatic tumours (M004)."""
+    """Return M1a (liver only) or M1c (liver and elsewhere), for well-differentiated gastroenteropancreatic tumours (M004)."""
     outside, site, recorded = facts["extrahepatic_disease"], facts["primary_site"], facts["m_category"]
     sites = facts.knowledge.staging["m_category"].sites
     if not outside.known and recorded.known and recorded.value in {"M1a", "M1c"}:
@@ -56,7 +56,7 @@ def _m_category(facts: Facts) -> StageValue:
         extent = Explanation(Reason.LIVER_ONLY if liver_only else Reason.LIVER_AND_ELSEWHERE)
         return StageValue("m_category", UNKNOWN_STAGE, seen, (extent, *reasons, Explanation(Reason.NO_M_CATEGORY_FOR_TUMOUR)))
     value = "M1a" if liver_only else "M1c"
-    if recorded.known and recorded.value in {"M1a", "M1c"}:  # kept as recorded
+    if recorded.known and recorded.value in {"M1a", "M1c"}:  # the recorded category counts
         if recorded.value != value:
             as_recorded = str(recorded.value)
             reasons.append(Explanation(Reason.RECORDED_AGAINST_DOCUMENTED, recorded=as_recorded, derived=value))
@@ -69,7 +69,7 @@ def _m_category(facts: Facts) -> StageValue:
 
 
 def _pattern(facts: Facts) -> StageValue:
-    """As recorded; else type I where complete imaging counted a single lesion. II and III are never derived."""
+    """Return the recorded type, else type I if complete imaging counted a single lesion. II and III are never derived."""
     recorded, count = facts["frilling_type"], facts["lesion_count"]
     if not recorded.known and count.amount is not None and count.amount.exact == 1:
         return StageValue("hepatic_pattern", "I", count.seen, (Explanation(Reason.SINGLE_LESION),))
@@ -89,7 +89,7 @@ def _banded(name: str) -> Callable[[Facts], StageValue]:
 
 
 def _band(part: StagePart, amount: Interval) -> str | None:
-    """The band in which a number lies for certain; a lower bound ("at least 3") may lie in several."""
+    """Return the band that certainly holds a number, or None: a lower bound ("at least 3") may lie in several."""
     for band in part.bands:
         inside = amount.at_most(band.up_to) if band.up_to is not None else True
         if band.below is not None:
@@ -107,7 +107,8 @@ def _lobes(facts: Facts) -> StageValue:
 
 
 def _timing(facts: Facts) -> StageValue:
-    """As assessed, else by the dates of both diagnoses: synchronous within 6 months, inclusive (local convention)."""
+    """Return the assessed timing, else that by the dates of both diagnoses: synchronous within 6 months, inclusive (local
+    convention)."""
     assessed = facts["timing"]
     first, later = facts["primary_diagnosis"], facts["liver_metastases_diagnosis"]
     if assessed.known or first.on is None or later.on is None:
@@ -136,7 +137,7 @@ def _hormonal(facts: Facts) -> StageValue:
 
 
 def _treatment_group(facts: Facts) -> StageValue:
-    """The first that holds (CLINICAL section 5)."""
+    """Return the first group that applies."""
     curative, resectability = facts["curative_resection"], facts["resectability"]
     operable = (
         resectability.equals("complete") and facts["remnant"].equals("sufficient") and facts["drainage_intact"].equals(True)

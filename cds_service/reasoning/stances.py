@@ -1,6 +1,6 @@
-"""The stance of the review of 2010 on each treatment, by the table of knowledge/stances.toml. Pure.
+"""Determines the stance of the review of 2010 on each treatment, by the table of knowledge/stances.toml. Pure.
 
-Beside the verdict of an edition, never instead of it: a rule that speaks against a treatment is told also where it decides
+A stance is shown with the verdict and does not replace it: a rule against a treatment is reported even if it decides
 nothing.
 """
 
@@ -16,13 +16,15 @@ from cds_service.reasoning.judgement import all_of, any_of, judge_criterion, neg
 
 @dataclass(frozen=True, slots=True)
 class Stance:
-    """`rows`: the one that holds; or, where the stance is open (`word` None), all that may, from top to bottom."""
+    """A stance and the row of the table that applies. If the stance is open, `word` is None and `rows` holds all rows that may
+    apply, in the order of the table."""
 
     word: StanceWord | None
     rows: tuple[StanceRow, ...]
 
 
 def stance_of_2010(modality: str, facts: Facts) -> Stance:
+    """Return the stance on a modality, by the first row of the table that applies."""
     may_hold: list[StanceRow] = []
     for row in facts.knowledge.stances:
         if row.modality != modality:

@@ -1,4 +1,4 @@
-"""Facts that are open under findings not decided yet, and the values worth trying for them. Pure."""
+"""Finds the open facts behind undecided findings, and the values to try for them. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cds_service.reasoning.judgement import CriterionJudge, Finding, judge_indic
 
 
 def trial_values(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ...]:
-    """One value of a fact for every region that the knowledge tells apart."""
+    """Return one value of an open fact for every region that the knowledge distinguishes."""
     if fact.options:
         return fact.options
     definition = knowledge.facts[name]
@@ -31,13 +31,13 @@ def trial_values(knowledge: Knowledge, name: str, fact: Fact) -> tuple[Value, ..
             regions = [Interval.from_number(number) for number in _regions(knowledge, name)]
             usual = definition.usual
             if not regions and usual is not None and definition.range:
-                regions = [Interval.from_number(definition.range[1])]  # read by a calculation only: try an extreme
+                regions = [Interval.from_number(definition.range[1])]  # no limit, only a calculation reads it
             return (*regions, usual) if regions and usual is not None and usual not in regions else tuple(regions)
     return ()
 
 
 def _regions(knowledge: Knowledge, name: str) -> Iterator[Decimal]:
-    """A number below, on, between and above the limits, within what the fact can be."""
+    """Yield a number below, on, between and above the limits, within the range of the fact."""
     cuts = knowledge.cuts.get(name, ())
     if not cuts:
         return
@@ -51,7 +51,7 @@ def _regions(knowledge: Knowledge, name: str) -> Iterator[Decimal]:
 
 
 def criteria_of(modality: Modality, knowledge: Knowledge) -> Iterator[Criterion]:
-    """Every criterion that the verdict of the modality looks at."""
+    """Yield every criterion on which the verdict of a modality depends."""
     yield from modality.contraindications
     yield from (criterion for criterion, _ in modality.exclusions)
     for indication in modality.indications:
@@ -62,7 +62,8 @@ def criteria_of(modality: Modality, knowledge: Knowledge) -> Iterator[Criterion]
 
 
 def undecided_facts(modality: Modality, facts: Facts, judged: CriterionJudge, ruled_out: bool | None) -> frozenset[str]:
-    """Open facts under findings that are not decided yet, each one that can be answered or supposed."""
+    """Return the open facts behind undecided findings, if they can be given hypothetical values. `ruled_out`: see
+    `judge_indication`."""
     looks: set[tuple[str, bool]] = set()
     for finding in _undecided_findings(modality, facts, judged, ruled_out):
         for fact in finding.criterion.facts:
@@ -87,7 +88,8 @@ def _undecided_findings(modality: Modality, facts: Facts, judged: CriterionJudge
 
 
 def _look_beneath(facts: Facts, name: str, silence_settles: bool, looks: set[tuple[str, bool]]) -> None:
-    """Add a fact that is open, and what is open beneath it, each with whether its silence would settle it."""
+    """Add to `looks` a fact if it is open, and the open facts that it is calculated from, each with whether its silence would
+    settle it."""
     if (name, silence_settles) in looks:
         return
     fact, definition = facts[name], facts.knowledge.derived.get(name)
@@ -98,7 +100,7 @@ def _look_beneath(facts: Facts, name: str, silence_settles: bool, looks: set[tup
         if not fact.known or fact.options or several:
             looks.add((name, silence_settles))
         return
-    # what no criterion looks at is a part of what one does: known or not, it settles nothing by itself
+    # a calculated fact that no criterion reads is a part of one that some criterion reads; it settles nothing by itself
     if not fact.known or fact.options or name not in facts.knowledge.judged_facts:
         looks.add((name, silence_settles))
         for read in definition.reads:

@@ -1,8 +1,8 @@
-"""The verdict of every modality as a diagram over facts, worked out once for each knowledge. Pure.
+"""The verdict of every modality as a diagram over facts, calculated once for each knowledge. Pure.
 
-A question is a recorded fact, whose dates do not matter there, or a calculated one that is `dated` in derived.toml: that one is
-worked out on each chart. The answers to a question are numbered: silent, unknown, and one for every value, or region between
-the limits, or stretch of regions ("< 5"), that the knowledge tells apart.
+A question is a recorded fact whose dates do not matter, or a fact that is `dated` in derived.toml and calculated on each
+chart. The answers to a question are numbered: unknown, silent, and one for every value, or region between the limits, or
+stretch of regions ("< 5"), that the knowledge distinguishes. The number of an answer is its *place*.
 """
 
 from __future__ import annotations
@@ -35,18 +35,20 @@ from cds_service.reasoning.judgement import (
 )
 from cds_service.reasoning.undecided import trial_values
 
-KEPT_KNOWLEDGES = 64
-"""Sites whose knowledge stays compiled."""
+MAX_CACHED_KNOWLEDGES = 64
+"""The number of sites whose compiled knowledge is cached."""
 Answer = tuple[FactState, Value | None, tuple[str, ...]]
 
 
-@lru_cache(maxsize=KEPT_KNOWLEDGES)
+@lru_cache(maxsize=MAX_CACHED_KNOWLEDGES)
 def verdict_diagrams(knowledge: Knowledge) -> VerdictDiagrams:
+    """Return the diagrams of a knowledge, cached."""
     return VerdictDiagrams(knowledge)
 
 
 class VerdictDiagrams:
-    """`of` a modality; `place_of` a fact among the answers to its question. `facts`: the calculated ones, as diagrams."""
+    """The diagrams of one knowledge: `of` returns that of a modality, `place_of` the answer that a fact gives to a question,
+    `facts` the calculated facts as diagrams."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
@@ -54,13 +56,14 @@ class VerdictDiagrams:
         self.facts = FactDiagrams(knowledge, CALCULATIONS, self._given, self._diagrams)
         self._places: dict[str, dict[Answer, int]] = {}
         self.numbers: dict[str, int] = {}
-        """The order of the questions, and of the recorded facts beneath them: what belongs together stands together."""
+        """Name → number of every question and of the recorded facts that it rests on. Related facts have close numbers."""
         self._values: dict[tuple[str, int], tuple[int, ...]] = {}
         self._inputs: dict[str, tuple[str, ...]] = {}
         self._of: dict[tuple[str, bool | None], tuple[Diagram, Mapping[int, str]]] = {}
 
     def of(self, modality: Modality, ruled_out: bool | None) -> tuple[Diagram, Mapping[int, str]]:
-        """The diagram of its verdict, and the fact of every question in it. `ruled_out`: see `judge_indication`."""
+        """Return the verdict of a modality as a diagram, and number → fact for every question in it. `ruled_out`: see
+        `judge_indication`."""
         key = (modality.id, ruled_out)
         if key not in self._of:
             diagram = self._verdict(modality, ruled_out)
@@ -70,27 +73,27 @@ class VerdictDiagrams:
         return self._of[key]
 
     def work_out_all(self) -> None:
-        """All of it now, so that no request has to."""
+        """Calculate all diagrams now, so that no request has to."""
         for modality in self.knowledge.modalities:
             depends = any(indication.when_closed for indication in modality.indications)
             for ruled_out in (None, True, False) if depends else (False,):
                 self.of(modality, ruled_out)
 
     def inputs_of(self, name: str) -> tuple[str, ...]:
-        """The recorded facts that a question rests on."""
+        """Return the names of the recorded facts on which a question rests."""
         if name not in self._inputs:
             self._inputs[name] = tuple(sorted(recorded_inputs(self.knowledge, name)))
         return self._inputs[name]
 
     def place_of(self, name: str, fact: Fact) -> int:
-        """Which answer to the question of that name a fact is."""
+        """Return the place of a fact among the answers to the question of that name."""
         value = fact.value
         if isinstance(value, Interval):
             value = stretch_of(value, self.knowledge.cuts.get(name, ()))
         return self._places[name][fact.state, value, fact.options]
 
     def places_of_values(self, name: str, place: int) -> tuple[int, ...]:
-        """The answers to a question that an open fact may be given, which is at `place` as it is left open."""
+        """Return the places of the trial values of an open fact. `place` is its place while it is left open."""
         known = self._values.get((name, place))
         if known is None:
             options = next(options for (_, _, options), number in self._places[name].items() if number == place)
@@ -112,7 +115,7 @@ class VerdictDiagrams:
         return self._diagrams.ask(number, tuple(FactOutcome(_fact(answer, cuts)) for answer in answers))
 
     def _verdict(self, modality: Modality, ruled_out: bool | None) -> Diagram:
-        """The same steps as `decide` takes, each from the diagrams of the steps before it."""
+        """Take the same steps as `decide`, with diagrams."""
         criteria, met = self.knowledge.criteria, self.facts.criterion
         downgrades = [criterion for criterion in modality.cautions if criterion.id in modality.downgraded_by]
         held_down = [criteria["gate.g3"], criteria["gate.nec"], *downgrades]
@@ -140,7 +143,7 @@ class VerdictDiagrams:
         return self._changed(lambda answer: strength_of(indication, answer), self._folded(all_of, answers, True))
 
     def _folded(self, together: Callable[[Any], Outcome], diagrams: Iterable[Diagram], none: Outcome) -> Diagram:
-        """Several diagrams as one, two at a time."""
+        """Combine several diagrams, two at a time; `none` is the result without any."""
 
         def both(first: Diagram, second: Diagram) -> Diagram:
             inputs = {"first": first, "second": second}
@@ -149,11 +152,11 @@ class VerdictDiagrams:
         return reduce(both, diagrams, none)
 
     def _changed(self, change: Callable[[Any], Outcome], diagram: Diagram) -> Diagram:
-        return self._diagrams.select(diagram, {said: change(said) for said in outcomes_of(diagram)})
+        return self._diagrams.select(diagram, {outcome: change(outcome) for outcome in outcomes_of(diagram)})
 
 
 def _answers(knowledge: Knowledge, name: str) -> Iterator[Answer]:
-    """Every answer that a chart can give to a question."""
+    """Yield every answer that a chart can give to a question."""
     yield FactState.UNKNOWN, None, ()
     yield FactState.SILENT, None, ()
     definition = knowledge.facts.get(name)
@@ -164,7 +167,7 @@ def _answers(knowledge: Knowledge, name: str) -> Iterator[Answer]:
     elif definition.kind is FactKind.CODE:
         values = definition.options
     elif definition.kind is FactKind.CODES:
-        raise ValueError(f"{name}: of several answers at once; only a dated calculation may read it")
+        raise ValueError(f"{name} can have several answers at once; only a dated calculation may read it")
     else:
         values = stretches(knowledge.cuts.get(name, ()))
     for value in values:
@@ -176,7 +179,8 @@ def _answers(knowledge: Knowledge, name: str) -> Iterator[Answer]:
 
 
 class Stretch(Interval):
-    """A stretch of numbers that stands for all of them: held against the limits that it was cut by, and nothing else."""
+    """A stretch of numbers between limits, which represents all numbers in it. Raises ValueError if it is compared with any
+    other limit."""
 
     __slots__ = ("_cuts",)
     _cuts: tuple[Decimal, ...]
@@ -207,12 +211,12 @@ def _fact(answer: Answer, cuts: tuple[Decimal, ...]) -> UndatedFact:
 
 
 def stretches(cuts: tuple[Decimal, ...]) -> Iterator[Interval]:
-    """Every stretch of numbers that limits tell apart, each told by the marks at its ends."""
+    """Yield every stretch of numbers that the limits distinguish, each as the interval between two marks (see `_marks`)."""
     return starmap(Interval, combinations_with_replacement(_marks(cuts), 2))
 
 
 def stretch_of(value: Interval, cuts: tuple[Decimal, ...]) -> Interval:
-    """The stretch that holds what a number, known precisely or not ("< 5"), can be."""
+    """Return the stretch that holds a number, which may be imprecise ("< 5")."""
     low, high = 0, 2 * len(cuts)
     if value.low is not None:
         place = bisect_left(cuts, value.low)
@@ -227,7 +231,7 @@ def stretch_of(value: Interval, cuts: tuple[Decimal, ...]) -> Interval:
 
 @cache
 def _marks(cuts: tuple[Decimal, ...]) -> tuple[Decimal, ...]:
-    """A number below, on, between and above the limits."""
+    """Return a number below, on, between and above the limits."""
     if not cuts:
         return (Decimal(0),)
     between = ((low + high) / 2 for low, high in pairwise(cuts))

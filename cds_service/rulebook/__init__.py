@@ -1,6 +1,6 @@
-"""The rule book: what the service knows and how it decides, for a clinician to read. One text, as Markdown and as HTML.
+"""The rule book: what the service knows and how it decides, for clinicians, as Markdown and as HTML.
 
-A pure function of a Knowledge: whatever a site adds, limits or signs stands in it.
+A pure function of a Knowledge, and so with everything that a site adds, limits or signs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a rule book is made of: sections of text, lists and tables, told once and set as Markdown or as HTML.
+"""The parts of a rule book: sections of text, lists and tables, which markdown.py and html.py render.
 
-Text may hold **bold** words, ids of statements (S019, M001: links in HTML) and <https://…> addresses.
+Text may have **bold** words, ids of statements (S019, M001: links in HTML) and <https://…> addresses.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`widths` are shares of the page in per cent; `anchors` names each row for links, where a row has a name."""
+    """A table with a head."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     widths: tuple[int, ...]
+    """Widths of the columns in per cent of the page."""
     anchors: tuple[str, ...] = ()
+    """HTML ids of the rows; empty if no row has one."""
 
 
 Block = Text | Bullets | Table
@@ -34,6 +36,8 @@ Block = Text | Bullets | Table
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """A chapter or a part of one; `id` is its anchor in HTML."""
+
     id: str
     title: str
     blocks: tuple[Block, ...] = ()
@@ -42,14 +46,16 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Book:
+    """The whole rule book."""
+
     title: str
     status: tuple[str, ...]
-    """What has to be known before the first page: who signed it, which knowledge it is."""
+    """Paragraphs before the first chapter: who signed it, which knowledge it is."""
     sections: tuple[Section, ...]
 
 
 def bullet_block(items: Iterable[str]) -> tuple[Block, ...]:
-    """A list, or nothing where it would be empty."""
+    """Return a list as a block, or no block if the list is empty."""
     found = tuple(items)
     return (Bullets(found),) if found else ()
 
@@ -57,6 +63,6 @@ def bullet_block(items: Iterable[str]) -> tuple[Block, ...]:
 def table_block(
     head: str, rows: Iterable[Sequence[str]], widths: Sequence[int], anchors: Iterable[str] = ()
 ) -> tuple[Block, ...]:
-    """A table (head: titles between bars), or nothing where it would be empty."""
+    """Return a table as a block (`head`: titles separated by bars), or no block if it has no rows."""
     found = tuple(tuple(row) for row in rows)
     return (Table(tuple(head.split("|")), found, tuple(widths), tuple(anchors)),) if found else ()

@@ -1,4 +1,4 @@
-"""The order of the rule book, and what a reader has to know before the first chapter."""
+"""Put the chapters of the rule book in order, after the paragraphs on its status."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cds_service.rulebook.prose import chapter, load_prose, text
 
 
 def rule_book(knowledge: Knowledge) -> Book:
+    """Return the rule book of this knowledge."""
     return Book(
         text("book", "title"),
         _status(knowledge),
@@ -54,7 +55,7 @@ def _status(knowledge: Knowledge) -> tuple[str, ...]:
 
 
 def _signature(knowledge: Knowledge) -> str:
-    """A signature counts for the very text that was signed."""
+    """Return who signed it. A signature is valid only for the digest that was signed."""
     sign = knowledge.overlay.sign_off
     if sign is None or not knowledge.signed:
         return text("book", "unsigned")
@@ -67,7 +68,7 @@ def _reading() -> Section:
 
 
 def _site(knowledge: Knowledge) -> tuple[Section, ...]:
-    """What a site added, set and said, for who has to sign it."""
+    """Return the chapter on what a site changed, for the clinician who signs; no chapter if it changed nothing."""
     overlay = knowledge.overlay
     return (chapter("site", *bullet_block(overlay.choices), site=overlay.site),) if overlay.choices else ()
 

@@ -1,4 +1,4 @@
-"""What of the knowledge has to be looked at again, and by when (review.toml)."""
+"""List which parts of the knowledge have to be checked again, and by when (review.toml)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cds_service.knowledge.vocabulary import Edition
 
 
 def due_date(knowledge: Knowledge, statement: Statement) -> date:
-    """The day a statement is to be compared with its source again."""
+    """Return the day by which a statement has to be compared with its source again."""
     last = date.fromisoformat(statement.checked) if statement.checked else knowledge.review.drawn_up
     return _months_later(last, knowledge.review.months[_interval(statement)])
 
@@ -23,7 +23,7 @@ def _interval(statement: Statement) -> str:
 
 
 def _months_later(day: date, months: int) -> date:
-    """The same day of a later month, or its last day."""
+    """Return the same day `months` later, or the last day of that month if it is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     last = (date(year + (month == 11), (month + 1) % 12 + 1, 1) - date(year, month + 1, 1)).days
     return date(year, month + 1, min(day.day, last))
@@ -38,7 +38,7 @@ REASONS = {
 
 
 def review_plan(knowledge: Knowledge) -> list[tuple[str, str, str]]:
-    """Day, what, statements: the open checks and the groups of statements, soonest first."""
+    """Return (day, what, statements) of the open checks and of the groups of statements, soonest first."""
     found = [(check.due, check.says, check.statements) for check in knowledge.review.open]
     groups: dict[tuple[date, str], list[str]] = {}
     for statement in knowledge.statements.values():
@@ -48,7 +48,7 @@ def review_plan(knowledge: Knowledge) -> list[tuple[str, str, str]]:
 
 
 def due_list(knowledge: Knowledge, today: date) -> str:
-    """What is due on that day; else when the next is."""
+    """Return, as text, what is due on `today`, and what is due next."""
     rows = review_plan(knowledge)
     late = [row for row in rows if date.fromisoformat(row[0]) <= today]
     coming = [row for row in rows if row not in late]
@@ -65,7 +65,7 @@ def _line(row: tuple[str, str, str]) -> str:
 
 
 def format_ranges(names: tuple[str, ...]) -> str:
-    """S001, S002, S003, S007 → "S001-S003, S007"."""
+    """Return consecutive ids as ranges: S001, S002, S003, S007 → "S001-S003, S007"."""
     return ", ".join(_runs(names))
 
 

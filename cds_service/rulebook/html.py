@@ -1,4 +1,4 @@
-"""A rule book as one HTML page that prints well and needs nothing else: no script, no font, no image, no address to load."""
+"""Render a rule book as one self-contained HTML page for print: it loads no script, font, image or other address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = {Text: "text", Bullets: "bullets", Table: "table"}
 
 
 def render_html(book: Book) -> str:
-    """The content security policy in its head allows its own style sheet by hash, and nothing else at all."""
+    """Return the page. Its Content-Security-Policy allows only its own style sheet, by hash."""
     environment = Environment(
         loader=PackageLoader("cds_service.rulebook"),
         autoescape=True,
@@ -30,7 +30,7 @@ def render_html(book: Book) -> str:
     known = set(_anchors(book.sections))
 
     def linked(text: str, own: str = "") -> Markup:
-        """Escaped text with its bold words, addresses and links to statements; `own`: the row it stands in."""
+        """Return escaped text with bold words, addresses and links to statements. `own`: id of its own row, not linked."""
         safe = str(escape(text))
         safe = ADDRESS.sub(lambda m: f'<a href="{m[1]}">{"PubMed search" if "?term=" in m[1] else m[1]}</a>', safe)
         safe = safe.replace("\n", "<br>")

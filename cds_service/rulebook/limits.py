@@ -1,4 +1,4 @@
-"""The chapters on numbers and on what is missing: calculations, limits, windows, silence, local choices."""
+"""The chapters on calculations, limits, windows, silence and local choices."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ LINE = re.compile(r"(?<=[.;]) (?=(?:Absent|Possible|Yes|No|Else|Everything else|
 
 
 def calculations_section(knowledge: Knowledge) -> Section:
+    """Return the chapter on calculated facts: how each is made, and from which facts."""
     rows = (
         (f"**{capitalize(derived.says)}**†", _how(derived.how), _reads(knowledge, name))
         for name, derived in knowledge.derived.items()
@@ -31,7 +32,7 @@ def calculations_section(knowledge: Knowledge) -> Section:
 
 
 def _how(how: str) -> str:
-    """What makes it so, what denies it and what leaves it open, each on a line of its own."""
+    """Return the text with a line each for what makes it so, what denies it and what leaves it open."""
     return LINE.sub("\n", how)
 
 
@@ -43,7 +44,7 @@ def _reads(knowledge: Knowledge, name: str) -> str:
 
 
 def limits_section(knowledge: Knowledge) -> Section:
-    """Every number that is compared with a value of a chart."""
+    """Return the chapter with every number that is compared with a value of a chart."""
     return chapter(
         "limits",
         *table_block("Limit|What it does|Sources", _limits_of_criteria(knowledge), (45, 30, 25)),
@@ -82,6 +83,7 @@ def _told(key: str, value: object) -> str:
 
 
 def windows_section(knowledge: Knowledge) -> Section:
+    """Return the chapter on windows: after how many days each fact is out of date."""
     by_days: dict[int | None, list[str]] = {}
     for fact in knowledge.facts.values():
         if fact.kind is not FactKind.PERSON:
@@ -95,6 +97,7 @@ def windows_section(knowledge: Knowledge) -> Section:
 
 
 def silence_section(knowledge: Knowledge) -> Section:
+    """Return the chapter on silence: what it means if a chart has nothing on a fact."""
     deciding = [
         criterion
         for key, criterion in knowledge.criteria.items()
@@ -123,7 +126,7 @@ def _fact(knowledge: Knowledge, name: str) -> str:
 
 
 def local_choices_section(knowledge: Knowledge) -> Section:
-    """Conventions that no source carries (CLINICAL rule 4)."""
+    """Return the chapter on conventions without a source (docs/knowledge.md, "Ground rules")."""
     criteria = [f"{criterion_text(c)}: {ROLE[key.split('.')[0]]}" for key, c in knowledge.criteria.items() if c.local]
     indications = [f"**{i.id}** {i.says}" for modality in knowledge.modalities for i in modality.indications if i.local]
     scores = [
@@ -141,7 +144,7 @@ def local_choices_section(knowledge: Knowledge) -> Section:
 
 
 def _bounds(knowledge: Knowledge) -> Iterator[tuple[str, str, str, str]]:
-    """Limits one by one, windows of one reason together (local.toml)."""
+    """Yield the bounds of local.toml: a row for each limit, and one for all windows with the same bounds and reason."""
     for key, bounds in knowledge.limit_bounds.items():
         criterion = knowledge.criteria[key]
         yield f"**{criterion.says}** ({criterion.id})", str(bounds.at_least), str(bounds.at_most), bounds.reason

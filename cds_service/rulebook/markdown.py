@@ -1,4 +1,4 @@
-"""A rule book as Markdown."""
+"""Render a rule book as Markdown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from cds_service.rulebook.blocks import Block, Book, Bullets, Section, Text
 
 
 def render_markdown(book: Book) -> str:
+    """Return the rule book as Markdown."""
     parts = [f"# {book.title}", *book.status]
     for section in book.sections:
         parts += _section(section, 2)

@@ -1,4 +1,4 @@
-"""The chapter on treatments: of each its indications, what rules it out, cautions, options, and what stands beside it."""
+"""The chapter on treatments: indications, contraindications, exclusions, gates, cautions, options and context of each."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cds_service.rulebook.words import CALCULATED, EDITION, condition_text, crit
 
 
 def treatments_section(knowledge: Knowledge) -> Section:
+    """Return the chapter with one section for each treatment."""
     return chapter("treatments", sections=tuple(_treatment(knowledge, modality) for modality in knowledge.modalities))
 
 
@@ -87,7 +88,7 @@ def _indication(knowledge: Knowledge, indication: Indication) -> tuple[str, ...]
 
 
 def _need(knowledge: Knowledge, criterion: Criterion) -> str:
-    """The sentence of a requirement; how it is compared, where there is more to it than yes or a calculation."""
+    """Return the sentence of a requirement, with the comparison unless that is only "yes" or a calculation."""
     number = any(isinstance(test.limit, Decimal) for test in criterion.tests)
     calculated = any(test.fact in knowledge.derived for test in criterion.tests)
     plain_yes = all(test.limit is True for test in criterion.tests)

@@ -1,4 +1,4 @@
-"""The chapters on evidence: conflicts of the editions, outcomes, doubtful sources, reviews, every statement, every paper."""
+"""The chapters on evidence: conflicts, outcomes, doubtful sources, reviews, statements and publications."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cds_service.rulebook.words import source_list
 
 
 def conflicts_section(knowledge: Knowledge) -> Section:
+    """Return the chapter on conflicts, between the editions and within the review."""
     beside = [_side_by_side(knowledge, number, c) for number, c in enumerate(knowledge.conflicts, 1) if c.later]
     within = ((f"**{c.topic}**", _said(knowledge, c.review), c.service) for c in knowledge.conflicts if not c.later)
     columns = table_block("Topic|Statements, first the one that prevails|What the service does", within, (20, 55, 25))
@@ -33,11 +34,12 @@ def _side_by_side(knowledge: Knowledge, number: int, conflict: Conflict) -> Sect
 
 
 def _said(knowledge: Knowledge, names: Iterable[str]) -> str:
-    """Statements, each on a line of its own, with what is doubtful about it."""
+    """Return the statements, one a line, each with the doubts about it."""
     return "\n".join(f"**{source_list(knowledge, [name])}** {knowledge.statements[name].says}" for name in names)
 
 
 def outcomes_section(knowledge: Knowledge) -> Section:
+    """Return the chapter with Tables 1 to 3 of the review."""
     by_table: dict[int, list[Outcome]] = {}
     for row in knowledge.outcomes:
         by_table.setdefault(row.table.number, []).append(row)
@@ -70,7 +72,7 @@ def _stop(text: str) -> str:
 
 
 def doubts_section(knowledge: Knowledge) -> Section:
-    """Low and moderate confidence, from memory, misprinted."""
+    """Return the chapter on statements of low or moderate confidence, from memory, or misprinted."""
     places = {entry.statement: entry for entry in statement_uses(knowledge)}
     misprinted = [s for s in knowledge.statements.values() if not s.display]
     rows = [s for s in knowledge.statements.values() if s.display and (s.confidence != "high" or s.from_memory)]
@@ -94,12 +96,14 @@ def _used(entry: StatementUse) -> str:
 
 
 def reviews_section(knowledge: Knowledge) -> Section:
+    """Return the chapter on what has to be checked again, and by when."""
     return chapter(
         "reviews", *table_block("Due|What|Statements", review_plan(knowledge), (15, 45, 40)), day=knowledge.review.drawn_up
     )
 
 
 def statements_section(knowledge: Knowledge) -> Section:
+    """Return the chapter with every statement and its use."""
     entries = statement_uses(knowledge)
     parts = (("S", "The review of 2010"), ("M", "Later evidence"))
     return chapter(
@@ -143,6 +147,7 @@ def _cited(knowledge: Knowledge, name: str) -> str:
 
 
 def publications_section(knowledge: Knowledge) -> Section:
+    """Return the chapter with every publication and the statements that cite it."""
     behind: dict[str, list[str]] = {}
     for statement in knowledge.statements.values():
         for name in statement.publications:

@@ -1,4 +1,4 @@
-"""Criteria, comparisons and sources in words. A dagger marks a fact that is calculated from others."""
+"""Put criteria, comparisons and sources in words. A dagger marks a calculated fact."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ CALCULATED = "†"
 
 
 def fact_label(knowledge: Knowledge, fact: str) -> str:
+    """Return the name of a fact; a calculated fact has a dagger."""
     definition = knowledge.facts.get(fact)
     return definition.says if definition else f"{knowledge.derived[fact].says}{CALCULATED}"
 
 
 def comparison_text(knowledge: Knowledge, test: Comparison) -> str:
+    """Return a comparison in words: "INR: at most 1.8"."""
     says, limit = fact_label(knowledge, test.fact), test.limit
     if isinstance(limit, Decimal):
         return f"{says}: {COMPARISONS[test.how]} {format_decimal(limit)}{unit_text(knowledge, test.fact)}"
@@ -31,7 +33,7 @@ def comparison_text(knowledge: Knowledge, test: Comparison) -> str:
 
 
 def unit_text(knowledge: Knowledge, fact: str) -> str:
-    """Of a fact, or of the one fact that a calculated number stands for."""
+    """Return the unit of a fact, with a space before it; of a calculated fact, the unit of the first fact that it reads."""
     if definition := knowledge.facts.get(fact):
         return definition.unit_in_words
     first = knowledge.facts.get(knowledge.derived[fact].reads[0])
@@ -39,7 +41,7 @@ def unit_text(knowledge: Knowledge, fact: str) -> str:
 
 
 def condition_text(knowledge: Knowledge, criterion: Criterion) -> str:
-    """The comparison; only "calculated" where it would repeat the sentence of the criterion."""
+    """Return the comparisons of a criterion; only "calculated" or "recorded" if they would repeat its sentence."""
     if len(criterion.tests) == 1 and criterion.tests[0].limit is True:
         fact = criterion.tests[0].fact
         if fact_label(knowledge, fact).rstrip(CALCULATED).casefold() == criterion.says.casefold():
@@ -49,12 +51,13 @@ def condition_text(knowledge: Knowledge, criterion: Criterion) -> str:
 
 
 def criterion_text(criterion: Criterion) -> str:
+    """Return the sentence of a criterion with its remark and id."""
     then = f": {criterion.then}" if criterion.then else ""
     return f"**{criterion.says}**{then} ({criterion.id})"
 
 
 def silence_text(knowledge: Knowledge, criterion: Criterion) -> str:
-    """What it means that the chart holds nothing, though it was asked; and that nothing could be learnt."""
+    """Return what a criterion means if the facts it compares are silent, and if they are unknown."""
     if any(test.fact in knowledge.derived for test in criterion.tests):
         return f"see the calculation{CALCULATED}"
     if criterion.unknown_is_not_met:
@@ -63,7 +66,7 @@ def silence_text(knowledge: Knowledge, criterion: Criterion) -> str:
 
 
 def source_list(knowledge: Knowledge, statements: Iterable[str], local: bool = False) -> str:
-    """Ids of statements, each with what is doubtful about it."""
+    """Return the ids of statements, each with the doubts about it; `local` marks a convention of the service."""
     return ", ".join([*(_doubt(knowledge, name) for name in statements), *(["**local**"] if local else [])])
 
 
@@ -75,4 +78,5 @@ def _doubt(knowledge: Knowledge, name: str) -> str:
 
 
 def capitalize(text: str) -> str:
+    """Return the text with a capital first letter, unless its second character is a capital (an abbreviation)."""
     return text if text[1:2].isupper() else text[:1].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""The coverage page in Chromium, opened as a file: complete in itself, readable on any screen, by anybody."""
+"""The coverage page in Chromium, opened as a file: self-contained, accessible, and readable on any screen."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def page(report: Path) -> Iterator[Page]:
         page.goto(report.as_uri())
         yield page
         browser.close()
-    assert said == [report.as_uri()], "the page loads nothing and complains of nothing"
+    assert said == [report.as_uri()], "the page loads nothing else and logs nothing"
 
 
 def test_page_shows_numbers_next_steps_and_lines_for_the_site_file(page: Page) -> None:
@@ -49,8 +49,8 @@ def test_page_shows_numbers_next_steps_and_lines_for_the_site_file(page: Page) -
     lines = page.locator("pre").inner_text()
     assert 'code = "' + "X" * 40 in lines
     assert "[units.total_bilirubin]" in lines
-    assert page.locator("td b").count() == 0, "markup that was sent is text"
-    assert page.get_by_role("heading", name="Facts found").is_visible()
+    assert page.locator("td b").count() == 0, "markup in the data stays text"
+    assert page.get_by_role("heading", name="Facts found", exact=True).is_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,4 +1,4 @@
-"""The rule book's page in Chromium, opened from a file as whoever was mailed it would: on screen, on a phone, on paper."""
+"""The rule book's page in Chromium, opened from a file, as after it was sent by mail: on screen, on a phone, on paper."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.browser import CHROMIUM
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """The page; whatever it asked for beside itself, and whatever the browser said of it, is a fault."""
+    """Open the page. Fails if it requests anything else or if the browser logs anything."""
     file = tmp_path_factory.mktemp("book") / "rules.html"
     file.write_text(render_html(rule_book(knowledge.load())), "utf-8")
     faults: list[str] = []

@@ -1,4 +1,4 @@
-"""The try-it page in Chromium, against the real server: what a person sees, hears and types."""
+"""The try-it page in Chromium with the real server, used by mouse, keyboard and screen reader."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Open = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The service as `make run` starts it, on a free port; ended by its process id."""
+    """Start the service as `make run` does, on a free port, and yield its URL."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     log = tmp_path_factory.mktemp("server") / "log"
@@ -48,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(timeout=20)
-    assert "arterial" not in log.read_text(), "the log tells what was looked at"
+    assert "arterial" not in log.read_text(), "the log names the example"
 
 
 def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
@@ -72,7 +72,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, server: str) -> Iterator[Open]:
-    """Opens pages whose every request, console error and broken policy is a fault of the test, unless it is expected."""
+    """Return a function that opens pages. An unexpected request to another server, console error or policy violation fails the
+    test."""
     faults: list[str] = []
     expected: list[str] = []
     contexts = []
@@ -100,7 +101,7 @@ def open_page(browser: Browser, server: str) -> Iterator[Open]:
 
 
 def row(page: Page, treatment: str) -> str:
-    """By cell, from the document: where Chromium's inner_text breaks at a hidden word changes from run to run."""
+    """Return the text of a row. Reads cell by cell, as the line breaks in Chromium's inner_text vary between runs."""
     found = page.locator(".verdict-table tbody tr", has_text=treatment)
     expect(found).to_be_visible()
     return " ".join(" ".join(cell.split()) for cell in found.locator("th, td").all_text_contents())
@@ -137,10 +138,10 @@ def test_control_moves_a_verdict_in_place_and_says_so(open_page: Open) -> None:
     assert row(page, "Arterial therapy") == "Arterial therapy consider consider"
 
 
-def test_number_out_of_range_is_told_beside_its_control(open_page: Open) -> None:
+def test_number_out_of_range_is_reported_beside_its_control(open_page: Open) -> None:
     page = open_page("/?fixture=arterial-candidate", expect_status=400)
     page.get_by_label("INR").fill("900")
-    expect(page.locator("#fault-inr")).to_contain_text("Allowed: a number from")
+    expect(page.locator("#fault-inr")).to_contain_text("INR must be a number from")
     expect(page.get_by_label("INR")).to_have_attribute("aria-invalid", "true")
     page.get_by_label("INR").fill("2.4")
     expect(page.locator("#fault-inr")).to_be_empty()
@@ -155,12 +156,12 @@ def test_what_the_reader_opened_stays_open(open_page: Open) -> None:
     expect(page.locator("#reasons-resection")).to_be_visible()
 
 
-def test_pasted_garbage_gets_a_clear_message_and_stays_to_be_mended(open_page: Open) -> None:
+def test_pasted_garbage_gets_a_clear_message_and_can_be_edited(open_page: Open) -> None:
     page = open_page(expect_status=400)
     page.get_by_text("Paste or upload").click()
     page.get_by_label("A FHIR R4 Bundle").fill("this is no chart")
     page.locator("#own button").click()
-    expect(page.get_by_role("alert")).to_contain_text("found text that is not JSON (line 1, column 1")
+    expect(page.get_by_role("alert")).to_contain_text("the input is not JSON: line 1, column 1")
     expect(page.get_by_label("A FHIR R4 Bundle")).to_have_value("this is no chart")
 
 
@@ -229,7 +230,8 @@ def test_no_serious_fault_of_accessibility(open_page: Open, size: tuple[int, int
 
 
 def _serious(page: Page) -> list[str]:
-    """What axe-core calls serious or critical. By evaluate: the page's policy lets no other script in."""
+    """Return the serious and critical violations that axe-core finds. Runs it by evaluate, as the page's policy allows no other
+    script."""
     page.evaluate(Path(os.environ["AXE_CORE"]).read_text("utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [

@@ -1,6 +1,6 @@
-"""What stands on a card keeps its limits: on the example patients, with a banner and a note, and on drawn evaluations.
+"""Cards keep their limits: on the example patients, with a banner and a note, and on drawn evaluations.
 
-Each limit is a check of tests/support/card_limits.py; for each a planted error shows that the check can fail.
+Each limit is a check of tests/support/card_limits.py. For each, a planted error shows that the check can fail.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ MIX = {
     "an ordered technique whose modality is contraindicated": 0.03, "an insulinoma": 0.03, "an unknown primary": 0.02,
     "an unknown fact of each line": 0.01,
 }  # fmt: skip
-"""The least share of the drawn evaluations; of the lines that of the one that is rarest."""
+"""The minimum share of each kind in the drawn evaluations; for "line", the share of the rarest line."""
 LEAST_WITH_BANNER = 0.1
 
 
@@ -86,7 +86,7 @@ def test_an_example_patient_keeps_the_limit(fixture: str, limit: str) -> None:
 
 
 def test_drawn_evaluations_keep_the_limits(record_property: Record) -> None:
-    """Where what may never be left out does not fit, the length gives way, and nothing else, on one in a hundred at most."""
+    """Where text that must not be left out does not fit, only the length limits give way, on at most one card in a hundred."""
     gave_way, told, example = 0, Counter[str](), dict[str, str]()
     for number, evaluation in enumerate(drawn()):
         broken = {limit: found for limit, check in LIMITS.items() if (found := list(check(evaluation, composed(number))))}
@@ -198,7 +198,7 @@ PLANTED: dict[str, Planted] = {
 
 @pytest.mark.parametrize("limit", PLANTED)
 def test_a_planted_error_breaks_the_limit(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than the cards of today do."""
+    """The damaged check finds more than it finds on undamaged cards."""
     before = [_broken(limit, evaluation) for evaluation in _worst()]
     monkeypatch.setattr(compose, "_Link", compose.__dict__["Link"], raising=False)
     PLANTED[limit](monkeypatch)
@@ -218,7 +218,7 @@ def _worst() -> Sequence[Evaluation]:
 
 
 Damage = Callable[[Evaluation, Card], Card]
-"""An error in a finished card."""
+"""Plants an error in a finished card."""
 
 
 def _with(card: Card, detail: str) -> Card:
@@ -230,7 +230,7 @@ def _replaced(pattern: str, by: str) -> Damage:
 
 
 def _none_met(choose: Callable[[Evaluation], Iterator[str]]) -> Damage:
-    """One more entry under "none met"."""
+    """Add one entry under "none met"."""
 
     def damage(evaluation: Evaluation, card: Card) -> Card:
         entry = next(choose(evaluation), "")
@@ -240,7 +240,7 @@ def _none_met(choose: Callable[[Evaluation], Iterator[str]]) -> Damage:
 
 
 def _not_recorded(choose: Callable[[Evaluation], Iterator[str]]) -> Damage:
-    """One more entry under "Not recorded"."""
+    """Add one entry under "Not recorded"."""
     lead = "**Not recorded, bears on the above:** "
 
     def damage(evaluation: Evaluation, card: Card) -> Card:
@@ -286,7 +286,7 @@ def _without_missing(evaluation: Evaluation, card: Card) -> Card:
 
 
 def _in_brief(evaluation: Evaluation, card: Card) -> Card:
-    """Dissents and risks in fewer words."""
+    """Shorten the dissents and risks."""
     detail = card.detail
     for part in all_parts(evaluation):
         for statement, _ in statements_of(evaluation, part):
@@ -305,12 +305,12 @@ def _without_second_risks(evaluation: Evaluation, card: Card) -> Card:
 
 
 def _excluded(evaluation: Evaluation, card: Card) -> Card:
-    """An overview without what excludes."""
+    """Remove the exclusions from an overview."""
     return _with(card, re.sub(r"\*\*Not indicated:\*\*.*", "", card.detail)) if card.kind == "overview" else card
 
 
 def _summary(kind: str, says: Callable[[list[str]], str]) -> Damage:
-    """Another summary, with the names of what is contraindicated."""
+    """Replace the summary by one with the names of the contraindicated treatments."""
 
     def damage(evaluation: Evaluation, card: Card) -> Card:
         names = [assessment.modality.face_name for assessment in evaluation.with_verdict(Verdict.CONTRAINDICATED)]
@@ -351,7 +351,7 @@ DAMAGED: dict[tuple[str, str], Damage] = {
 
 @pytest.mark.parametrize(("limit", "says"), DAMAGED)
 def test_an_error_in_a_finished_card_breaks_the_limit(limit: str, says: str) -> None:
-    """In the words of the branch, and not without the error."""
+    """The check reports the error in the expected words, and reports nothing without it."""
     check, damage = LIMITS[limit], DAMAGED[limit, says]
     for number, evaluation in enumerate(drawn()):
         new = {*check(evaluation, [damage(evaluation, card) for card in composed(number)])}
@@ -366,7 +366,7 @@ SAID = ("contraindication", "exclusion", "gate", "caution", "stop", "stop of wha
 
 
 def _mended(evaluation: Evaluation, cards: Sequence[Card]) -> list[Card]:
-    """The cards with everything said that has to be, whatever they say today."""
+    """Return the cards with every required sentence added, whatever they say now."""
     lines = [f"- **Against:** {wording}." for must in must_be_said(evaluation) for wording in must.wordings[:1]]
     return [_with(cards[0], "\n".join([cards[0].detail, *lines])), *cards[1:]]
 
@@ -379,7 +379,8 @@ def _unsaid(cards: Sequence[Card], must: Must) -> list[Card]:
 
 
 def _lost(choose: Callable[[Evaluation, Must], bool]) -> set[str]:
-    """What the check says newly where the first chosen thing is taken from cards that say it; empty where there is none."""
+    """Return what the check newly reports when the first chosen item is removed from cards that have it; empty if there is
+    none."""
     for number, evaluation in enumerate(drawn()):
         if composed(number)[0].kind != "overview":
             continue

@@ -1,4 +1,4 @@
-"""Which cards come, in what order, and how loud (CLINICAL section 7)."""
+"""Which cards are returned, in what order, and with which indicator (docs/knowledge.md, "Which cards")."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def order(found: list[dict[str, Any]], code: str, day: date, system: str = SNOME
 
 
 def without(found: list[dict[str, Any]], *codes: str) -> list[dict[str, Any]]:
-    """The chart without the Observations of these codes."""
+    """Return the chart without the Observations of these codes."""
     return [r for r in found if not {c.get("code") for c in r.get("code", {}).get("coding", [])} & set(codes)]
 
 
@@ -131,7 +131,7 @@ def test_an_order_in_doubt_silences_no_critical_card_and_is_named_as_doubted(dou
 
 
 def places_named(found: list[Card]) -> set[str]:
-    """The resources that the extension names."""
+    """Return the resources named by the extension."""
     return {place["reference"] for card in found for place in card.extension[EXTENSION].get("provenance", [])}
 
 
@@ -140,7 +140,7 @@ def test_an_order_in_doubt_shortens_the_window_of_laboratory_values() -> None:
     spheres = order(found, "3E053HZ", day, PCS) | MODIFIED
     before, ordered = ({place["fact"]: place["value"] for place in card.extension[EXTENSION]["provenance"]}
                        for card in (cards(found, day)[0], cards([*found, spheres], day)[0]))  # fmt: skip
-    assert before["nt_probnp"] == "118 pg/mL"  # of two months before
+    assert before["nt_probnp"] == "118 pg/mL"  # two months earlier
     assert "nt_probnp" not in ordered or ordered["nt_probnp"] == "out of date"
 
 
@@ -365,3 +365,11 @@ def test_a_liver_that_could_be_resected_beside_disease_that_could_not_gets_its_c
     group = "after-transplant" if transplanted else "liver-resectable-extrahepatic-not"
     assert ("liver only" in shown[0].summary) == transplanted
     assert shown[0].extension[EXTENSION]["staging"]["treatment_group"] == group
+
+
+def test_a_dissent_of_the_review_on_which_its_stance_does_not_rest_is_on_the_card() -> None:
+    found, day = resources("milan-net")
+    extent = fact(found, day, "disease-extent", valueCodeableConcept=coded("widespread"))
+    detail = "\n".join(card.detail for card in cards([*found, extent], day))
+    assert "2010 **against:** No liver-directed treatment when unresectable disease is widespread" in detail
+    assert "2010 **against:** No workable option in its text" in detail

@@ -1,4 +1,4 @@
-"""The coverage report says what is read of a site's charts and what is not, and nothing of any patient."""
+"""The coverage report says what is read of a site's charts and what is not, without patient data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BILIRUBIN = {"system": "http://loinc.org", "code": "1975-2"}
 
 
 def look(*contents: Any, at: Path, day: date = DAY) -> Report:
-    """The report over a folder with one file for each content: str and bytes as they are, all else as JSON."""
+    """Return the report on a folder with one file for each content: str and bytes as they are, all else as JSON."""
     at.mkdir(exist_ok=True)
     for number, content in enumerate(contents):
         raw = (
@@ -88,7 +88,7 @@ def test_drug_entries_are_counted_by_how_they_were_read(tmp_path: Path) -> None:
     assert [(row.read_by, row.charts, row.times) for row in report.drugs] == [
         ("product", 2, 3), ("code", 1, 2), ("name", 1, 1), ("nothing", 1, 2)
     ]  # fmt: skip
-    assert "not read: neither a known code nor the name of a drug" in as_text(report)
+    assert "not identified: neither a known code nor a drug name" in as_text(report)
     assert "Erika" not in as_text(report)
 
 
@@ -110,7 +110,7 @@ def test_named_codes_are_those_the_fact_is_read_by() -> None:
 
 
 def test_bundles_and_a_bulk_export_of_the_same_charts_give_the_same_report(tmp_path: Path) -> None:
-    """In the bulk export one file holds one type of all patients, their lines mixed."""
+    """In the bulk export one file has one type of all patients, their lines mixed."""
     lines: dict[str, list[tuple[int, str]]] = {}
     apart, together = tmp_path / "bundles", tmp_path / "bulk"
     apart.mkdir()
@@ -234,7 +234,7 @@ def test_another_loinc_code_is_listed_and_never_offered_for_the_site_file(tmp_pa
     assert snippet(report) == ""
 
 
-def test_unit_that_is_refused_is_told_with_the_fact(tmp_path: Path) -> None:
+def test_rejected_unit_is_reported_with_the_fact(tmp_path: Path) -> None:
     odd = [
         observation(BILIRUBIN, id=f"o{n}", valueQuantity={"value": 3, "unit": u})
         for n, u in enumerate(["furlong", "furlong", "mg/dL"])
@@ -245,7 +245,7 @@ def test_unit_that_is_refused_is_told_with_the_fact(tmp_path: Path) -> None:
     assert "furlong" in as_text(report)
 
 
-def test_coded_answer_that_is_none_of_the_facts_is_told_with_its_answers(tmp_path: Path) -> None:
+def test_unknown_coded_answer_is_reported_with_the_options_of_the_fact(tmp_path: Path) -> None:
     asked = {"system": knowledge.load().assessment_system, "code": "portal-vein"}
     given: dict[str, Any] = {"valueCodeableConcept": {"coding": [local("3", "Occluded, main trunk")], "text": "said Erika"}}
     report = charts_of([patient(), observation(asked, **given)], at=tmp_path / "x")
@@ -262,7 +262,7 @@ def test_units_are_offered_for_the_site_file_and_an_unnamed_one_too(tmp_path: Pa
     assert tomllib.loads(snippet(report)) == {"units": {"total_bilirubin": {"mg": "", "": ""}}}
 
 
-def test_a_unit_sent_as_none_is_not_one_that_was_not_sent(tmp_path: Path) -> None:
+def test_a_unit_spelt_none_is_not_a_missing_unit(tmp_path: Path) -> None:
     odd = [
         observation(BILIRUBIN, id=f"{n}", valueQuantity={"value": 3} | unit) for n, unit in enumerate([{"unit": "none"}, {}])
     ]
@@ -274,7 +274,7 @@ def test_a_unit_sent_as_none_is_not_one_that_was_not_sent(tmp_path: Path) -> Non
     assert re.search(r"^Total bilirubin +none +1 +1 ", as_text(only_unnamed), re.MULTILINE)
 
 
-@pytest.mark.parametrize("system", ["", "no system", "a system that is no URI"])
+@pytest.mark.parametrize("system", ["", "no system", "not shown: a system that is not a URI"])
 def test_a_code_whose_system_is_not_known_is_listed_and_never_offered(tmp_path: Path, system: str) -> None:
     report = charts_of([patient(), observation(local("X1", "Bilirubin", system))], at=tmp_path / "x")
     assert [(row.code, row.system_known) for row in report.local] == [("X1", False)]
@@ -356,7 +356,7 @@ def test_unit_of_another_part_of_the_same_observation_is_not_blamed(tmp_path: Pa
     assert [row.unit for row in charts_of([patient(), odd], at=tmp_path / "x").units_refused] == ["furlong"]
 
 
-def test_chart_without_its_patient_is_told(tmp_path: Path) -> None:
+def test_chart_without_its_patient_is_reported(tmp_path: Path) -> None:
     report = charts_of([observation(BILIRUBIN)], [patient("p2")], at=tmp_path / "x")
     assert (report.charts, report.charts_without_patient) == (2, 1)
-    assert "Charts without their Patient: 1 of 2" in as_text(report)
+    assert "Charts without a Patient: 1 of 2" in as_text(report)

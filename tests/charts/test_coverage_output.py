@@ -1,4 +1,4 @@
-"""What the coverage report prints: nothing of a patient, lines that a site file can take, a page complete in itself."""
+"""The coverage report contains no patient data, lines usable in a site file, and a self-contained page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def everything(report: Report) -> str:
 
 
 def secrets(number: int) -> list[Any]:
-    """A chart with a secret wherever a patient's name, id, number or note may stand, and may go wrong."""
+    """Return a chart with a secret wherever a patient's name, id, number or note may be, and may be malformed."""
     me, note = f"{SECRET}-{number}", [{"text": SECRET}]
     of = {"subject": {"reference": f"Patient/{me}", "display": SECRET}}
     return [
@@ -90,7 +90,7 @@ def test_code_with_blanks_is_shown_once_two_charts_share_it(tmp_path: Path) -> N
 
 
 def test_code_with_blanks_that_gave_a_reading_is_not_shown_either(tmp_path: Path) -> None:
-    """A diagnosis of a site's own code is a NEN by the histology that names it."""
+    """A diagnosis with a site's own code is a NEN by the histology that refers to it."""
     typed = {"coding": [local(f"tumour of {SECRET}", "x")]}
     tumour = {"resourceType": "Condition", "id": "t", "code": typed, "subject": {"reference": "Patient/p1"}}
     dated = tumour | {"onsetDateTime": "2025-01-01"}
@@ -98,7 +98,7 @@ def test_code_with_blanks_that_gave_a_reading_is_not_shown_either(tmp_path: Path
     seen = observation(asks, focus=[{"reference": "Condition/t"}], valueCodeableConcept={"coding": [says]})
     report = charts_of([patient(), dated, seen], at=tmp_path / "x")
     codes = {row.fact: [code.code for code in row.codes] for row in report.facts}
-    assert codes["nen_diagnosis"] == ["a long code, or one with blanks in one chart: not shown"]
+    assert codes["nen_diagnosis"] == ["not shown: a long code, or one with spaces in one chart only"]
     assert SECRET not in everything(report)
 
 
@@ -164,9 +164,9 @@ def test_path_that_is_not_there_and_report_that_cannot_be_written_are_told(
     assert [line.rsplit(": ", 1)[1] for line in err.splitlines()] == ["No such file or directory"] * 2
 
 
-def test_folder_without_charts_says_what_to_name(tmp_path: Path) -> None:
+def test_folder_without_charts_says_what_to_give(tmp_path: Path) -> None:
     assert advice(look(at=tmp_path / "x")) == [
-        "No chart was found: name folders or files with FHIR R4 Bundles, resources, NDJSON or hook requests."
+        "No chart was found. Give folders or files with FHIR R4 Bundles, resources, NDJSON or hook requests."
     ]
 
 
@@ -184,8 +184,8 @@ def test_progress_is_drawn_on_a_terminal_and_wiped_at_the_end(tmp_path: Path) ->
 
 
 def test_memory_does_not_grow_with_the_number_of_charts(tmp_path: Path) -> None:
-    """Of 500 charts more, held at once, the resources alone would take above 1 MB. What is allowed is the interpreter's free
-    list of argument tuples, which tracemalloc counts as in use: at most 2,000 of 200 bytes."""
+    """The resources of 500 more charts, all in memory, would take over 1 MB. The allowance is for the interpreter's free list
+    of argument tuples, which tracemalloc counts as in use: at most 2,000 of 200 bytes."""
     peaks = []
     for count in (100, 600):
         (tmp_path / str(count)).mkdir()

@@ -1,4 +1,4 @@
-"""Undated values beside dated ones, and what does not say whose it is (issue 20, K1 and K3): each in several shapes."""
+"""Undated values beside dated ones, and resources whose patient is unclear (issue 20, K1 and K3), each in several shapes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_undated_number_beside_an_older_dated_one_leaves_the_fact_open_and_bo
         {"effectiveDateTime": "2026-10"},
     ],
 )
-def test_each_way_to_date_a_specimen_is_one(date_of: Resource) -> None:
+def test_each_way_to_date_a_specimen_counts_as_a_date(date_of: Resource) -> None:
     old = lab("old", "777-3", 245, "10*9/L", effectiveDateTime="2026-09-19")
     assert str(fact("platelets", *OURS, old, lab("new", "777-3", 31, "10*9/L", **date_of)).value) == "31"
 
@@ -89,7 +89,7 @@ def test_an_undated_size_beside_a_dated_one_is_named() -> None:
     assert len(found.seen) == 2
 
 
-# ── K3: whose it is ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── K3: unclear patients ─────────────────────────────────────────────────────────────────────────────────────────
 UNTOLD: dict[str, Resource] = {
     "an identifier": {"subject": {"type": "Patient", "identifier": {"system": "urn:oid:2.999.7", "value": "0815"}}},
     "none": {"subject": None},
@@ -106,7 +106,7 @@ def linked(kind: str) -> Resource:
 
 
 @pytest.mark.parametrize("whose", UNTOLD)
-def test_a_histology_or_a_liver_finding_of_whom_nobody_can_tell_is_never_an_empty_answer(whose: str) -> None:
+def test_a_histology_or_liver_finding_with_an_unclear_patient_never_gives_an_empty_answer(whose: str) -> None:
     focus: Resource = {"focus": [{"reference": "Condition/site"}]}
     count = observation(
         "n", coding("lesion-count", KNOWLEDGE.assessment_system), valueInteger=3, effectiveDateTime="2026-10-01"
@@ -130,7 +130,7 @@ def test_a_histology_or_a_liver_finding_of_whom_nobody_can_tell_is_never_an_empt
 def test_a_finding_of_a_record_merged_with_this_one_leaves_it_open(kind: str) -> None:
     assert gate(NEN, LIVER | MERGED, patient=linked(kind)) is Nlm.CANNOT_TELL
     assert gate(SITE_OF_TUMOUR, LIVER, HISTOLOGY | MERGED, patient=linked(kind)) is Nlm.CANNOT_TELL
-    assert gate(NEN, LIVER | MERGED) is Nlm.NO  # of another patient, whom no link names
+    assert gate(NEN, LIVER | MERGED) is Nlm.NO  # of another patient, to whom no link leads
 
 
 def test_a_link_from_the_other_record_or_by_a_third_counts_as_well() -> None:
@@ -147,7 +147,7 @@ def test_a_link_from_the_other_record_or_by_a_third_counts_as_well() -> None:
 
 
 @pytest.mark.parametrize("whose", [*UNTOLD, "merged"])
-def test_a_lone_laboratory_value_of_whom_nobody_can_tell_is_said_on_the_card(whose: str) -> None:
+def test_a_lone_laboratory_value_with_an_unclear_patient_is_reported_on_the_card(whose: str) -> None:
     merged = linked("replaces")
     value = lab("lone", "6301-6", 2.9, "{INR}", effectiveDateTime="2026-10-20") | (UNTOLD.get(whose) or MERGED)
     assert fact("inr", *OURS, value, patient=merged).reason is Reason.UNREADABLE
@@ -157,18 +157,18 @@ def test_a_lone_laboratory_value_of_whom_nobody_can_tell_is_said_on_the_card(who
     assert ("merged" if whose == "merged" else "whose it is") in told
 
 
-def test_an_older_value_of_whom_nobody_can_tell_takes_nothing_back_and_another_patients_changes_nothing() -> None:
+def test_an_older_value_with_an_unclear_patient_and_a_value_of_another_patient_change_nothing() -> None:
     own = lab("own", "777-3", 245, "10*9/L", effectiveDateTime="2026-10-19")
     older = lab("x", "777-3", 31, "10*9/L", effectiveDateTime="2026-09-19") | UNTOLD["none"]
     other = lab("x", "777-3", 31, "10*9/L", effectiveDateTime="2026-10-29") | {"subject": {"reference": "Patient/q"}}
     assert str(fact("platelets", *OURS, own, older).value) == str(fact("platelets", *OURS, own, other).value) == "245"
 
 
-def test_a_failing_liver_of_whom_nobody_can_tell_asks() -> None:
+def test_hepatic_failure_with_an_unclear_patient_raises_a_question() -> None:
     assert fact("hepatic_failure_coded", *OURS, condition("x", coding("K72.9", GM)) | UNTOLD["none"]).unknown
 
 
-def test_a_histology_contained_in_a_report_of_whom_nobody_can_tell_leaves_it_open() -> None:
+def test_a_histology_in_a_report_with_an_unclear_patient_leaves_the_disease_open() -> None:
     inner = {key: part for key, part in HISTOLOGY.items() if key != "subject"}
     told: Resource = {
         "resourceType": "DiagnosticReport",

@@ -1,4 +1,5 @@
-"""A patient recorded as deceased: one notice in place of every verdict. What cannot be read is said, and judged as alive."""
+"""A patient recorded as deceased gets one notice in place of every verdict. An unreadable record of death is reported, and the
+patient is judged as alive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Drugs in charts: by product, ingredient and name, from Medications near and far, and what cannot be read."""
+"""Drugs in charts: by product, ingredient and name, from Medications inside and outside the prescription, and unreadable
+ones."""
 
 from __future__ import annotations
 
@@ -27,9 +28,9 @@ TREATMENTS = {
     "somatostatin_analogue", "interferon", "everolimus", "sunitinib", "chemotherapy", "lu177_dotatate",
     "capecitabine", "capecitabine_recent", "anticoagulant", "vitamin_k_antagonist",
 }  # fmt: skip
-"""Treatment so far that a code states, and current medication (CLINICAL section 3)."""
+"""Earlier treatment stated by a code, and current medication (docs/knowledge.md, "What silence means")."""
 NOT_TREATMENTS = {"liver_transplant_coded", "biliary_procedure_coded", "dialysis", "cholecystectomy"}
-"""Procedures to which the row does not apply: the gate that is passed over, two cautions, and what renal failure answers."""
+"""Procedures that are not earlier treatment: the transplant gate, two cautions, and dialysis, which answers renal failure."""
 
 
 def concept(code: str = "", system: str = RXNORM, display: str = "", text: str = "") -> dict[str, Any]:
@@ -66,7 +67,7 @@ def of(source: str) -> set[str]:
     return {name for name in TREATMENTS if KNOWN.facts[name].source == source}
 
 
-def test_the_row_of_silence_is_about_every_drug_and_every_treatment_so_far() -> None:
+def test_the_silence_row_for_treatments_covers_every_drug_and_earlier_treatment() -> None:
     def presence(fact: FactDefinition) -> bool:
         return fact.kind == "presence" and fact.source in {"Medication", "Procedure"}
 
@@ -114,7 +115,7 @@ def test_an_entry_without_any_medication_leaves_every_drug_open() -> None:
     assert states(facts(drug({})), DRUGS) == {"unknown"}
 
 
-def test_an_unread_entry_that_is_not_active_leaves_open_what_ever_was_given() -> None:
+def test_an_unread_inactive_entry_leaves_earlier_drugs_open() -> None:
     found = facts(drug({"medicationCodeableConcept": concept("999999")}, status="completed"))
     assert {name for name in DRUGS if found[name].silent} == {name for name in DRUGS if KNOWN.facts[name].active}
 
@@ -129,7 +130,8 @@ def test_a_procedure_that_does_not_say_which_one_leaves_every_treatment_of_the_l
     found = facts(procedure(about))
     assert states(found, of("Procedure")) == {"unknown"}
     assert found["recurrence"].unknown
-    assert found["liver_transplant_coded"].silent  # the gate that is passed over (CLINICAL section 5)
+    # the gate "transplanted liver" is not met when silent (docs/knowledge.md, "What silence means")
+    assert found["liver_transplant_coded"].silent
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_a_word_of_a_form_leads_to_a_question_and_not_to_silence_or_a_drug_by_na
     assert reading(f"Heparin {form}afundin 500 ml") == longer
 
 
-def test_no_other_words_of_forms_are_held() -> None:
+def test_the_knowledge_has_no_other_words_for_forms() -> None:
     assert (KNOWN.drugs.form_words, KNOWN.drugs.whole_form_words) == (tuple(FORMS), frozenset(WHOLE_FORMS))
 
 
@@ -233,7 +235,7 @@ def test_the_display_of_a_reference_names_a_drug_that_was_not_sent(found: list[d
     assert got["everolimus"].silent
 
 
-def test_an_ingredient_that_is_not_active_is_none() -> None:
+def test_an_ingredient_marked_inactive_is_ignored() -> None:
     found = [
         medication(code=concept("1", PZN, "Creon"), ingredient=[ingredient(CAPECITABINE, isActive=False)]),
         drug(BY_REFERENCE),
@@ -275,26 +277,26 @@ def test_a_drug_whose_record_is_not_believed_asks_and_does_not_count_by_its_name
     assert (doubtful.unknown, doubtful.by_name) == (True, False)
 
 
-def test_a_code_stands_whatever_another_entry_is_called() -> None:
+def test_a_code_still_decides_beside_an_entry_with_another_name() -> None:
     named = drug({"medicationCodeableConcept": concept(text="Xeloda")}) | {"id": "named"}
     assert facts(prescribed("194000"), named)["capecitabine"].equals(True)
 
 
-def test_a_name_is_told_before_entries_that_cannot_be_read() -> None:
+def test_a_drug_name_is_reported_before_unreadable_entries() -> None:
     unread = drug({"medicationCodeableConcept": concept("999999")}) | {"id": "a"}
     found = facts(prescribed(text="Xeloda"), unread)["capecitabine"]
     assert (found.reason, found.by_name) == (Reason.BY_NAME, True)
     assert facts(prescribed(text="Xeloda"), unread)["everolimus"].reason is Reason.ENTRIES_UNREADABLE
 
 
-def test_what_a_code_without_words_states_is_told_by_its_name_in_our_files() -> None:
+def test_a_code_without_text_is_shown_with_its_name_in_the_knowledge() -> None:
     found = facts(prescribed("855332"))["anticoagulant"]
     assert [reading.recorded for reading in found.seen] == ["warfarin sodium 5 MG Oral Tablet (855332)"]
     assert [reading.recorded for reading in facts(prescribed("855332", text="Jantoven"))["anticoagulant"].seen] == ["Jantoven"]
 
 
 def ordered_with(about: dict[str, Any], **more: Any) -> list[Any]:
-    """The cards of a candidate for arterial therapy with radioembolization ordered, and a drug."""
+    """Return the cards of a candidate for arterial therapy with radioembolization ordered, and a drug."""
     found, day = resources("arterial-candidate")
     subject = {"reference": f"Patient/{patient_of(found)}"}
     taken = drug({"medicationCodeableConcept": about}, authoredOn=day.isoformat(), subject=subject, **more)
@@ -352,7 +354,7 @@ def test_prescriptions_of_one_medication_state_one_fact_each() -> None:
     assert readings(picture(NEN, LIVER, *found), "capecitabine") == 4
 
 
-def test_the_day_of_a_drug_to_come_is_none() -> None:
+def test_the_future_date_of_a_drug_is_ignored() -> None:
     later = drug({"medicationCodeableConcept": concept(text="Xeloda")}, authoredOn=date(2027, 1, 1).isoformat())
     seen: Fact = facts(later)["capecitabine"]
     assert [reading.on for reading in seen.seen] == [None]

@@ -1,6 +1,6 @@
-"""Each fixture is answered as its cards.json says, and as a clinician said in its story.md.
+"""Each fixture gives the answer in its cards.json, and the verdicts a clinician gave in its story.md.
 
-cards.json is written only by `pytest --update-golden`; git then shows what changed, and somebody has to read it.
+cards.json is written only by `pytest --update-golden`; a person has to review the change in git.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.conftest import EXTENSION, FIXTURES, SERVICE, Clock, as_of, chart_fil
 
 NO_CARD = {"colorectal-liver-metastases"}
 LINK = re.compile(r"\[([^\[\]]+)\]\((https://[^()\s]+)\)")
-"""Within a text, as label and address. A client may strip it, so each stands in `links` too."""
+"""A link in a text, as label and address. Clients may strip it, so each is in `links` too."""
 
 
 def answered(client: FlaskClient, clock: Clock, fixture: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def front_matter(fixture: str) -> str:
 
 
 def expected(fixture: str) -> dict[str, str]:
-    """`expect` of the story: treatment group and verdicts, as a clinician gave them."""
+    """Return `expect` of the story: treatment group and verdicts, as a clinician gave them."""
     block = re.search(r"^expect:(?: \{\})?\n((?:  .+\n)*)", front_matter(fixture), re.MULTILINE)
     assert block, f"{fixture}: story.md has no expect"
     return dict(re.findall(r"^  ([\w-]+): ([\w-]+)$", block[1], re.MULTILINE))
@@ -124,7 +124,7 @@ def test_no_card_tells_anybody_what_to_do_or_that_something_is_safe(client: Flas
 
 @pytest.mark.parametrize("fixture", FIXTURES)
 def test_the_cards_on_the_command_line_are_the_golden_ones(fixture: str) -> None:
-    """All but the uuids, which differ from call to call as they should."""
+    """Everything is compared except the uuids, which differ in every call."""
     golden = json.loads((folder_of(fixture) / "cards.json").read_text("utf-8"))
     found = json.loads(output("cards", "--json", str(folder_of(fixture) / "chart.json")))
     for part in [*golden["cards"], *found["cards"]]:
@@ -152,7 +152,7 @@ def output(*arguments: str) -> str:
 
 @pytest.mark.parametrize("fixture", FIXTURES)
 def test_every_resource_of_a_fixture_is_sound_r4(fixture: str) -> None:
-    """One by one: a Bundle would fail whole and name no entry."""
+    """One resource at a time, because a Bundle would fail as a whole and name no entry."""
     resources = [resource for resource, _ in chart_file(fixture).resources]
     assert len(resources) > 10
     for resource in resources:

@@ -1,4 +1,4 @@
-"""Letters behind codes of other editions, words that only sound like liver metastases, classifications of somebody else."""
+"""Letters after codes of other editions, words that resemble liver metastases, and classifications of other owners."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_a_letter_behind_a_code_of_another_edition_is_no_certainty_and_asks(syst
 
 
 @pytest.mark.parametrize("system", [GM, f"{GM}|2026", "https" + GM[4:] + "/", "http://hl7.org/fhir/sid/icd-10-gm"])
-def test_an_excluded_diagnosis_is_counted_among_what_does_not_count(system: str) -> None:
+def test_an_excluded_diagnosis_is_counted_as_left_out(system: str) -> None:
     excluded = condition("x", coding("K72.9A", system))
     assert fact("hepatic_failure_coded", *OURS, excluded).silent
     assert picture(*OURS, excluded).left_out == {LeftOut(Omission.REFUTED, "Condition"): 1}
 
 
-def test_one_that_its_status_refutes_is_counted_once() -> None:
+def test_a_diagnosis_refuted_by_its_status_is_counted_once() -> None:
     refuted = condition("x", coding("K72.9A", GM), verificationStatus=coding("refuted"))
     assert picture(*OURS, refuted).left_out == {LeftOut(Omission.REFUTED, "Condition"): 1}
     assert chart(*OURS, refuted).left_out == {LeftOut(Omission.REFUTED, "Condition"): 1}
@@ -77,7 +77,7 @@ def test_a_code_of_a_named_other_classification_is_not_read_as_one_of_ours(syste
     assert gate(LIVER, condition("x", coding("C7A.012", system))) is Nlm.NO
 
 
-def test_one_function_tells_how_a_uri_is_spelt() -> None:
+def test_one_function_normalises_the_spelling_of_uris() -> None:
     spelt = [Coding(system=system, code="C78.7") for system in (GM, f" {GM}/ ", f"https{GM[4:]}|2026", f"{GM}/|2026")]
     assert {plain_uri(sent.system) for sent in spelt} == {GM}
     assert {KNOWLEDGE.terminology.system_name(sent.system) for sent in spelt} == {"icd-10"}

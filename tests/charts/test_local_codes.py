@@ -1,4 +1,4 @@
-"""A chart that is coded only in a site's own system gives the cards of its standard twin."""
+"""A chart coded only in a site's own system gets the same cards as its standard twin."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ KNOWN = knowledge.load()
 OWN = KNOWN.assessment_system
 INVENTED = "urn:oid:2.999.4711"
 STANDARD = {OWN, *KNOWN.terminology.system_names} - set(KNOWN.terminology.uris["observation-category"].split())
-"""Systems that say something clinical; a status or a category is bound to FHIR's own."""
+"""Systems with clinical meaning; statuses and categories keep FHIR's own."""
 
 
 def codings(content: Any) -> Iterator[dict[str, Any]]:
-    """Every clinical coding of a resource, to be changed in place."""
+    """Yield every clinical coding of a resource, to be changed in place."""
     parts = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
     if isinstance(content, dict) and content.get("system") in STANDARD and "code" in content:
         yield content
@@ -61,7 +61,7 @@ class Invention:
 
 
 def explained(system: str, code: str) -> Iterator[str]:
-    """As a site would say it: a fact, an answer to a fact, or a standard code of the same meaning."""
+    """Yield the lines of a site file for a code: a fact, an answer to a fact, or a standard code of the same meaning."""
     if system == OWN:
         for definition in KNOWN.facts.values():
             if code in definition.assessment:
@@ -75,7 +75,7 @@ def explained(system: str, code: str) -> Iterator[str]:
 
 
 def cards(path: Path, site_file: Path | None, fixture: str, site: Site | None) -> list[dict[str, Any]]:
-    """The answer to the chart of a file; its digests, uuids and the codes as they were recorded aside."""
+    """Return the answer to the chart of a file, without digests, uuids and recorded codes."""
     content = read_file(path)
     assert isinstance(content, ChartFile)
     request = build_request(content, timedelta(0), INSTANCE, build_queries(site.knowledge if site else KNOWN))
@@ -102,8 +102,8 @@ def test_a_chart_in_a_local_system_gives_the_cards_of_its_standard_twin(fixture:
         assert cards(local, None, fixture, None) != wanted, "the site file is not what made the difference"
 
 
-def test_a_site_that_spells_a_standard_system_otherwise_has_not_explained_a_code_of_another(tmp_path: Path) -> None:
-    """The code is one of LOINC to the reader of charts, so it is one to the site file too."""
+def test_a_code_mapped_under_another_spelling_of_a_standard_system_belongs_to_that_system(tmp_path: Path) -> None:
+    """The code belongs to LOINC for the reader of charts, so it does for the site file."""
     file = tmp_path / "site.toml"
     head = '[site]\nid = "north"\ntitle = "North Hospital"\nauthenticated_by_proxy = true\n'
     file.write_text(f'{head}[[code]]\nsystem = "https://loinc.org/"\ncode = "L1"\nmeans = "loinc|1975-2"\n', "utf-8")

@@ -1,4 +1,4 @@
-"""Odd data under a prefetch key, odd ids and numbers: nothing of it hides a diagnosis or stops a worker."""
+"""Malformed data under a prefetch key, and unusual ids and numbers, neither hide a diagnosis nor stop a worker."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_resources_that_are_all_of_another_patient_are_no_empty_answer(client: F
     other = nlm() | {"subject": {"reference": "Patient/somebody-else"}}
     answer = client.post(SERVICE, json=bare_request(prefetch={"conditions": bundle(other)}))
     assert answer.status_code == 412
-    assert "1 resources, none of this patient" in diagnostics(answer)[0]
+    assert "1 resource, none of which belongs to context.patientId" in diagnostics(answer)[0]
 
 
 def test_an_order_list_of_the_patient_beside_data_of_another_is_an_answer(client: FlaskClient) -> None:
@@ -158,7 +158,7 @@ def histology(text: str, code: str, focus: str) -> dict[str, Any]:
 
 
 def test_liver_metastases_of_a_mixed_tumour_are_never_taken_for_neuroendocrine(client: FlaskClient) -> None:
-    """MiNEN (8154/3, 8244/3): treated as the carcinoma it is half of; the criteria do not hold for it."""
+    """MiNEN (8154/3, 8244/3) is treated as the carcinoma that is half of it; the criteria do not apply to it."""
     colon = condition(id="colon", code={"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C18.7"}]})
     liver = condition(id="liver", code={"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C78.7"}]})
     found = histology("Mixed neuroendocrine-non-neuroendocrine neoplasm", "8154/3", "colon")
@@ -191,7 +191,7 @@ def onsets(*entries: tuple[dict[str, Any], str | None]) -> list[str]:
     ],
 )
 def test_one_id_on_two_servers_is_two_resources(urls: tuple[str, str]) -> None:
-    """R4: an id is unique on its server only. The liver metastases, updated earlier, were lost."""
+    """In R4 an id is unique on its server only. The liver metastases, updated earlier, were lost."""
     entries = tuple(zip((LIVER_METASTASES, OTHER), urls, strict=True))
     assert onsets(*entries) == onsets(*reversed(entries)) == ["2025-11", "2026-01"]
 
@@ -214,7 +214,7 @@ def test_a_server_that_goes_by_two_names_has_each_resource_once() -> None:
     assert onsets(*zip((LIVER_METASTASES, again), names, strict=True)) == ["2026-01"]
 
 
-def test_a_resource_that_two_servers_hold_stays_where_only_one_of_them_has_a_newer_version() -> None:
+def test_a_resource_on_two_servers_still_counts_on_one_if_only_the_other_has_a_newer_version() -> None:
     one, two = "https://one.example/fhir/Condition/7", "https://two.example/fhir/Condition/7"
     entries: list[tuple[dict[str, Any], str | None]] = [(LIVER_METASTASES, one), (LIVER_METASTASES, two), (OTHER, two)]
     for sent in (entries, entries[::-1], entries[1:] + entries[:1]):
@@ -240,5 +240,5 @@ def test_a_bundle_without_entries_is_no_chart(tmp_path: Path) -> None:
         read_file(empty)
 
 
-def test_a_preflight_has_no_media_type_for_the_body_it_has_not(client: FlaskClient) -> None:
+def test_a_preflight_answer_without_a_body_has_no_content_type(client: FlaskClient) -> None:
     assert "Content-Type" not in client.options(SERVICE, headers={"Origin": "https://ehr.example"}).headers

@@ -1,4 +1,4 @@
-"""How charts are read: values, units, dates, statuses, whose resource it is, and what a code may say."""
+"""How charts are read: values, units, dates, statuses, patients, and what a code may decide."""
 
 from __future__ import annotations
 
@@ -205,7 +205,9 @@ def test_an_order_whose_status_fhir_does_not_define_is_named_and_stays_an_order(
     [{"status": s} for s in ("draft", "on-hold", "revoked", "completed", "entered-in-error")]
     + [{"intent": "proposal"}, {"intent": "plan"}, {"doNotPerform": True}],
 )
-def test_an_order_that_fhir_defines_as_none_is_none_in_doubt_either(against: dict[str, Any], changed: dict[str, Any]) -> None:
+def test_an_order_that_does_not_count_does_not_count_when_untrusted_either(
+    against: dict[str, Any], changed: dict[str, Any]
+) -> None:
     order = entry("ServiceRequest", None, intent="order", code=RESECTION["code"]) | changed
     assert picture(order).orders
     assert not picture(order | against).orders
@@ -246,7 +248,7 @@ def test_a_drug_or_procedure_in_doubt_is_asked_about_by_its_own_name() -> None:
     given = entry("MedicationRequest", None, intent="order", authoredOn="2026-10-20", **referred)
     taken = entry("MedicationStatement", "completed", medicationCodeableConcept=capecitabine) | MODIFIERS[0]
     for resources, why in (((drug, given), Reason.STATUS_NOT_OF_FHIR), ((taken,), Reason.MODIFIED)):
-        for name in ("capecitabine", "capecitabine_recent"):  # completed, if the extension does not say otherwise
+        for name in ("capecitabine", "capecitabine_recent"):  # completed, unless the extension says otherwise
             found = fact(name, *resources)
             assert (found.unknown, found.reason, [seen.recorded for seen in found.seen]) == (True, why, ["Xeloda"])
     done = fact("liver_resection", entry("Procedure", "unknown", **RESECTION))
@@ -272,7 +274,7 @@ def test_a_procedure_that_was_not_done_is_left_out(status: str) -> None:
 
 @pytest.mark.parametrize("when", ["2026-11-20T24:00:00Z", "10/25/2026", "yesterday"])
 @pytest.mark.parametrize("field", ["effectiveDateTime", "effectiveInstant", "effectivePeriod"])
-def test_a_date_that_is_none_makes_no_value_older_than_every_other(field: str, when: str) -> None:
+def test_an_invalid_date_does_not_make_a_value_the_oldest(field: str, when: str) -> None:
     older = observation("1975-2", LOINC, on="2026-09-01", **quantity(0.7, "mg/dL"))
     odd = {field: {"end": when} if field == "effectivePeriod" else when}
     newer = observation("1975-2", LOINC, None, **quantity(9, "mg/dL"), **odd) | {"id": "newer"}
@@ -281,8 +283,8 @@ def test_a_date_that_is_none_makes_no_value_older_than_every_other(field: str, w
     assert [(what.seen_in, what.why.reason) for what in unread] == [("Observation/newer", Reason.DATE_NOT_VALID)]
 
 
-def test_a_diagnosis_or_procedure_whose_date_is_none_counts_and_is_named() -> None:
-    """Not to know since when is no reason to forget a failing liver or a graft."""
+def test_a_diagnosis_or_procedure_with_an_invalid_date_counts_and_is_named() -> None:
+    """An unknown date is no reason to ignore a failing liver or a graft."""
     failing = condition("K72.90", recordedDate="11/20/2026")
     graft = entry("Procedure", "completed", code={"coding": [{"system": SNOMED, "code": "18027006"}]}, performedDateTime="?")
     found = facts(failing, graft)
@@ -291,7 +293,7 @@ def test_a_diagnosis_or_procedure_whose_date_is_none_counts_and_is_named() -> No
     assert {what.seen_in for what in picture(failing, graft).unreadable} == {"Condition/c-K72.90", "Procedure/x"}
 
 
-def test_a_tumour_with_a_date_that_is_none_was_not_first_seen_on_the_date_of_another() -> None:
+def test_a_tumour_with_an_invalid_date_does_not_get_the_first_date_of_another() -> None:
     recent, odd = condition("C7A.012", recordedDate="2026-10-01"), condition("C7A.020", recordedDate="03/01/2019")
     assert fact("nen_diagnosis", recent).known
     assert fact("nen_diagnosis", recent, odd).unknown
@@ -323,7 +325,7 @@ def test_what_is_changed_by_something_not_understood_is_never_processed(modifier
     order = entry("ServiceRequest", "active", intent="order", code=RESECTION["code"]) | modifier
     assert len(picture(study, report, order).unreadable) == 3
     assert not picture(study, report).orders
-    assert picture(order).orders  # the one exception: it may only add a warning
+    assert picture(order).orders  # the one exception, because it can only add a warning
     chart = read_chart([ChartEntry(json.dumps(PATIENT | modifier).encode())], "p", EVERYTHING_ARRIVED)
     assert chart.patient is None
     assert [what.seen_in for _, what in chart.unreadable] == ["Patient/p"]
@@ -360,7 +362,7 @@ def test_a_code_system_is_known_by_its_other_spellings(system: str) -> None:
 @pytest.mark.parametrize(
     "system", ["http://snomed.info/sct/x", "http://snomed.info/xsct/731000124108", "http://snomed.info/id"]
 )
-def test_what_only_looks_like_a_code_system_is_none_and_its_codes_ask(system: str) -> None:
+def test_codes_of_a_similar_but_unknown_system_uri_raise_a_question(system: str) -> None:
     assert picture(condition("255046005", system), condition("94381002", system)).gate.answer is Nlm.POSSIBLE
 
 
@@ -405,7 +407,7 @@ def test_a_diagnosis_whose_status_is_none_of_fhir_asks_and_never_decides(status:
     assert [reading.seen_in for reading in gate.seen] == ["Condition/c-C7B.02"]
 
 
-def test_no_halves_of_the_disease_are_called_provisional_because_they_could_not_be_read() -> None:
+def test_diagnoses_that_could_not_be_read_are_not_called_provisional() -> None:
     odd = {"clinicalStatus": "active"}
     gate = picture(NEN | odd, LIVER | odd).gate
     two = Explanation(Reason.CONFIRM_UNREADABLE, unread=Explanation(Reason.DIAGNOSES_UNREADABLE, count=2))
@@ -584,7 +586,7 @@ def test_a_new_liver_metastasis_after_a_resection_that_cleared_the_old_ones_is_a
 
 
 def test_a_finding_inside_of_a_diagnosis_is_no_diagnosis() -> None:
-    """A size is no new metastasis after a resection: not by itself, and not where a Condition holds it."""
+    """A size is not a new metastasis after a resection, neither by itself nor contained in a Condition."""
     lesion = observation("21889-1", LOINC, "2026-10-01", **quantity(2, "cm")) | {"bodySite": LIVER_SITE}
     resection = {"resourceType": "Procedure", "id": "op", "status": "completed", "subject": MINE,
                  "performedDateTime": "2025-03-01", "code": {"coding": [{"system": SNOMED, "code": "71273005"}]}}  # fmt: skip
@@ -623,7 +625,7 @@ def named(code: str, display: str, system: str = CM) -> dict[str, Any]:
         named("427359005", "Solitary pulmonary nodule", SNOMED),
     ],
 )
-def test_what_is_in_the_lung_and_no_primary_there_does_not_make_a_small_cell_carcinoma_one_of_the_lung(
+def test_lung_findings_other_than_a_primary_do_not_make_a_small_cell_carcinoma_a_lung_tumour(
     beside: dict[str, Any],
 ) -> None:
     small_cell = observation("59847-4", LOINC)
@@ -695,7 +697,7 @@ def test_a_tumour_without_a_date_may_be_older_than_those_with_one() -> None:
     assert fact("newly_diagnosed", NEN | {"onsetDateTime": "2020-01-01"}, recent).equals(False)
 
 
-def test_a_resection_that_nobody_closed_is_of_the_day_it_was_begun() -> None:
+def test_a_resection_still_in_progress_has_the_date_on_which_it_began() -> None:
     begun = entry("Procedure", "in-progress", **RESECTION | {"performedDateTime": "2019-01-01"})
     assert fact("recent_liver_surgery", NEN, LIVER, begun).equals(False)
     to_come = entry("Procedure", "in-progress", **RESECTION | {"performedDateTime": "2027-01-01"})

@@ -1,4 +1,4 @@
-"""How a drug is given: read from the structured fields of a dosage alone, and told in a few words."""
+"""Regimens are read from the structured fields of a dosage only, and shown in a few words."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_an_entry_that_has_ended_or_is_yet_to_begin_is_not_active(made: dict[str
     assert told(made) == []
 
 
-def test_an_end_to_come_is_none_yet_and_the_period_of_the_dosage_tells_the_start() -> None:
+def test_a_future_end_is_ignored_and_the_dosage_period_gives_the_start() -> None:
     assert told(statement(OCTREOTIDE, effectivePeriod={"start": "2024-01-01", "end": "2026-11"})) == [
         "octreotide since Jan 2024"
     ]

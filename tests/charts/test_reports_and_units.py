@@ -1,4 +1,5 @@
-"""Units of other systems, results inside of reports, sites by other resources (issue 20, K7 to K9): each in several shapes."""
+"""Units of other systems, results contained in reports, and body sites from other resources (issue 20, K7 to K9), each in
+several shapes."""
 
 from __future__ import annotations
 
@@ -117,12 +118,12 @@ def test_a_contained_result_is_read_like_any_other(sent: Resource) -> None:
 
 
 @pytest.mark.parametrize("status_", ["preliminary", "entered-in-error", "registered"])
-def test_its_own_status_counts_and_a_report_in_error_takes_its_results_with_it(status_: str) -> None:
+def test_a_contained_result_has_its_own_status_and_a_report_in_error_removes_its_results(status_: str) -> None:
     assert str(fact("platelets", *OURS, OLD, report(inside(status=status_))).value) == "245"
     assert str(fact("platelets", *OURS, OLD, report(inside(), status="entered-in-error")).value) == "245"
 
 
-def test_one_that_was_sent_by_itself_too_is_one_result_and_another_patients_is_none() -> None:
+def test_a_contained_result_also_sent_by_itself_is_one_result_and_another_patients_does_not_count() -> None:
     def size(name: str, **more: Any) -> Resource:
         return lab(name, "21889-1", 2, "cm", bodySite=coding("10200004", SNOMED), effectiveDateTime="2026-10-29", **more)
 
@@ -131,14 +132,14 @@ def test_one_that_was_sent_by_itself_too_is_one_result_and_another_patients_is_n
     assert str(fact("platelets", *OURS, OLD, report(inside(subject={"reference": "Patient/q"}))).value) == "245"
 
 
-def test_a_contained_one_that_cannot_be_read_is_said() -> None:
+def test_a_contained_result_that_cannot_be_read_is_reported() -> None:
     broken = report({**inside(), "valueQuantity": "thirty-one"})
     assert "DiagnosticReport/cbc r1" in details(*OURS, OLD, broken)
     assert fact("platelets", *OURS, OLD, broken).unknown
 
 
-def test_two_contained_ones_are_two_and_each_sent_by_itself_is_one_of_them() -> None:
-    """Equal ones of different ids: five lesions of 2 cm. Inside of another report under the same id it is the same one."""
+def test_equal_contained_results_with_two_ids_are_two_and_each_sent_by_itself_is_one_of_them() -> None:
+    """Equal results with different ids: five lesions of 2 cm. In another report under the same id it is the same result."""
 
     def sizes(count: int) -> list[Resource]:
         more: Resource = {"bodySite": coding("10200004", SNOMED), "effectiveDateTime": "2026-10-29"}
@@ -152,7 +153,7 @@ def test_two_contained_ones_are_two_and_each_sent_by_itself_is_one_of_them() -> 
 
 
 @pytest.mark.parametrize("subject", [{"reference": "Patient/q"}, None])
-def test_an_equal_result_that_is_not_the_patients_swallows_none_of_theirs(subject: Resource | None) -> None:
+def test_an_equal_result_of_another_patient_does_not_replace_the_patients_own(subject: Resource | None) -> None:
     theirs = lab("x", *PLATELETS[:1], 31, PLATELETS[1], effectiveDateTime="2026-10-29", subject=subject)
     assert str(fact("platelets", *OURS, OLD, report(inside())).value) == "31"
     beside = fact("platelets", *OURS, OLD, theirs, report(inside()))
@@ -162,7 +163,7 @@ def test_an_equal_result_that_is_not_the_patients_swallows_none_of_theirs(subjec
     assert beside.unknown if subject is None else str(beside.value) == "31"
 
 
-def test_a_contained_one_that_was_sent_by_itself_too_was_sent() -> None:
+def test_a_contained_result_also_sent_by_itself_is_not_reported_as_missing() -> None:
     alone = lab("r9", *PLATELETS[:1], 31, PLATELETS[1], effectiveDateTime="2026-10-29")
     assert "not sent" not in details(*OURS, alone, report(inside(), result=[{"reference": "#r1"}]))
 
@@ -180,21 +181,21 @@ def test_a_contained_one_that_was_sent_by_itself_too_was_sent() -> None:
     ],
     ids=["value", "report", "status of the report", "too many", "changed", "under other rules", "panel"],
 )
-def test_one_that_cannot_be_read_or_is_in_what_cannot_be_read_asks(result: Resource, histology_: Resource) -> None:
+def test_an_unreadable_contained_result_or_container_makes_the_fact_unknown(result: Resource, histology_: Resource) -> None:
     older = {**OLD, "id": "older"}
     assert fact("platelets", *OURS, older, result).reason is Reason.UNREADABLE
     assert gate(SITE_OF_TUMOUR, LIVER, histology_) is Nlm.CANNOT_TELL
     assert gate(SITE_OF_TUMOUR, LIVER, {**histology_, "subject": {"reference": "Patient/q"}}) is not Nlm.YES
 
 
-def test_where_not_even_that_can_be_told_the_absence_of_a_result_says_nothing() -> None:
+def test_if_contained_resources_cannot_be_decoded_the_absence_of_results_is_no_evidence() -> None:
     assert fact("platelets", *OURS).silent
     assert fact("platelets", *OURS, report(code=7)).silent
     assert "Observation" not in chart(*OURS, report(contained="none")).absence_is_evidence
 
 
 @pytest.mark.parametrize("odd", [{"issued": 7}, {"effectivePeriod": "2026"}, {"effectiveDateTime": ["2026"]}], ids=str)
-def test_an_element_of_the_report_on_which_little_depends_spoils_no_result(odd: Resource) -> None:
+def test_an_invalid_minor_element_of_a_report_does_not_affect_its_results(odd: Resource) -> None:
     assert str(fact("platelets", *OURS, OLD, report(inside(), **odd)).value) == "31"
     assert gate(SITE_OF_TUMOUR, LIVER, report(HISTOLOGY, **odd)) is Nlm.YES
 
@@ -213,11 +214,12 @@ def test_contained_histology_and_liver_finding_count() -> None:
         {"reference": "http://other.example/fhir/Observation/7"},
     ],
 )
-def test_a_result_that_was_promised_and_not_sent_is_said(result: Resource) -> None:
+def test_a_result_that_a_report_refers_to_and_was_not_sent_is_reported(result: Resource) -> None:
     sent = report(inside(), result=[{"reference": "#r1"}, result])
     told = details(*OURS, OLD, sent)
     assert "DiagnosticReport (29 Oct): a report, 1 of its results were not sent" in told
-    by_code = Availability(EVERYTHING_ARRIVED.complete, codes=frozenset({"777-3"}))  # what it names beside was not asked for
+    # the report's other results were not requested
+    by_code = Availability(EVERYTHING_ARRIVED.complete, codes=frozenset({"777-3"}))
     assert "not sent" not in details(*OURS, OLD, sent, availability=by_code)
     of_another_test = report(result=[result], code=coding("3016-3", LOINC))
     assert "not sent" in details(*OURS, OLD, of_another_test)
@@ -226,14 +228,14 @@ def test_a_result_that_was_promised_and_not_sent_is_said(result: Resource) -> No
     assert "1 of its results were not sent" in details(*OURS, OLD, of_platelets, availability=by_code)
 
 
-def test_of_several_such_reports_the_newest_is_named() -> None:
+def test_of_several_reports_with_missing_results_the_newest_is_named() -> None:
     older = {**report(result=[{"reference": "Observation/8"}]), "id": "older", "effectiveDateTime": "2026-01-01"}
     told = details(*OURS, OLD, report(result=[{"reference": "Observation/7"}]), older)
     assert "the newest of 2 reports" in told
     assert "DiagnosticReport/older" not in told
 
 
-# ── K9: the site by another resource ──────────────────────────────────────────────────────────────────────────────
+# ── K9: body site from another resource ───────────────────────────────────────────────────────────────────────────
 
 
 IN_PANCREAS = {**IN_LIVER, "location": coding("15776009", SNOMED)}
@@ -252,7 +254,7 @@ DOUBTED = [
     condition("m", coding("C78.7")),
     condition("m", coding("C78.7", CM), **RESOLVED),
 ]
-"""Liver metastases that are suspected, excluded, of the past, or of no system."""
+"""Liver metastases that are suspected, excluded, past, or coded without a system."""
 
 
 @pytest.mark.parametrize("doubted", DOUBTED)
@@ -300,7 +302,7 @@ def test_a_site_that_another_resource_names_is_resolved(sent: tuple[Resource, ..
 
 
 @pytest.mark.parametrize("sent", [(size(**FOCUS), IN_LIVER), (report(size(subject=None, **FOCUS)), IN_LIVER)])
-def test_so_is_that_of_a_size_that_does_not_say_whose_it_is(sent: tuple[Resource, ...]) -> None:
+def test_the_site_of_a_size_with_an_unclear_patient_is_resolved_too(sent: tuple[Resource, ...]) -> None:
     assert gate(NEN, *sent) is Nlm.YES
     assert gate(NEN, {**sent[0], "subject": None}, *sent[1:]) is Nlm.CANNOT_TELL
 
@@ -328,7 +330,7 @@ def test_so_is_that_of_a_size_that_does_not_say_whose_it_is(sent: tuple[Resource
         *((size(focus=[{"reference": "Condition/m"}]), doubted) for doubted in DOUBTED),
     ],
 )
-def test_else_the_size_is_listed_as_unread(sent: tuple[Resource, ...]) -> None:
+def test_a_size_whose_site_is_not_resolved_is_listed_as_unread(sent: tuple[Resource, ...]) -> None:
     assert fact("largest_lesion", *OURS, *sent).reason is Reason.UNREADABLE
     told = details(*OURS, *sent)
     assert "Observation/t" in told or "DiagnosticReport/cbc t" in told
@@ -344,7 +346,7 @@ def test_else_the_size_is_listed_as_unread(sent: tuple[Resource, ...]) -> None:
         (size(bodySite=coding("15776009", SNOMED)),),
     ],
 )
-def test_a_size_elsewhere_is_passed_over(sent: tuple[Resource, ...]) -> None:
+def test_a_size_outside_the_liver_is_ignored(sent: tuple[Resource, ...]) -> None:
     assert fact("largest_lesion", *OURS, *sent).reason is not Reason.UNREADABLE
 
 
@@ -365,7 +367,7 @@ def test_a_total_as_a_string_is_a_number(total: object, state: PrefetchState) ->
     assert read_key(json.dumps(bundle).encode()).state is state
 
 
-# ── what is new to be read spoils nothing where it is not valid ───────────────────────────────────────────────────
+# ── elements read since then must not make a resource unreadable if they are invalid ──────────────────────────────
 @pytest.mark.parametrize(
     "odd",
     [
@@ -383,17 +385,17 @@ def test_a_value_is_read_beside_an_element_that_is_not_valid(odd: Resource) -> N
 
 
 @pytest.mark.parametrize("result", [{"reference": "Observation/old"}, "Observation/old", [7, {"reference": "Observation/old"}]])
-def test_so_is_a_report(result: object) -> None:
+def test_a_report_is_read_beside_an_element_that_is_not_valid(result: object) -> None:
     assert "DiagnosticReport" not in details(*OURS, OLD, report(result=result))
 
 
-def test_so_are_a_diagnosis_and_a_patient() -> None:
+def test_a_diagnosis_and_a_patient_are_read_beside_an_element_that_is_not_valid() -> None:
     odd = [{"url": "x", "valueString": 7, "valueCode": [], "valueCoding": "y", "extension": "z"}]
     assert gate(NEN, {**LIVER, "extension": odd}, patient={"link": "Patient/old"}) is Nlm.YES
 
 
 def test_the_extension_of_a_card_has_a_limit_and_counts_what_is_beyond_it() -> None:
-    """However many entries of one kind a chart has that cannot be read."""
+    """The limit holds for any number of unreadable entries of one kind."""
     suspected = [condition(f"c{n}", coding("C78.7?", GM)) for n in range(300)]
     unread = [lab(f"p{n}", "777-3", 5, "furlong", effectiveDateTime="2026-10-29") for n in range(300)]
     for found, name in ((cards(NEN, *suspected), "diagnosis"), (cards(*OURS, *unread), "platelets")):

@@ -1,4 +1,4 @@
-"""An integrator's round: coverage, its lines into the site file, coverage again, and the site's codes as a ConceptMap."""
+"""An integrator's workflow: coverage, its lines into the site file, coverage again, and the site's codes as a ConceptMap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEAD = '[site]\nid = "north"\ntitle = "North"\n\n'
 
 
 def chart() -> list[Any]:
-    """Coded as no standard would: a test, an assessment with its answer, a procedure, a unit."""
+    """Return a chart with nonstandard codes: a test, an assessment with its answer, a procedure, a unit."""
     asked, answered = local("RESECT", "Resectability (board)"), local("3", "Not resectable")
     done = {"coding": [local("TACE", "Chemoembolization of liver")]}
     about = {"subject": {"reference": "Patient/p1"}, "performedDateTime": "2026-01-01"}
@@ -41,7 +41,7 @@ def covered(folder: Path, *site: str) -> Report:
 
 
 def filled(lines: str, *answers: tuple[str, str]) -> str:
-    """The lines as a person would fill them: each empty string in turn."""
+    """Return the lines as a person would complete them: each empty string in turn."""
     for key, value in answers:
         assert f'{key} = ""' in lines, lines
         lines = lines.replace(f'{key} = ""', f'{key} = "{value}"', 1)

@@ -1,4 +1,4 @@
-"""What the review of 2010 says of the example patients, as it was written out by hand beside the table of stances."""
+"""The stance of the review of 2010 on the example patients, written by hand next to the table of stances."""
 
 from __future__ import annotations
 

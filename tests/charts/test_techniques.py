@@ -1,4 +1,4 @@
-"""What the cards say of ways of doing a treatment, of orders for them and of what stands beside a treatment."""
+"""What the cards say about techniques of a treatment, orders for them, and notes next to a treatment."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ALMOST = {name: value for name, value in UNRESECTABLE.items() if name != "portal
     "threatens_biliary_or_bowel": False, "sstr_positive": False, "recurrence_after_resection": False,
     "disease_extent": "liver-dominant",
 }  # fmt: skip
-"""All that decides is known, but for the portal vein."""
+"""Every deciding fact is known except for the portal vein."""
 
 
 def board(given: dict[str, Any], *ordered: str) -> Evaluation:
@@ -59,13 +59,13 @@ def overview(given: dict[str, Any], *ordered: str) -> Card:
 
 
 def block(card: Card, title: str) -> str:
-    """The lines of the treatment whose title begins so."""
+    """Return the lines of the treatment whose title begins with this text."""
     parts = card.detail.split("\n\n**")
     return next(part for part in parts if part.removeprefix("**").startswith(title))
 
 
 def option(given: dict[str, Any], modality: str, *ordered: str) -> Card:
-    """The card on which a modality is discussed, alone or with others."""
+    """Return the card that discusses a modality, alone or with others."""
     cards = [card for card in compose_cards(board(given, *ordered), ()) if card.kind == "modality"]
     return next(c for c in cards if modality in [c.extension[EXTENSION].get("modality"),
                                                  *c.extension[EXTENSION].get("modalities", [])])  # fmt: skip
@@ -243,8 +243,8 @@ BAD_COUNTS = {"platelets": "30", "egfr": "20", "haemoglobin": "7", "leukocytes":
 def test_every_stop_of_what_is_ordered_is_said_on_some_card_whatever_the_verdict(
     bad: dict[str, str], ordered: list[str]
 ) -> None:
-    """CARDS, limit 8. Of radionuclide therapy and radioembolization, over verdicts from contraindicated to recommended; with a
-    lung shunt radioembolization has a critical card, without one it has not."""
+    """docs/cards.md, limit 8. For radionuclide therapy and radioembolization, over verdicts from contraindicated to
+    recommended; radioembolization has a critical card only with a lung shunt."""
     bases: list[dict[str, Any]] = [
         UNRESECTABLE, OPERABLE, PROGRESSIVE, PROGRESSIVE | {"disease_status": "stable"}, {"hormonal_syndrome": "none"},
         UNRESECTABLE | {"disease_extent": "widespread"}, UNRESECTABLE | {"hepatic_failure": True},

@@ -1,4 +1,4 @@
-"""What is said under a code of another system, beside other codes, or of somebody unknown: it asks, and takes nothing away."""
+"""Findings coded in another system, beside other codes, or of an unclear patient raise questions and remove nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unit by laboratory test: what is accepted and as what, and what is refused. The table is the promise."""
+"""Units by laboratory test: which are accepted and as what, and which are rejected. The table is the specification."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KNOWN = knowledge.load()
 REFUSED = Reason.UNIT_NOT_ACCEPTED
 OF_THE_NUMBER = frozenset({Reason.NUMBER_NOT_POSSIBLE, Reason.NO_UNIT, Reason.NOT_A_WHOLE_NUMBER})
 
-# test, code, number as sent, unit as sent → number in our unit, or the reason of the refusal, or what units.toml says of a trap
+# test, code, number as sent, unit as sent → number in our unit, or the reason for the rejection, or the note of units.toml
 TABLE = [
     # bilirubin: mg/dL; 17.104 umol/L make one
     ("total_bilirubin", "1975-2", "1.2", "mg/dL", "1.2"),
@@ -78,7 +78,7 @@ TABLE = [
     ("platelets", "777-3", "210", "TH/mm3", "210"),
     ("platelets", "777-3", "210", "x10(3)/mcL", "210"),
     ("platelets", "777-3", "210", "10x3/uL", "210"),
-    ("platelets", "777-3", "210", "10*3", REFUSED),  # in what?
+    ("platelets", "777-3", "210", "10*3", REFUSED),  # no volume stated
     ("platelets", "777-3", "210", "Gpt/L", "210"),
     ("platelets", "777-3", "210", "/nL", "210"),
     ("platelets", "777-3", "210000", "/uL", "210"),
@@ -189,7 +189,7 @@ def test_the_table_has_at_least_sixty_rows_and_holds_every_unit_of_the_knowledge
         ({"code": "mg/dL", "unit": "mmol/L", "system": UCUM}, Reason.UNIT_CONTRADICTS_CODE),
         ({"code": "258797006", "unit": "mg/dL", "system": "http://snomed.info/sct"}, "1.2"),
         ({"code": "mg/dL", "unit": "µmol/L", "system": "http://snomed.info/sct"}, Reason.UNIT_CONTRADICTS_CODE),
-        ({"code": "MGDL", "unit": "mg/dL"}, "1.2"),  # of no system: the printed unit says it
+        ({"code": "MGDL", "unit": "mg/dL"}, "1.2"),  # without a system, the printed unit counts
         ({"code": "MGDL", "unit": "mg/dL", "system": UCUM}, Reason.UNIT_NOT_ACCEPTED),
         ({"code": " mg/dL "}, "1.2"),
         ({"unit": "mg / dL"}, "1.2"),
@@ -216,7 +216,7 @@ def test_the_code_of_a_unit_counts_before_its_text_and_must_not_contradict_it(
         ("inr", "6301-6", "1.1", "1", "%", False),
         ("chromogranin_a", "9811-1", "340", "ng/mL", "nmol/L", False),
         ("platelets", "777-3", "210", "10*9/L", "G/L", False),
-        ("total_bilirubin", "1975-2", "1.2", "mg/dL", "milligrams", True),  # no unit that we know
+        ("total_bilirubin", "1975-2", "1.2", "mg/dL", "milligrams", True),  # an unknown unit
         ("egfr", "98979-8", "62", "mL/min/{1.73_m2}", "mL/min", True),
         ("egfr", "98979-8", "62", "mL/min/{1.73_m2}", "ml / min", True),
     ],

@@ -1,4 +1,4 @@
-"""ALT, AST and bilirubin against the upper limit that is sent with them: judged in the same unit, or not at all."""
+"""ALT, AST and bilirubin against the upper limit sent with them: compared in the same unit, or not at all."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def observation(
 
 
 def read(fact: str, *resources: dict[str, Any]) -> tuple[Readings, Readings]:
-    """The value, and the value against its limit."""
+    """Return the readings of the value, and of the value as a multiple of its limit."""
     entries = [ChartEntry(json.dumps(r, default=float).encode()) for r in (PATIENT, *resources)]
     picture = ChartReader(KNOWN).read(read_chart(entries, "p", EVERYTHING_ARRIVED), TODAY)
     return picture.readings_of(fact), picture.readings_of(f"{fact}_of_upper_limit")

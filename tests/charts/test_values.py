@@ -1,4 +1,4 @@
-"""Values as they are really written: intervals, ranges, texts, coded answers, panels, absent ones, versions, time zones."""
+"""Values as they are sent in practice: intervals, ranges, texts, coded answers, panels, absent values, versions, time zones."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_question_of_yes_or_no_takes_either_and_nothing_else(value: dict[str, 
         ({"valueString": "g2"}, "G2"),
         (answered("1286893008"), "G2"),
         ({"valueString": "G2-3"}, None),
-        ({"valueCodeableConcept": {"text": "G2"}}, None),  # a text for people
+        ({"valueCodeableConcept": {"text": "G2"}}, None),  # free text
         ({"valueCodeableConcept": {"coding": [{"system": SNOMED, "code": c} for c in ("1155708003", "1155707008")]}}, None),
         ({"valueCodeableConcept": {"coding": [{"system": OWN, "code": "G3"}, {"system": SNOMED, "code": "1155707008"}]}}, "G3"),
     ],
@@ -206,8 +206,8 @@ def test_two_values_conflict_unless_one_is_certainly_later(first: str, second: s
     assert known or len(found.seen) == 2
 
 
-def test_of_sizes_without_a_date_none_hides_another() -> None:
-    """The largest of a day counts; those of no day may be of as many studies."""
+def test_undated_sizes_do_not_hide_each_other() -> None:
+    """The largest size of a day counts; undated sizes may be from different studies."""
 
     def size(name: str, value: float, **more: Any) -> dict[str, Any]:
         in_liver = {"coding": [{"system": SNOMED, "code": "10200004"}]}
@@ -236,7 +236,7 @@ def test_the_same_value_in_two_units_is_no_conflict() -> None:
     ],
     ids=str,
 )
-def test_of_two_versions_of_one_resource_the_newer_counts_or_neither(
+def test_the_newer_of_two_versions_counts_or_neither_is_trusted(
     first: dict[str, Any], second: dict[str, Any], value: str | None
 ) -> None:
     one = observation(*INR, **quantity(1.1, "1")) | first
@@ -282,7 +282,7 @@ def test_a_refused_unit_of_a_value_that_decides_nothing_is_told_too() -> None:
 def test_a_refused_unit_is_shown_without_anything_that_could_be_markup() -> None:
     chart = [NEN, LIVER, observation("777-3", LOINC, valueQuantity={"value": 210, "unit": "<b>[x](http://y)"})]
     assert "<b>" not in detail(*chart)
-    told = re.sub(r"\]\(https://[^()\s]+\)", "", detail(*chart))  # the links of the questions are ours
+    told = re.sub(r"\]\(https://[^()\s]+\)", "", detail(*chart))  # the links of the questions are the program's own
     assert "](" not in told
     assert "//y" not in detail(*chart)
 

@@ -1,4 +1,4 @@
-"""Certainties, codes of other systems, shapes of registries (issue 20, K4 to K6): each in several shapes."""
+"""Certainties, codes of other systems, and shapes used by registries (issue 20, K4 to K6), each in several shapes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.support.sent_charts import (
 
 # ── K4: the certainty of ICD-10-GM ────────────────────────────────────────────────────────────────────────────────
 def marks(letter: str) -> dict[str, Resource]:
-    """A liver metastasis with its certainty, in each shape it is sent in."""
+    """Return a liver metastasis with its certainty, in each shape in which it is sent."""
     extension = {"url": CERTAINTY, "valueCoding": {"system": KBV, "code": letter}}
     return {
         "extension of the coding": {"code": coding("C78.7", GM, extension=[extension])},
@@ -369,7 +369,7 @@ def test_a_coded_tumour_beside_liver_metastases_as_text_alone_asks(code: Resourc
 
 
 @pytest.mark.parametrize("text", ["liver cyst", "bone metastases", "Leberzirrhose"])
-def test_other_texts_do_not(text: str) -> None:
+def test_other_texts_beside_a_coded_tumour_ask_nothing(text: str) -> None:
     assert gate(NEN, condition("b", {"text": text})) is Nlm.NO
 
 

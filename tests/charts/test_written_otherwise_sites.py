@@ -1,4 +1,4 @@
-"""What is written otherwise, for those who connect a site: its own codes without a URI, and the coverage report."""
+"""Nonstandard content of sites: own codes without a URI, and how the coverage report lists irregular content."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def test_the_coverage_report_lists_what_is_written_otherwise(tmp_path: Path) -> 
     (tmp_path / "chart.json").write_text(json.dumps(bundle), "utf-8")
     rows = survey([tmp_path], KNOWLEDGE, TODAY, io.StringIO()).written_otherwise
     assert {(row.what.split(":")[0], row.about, row.code, row.system, row.times) for row in rows} == {
-        ("a code of ours under another system, or none", "Condition", "C7B.02", "http://hospital.example/codes", 1),
+        ("a known code under another system or none", "Condition", "C7B.02", "http://hospital.example/codes", 1),
         ("a morphology in an extension", "Condition", "8240/3", MII, 1),
         ("a certainty of a diagnosis", "Condition", "confirmed", "", 1),
         ("a certainty of a diagnosis", "Condition", "refuted", "", 1),
         ("a result contained in another resource", "DiagnosticReport", "", "", 1),
         ("an undated number beside a dated one", "Platelets", "", "", 1),
-        ("a report of which results were not sent", "DiagnosticReport", "", "", 1),
+        ("a report whose results were not sent", "DiagnosticReport", "", "", 1),
     }
 
 
@@ -109,8 +109,8 @@ def test_the_coverage_report_never_says_that_an_accepted_unit_was_refused(tmp_pa
     refused = [row.unit for row in report_.units_refused]
     assert refused == [
         "furlong",
-        "mg/dL (a code of a system that is not UCUM)",
-        "mg/dL, umol/L (the code and the text contradict each other)",
+        "mg/dL (code of a system other than UCUM)",
+        "mg/dL, umol/L (code and text contradict each other)",
     ]
     assert not {*refused} & {unit for row in report_.units_refused for unit in row.accepted}
     assert '"furlong" = ""' in snippet(report_)
@@ -118,7 +118,7 @@ def test_the_coverage_report_never_says_that_an_accepted_unit_was_refused(tmp_pa
 
 
 @pytest.mark.parametrize("site", [{"text": "Leber"}, coding("10200004", "2.16.840.1.113883.6.96"), coding("10200004")])
-def test_a_size_whose_organ_is_told_in_words_asks_and_is_listed_as_unread(site: Resource) -> None:
+def test_a_size_with_its_organ_in_text_raises_a_question_and_is_listed_as_unread(site: Resource) -> None:
     assert gate(NEN, size(bodySite=site)) is Nlm.POSSIBLE
     assert gate(NEN, size(**FOCUS), {**IN_LIVER, "location": site}) is Nlm.POSSIBLE
     assert fact("largest_lesion", *OURS, size(bodySite=site)).reason is Reason.UNREADABLE

@@ -1,4 +1,4 @@
-"""What the service says would decide, beside what brute force finds."""
+"""Compares the deciding facts of the service with those found by brute force."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from tests.support.vignette import vignettes
 
 
 class Completion(NamedTuple):
-    """Answers to some of the open facts of a chart, and what is judged of it then."""
+    """Answers to some open facts of a chart, and the verdict with them."""
 
     given: dict[str, Value]
     verdict: Verdict
 
 
 def small_cases(seed: int, most: int, known: Knowledge = KNOWN) -> Iterator[Case]:
-    """Undetermined verdicts of drawn charts of which every completion can be tried."""
+    """Yield undetermined verdicts of drawn charts with few enough completions to try all. Endless."""
     rnd = random.Random(seed)
     while True:
         yield from (case for case in cases_of(draw_picture(rnd), known) if 2 < case.completions <= most)
 
 
 def large_cases(seed: int) -> Iterator[Case]:
-    """Undetermined verdicts, of vignettes and of drawn charts with much open in turn."""
-    rnd, told = random.Random(seed), list(vignettes())
+    """Yield undetermined verdicts of vignettes and of drawn charts with many open facts, in turn. Endless."""
+    rnd, stories = random.Random(seed), list(vignettes())
     while True:
-        vignette = rnd.choice(told)
+        vignette = rnd.choice(stories)
         yield from cases_of(vignette.picture(KNOWN), KNOWN, vignette.today)
         yield from cases_of(draw_picture(rnd, much_open=True), KNOWN)
 
 
 def difference(case: Case, missing: set[str], best: Verdict) -> str:
-    """Where the service says something else than brute force found; nothing where it says the same."""
+    """Return how the service differs from brute force; empty if it does not."""
     try:
         said = assess_modalities(case.facts)[case.modality.id]
         found, reached = set(said.missing), said.best_possible
@@ -51,10 +51,11 @@ def difference(case: Case, missing: set[str], best: Verdict) -> str:
         return f"{case.modality.id}: {fault} is no answer"
     if (found, reached) == (missing, best):
         return ""
-    return f"{case.modality.id}: missed {missing - found}, in vain {found - missing}, best {reached} instead of {best}"
+    return f"{case.modality.id}: missed {missing - found}, needless {found - missing}, best {reached} instead of {best}"
 
 
 def complete(case: Case, rnd: random.Random) -> Completion:
+    """Return a random completion of a chart, judged as if its answers were recorded."""
     on, leaves, given = PartialDate.from_day(case.facts.today), {}, {}
     for name, (leaf, *_) in case.answers.items():
         values = undecided.trial_values(case.facts.knowledge, name, leaf)
@@ -65,7 +66,7 @@ def complete(case: Case, rnd: random.Random) -> Completion:
 
 
 def differences(case: Case, completions: list[Completion]) -> Iterator[str]:
-    """Where the diagram of a verdict on a chart says something else than was judged of a completed one."""
+    """Yield how the diagram of a verdict differs from the verdicts of completed charts."""
     knowledge = case.facts.knowledge
     open_facts = undecided.undecided_facts(
         case.modality, case.facts, lambda criterion: judge_criterion(criterion, case.facts), case.ruled_out
@@ -86,6 +87,7 @@ def differences(case: Case, completions: list[Completion]) -> Iterator[str]:
 
 
 def follow(diagram: Diagram, places: dict[int, int]) -> Diagram:
+    """Return the outcome of a diagram for the given answers, by number of the question."""
     while isinstance(diagram, Node):
         diagram = diagram.answers[places[diagram.number]]
     return diagram

@@ -1,6 +1,6 @@
-"""What is said to be missing is exactly what decides, and the best verdict possible is the best: held against brute force.
+"""The deciding facts and the best possible verdict are exactly those that brute force finds.
 
-The short form tries a tenth; `make prove-deciding` all (docs/proofs.md).
+The short form tries a tenth of the cases, `make prove-deciding` all (docs/proofs.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STRICTER = {
 }
 
 
-def test_what_is_missing_is_exactly_what_brute_force_finds(full: bool, record_property: Record) -> None:
+def test_the_deciding_facts_are_exactly_those_that_brute_force_finds(full: bool, record_property: Record) -> None:
     began, tried, completions, wrong = time.monotonic(), 0, 0, list[str]()
     part = 1 if full else 10
     for case in small_cases(9, MOST_COMPLETIONS):
@@ -80,7 +80,7 @@ def test_an_age_between_a_site_s_limit_and_ours_is_too_old_there_alone() -> None
     assert (theirs.verdict, theirs.missing) == (Verdict.NOT_INDICATED, ())
 
 
-def test_nothing_is_asked_of_a_verdict_that_stands() -> None:
+def test_only_an_undetermined_verdict_has_deciding_facts() -> None:
     rnd, seen = random.Random(1), set()
     for _ in range(30):
         for said in assess_modalities(determine_facts(draw_picture(rnd), KNOWN, TODAY)).values():

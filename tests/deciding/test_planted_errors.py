@@ -1,4 +1,4 @@
-"""Errors planted in what works out the deciding facts: brute force finds each of them, so it would find one made in earnest."""
+"""Plants errors in the search for deciding facts. Brute force finds each of them, so it would find a real one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SOON_FOUND = frozenset({
     "unknown_is_taken_for_silence", "silence_settles_everything", "the_gates_are_open", "nothing_holds_a_verdict_down",
     "the_last_answer_of_a_coded_fact_is_not_tried",
 })  # fmt: skip
-"""Errors that the short form plants: a tenth of the charts finds them. The full form plants all."""
+"""The errors that the short form plants, since a tenth of the charts finds them. The full form plants all."""
 Patch = pytest.MonkeyPatch
 PLANTS: list[Callable[[Patch], None]] = []
 stretch_of, trial_values, answered_fact = verdict_diagrams.stretch_of, undecided.trial_values, deciding_facts.answered_fact
@@ -119,15 +119,13 @@ def the_readings_that_a_fact_rests_on_are_forgotten(patch: Patch) -> None:
 @plant
 def a_calculated_fact_has_no_date(patch: Patch) -> None:
     outcome = FactDiagrams._outcome
-    patch.setattr(FactDiagrams, "_outcome", lambda self, new: outcome(self, replace(new, on=None) if new.tells_dates else new))
+    patch.setattr(FactDiagrams, "_outcome", lambda self, new: outcome(self, replace(new, on=None) if new.has_dates else new))
 
 
 @plant
 def a_calculated_fact_has_no_earlier_readings(patch: Patch) -> None:
     outcome = FactDiagrams._outcome
-    patch.setattr(
-        FactDiagrams, "_outcome", lambda self, new: outcome(self, replace(new, history=()) if new.tells_dates else new)
-    )
+    patch.setattr(FactDiagrams, "_outcome", lambda self, new: outcome(self, replace(new, history=()) if new.has_dates else new))
 
 
 @plant
@@ -193,37 +191,38 @@ def the_best_verdict_forgets_what_the_other_modalities_leave_open(patch: Patch) 
 
 @cache
 def judged_by_brute_force() -> tuple[list[tuple[Case, set[str], Verdict]], list[tuple[Case, list[Completion]]]]:
-    """Verdicts in all their completions; and verdicts of which much is open, in some."""
+    """Return verdicts with the result of all completions, and verdicts of charts with many open facts with some completions."""
     rnd = random.Random(3)
     small = [(case, *case.deciding()) for case in islice(small_cases(17, MOST_COMPLETIONS), SMALL // (1 if depth.full else 6))]
     large = list(islice(large_cases(17), LARGE // (1 if depth.full else 6)))
     return small, [(case, [complete(case, rnd) for _ in range(5)]) for case in large]
 
 
-def faults() -> Iterator[str]:
+def find_differences() -> Iterator[str]:
+    """Yield the differences between the service and brute force."""
     small, large = judged_by_brute_force()
     yield from filter(None, (difference(*case) for case in small))
     for case, completions in large:
         yield from differences(case, completions)
 
 
-def forget_all() -> None:
-    for kept in (
+def clear_caches() -> None:
+    for cached in (
         verdict_diagrams.verdict_diagrams, deciding_facts.ask_for_place, deciding_facts.calculate_place,
         deciding_facts.find_decisive,
     ):  # fmt: skip
-        kept.cache_clear()
+        cached.cache_clear()
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept() -> Iterator[None]:
-    forget_all()
+def empty_caches() -> Iterator[None]:
+    clear_caches()
     yield
-    forget_all()
+    clear_caches()
 
 
 def test_without_a_planted_error_nothing_differs() -> None:
-    assert list(faults()) == []
+    assert list(find_differences()) == []
 
 
 TRIED = [error for error in PLANTS if depth.full or error.__name__ in SOON_FOUND]
@@ -233,7 +232,7 @@ TRIED = [error for error in PLANTS if depth.full or error.__name__ in SOON_FOUND
 def test_a_planted_error_is_found(error: Callable[[Patch], None], monkeypatch: Patch) -> None:
     judged_by_brute_force()
     error(monkeypatch)
-    assert next(faults(), "")
+    assert next(find_differences(), "")
 
 
 def test_twenty_errors_are_planted() -> None:

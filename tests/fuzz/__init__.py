@@ -1,1 +1,1 @@
-"""Requests that nobody would send on purpose, by the hundred thousand (`make fuzz`); a slice of them is a test."""
+"""Sends a hundred thousand mutated requests to the running service (`make fuzz`); some of them are also a test."""

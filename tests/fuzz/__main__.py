@@ -1,7 +1,7 @@
-"""`python -m tests.fuzz [--requests N] [--seed N] [--first N]`: mutated requests against the running service.
+"""`python -m tests.fuzz [--requests N] [--seed N] [--first N]`: sends mutated requests to the running service.
 
-Prints the counts by status, the slowest answers and the memory of the workers; fails on a 5xx that is no 503, on an answer
-that is not JSON as documented, on one that takes longer than LONGEST, and on memory that grows.
+Prints the counts by status, the slowest answers and the memory of the workers. Fails on a 5xx other than 503, on an answer
+that is not JSON as documented, on an answer that takes longer than LONGEST, and on growing memory.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from tests.support.servers import Running, running
 LONGEST = 30.0
 """Seconds, on a machine with other work."""
 GROWTH = 1.1
-"""Of the workers' memory from the first tenth of the requests to the last."""
+"""Largest allowed ratio of the workers' memory in the last tenth of the requests to that in the first."""
 CLIENTS = 3
 TODAY = date(2026, 11, 23)
 
 
 @dataclass
 class Seen:
-    """What came back. `faults`: numbers of requests, and why each is a fault."""
+    """The answers so far. `faults`: for each failed request its number and the reason."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -52,7 +52,7 @@ class Seen:
     def _fault(self, made: Call, status: int | None, body: bytes, seconds: float) -> str:
         if seconds > LONGEST:
             return f"{seconds:.1f} s"
-        if status is None:  # refused while it was still being sent: allowed for what is above the limit of size only
+        if status is None:  # rejected while still being sent: allowed only for a body above the size limit
             return "" if len(made.body) > 20_000_000 else "no answer"
         if status >= 500 and status != 503:
             return f"{status} {body[:200]!r}"
@@ -68,7 +68,7 @@ class Seen:
 
 
 class Client:
-    """Of one thread; its connection is kept."""
+    """The client of one thread, with a persistent connection."""
 
     connection: HTTPConnection | None = None
 
@@ -90,7 +90,7 @@ class Client:
 
 
 def fuzz(service: Running, seed: int, numbers: range) -> tuple[Seen, list[int]]:
-    """What came back, and the kilobytes of all workers together, sampled along the way."""
+    """Return the answers, and samples of the memory of all workers together in kilobytes."""
     seen, lock, memory = Seen(), threading.Lock(), [0]
     idle = SimpleQueue[Client]()
     for _ in range(CLIENTS):
@@ -101,7 +101,7 @@ def fuzz(service: Running, seed: int, numbers: range) -> tuple[Seen, list[int]]:
         made = call(seed, number)
         started = time.perf_counter()
         status, body = client.send(service, made)
-        if status is None and len(made.body) <= 20_000_000:  # a kept connection may have been closed: once more
+        if status is None and len(made.body) <= 20_000_000:  # the persistent connection may have been closed: retry once
             status, body = client.send(service, made)
         seconds = time.perf_counter() - started
         idle.put(client)
@@ -114,7 +114,7 @@ def fuzz(service: Running, seed: int, numbers: range) -> tuple[Seen, list[int]]:
                 print(f"{done} requests, {memory[-1] // 1024} MiB, {dict(seen.statuses)}", flush=True)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
-        for start in range(numbers.start, numbers.stop, 1000):  # in portions, or all the work would wait in memory
+        for start in range(numbers.start, numbers.stop, 1000):  # in portions, to limit the memory for queued requests
             list(pool.map(one, range(start, min(start + 1000, numbers.stop))))
     for _ in range(CLIENTS):
         idle.get().close()

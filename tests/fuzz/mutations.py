@@ -1,7 +1,7 @@
-"""Mutated requests: request number n of a seed is always the same, whatever was made before it.
+"""Generates mutated requests. Request number n of a seed is always the same, whatever was generated before it.
 
-Structure-aware: a hook request made of a fixture or of a chart of other people is changed at random places of its JSON
-tree, then, more rarely, in its text, its bytes, its headers.
+The mutations know the structure: a hook request from a fixture or from another chart is changed at random places of its JSON
+tree and, more rarely, in its text, its bytes and its headers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ JSON_TYPE = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. `kind`: what was done to it, for the counts."""
+    """One request. `kind`: the kind of mutation, for the counts."""
 
     kind: str
     body: bytes
@@ -36,7 +36,7 @@ class Call:
 
 @cache
 def sources() -> tuple[str, ...]:
-    """Hook requests as JSON text: of every fixture, and of the smaller charts of other people."""
+    """Return hook requests as JSON text, from every fixture and from the smaller charts of other sources."""
     found = [request_of(fixture) for fixture in FIXTURES]
     for path in sorted((ROOT / "tests/data").rglob("*.json")):
         if 0 < path.stat().st_size < 40_000 and path.parent.name != "data":
@@ -51,11 +51,11 @@ RAW = (
     "1e-400", '"\\u0000"', "[" * 20 + "]" * 20, '{"a":' * 100 + "1" + "}" * 100, '{"extension":[' * 400 + "]}" * 400,
     '{"a":1,"a":2}', '{"resourceType":"Patient","resourceType":"Condition"}', '{"id":"a","id":7}', '{"":""}',
 )  # fmt: skip
-"""JSON that a writer of JSON would not write."""
+"""Unusual JSON, such as no serializer would write."""
 NO_JSON = (
     '"\\ud800"', '"\\udc00x"', "NaN", "Infinity", "-", "01", "tru", '"\\x"', "'a'", "[" * 3000 + "]" * 3000, "/**/1", "1,", "",
 )  # fmt: skip
-"""And some that is none, or is nested too deeply."""
+"""Invalid JSON, and JSON that is nested too deeply."""
 VALUES: tuple[Json, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, 10**25, 1.5, -0.1, 1e308, "", " ", "x", "0", "-1", "null", "true", [], {},
     [None], [[]], [{}], {"a": None}, "2026-02-30", "2026", "2026-13", "0000-00-00", "9999-12-31T23:59:60Z", "0001-01-01",
@@ -78,7 +78,7 @@ SERVERS = ("http://127.0.0.1:1/fhir", "http://169.254.169.254/", "file:///etc/pa
 OURS = re.compile(r"C7[AB]|neuroendocrine|carcinoid|islet", re.IGNORECASE)
 
 Place = tuple[Any, Any]
-"""A container, and a key or an index of it."""
+"""A container, and a key or index in it."""
 
 
 def places(content: Json) -> list[Place]:
@@ -146,7 +146,7 @@ class Mutator:
             container.insert(self.chance.randrange(len(container) + 1), self.junk())
 
     def change(self, content: Json) -> None:
-        """One change at a place that is drawn; all work in place."""
+        """Make one change at a random place, in place."""
         found = places(content)
         if not found:
             return
@@ -156,7 +156,7 @@ class Mutator:
         work(self.chance.choice(found), self.chance.choice(found))
 
     def text(self, content: Json) -> str:
-        """As JSON, with the raw pieces in their places."""
+        """Return the JSON text, with the raw pieces inserted."""
         text = json.dumps(content, ensure_ascii=self.chance.random() < 0.5)
         for number, raw in enumerate(self.raw):
             text = text.replace(f'"@@raw{number}@@"', raw)
@@ -164,8 +164,8 @@ class Mutator:
 
 
 def base(chance: random.Random) -> Json:
-    """A sound request: mostly a few resources under each key, at times the whole chart. Few of the small ones show the
-    disease: to judge a chart that says nothing beside it takes two hundred times as long as to find that it is not there."""
+    """Return a valid request: mostly a few resources under each key, sometimes the whole chart. Few small requests show the
+    disease, as evaluating a chart with nothing else takes two hundred times as long as finding no disease."""
     request: Json = json.loads(chance.choice(sources()))
     if chance.random() < 0.88:
         for key, value in request["prefetch"].items():
@@ -230,7 +230,7 @@ def _bytes(chance: random.Random, body: bytes) -> bytes:
 
 
 def _http(chance: random.Random, body: bytes) -> Call:
-    """Odd methods, paths and headers; none that a client library would refuse to send."""
+    """Return unusual methods, paths and headers, except those that a client library refuses to send."""
     method = chance.choice(("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "BREW", "POST", "POST", "POST"))
     paths = ("/", "/cds-services", "/cds-services/", "/cds-services/x", f"{SERVICE}/feedback", "/health",
     "/..%2f..%2fetc/passwd",
@@ -247,7 +247,7 @@ def _http(chance: random.Random, body: bytes) -> Call:
 
 
 def bomb(chance: random.Random) -> Call:
-    """Bodies that are small to send and large to read, and one that is large to send."""
+    """Return bodies that are small to send and large to read, and one that is large to send."""
     envelope = json.dumps({"hook": "patient-view", "hookInstance": INSTANCE, "context": {"userId": "a", "patientId": "b"}})[:-1]
     size = chance.choice((100_000, 400_000, 3_000_000))
     many = b"[]," * size + b"[]"

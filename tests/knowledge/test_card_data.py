@@ -1,4 +1,4 @@
-"""What cards need as data, held a second time: faces and places by docs kept in tests/data, order, lines, populations."""
+"""The data of cards, compared with a second copy: faces and places (tests/data), order, lines, populations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SINCE_THE_LIST = {("systemic-therapy", "M087", "for", 0), ("systemic-therapy", "
 
 
 def written_by_hand() -> Iterator[tuple[str, str, str, int]]:
-    """Modality, statement, face, place, as the list of card faces says them in words."""
+    """Return (modality, statement, face, place) as the list of card faces words them."""
     table = (DATA / "card_faces.md").read_text("utf-8").split("## Short sentences")[0]
     for modality, statement, said in re.findall(r"^\| ([a-z-]+) \| ([SM]\d{3}) \| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE):
         if said.startswith("page") or said.endswith(("page", "page (label)")):
@@ -204,8 +204,8 @@ TELLING = {
     "N1": ("named-syndrome",),
     "N2": ("recent-liver-surgery",),
 }  # fmt: skip
-"""What an overview names where the indication is met, in this order: the facts that set it apart from the others of its
-modality."""
+"""What an overview names if the indication is met, in this order: the facts that distinguish it from the other indications of
+its modality."""
 
 
 def test_what_an_overview_names_of_each_indication_is_what_sets_it_apart() -> None:
@@ -231,7 +231,7 @@ LINES_OF_MODALITIES: dict[str, list[tuple[str, set[str], tuple[str, ...], str, t
         ("hormone-treatment", {"N1"}, ("technique.insulinoma",), "", ("hormonal_symptoms_controlled",), ()),
     ],
 }
-"""Modality → its lines in their order: id, indications, when, drug, facts that the overview names, what is not read here."""
+"""Modality → its lines in order: id, indications, when, drug, facts that the overview names, what the service does not read."""
 
 
 def test_the_lines_of_parts_of_a_modality() -> None:
@@ -244,7 +244,7 @@ def test_the_lines_of_parts_of_a_modality() -> None:
 
 
 def test_what_is_said_of_a_drug_that_is_given_already_is_there_for_every_line_of_a_drug() -> None:
-    """A block whose treatment is given already never says "consider"."""
+    """The block of a treatment that is already given never says "consider"."""
     for line in [line for modality in KNOWN.modalities for line in modality.lines]:
         assert bool(line.given and line.adjust) == bool(line.drug), line
         assert "consider" not in f"{line.given} {line.adjust} {line.does}"
@@ -279,7 +279,7 @@ BEFORE_A_PROCEDURE = {
     "caution.glucose-plan": "glucose plan",
     "technique.carcinoid-crisis-plan": "crisis plan",
 }
-"""What has to be seen to before any procedure: it stands once, on the overview or the safety card."""
+"""Cautions before any procedure; each appears once, on the overview or the safety card."""
 
 
 def test_what_stands_once_before_any_procedure_is_what_this_list_names() -> None:
@@ -287,12 +287,12 @@ def test_what_stands_once_before_any_procedure_is_what_this_list_names() -> None
 
 
 def test_the_caution_that_is_told_among_the_risks_is_the_one_that_holds_of_everybody() -> None:
-    """ "A caution that is always met (drug-eluting beads) is a risk" (CARDS, limit 8)."""
+    """A caution that is always met (drug-eluting beads) is a risk (docs/cards.md, "Limits", 8)."""
     assert {c.key for c in KNOWN.criteria.values() if c.risk} == {"caution.drug-eluting-beads"}
 
 
 def test_what_may_be_left_out_of_the_lines_on_the_patient_is_what_this_list_names() -> None:
-    """What one of them decides stands beside the treatment that it opens or closes."""
+    """A statement that decides is shown with the treatment that it opens or closes."""
     board = KNOWN.board
     assert set(board.spare) == {
         "differentiation", "mitotic_count", "lobes_involved", "future_liver_remnant", "removable_fraction", "resectability",

@@ -1,4 +1,4 @@
-"""The change guide of docs/clinician.md is carried out as it stands, from the edit to green, on a copy of the repository."""
+"""Carries out the guide "To change a limit" of docs/clinician.md, word for word, on a copy of the repository."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 
 STEP = re.compile(
     r"In `(?P<file>[^`]+)`, under `(?P<under>[^`]+)`, replace\s+```toml\n(?P<old>.*?)```\s+by\s+```toml\n(?P<new>.*?)```"
-    r"|Run\s+```\n(?P<command>.*?)\n```\s+It (?P<result>fails, and says: `(?P<says>[^`]+)`|passes)",
+    r"|Run\s+```sh\n(?P<command>.*?)\n```\s+It (?P<result>fails, and says: `(?P<says>[^`]+)`|passes)",
     re.DOTALL,
 )
 LARGE = shutil.ignore_patterns(

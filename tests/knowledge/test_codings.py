@@ -1,4 +1,4 @@
-"""The table of charts holds: one coding → the facts it states, the questions it asks, or nothing (tests/codings/*.toml)."""
+"""Every row of the table of charts passes: one coding → the facts that it states and the questions that it asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every row of the generated tables of drugs: what a chart with that code, or that name, states and asks.
+"""Check for every row of the generated drug tables what a chart with that code or name states and asks.
 
 The expectations are written by hand: which facts a drug is about, by which words its products are known, which codes state
 nothing or only ask, and how many rows there are of each. So no row can be lost, added or given to another drug unnoticed.
@@ -82,7 +82,7 @@ DRUGS: dict[str, tuple[tuple[str, ...], int, int, str]] = {
     "tinzaparin": (("anticoagulant",), 1, 1, "tinzaparin"),
     "warfarin": (ANTAGONIST, 61, 9, "warfarin|coumadin|jantoven"),
 }  # fmt: skip
-"""Drug → the facts it is about, how many products and names there are of it, and what each product is called."""
+"""Drug → the facts it is about, its numbers of products and names, and the words by which its products are known."""
 STATE_NOTHING = {
     "flush or lock": "1362060 1362062 1658690 1658692 2670457 2670465",
     "on the skin": "105583 1160832 1171213 1173675 1173846 1600379 1600380 1600382 1669868 1669869 1669870 1669871 "
@@ -99,7 +99,7 @@ BRANDS_STATING_NOTHING = {"Carac", "Defencath", "Efudex", "Fluoroplex", "Tolak"}
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """The shipped files, to spoil."""
+    """A copy of the shipped files, to introduce errors."""
     return Path(shutil.copytree(SHIPPED, tmp_path / "knowledge", ignore=shutil.ignore_patterns("*.py", "__pycache__")))
 
 
@@ -108,7 +108,7 @@ def codes(lists: dict[str, str]) -> set[str]:
 
 
 def reading(concept: Mapping[str, object], status: str = "active") -> tuple[dict[str, str], set[str]]:
-    """What a prescription states and asks."""
+    """Return what a prescription states and asks."""
     patient = {"resourceType": "Patient", "id": "p"}
     drug = {"resourceType": "MedicationRequest", "id": "d", "subject": {"reference": "Patient/p"}, "status": status,
             "intent": "order", "authoredOn": "2026-10-20", "medicationCodeableConcept": concept}  # fmt: skip
@@ -193,7 +193,7 @@ def test_which_drugs_of_a_fact_have_no_product() -> None:
     ("pattern", "replacement", "words"),
     [
         (r"^855332,", "85533x,", "rxcui"),
-        (r"^855332,", "11289,", "each code once"),
+        (r"^855332,", "11289,", "appears twice"),
         (r"^855332,SCD,", "855332,SXD,", "tty"),
         (r"^(855332,.*),high$", r"\1,low", "confidence"),
         (r"^(855332,SCD,[^,]*,yes,)med\.warfarin", r"\1warfarin", "concept"),
@@ -209,14 +209,14 @@ def test_a_faulty_row_is_refused(copied: Path, pattern: str, replacement: str, w
 @pytest.mark.parametrize(
     ("file", "pattern", "replacement", "words"),
     [
-        (NAMES, r"^Ecansya,EU,med\.capecitabine", "Xeloda,EU,med.sunitinib", "a name of one drug"),
+        (NAMES, r"^Ecansya,EU,med\.capecitabine", "Xeloda,EU,med.sunitinib", "names two concepts"),
         ("drugs.toml", '"Efudex"', '"Efudix"', "name.state_nothing"),
         ("drugs.toml", '"1658717"', '"1658718"', "product.asks"),
         ("drugs.toml", '"topical \\(skin\\)"', '"topical"', "form.states_nothing"),
-        ("drugs.toml", '"chemo"', '"Chemo"', "one word in small letters"),
-        ("criteria.toml", r"(\[contraindication\.hepatic-failure\]\n)", r"\1by_name = true\n", "only a caution"),
-        ("criteria.toml", r"(\[technique\.pretreated\]\n)", r"\1by_name = true\n", "only a caution"),
-        ("criteria.toml", r"(\[caution\.platelets-below-limit\]\n)", r"\1by_name = true\n", "a drug that is there"),
+        ("drugs.toml", '"chemo"', '"Chemo"', "one word in lower case"),
+        ("criteria.toml", r"(\[contraindication\.hepatic-failure\]\n)", r"\1by_name = true\n", "only in a caution"),
+        ("criteria.toml", r"(\[technique\.pretreated\]\n)", r"\1by_name = true\n", "only in a caution"),
+        ("criteria.toml", r"(\[caution\.platelets-below-limit\]\n)", r"\1by_name = true\n", "one is a drug"),
     ],
 )
 def test_what_contradicts_a_table_is_refused(

@@ -1,5 +1,5 @@
-"""The ledger of November 2026 (docs/ledger-2026-11.csv): every statement and every row of the evidence re-read, and what
-became of it: changed and where, entered as a statement, or unchanged and why."""
+"""The ledger of November 2026 (docs/ledger-2026-11.csv) lists every statement and every row of the evidence that was re-read,
+with its result: changed and where, entered as a statement, or unchanged and why."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_changed_is_found_at_one_line_and_what_did_not_has_its_reason() -> 
 
 
 def test_a_row_that_was_confirmed_or_corrected_carries_the_day_it_was_compared() -> None:
-    """Where the review only searched and saw nothing, the day of the last comparison stays."""
+    """If the review only searched and found nothing, the day of the last comparison stays."""
     statements = knowledge.load().statements
     for row in review():
         if row["id"].startswith("NEW"):
@@ -53,7 +53,7 @@ def test_a_row_that_was_confirmed_or_corrected_carries_the_day_it_was_compared()
 
 
 def test_a_mark_from_memory_goes_only_where_the_text_was_seen() -> None:
-    """The rows whose text was not seen keep theirs."""
+    """Rows whose text was not seen keep their day."""
     statements = knowledge.load().statements
     for row in review():
         if row["verdict"].startswith("still unverified"):

@@ -1,4 +1,4 @@
-"""The sentences of card faces: the figures of the list written by hand, their qualifiers, and whom a statement speaks of."""
+"""The sentences of card faces have the figures and qualifiers of a list written by hand, and their patients in words."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tests.conftest import ROOT
 
 KNOWN = knowledge.load()
 LONGEST = 110
-"""Characters; a line of a card has 220, with the stance and the source."""
+"""In characters; a line of a card has 220 with the stance and the source."""
 LONGER = {("transplantation", "M044", Face.FOR)}
-"""Its figures stand only together with its bias."""
+"""Its figures appear only together with its bias."""
 NAMES = re.compile(r"\b(?:2010|G[123]|R[012]|Ki-67|Milan-NET)\b")
 
 MORE: dict[tuple[str, str], str] = {
-    ("transplantation", "S055"): "77 1 21 5",  # all the series of the review, or none (CARDS.md, correction 6)
+    ("transplantation", "S055"): "77 1 21 5",  # all the series of the review, or none (docs/cards.md, "Corrections", 6)
     ("systemic-therapy", "M082"): "0 210.2",  # its interval
     ("systemic-therapy", "M055"): "3",  # of grade 3 or worse, where the list says "severe"
     ("systemic-therapy", "M088"): "2025",
     ("hepatic-arterial-therapy", "S052"): "",
 }
-"""What a sentence states beyond the list."""
+"""Figures of a sentence that the list does not have."""
 OTHERWISE = {("transplantation", "M044"): ("15", "40.5 55.5"), ("systemic-therapy", "M061"): ("3 62 65", "3 62 65")}
-"""The list's figures → those of the statement from which they come."""
+"""Figures of the list → figures of the statement that they come from."""
 
 FOR: list[tuple[str, str, str, str]] = [
     ("resection", "S064", "eligible patients all can be removed", ""),
@@ -65,7 +65,7 @@ FOR: list[tuple[str, str, str, str]] = [
     ("hormonal-suppression", "S036", "after removal symptoms", ""),
     ("hormonal-suppression", "S038", "octreotide other treatment not randomized", "60 10 16 21"),
 ]  # fmt: skip
-"""Modality, statement, words that its sentence has, every figure that it has."""
+"""(modality, statement, words that its sentence has, all its figures)."""
 IN_SEVERAL = {
     "S020": ["extreme hormonal symptoms", "threatens bile ducts bowel"],
     "S067": ["recurrence after resection", "shrink become operable"],
@@ -90,7 +90,7 @@ STANCES: list[tuple[str, StanceWord, list[str]]] = [
     ("systemic-therapy", StanceWord.FOR, ["Chemotherapy hormonal suppression of that time"]),
     ("hormonal-suppression", StanceWord.FOR, ["after removal symptoms", "Hormonal suppression widespread"]),
 ]  # fmt: skip
-"""In the order of the rows of a modality."""
+"""In the order of the rows of the modality."""
 
 
 def on_faces() -> Iterator[tuple[str, ShownStatement]]:
@@ -102,12 +102,12 @@ def figures(text: str) -> list[Decimal]:
 
 
 def has_words(text: str, words: str) -> list[str]:
-    """The words of the second text that the first has not."""
+    """Return the words of the second text that the first does not have."""
     return [word for word in words.split() if word.lower() not in text.lower()]
 
 
 def short_sentences() -> Iterator[tuple[str, str, str, str]]:
-    """Modality, statement, face and sentence, of the list written by hand, without the source."""
+    """Return (modality, statement, face, sentence) of the list written by hand, without the source."""
     table = (ROOT / "tests/data/card_faces.md").read_text("utf-8").split("## Short sentences")[1].split("Cautions, written")[0]
     for modality, name, kind, sentence in re.findall(
         r"^\| ([a-z-]+) \| (\w+) \| (dissent|adverse) \| [^|]+ \| ([^|]+) \|", table, re.MULTILINE
@@ -227,7 +227,7 @@ PRIMARIES: list[tuple[set[str], str]] = [
     (GUT | {"lung"}, "lung or gut"),
     (GUT - {"stomach", "rectum"} | {"pancreas"}, "portal-drained primary"),
 ]
-"""Sites of a population and the words for them; of M052 the sites are those of a trial that its other words tell apart."""
+"""Sites of a population and the words for them; the words of M052 do not name its sites, which are those of its trial."""
 GRADES = {
     ("G1", "G2"): ("G1 or G2", "low-grade"), ("G1", "G2", "G3"): ("well-differentiated",), ("G2", "G3"): ("G2 or G3",),
     ("NEC",): ("carcinomas",), ("G3", "NEC"): ("G3 tumours and carcinomas",),

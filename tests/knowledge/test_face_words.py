@@ -1,4 +1,4 @@
-"""What a card says of each criterion, fact and question: every entry is there, and those that carry a figure are held again."""
+"""The card words of criteria, facts and questions: every entry exists, and those with a figure equal a second copy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FACES = {
         "no cardiac assessment in 365 days (local): echocardiogram first; a normal NT-proBNP is not enough",
     "caution.carcinoid-crisis-plan":
         "crisis plan: octreotide by protocol, no sure prevention; "
-        "in a crisis vasopressors first (3 minutes, 6 with octreotide)",
+        "vasopressors first shortened crises (3 against 6 minutes)",
     "caution.age-above-50": "{number} y: over 50 worse survival after transplantation, HR 2.1 (1.1-4.0)",
     "caution.age-56-to-59": "{number} y: above the Milan limit of 55",
     "caution.age-60-or-more": "{number} y: above the age of current guidance (below 60, from memory)",
@@ -46,7 +46,7 @@ FACES = {
     "technique.egfr-below-40": "eGFR {number}, below 40",
     "technique.haemoglobin-below-8": "Hb {number}, below 8 g/dL",
     "technique.carcinoid-crisis-plan":
-        "crisis plan (PRRT can trigger a crisis): octreotide, no sure prevention; in a crisis vasopressors first",
+        "crisis plan (PRRT can trigger a crisis): octreotide, no sure prevention; vasopressors shorten a crisis",
 }  # fmt: skip
 PER_TEST = {
     "requirement.recurrence-or-poor-fitness": ("recurrence in the liver after resection", "ECOG {number}"),
@@ -61,7 +61,7 @@ LIFTS = {
     "contraindication.ecog-3-or-worse": "ECOG below 3",
     "exclusion.not-stable-6-months": "6 months without progression",
     "exclusion.involvement-above-half": "50 % of the liver or less on new imaging",
-    "caution.carcinoid-heart-disease": "heart disease recorded as mild or treated",
+    "caution.carcinoid-heart-disease": "cardiac assessment now: mild or treated",
     "technique.capecitabine": "62 days without capecitabine, and none afterwards",
     "technique.platelets-below-75": "platelets of 75 or more",
 }
@@ -90,7 +90,7 @@ NUMBERS = {
     "age": "{number} y",
 }
 MOST = {"requirement": 40, "exclusion": 40, "contraindication": 60, "gate": 60, "caution": 120, "technique": 105}
-"""Characters of a face, a place of the patient counted as it is written."""
+"""Most characters of a face, with placeholders counted as written."""
 
 
 def faces() -> list[tuple[str, str]]:
@@ -119,7 +119,7 @@ def test_every_face_fits_a_line_and_every_place_but_the_patients_is_filled() -> 
 
 
 def test_no_face_names_two_ways_of_meeting_a_criterion_of_which_the_patient_has_one() -> None:
-    """What has "or" in it: one fact that a chart records as one answer, or a question."""
+    """Faces with "or" in them: one fact that a chart records as one answer, or a question."""
     several = {key for key, face in faces() if re.search(r"\bor\b", face)}
     assert several == {
         "requirement.threatening-lesion",  # one answer of a surgeon
@@ -157,7 +157,7 @@ def test_each_question_of_a_board_says_who_answers_and_what_follows() -> None:
 
 
 def faults(*change: Any) -> list[str]:
-    """The faults of the files with the value at a path changed; None takes it out."""
+    """Return where the faults are if the value at a path is changed; None removes it."""
     *path, last, new = change
     files = copy.deepcopy(mutants.read())
     table: Any = files

@@ -1,4 +1,4 @@
-"""The knowledge as FHIR terminology: valid R4 by two validators, and saying exactly what the service reads."""
+"""The FHIR terminology export is valid R4 for two validators and has exactly the codes that the service reads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ console.log(JSON.stringify(said.map((v, i) => v.valid ? null : [sent[i].id, v.me
 
 
 def validate_with_npm(resources: list[dict[str, Any]]) -> list[Any]:
-    """The faults that the npm package `fhir` finds; None for a valid resource."""
+    """Return the faults that the npm package `fhir` finds; None for a valid resource."""
     run = subprocess.run(
         ["node", "-e", VALIDATE, str(NPM)], input=json.dumps(resources), capture_output=True, text=True, timeout=120, check=True
     )
@@ -93,7 +93,7 @@ def test_definition_of_a_code_says_its_value_unit_answers_and_window(code: str, 
 
 
 def candidates() -> Iterator[StandardCoding]:
-    """Every code that we hold; of the trees of ICD-10 also one below each, and the code above."""
+    """Yield every code of terminology.toml; for ICD-10 also one code below each, and the code above."""
     for system, meaning in TERMS.all_rows():
         yield StandardCoding(system, meaning.code)
         if system in PREFIX_SYSTEMS:

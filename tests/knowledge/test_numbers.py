@@ -1,7 +1,7 @@
-"""A number stands once: with every number of the knowledge changed in turn, no sentence still states the old one.
+"""If any number of the knowledge changes, no sentence still states the old one.
 
-Sentences that restate a rule hold no number of their own: a place in braces, or a name of names.toml; the loader refuses
-any other. So a sentence cannot contradict the limit it tells of.
+Sentences that restate a rule have no number of their own, only placeholders in braces and names of names.toml; the loader
+rejects any other. So a sentence cannot contradict the limit that it states.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.pins import mutants
 
 Path = tuple[str | int, ...]
 NEW = 987654
-"""What no sentence states."""
+"""A number that no sentence states."""
 
 REST: Mapping[str, str] = {
     r"publications\.toml/.*/(year|reference)": "part of a citation: statements and publications are data",
@@ -45,7 +45,7 @@ REST: Mapping[str, str] = {
     r"statements\.toml/.*/population/.*": "whom a statement speaks of: data, and the statement's own number",
     r"modalities/.*/(rank|place)": "an order: said by no sentence",
 }
-"""Numbers that no sentence states, each with the reason."""
+"""Numbers that no sentence states, each with the reason why."""
 
 
 def leaves(content: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -77,7 +77,7 @@ def with_number(files: dict[str, Any], path: Path, number: object) -> dict[str, 
 
 
 def told(known: Knowledge) -> dict[str, str]:
-    """Every sentence of the knowledge as it is shown, by its place."""
+    """Return path → sentence as shown, for every sentence of the knowledge."""
     of_criterion = ("says", "then", "face", "lift", "worse", "before_procedure")
     said = {f"{key}.{part}": getattr(c, part) for key, c in known.criteria.items() for part in of_criterion}
     said |= {f"{key}.faces.{n}": face for key, c in known.criteria.items() for n, face in enumerate(c.faces)}
@@ -127,7 +127,7 @@ def told(known: Knowledge) -> dict[str, str]:
 
 @cache
 def shipped() -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-    """The files, every sentence as shown, and as it stands in the files."""
+    """Return the files, every sentence as shown, and every sentence as in the files."""
     files = mutants.read()
     known = built(files)
     assert known.unfilled
@@ -135,7 +135,7 @@ def shipped() -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
 
 
 def own_sentences(path: Path) -> list[str]:
-    """The sentences of the table in which a number stands."""
+    """Return the sentences of the table that has a number."""
     match path[:3]:
         case ("criteria.toml", role, name):
             return [f"{role}.{name}.{part}" for part in ("says", "then", "face", "lift")]
@@ -193,7 +193,7 @@ def test_every_figure_of_a_statement_that_is_changed_changes_the_sentences_that_
 
 
 def test_a_sentence_of_which_a_number_is_written_out_is_refused() -> None:
-    """Each sentence with a place: the number itself written in its stead."""
+    """In each sentence with a placeholder, the number is written instead."""
     files, before, templates = shipped()
     count = 0
     for sentence in bound_sentences(files):
@@ -208,25 +208,26 @@ def test_a_sentence_of_which_a_number_is_written_out_is_refused() -> None:
 
 
 DATA = {"publications.toml", "scores.toml", "statements.toml"}
-"""Files whose sentences are data, with numbers of their own, but for whom a statement speaks of."""
+"""Files whose sentences are data with numbers of their own, except the `says` of populations."""
 
 
 def with_every_sentence(added: str) -> tuple[dict[str, Any], set[str]]:
-    """The files with this behind every sentence of the list by which words are scrambled, and where each of them stands."""
+    """Return the files with `added` after every sentence for people, and the paths of these sentences."""
     files = copy.deepcopy(mutants.read())
     places: set[str] = set()
 
     def told(file: str, table: Any, key: Any, path: str) -> None:
         if isinstance(table[key], list):
             for number in range(len(table[key])):
-                told(file, table[key], number, f"{path}.{number}")
+                told(file, table[key], number, f"{path}.{number + 1}")
         else:
             table[key] = f"{table[key]} {added}"
             places.add(f"{file}: {path}")
 
     def within(file: str, keys: set[str], part: Any, path: str, whole: bool) -> None:
         for key, inner in part.items() if isinstance(part, dict) else enumerate(part):
-            here = f"{path}.{key}" if path else str(key)
+            step = key + 1 if isinstance(key, int) else key
+            here = f"{path}.{step}" if path else str(step)
             face_of_statement = key == "face" and inner in FACES
             if (key in keys or whole) and not face_of_statement and not isinstance(inner, dict):
                 told(file, part, key, here)
@@ -244,10 +245,10 @@ def with_every_sentence(added: str) -> tuple[dict[str, Any], set[str]]:
 
 
 def test_a_number_typed_into_any_sentence_is_refused() -> None:
-    """Also into those that only a card says: "older than 55" as what an indication asks for, "INR above 9" as what is worse."""
+    """This includes sentences for cards only: "older than 55" as a requirement, "INR above 9" as what is worse."""
     files, places = with_every_sentence("above 9")
     assert places - {fault.where for fault in sentences.number_faults(files)} == set()
-    for key in ("face", "not_read.0", "worse", "before_procedure", "nec_says", "change", "short", "adjusted", "words.true"):
+    for key in ("face", "not_read.1", "worse", "before_procedure", "nec_says", "change", "short", "adjusted", "words.true"):
         assert any(place.endswith(f".{key}") or place.endswith(f" {key}") for place in places), key
 
 
@@ -264,7 +265,7 @@ def test_the_place_of_a_number_in_any_sentence_is_filled() -> None:
 
 
 def texts(part: Any) -> Iterator[str]:
-    """Every text that a part of the knowledge holds."""
+    """Yield every text in a part of the knowledge."""
     if isinstance(part, str):
         yield part
     elif isinstance(part, Mapping):
@@ -289,7 +290,7 @@ def test_no_bound_sentence_holds_a_number_of_its_own_and_every_listed_name_is_ne
 
 
 def test_every_place_of_text_that_people_read_beside_the_knowledge_holds_none_of_its_numbers() -> None:
-    """The rule book's prose and the words of reasons: their numerals are names, chapters and counts."""
+    """Numerals in the rule book's prose and in the words of reasons are names, chapters and counts."""
     allowed = re.compile(
         r"2010|2 mm²|1\.73 m²|10⁹|Ki-67|CKD-EPI 2021|\bG[1-3]\b|\bR4\b|M1[ac]|UTF-8|grade [1-4] or [1-4]|Tables? 1 to 3|"
         r"Chapters 1 to 9|90:853-861|Y3|\b1 diagnosis|R1"

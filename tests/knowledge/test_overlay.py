@@ -1,4 +1,4 @@
-"""What a site may lay over the knowledge, what it may not, and that cards say whose choices they rest on."""
+"""What a site file may change in the knowledge and what not; cards and the rule book name the choices of the site."""
 
 from __future__ import annotations
 
@@ -75,59 +75,85 @@ def test_the_example_shows_every_section_and_every_key() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (code(""), "code.0: found none of them, allowed: one of means, fact and concept"),
-        (code('means = "loinc|1975-2"\nfact = "inr"'), "code.0: found means, fact"),
-        (code('means = "loinc|1975-2"', ""), "code.0: found no system or no code"),
-        (code('means = "loinc|9999-9"'), "code.0.means: found 'loinc|9999-9'"),
-        (code('means = "cpt|1975-2"'), "code.0.means: found 'cpt|1975-2'"),
-        (code('fact = "bilirubin"'), "code.0.fact: found 'bilirubin'"),
-        (code('fact = "age"'), "code.0.fact: found 'age'"),
-        (code('fact = "anticoagulant"'), "`means` or `concept` instead"),
-        (code('fact = "resectability"\nvalue = "inoperable"'), "allowed: complete, debulkable, unresectable"),
-        (code('fact = "hilar_lesion"\nvalue = "yes"'), "allowed: true or false"),
-        (code('fact = "ecog"\nvalue = 7'), "a whole number in the range of ecog"),
-        (code('concept = "proc.embolisation"'), "code.0.concept: found 'proc.embolisation'"),
-        (code('concept = "proc.embolization"\nuse = "always"'), "use 'always'"),
-        (code('means = "loinc|1975-2"\nvalue = true'), "code.0.value: found beside means"),
-        (code('fact = "inr"', 'system = "http://loinc.org"\ncode = "1975-2"'), "the knowledge does not read already"),
-        (code('fact = "inr"', 'system = "http://hl7.org/fhir/sid/icd-10-cm"\ncode = "C7B.021"'), "does not read already"),
-        (code('fact = "inr"', f'system = "{knowledge.load().assessment_system}"\ncode = "new"'), "does not read already"),
-        (code('fact = "inr"') + code('fact = "albumin"'), "code.1.code: found 'X', allowed: a code that no other"),
-        (code('means = "loinc|1975-2"') + code('fact = "hilar_lesion"\nvalue = true'), "no other entry explains"),
-        (code('fact = "hilar_lesion"\nvalue = true') + code('means = "loinc|1975-2"'), "no other entry explains"),
-        (code('fact = "hilar_lesion"\nvalue = false', 'text = "Yes"'), "code.0.text: found 'Yes'"),
-        (code('fact = "hilar_lesion"', 'text = "present"'), "a text beside a fact of Observations and its value"),
-        (code('fact = "resectability"\nvalue = "complete"', 'text = " Unresectable"'), "a text that is no answer already"),
-        (code('fact = "ecog"\nvalue = 1', 'text = "3"'), "a text that is no answer already"),
-        (code('fact = "resectability"\nvalue = "complete"', 'text = "seen"')
-         + code('fact = "resectability"\nvalue = "debulkable"', 'text = " SEEN"'), "code.1.text: found ' SEEN'"),
-        (code('fact = "inr"', 'system = "local"\ncode = "X"'), "code.0.system: found 'local'"),
-        ('[units.platelets]\n"G/L" = "g/L"', "units.platelets.G/L: found 'g/L', allowed: one of 10*9/L"),
-        ('[units.creatinine]\n"mg/dl" = "umol/L"', "a spelling that does not mean mg/dL"),
-        ('[units.creatinine]\n"mg/dL " = "mg/L"', "a spelling that does not mean mg/dL"),
-        ('[units.creatinine]\n"mg / dl" = "umol/L"', "a spelling that does not mean mg/dL"),
-        ('[units.platelets]\n"mg/dL" = "10*9/L"', "a spelling that does not mean mg/dL"),
-        ('[units.platelets]\n"G/L" = "10*9/L"\n"G / L" = "/uL"', "units.platelets.G / L: found 'G / L' twice"),
-        ('[units.portal_vein]\n"x" = "1"', "a fact of facts.toml that has a unit"),
-        ("[windows]\ninr = 400", "windows.inr: found 400 days, allowed: 30 to 180 days"),
-        ("[windows]\ninr = 7", "windows.inr: found 7 days"),
-        ("[windows]\necog = 60", "a fact whose window a site may set"),
-        ("[windows]\ncapecitabine_recent = 30", "a fact whose window a site may set"),
-        ('[limits."contraindication.ecog-3-or-worse"]\nlimit = 4\nsays = "ECOG 4"', "found 4, allowed: 2 to 3"),
-        ('[limits."contraindication.ecog-3-or-worse"]\nlimit = 2\nsays = "ECOG"', "a sentence that names its number, 2"),
-        ('[limits."caution.lesion-above-3-cm"]\nlimit = 2\nsays = "2"', "limits.caution.lesion-above-3-cm"),
+        (code(""), "code.1 must have one of means, fact and concept; it has none"),
+        (
+            code('means = "loinc|1975-2"\nfact = "inr"'),
+            "code.1 must have one of means, fact and concept; it has means and fact",
+        ),
+        (code('means = "loinc|1975-2"', ""), "code.1 must have system and code, or else a text"),
+        (code('means = "loinc|9999-9"'), "code.1.means is 'loinc|9999-9', a code that the knowledge does not hold"),
+        (code('means = "cpt|1975-2"'), "code.1.means is 'cpt|1975-2'"),
+        (code('fact = "bilirubin"'), "code.1.fact is 'bilirubin', which is no fact of facts.toml; did you mean"),
+        (code('fact = "age"'), "code.1.fact is 'age', which is a fact that a site cannot map"),
+        (code('fact = "anticoagulant"'), "use `means` or `concept` instead"),
+        (code('fact = "resectability"\nvalue = "inoperable"'), "must be one of complete, debulkable, unresectable"),
+        (code('fact = "hilar_lesion"\nvalue = "yes"'), "must be true or false"),
+        (code('fact = "ecog"\nvalue = 7'), "a whole number in the range of ecog (0 to 5)"),
+        (
+            code('concept = "proc.embolisation"'),
+            'which is no concept of terminology.toml; did you mean "proc.embolization"?',
+        ),
+        (
+            code('concept = "proc.embolization"\nuse = "always"'),
+            "code.1.use is 'always', which proc.embolization does not have; its uses: ",
+        ),
+        (code('means = "loinc|1975-2"\nvalue = true'), "code.1.value must be used with fact, not with means"),
+        (code('fact = "inr"', 'system = "http://loinc.org"\ncode = "1975-2"'), "which the knowledge already reads"),
+        (
+            code('fact = "inr"', 'system = "http://hl7.org/fhir/sid/icd-10-cm"\ncode = "C7B.021"'),
+            "which the knowledge already reads",
+        ),
+        (
+            code('fact = "inr"', f'system = "{knowledge.load().assessment_system}"\ncode = "new"'),
+            "which the knowledge already reads",
+        ),
+        (code('fact = "inr"') + code('fact = "albumin"'), "code.2.code is 'X', which another entry already explains"),
+        (code('means = "loinc|1975-2"') + code('fact = "hilar_lesion"\nvalue = true'), "which another entry already explains"),
+        (code('fact = "hilar_lesion"\nvalue = true') + code('means = "loinc|1975-2"'), "which another entry already explains"),
+        (
+            code('fact = "hilar_lesion"\nvalue = false', 'text = "Yes"'),
+            "code.1.text is 'Yes', which is already read as another answer",
+        ),
+        (code('fact = "hilar_lesion"', 'text = "present"'), "has a text, and so needs a fact of Observations and its value"),
+        (
+            code('fact = "resectability"\nvalue = "complete"', 'text = " Unresectable"'),
+            "already read as another answer or as a number",
+        ),
+        (code('fact = "ecog"\nvalue = 1', 'text = "3"'), "already read as another answer or as a number"),
+        (
+            code('fact = "resectability"\nvalue = "complete"', 'text = "seen"')
+            + code('fact = "resectability"\nvalue = "debulkable"', 'text = " SEEN"'),
+            "code.2.text is ' SEEN', which another entry",
+        ),
+        (code('fact = "inr"', 'system = "local"\ncode = "X"'), "code.1.system is 'local'"),
+        ('[units.platelets]\n"G/L" = "g/L"', "units.platelets.G/L is 'g/L', and must be one of 10*9/L"),
+        ('[units.creatinine]\n"mg/dl" = "umol/L"', "this spelling already means mg/dL"),
+        ('[units.creatinine]\n"mg/dL " = "mg/L"', "this spelling already means mg/dL"),
+        ('[units.creatinine]\n"mg / dl" = "umol/L"', "this spelling already means mg/dL"),
+        ('[units.platelets]\n"mg/dL" = "10*9/L"', "this spelling already means mg/dL"),
+        ('[units.platelets]\n"G/L" = "10*9/L"\n"G / L" = "/uL"', "units.platelets.G / L is a spelling that appears twice"),
+        ('[units.portal_vein]\n"x" = "1"', "units.portal_vein is for no fact of facts.toml that has a unit"),
+        ("[windows]\ninr = 400", "windows.inr is 400 days, and must be 30 to 180 days"),
+        ("[windows]\ninr = 7", "windows.inr is 7 days"),
+        ("[windows]\necog = 60", "is for no fact whose window a site may set"),
+        ("[windows]\ncapecitabine_recent = 30", "is for no fact whose window a site may set"),
+        ('[limits."contraindication.ecog-3-or-worse"]\nlimit = 4\nsays = "ECOG 4"', "is 4, and must be 2 to 3"),
+        ('[limits."contraindication.ecog-3-or-worse"]\nlimit = 2\nsays = "ECOG"', "must be a sentence that names its limit, 2"),
+        (
+            '[limits."caution.lesion-above-3-cm"]\nlimit = 2\nsays = "2"',
+            "limits.caution.lesion-above-3-cm is no limit that a site may set",
+        ),
         ('[limits."contraindication.ecog-3-or-worse"]\nlimit = 2\nsays = "' + "ECOG 2 " * 9 + '"', "at most 34"),
-        ('[wording]\nnote = "You must call us"', "plain text that neither instructs nor reassures"),
+        ('[wording]\nnote = "You must call us"', "must be plain text that neither instructs nor reassures"),
         ('[wording]\nnote = "[x](https://y)"', "plain text"),
-        ('[wording.facts]\ninr = "Albumin"', "a name that no other fact has"),
-        ('[wording.facts]\nquick = "Quick"', "wording.facts.quick"),
+        ('[wording.facts]\ninr = "Albumin"', "which is the name of another fact"),
+        ('[wording.facts]\nquick = "Quick"', "wording.facts.quick is for no fact of facts.toml"),
         ('[sign_off]\nname = "A"\nrole = "B"\non = "2026-11-20"\nwhat = "x"\nknowledge = "0123456789abcdef"', "without quotes"),
-        ('[sign_off]\nname = "A"\nrole = "B"\nwhat = "all"\nknowledge = "0123456789abcdef"',
-         "sign_off.on: found nothing, allowed: this key is needed"),
-        ("[windos]\ninr = 90", "windos: found the key 'windos', allowed: windows? One of"),
+        ('[sign_off]\nname = "A"\nrole = "B"\nwhat = "all"\nknowledge = "0123456789abcdef"', "sign_off.on is required"),
+        ("[windos]\ninr = 90", 'windos is not a known key; did you mean "windows"? Allowed: '),
     ],
     ids=lambda part: part.replace("\n", " ")[:70],
-)  # fmt: skip
+)
 def test_what_a_site_may_not_say_is_refused_with_its_place(tmp_path: Path, text: str, fault: str) -> None:
     found = told(tmp_path, text)
     assert any(fault in line for line in found), found
@@ -139,7 +165,7 @@ def test_every_fault_of_every_section_is_told_at_once(tmp_path: Path) -> None:
         '[limits."contraindication.ecog-3-or-worse"]\nlimit = 5\nsays = "x"\n[wording]\nnote = "it is safe"\ncolour = "red"\n'
     )
     found = told(tmp_path, text)
-    for place in ("code.0.means", "code.1.value", "units.inr.s", "windows.inr", "ecog-3-or-worse.limit", "ecog-3-or-worse.says",
+    for place in ("code.1.means", "code.2.value", "units.inr.s", "windows.inr", "ecog-3-or-worse.limit", "ecog-3-or-worse.says",
                   "wording.colour"):  # fmt: skip
         assert any(place in line for line in found), (place, found)
 
@@ -151,8 +177,8 @@ def test_an_entry_that_does_not_fit_hides_no_fault_of_the_entries_beside_it(tmp_
         '[limits."exclusion.age-limit"]\nlimit = 20\nsays = "20"\n[wording]\nnote = 1\nfacts = { inr = 1, imr = "INR" }\n'
     ))  # fmt: skip
     places = (
-        "code.0.fact: found 1",
-        "code.1.fact: found 'imr'",
+        "code.1.fact",
+        "code.2.fact is 'imr'",
         "units.inr.x",
         "units.inr.y",
         "windows.inr",
@@ -172,7 +198,7 @@ def test_nobody_has_signed_on_a_day_to_come(tmp_path: Path) -> None:
     signature = '[sign_off]\nname = "A"\nrole = "B"\non = 2026-11-20\nwhat = "x"\nknowledge = "0123456789abcdef"\n'
     file.write_text(LEAST + signature, "utf-8")
     assert read_site(file, date(2026, 11, 20)).knowledge.overlay.sign_off
-    with pytest.raises(SiteError, match=r"sign_off\.on: found 2026-11-20, allowed: a day that is not to come"):
+    with pytest.raises(SiteError, match=r"sign_off\.on is 2026-11-20, which is in the future: today is 2026-11-19"):
         read_site(file, date(2026, 11, 19))
 
 
@@ -284,7 +310,7 @@ def test_local_questions_are_asked_for_and_local_answers_are_not(tmp_path: Path)
 
 
 def test_cards_say_by_which_knowledge_they_are_and_whether_a_site_signed_it(tmp_path: Path) -> None:
-    """Whose choices it rests on and who signed stand in the rule book of the site; a face has the digest's first half."""
+    """The rule book has the site's choices and signature; a card has the first half of the digest."""
     base = knowledge.load()
     assert f"Not clinically verified (knowledge {base.digest[:8]})." in overview(base)
     text = '[windows]\ninr = 90\n[wording]\nnote = "HPB board on Thursdays."\n'

@@ -1,15 +1,15 @@
-"""Nobody can change a number of the knowledge unnoticed: every mutant of the tables makes a vignette or a chart fail.
+"""Every change of a number of the knowledge is noticed: each mutant of the tables makes a vignette or a chart fail.
 
 Pinned: limits (a step of their last digit either way) and comparisons (their neighbour), flags, windows (a day either way),
-silence, every entry of every list that a verdict, a caution, an option, an alarm, a question or an order looks at, their
+silence, every entry of every list that a verdict, a caution, an option, an alarm, a question or an order reads, their
 order where it counts, answers of coded facts, strength and edition, `use` and system of every code, units with their
-factors, ranges, the numbers of scores.toml and the bands of staging.toml. A mutant that the loader refuses counts as
+factors, ranges, the numbers of scores.toml and the bands of staging.toml. A mutant that the loader rejects counts as
 noticed: the service would not start.
 
-Not pinned, each with its reason in tests/pins/rules.py: sentences, titles and the marks "local", which people read and no
-verdict weighs; statement ids and publications (the loader holds that they resolve and may decide, the golden cards what is
+Not pinned, each with its reason in tests/pins/rules.py: sentences, titles and the marks "local", which are for people and
+affect no verdict; statement ids and publications (the loader checks that they resolve and may decide, the golden cards what is
 shown); the answers from which the search for deciding facts starts; codes of concepts that no fact, order or line of the
-reading names; ICD-10 codes inside a shorter one that says the same; and keys where the same answer is given twice over.
+reading uses; ICD-10 codes inside a shorter one that says the same; and keys that repeat an answer given elsewhere.
 
 `make test` tries some mutants of every rule in every file; `make prove-pinning` tries all of them, on every processor.
 """
@@ -35,9 +35,9 @@ from tests.support.coding_tables import lines
 from tests.support.vignette import vignettes
 
 AT_ONCE = 16
-"""Mutants that a process takes at a time."""
+"""Mutants that a process takes at once."""
 OF_EACH = 3
-"""Mutants of every rule in every file that the short form tries."""
+"""Number of mutants of every rule in every file that the short form tries."""
 
 
 OF_NO_CONSEQUENCE = {
@@ -69,18 +69,18 @@ OF_NO_CONSEQUENCE = {
     "terminology.toml: systems.atc: without http://www.whocc.no/atc":
         "its own word atc has it read like a national edition; as the first of the list it is the one that is sent",
 }  # fmt: skip
-"""Mutants that say the same of every patient, each with its reason."""
+"""Mutants that change no result for any patient, each with its reason."""
 
 
 @cache
 def pinning() -> tuple[Pinning, list[mutants.Mutant]]:
-    """Of this process: the patients with what is worked out once, and all mutants."""
+    """Return the patients, with what is computed once per process, and all mutants."""
     found = Pinning()
     return found, list(mutants.mutants(found.files))
 
 
 def unnoticed(numbers: Sequence[int]) -> dict[int, str]:
-    """Return the numbered mutants: each with its text where nothing notices it, or with "" where something does."""
+    """Return, for each of the numbered mutants, its text if nothing notices it, else ""."""
     pins, all_of_them = pinning()
     return {number: "" if pins.killer(all_of_them[number], number) else str(all_of_them[number]) for number in numbers}
 

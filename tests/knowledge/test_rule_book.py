@@ -1,4 +1,4 @@
-"""The rule book says what the knowledge says, all of it, in Markdown and on a page of its own that needs nothing else."""
+"""The rule book has all of the knowledge, as Markdown and as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TEXT = render_markdown(rule_book(KNOWN))
 
 
 class Page(HTMLParser):
-    """What a browser would find: names of elements, their attributes, the text between them."""
+    """Collects the elements, attributes and text of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Page(HTMLParser):
 
 
 def everything_named() -> list[str]:
-    """Every id and sentence that a board has to find."""
+    """Return every id and sentence that the rule book must have."""
     names = [criterion.id for criterion in KNOWN.criteria.values() if not criterion.key.startswith(("gate.", "technique."))]
     names += [criterion.says for criterion in KNOWN.criteria.values() if not criterion.key.startswith("gate.")]
     names += [indication.says for modality in KNOWN.modalities for indication in modality.indications]
@@ -70,7 +70,7 @@ REQUIRED = {criterion.id for m in KNOWN.modalities for i in m.indications for cr
 
 
 def bare(text: str) -> str:
-    """Words without the marks and spaces of either form."""
+    """Return the words without the marks and spaces of either format."""
     return re.sub(r"[*\s]|<br>", "", text)
 
 
@@ -139,7 +139,7 @@ def test_what_somebody_writes_into_the_knowledge_is_text_and_never_markup() -> N
 
 
 def test_the_book_shows_the_limits_windows_and_codes_of_the_knowledge_it_is_given() -> None:
-    """As a site's overlay would change them."""
+    """Changed as by a site's overlay."""
     key = "contraindication.ecog-3-or-worse"
     plain = KNOWN.unfilled
     assert plain
@@ -267,7 +267,7 @@ def test_the_command_prints_the_book_of_a_site(tmp_path: Path) -> None:
 
 
 def test_the_page_of_the_attributes_of_this_source_tells_the_counts_of_the_knowledge() -> None:
-    """docs/evidence-source.md repeats a few figures; they may not age."""
+    """docs/evidence-source.md repeats a few figures; they must be up to date."""
     page = (ROOT / "docs/evidence-source.md").read_text("utf-8")
     found: dict[str, Any] = {
         "statements": len(KNOWN.statements), "publications": len(KNOWN.publications), "criteria": len(KNOWN.criteria),

@@ -1,4 +1,4 @@
-"""The `use` of a code is one of a closed list, and the program asks it questions: it never looks into its text."""
+"""The `use` of a code is a member of a closed enum; the program reads its properties and never its text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_each_use_is_that_of_some_code() -> None:
 
 
 def _is_a_use(node: ast.AST) -> bool:
-    """`use`, `uses`, `meaning.use`, `definition.uses`."""
+    """Return whether an expression is a use: `use`, `uses`, `meaning.use`, `definition.uses`."""
     return (isinstance(node, ast.Name) and node.id in USES) or (isinstance(node, ast.Attribute) and node.attr in USES)
 
 
@@ -42,7 +42,7 @@ def _texts(node: ast.AST) -> bool:
 
 
 def looked_into(tree: ast.AST) -> Iterator[int]:
-    """Lines on which a use is compared with a text, or searched, or cut."""
+    """Yield the lines on which a use is compared with a text, searched or sliced."""
     for node in ast.walk(tree):
         match node:
             case ast.Compare():
@@ -83,7 +83,7 @@ def test_a_line_that_does_is_found(line: str) -> None:
         ("cond.extrahepatic_mets", "nodal: regional or distant unknown", "decides, nodal, question-site"),
     ],
 )
-def test_a_site_file_with_a_former_use_is_told_those_of_its_concept(
+def test_the_fault_of_a_site_file_with_a_former_use_lists_the_uses_of_its_concept(
     tmp_path: Path, concept: str, former: str, now: str
 ) -> None:
     file = tmp_path / "site.toml"
@@ -92,8 +92,6 @@ def test_a_site_file_with_a_former_use_is_told_those_of_its_concept(
     file.write_text(f'{head}{code}use = "{former}"\n', "utf-8")
     with pytest.raises(SiteError) as told:
         read_site(file)
-    assert f"found '{concept}', use '{former}', allowed: a concept of terminology.toml and a use it has: {now}" in str(
-        told.value
-    )
+    assert f"code.1.use is '{former}', which {concept} does not have; its uses: {now}" in str(told.value)
     file.write_text(f'{head}{code}use = "{now.split(", ")[0]}"\n', "utf-8")
     assert "X" in {meaning.code for _, meaning in read_site(file).knowledge.terminology.all_rows()}

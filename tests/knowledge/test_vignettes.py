@@ -1,4 +1,4 @@
-"""Every vignette holds: patients as facts, verdicts and reasons as a clinician would say them (tests/vignettes/*.toml)."""
+"""Every vignette passes: patients as facts, verdicts and reasons in the words of a clinician (tests/vignettes/*.toml)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_vignette(vignette: Vignette) -> None:
 
 
 def test_the_numbers_with_which_the_vignettes_held_last_are_those_of_the_knowledge(request: pytest.FixtureRequest) -> None:
-    """What a failing vignette calls the former number: `pytest --update-golden` writes it once they hold again."""
+    """The former numbers that a failing vignette names; `pytest --update-golden` writes them once all vignettes pass."""
     now = numbers_of(knowledge.load())
     if request.config.getoption("--update-golden"):
         FILE.write_text(json.dumps(now, indent=1) + "\n", "utf-8")

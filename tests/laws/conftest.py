@@ -1,4 +1,4 @@
-"""In the full form each law tells how many examples it tried, and fails where they are fewer than it asks for."""
+"""In the full form each law reports how many examples it tried, and fails if there were too few."""
 
 from __future__ import annotations
 

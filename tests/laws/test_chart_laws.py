@@ -1,6 +1,6 @@
-"""Laws over charts, as FHIR (CLINICAL section 5): what must not change a card, and what must not make one bolder.
+"""Laws over FHIR charts (docs/knowledge.md, "Laws"): what must not change a card, and what must not make a verdict stronger.
 
-A chart is that of a fixture with resources of the other fixtures mixed in, all of one patient and shifted to one day.
+Each chart mixes the resources of a fixture with some of other fixtures, all for one patient and shifted to one day.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ Resource = dict[str, Any]
 TODAY = date(2026, 11, 1)
 KNOWN = knowledge.load()
 PATIENT = {"resourceType": "Patient", "id": "p", "birthDate": "1970-06-01", "gender": "female"}
-SLOW = {"almost-nothing-known"}  # the search for missing facts; its law is another
+SLOW = {"almost-nothing-known"}  # left out because the search for deciding facts takes long; tests/deciding covers it
 
 
 def _moved(fixture: str) -> list[Resource]:
-    """The resources of a fixture, as if they were of patient p and the day of the fixture were TODAY."""
+    """Return the resources of a fixture, moved to patient p and from the day of the fixture to TODAY."""
     found = []
     for resource, _ in shift_dates([list(pair) for pair in chart_file(fixture).resources], TODAY - as_of(fixture)):
         if resource["resourceType"] == "Patient":
@@ -71,7 +71,7 @@ mixed_charts = st.builds(
     st.lists(st.sampled_from(sorted(POOL)), max_size=8),
     st.lists(st.integers(0, 40), max_size=3),
 )
-"""Ids of resources in POOL: short enough to be told when a law fails."""
+"""Ids of resources in POOL, short enough to be printed when a law fails."""
 
 
 def whole(ids: list[str]) -> list[Resource]:
@@ -118,7 +118,7 @@ def of_another(twin: Resource) -> None:
 
 
 def worse(twin: Resource) -> None:
-    """Today, and another value than the original's, so that it would matter if it counted."""
+    """Give the twin today's date and another value, so that it would change the result if it counted."""
     for key in ("effectiveDateTime", "recordedDate", "performedDateTime", "authoredOn"):
         if key in twin:
             twin[key] = TODAY.isoformat()
@@ -143,7 +143,7 @@ def test_what_is_entered_in_error_or_of_another_patient_changes_no_card(
 
 
 def machine(found: Any) -> Any:
-    """Cards without the sentences: how many resources were left out is told there."""
+    """Return the cards without detail, which says how many resources were left out."""
     return [(card["summary"], card["indicator"], card["extension"]) for card in found]
 
 
@@ -154,7 +154,7 @@ for definition in KNOWN.facts.values():
 
 
 def in_other_unit(resource: Resource, unit_place: int) -> Resource:
-    """The same value in another unit that the fact accepts; as it is where it has none."""
+    """Return the same value in another accepted unit of the fact, or unchanged if there is none."""
     quantity = resource.get("valueQuantity")
     codes = {coding.get("code") for coding in resource.get("code", {}).get("coding", ())}
     found = [d for code in codes for d in DEFINITIONS.get(code, ())]
@@ -164,7 +164,7 @@ def in_other_unit(resource: Resource, unit_place: int) -> Resource:
     unit = sorted(accepted)[unit_place % len(accepted)]
     factor = units.Scale.for_fact(KNOWN.units, found[0]).factor(quantity.get("code") or quantity.get("unit") or "")
     if factor is None:
-        return resource  # refused as it is
+        return resource  # its own unit is rejected
     ours = units.convert_value(Decimal(str(quantity["value"])), factor)
     changed = deepcopy(resource)
     changed["valueQuantity"] |= {"value": float(ours * accepted[unit]), "unit": unit, "system": units.UCUM, "code": unit}
@@ -176,12 +176,12 @@ def in_other_unit(resource: Resource, unit_place: int) -> Resource:
 def test_the_same_values_in_other_units_change_no_verdict(ids: list[str], unit_place: int) -> None:
     chart = whole(ids)
     other = [in_other_unit(resource, unit_place) for resource in chart]
-    told = [[without_values(extension(card)) for card in cards(found)] for found in (other, chart)]
-    assert told[0] == told[1]
+    extensions = [[without_values(extension(card)) for card in cards(found)] for found in (other, chart)]
+    assert extensions[0] == extensions[1]
 
 
 def without_values(content: Any) -> Any:
-    """Without values, which are named as they were sent; of which fact and resource they are stays."""
+    """Return the extension without values, which are repeated as sent. Facts and references are kept."""
     match content:
         case dict():
             return {key: without_values(part) for key, part in content.items() if key not in {"value", "recorded"}}
@@ -231,7 +231,7 @@ ADVERSE = {
 @Law(60)
 @given(mixed_charts, st.sampled_from(sorted(set(ADVERSE) - {"dialysis"})))
 def test_an_adverse_result_that_nobody_can_read_is_still_a_question(ids: list[str], name: str) -> None:
-    """What is unreadable is unknown, and unknown is never better than what stood there."""
+    """An unreadable result is unknown, and unknown must never be better than the result."""
     spoilt = {key: value for key, value in ADVERSE[name].items() if not key.startswith("value")}
     spoilt["dataAbsentReason"] = {"coding": [{"code": "error"}]}
     before, after = read([*whole(ids), ADVERSE[name]]), read([*whole(ids), spoilt])
@@ -250,7 +250,7 @@ def test_a_type_of_resource_that_nobody_asked_for_is_still_a_question(ids: list[
 
 
 def no_bolder(before: ClinicalPicture, after: ClinicalPicture, name: str) -> None:
-    """In the modalities that are judged by the fact itself (CLINICAL section 5)."""
+    """Assert that no verdict is stronger, in the modalities that are judged by the fact itself."""
     if before.gate.answer is not Nlm.YES or after.gate.answer is not Nlm.YES:
         return
     old, new = verdicts(before), verdicts(after)

@@ -1,6 +1,6 @@
-"""Laws over whole pictures (CLINICAL section 5): what must hold of every patient, also of those nobody thought of.
+"""Laws over clinical pictures (docs/knowledge.md, "Laws"), which must hold for every patient, also for unexpected ones.
 
-The laws of the search for missing facts are in test_missing_laws.py, those over charts in test_chart_laws.py.
+The tests of the search for deciding facts are in tests/deciding, the laws over charts in test_chart_laws.py.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ MODALITIES = [modality.id for modality in KNOWN.modalities]
 
 EXCEPTED = {"ecog", "carcinoid_heart_coded", "liver_transplant", "liver_transplant_coded",
             "liver_transplant_status_coded"}  # fmt: skip
-"""By name in CLINICAL section 5: ECOG, the cautions of the first row of silence (the heart), and the transplant gate."""
+"""The exceptions of docs/knowledge.md, "Laws": ECOG, cautions whose silence is listed (the heart), and the transplant gate."""
 CONDUITS = {"curative_resection", "refractory_for_transplantation"}
-"""Through these, and through Y3, a fact of one modality may change another (CLINICAL section 5)."""
+"""Through these, and through Y3, a fact of one modality may change another (docs/knowledge.md, "Laws")."""
 CONTRAINDICATED_BY: dict[str, tuple[str, Value]] = {
     "hepatic-failure": ("hepatic_failure", True),
     "portal-vein-occlusion": ("portal_vein", "occluded"),
@@ -76,8 +76,8 @@ def verdicts(facts: Facts) -> dict[str, Verdict]:
     return {name: assessment.verdict for name, assessment in assess_modalities(facts).items()}
 
 
-def told(picture: ClinicalPicture) -> dict[str, Any]:
-    """All that a machine is told of a picture but the missing facts, which take long to search for."""
+def machine_readable(picture: ClinicalPicture) -> dict[str, Any]:
+    """Return the machine-readable result of a picture without the deciding facts, whose search takes long."""
     facts = facts_of(picture)
     parts = {
         name: (part.value, [outline(because) for because in part.because]) for name, part in determine_stage(facts).items()
@@ -88,7 +88,7 @@ def told(picture: ClinicalPicture) -> dict[str, Any]:
 
 
 def own_facts(modality: Modality) -> set[str]:
-    """The plain facts a modality is judged by, but for those that only reach it through other modalities' rules."""
+    """Return the recorded facts by which a modality is judged, except those that reach it only through rules of others."""
     found: set[str] = set()
 
     def collect(name: str) -> None:
@@ -109,14 +109,14 @@ OWN = {modality.id: own_facts(modality) for modality in KNOWN.modalities}
 
 
 def short_window(facts: Facts) -> bool:
-    """Whether imaging counts for 90 days only (CLINICAL section 3): a rule of age, not of what a grade means."""
+    """Return whether the window of imaging is 90 days, which depends on the grade (docs/knowledge.md, "Facts")."""
     return facts["g3"].equals(True) or facts["nec"].equals(True)
 
 
 @Law(400)
 @given(pictures(8), st.sampled_from(sorted(JUDGED - EXCEPTED)), st.integers(0, 99))
 def test_forgetting_a_fact_never_strengthens_a_verdict(picture: ClinicalPicture, name: str, place: int) -> None:
-    """It may rise to undetermined: the contraindication that was forgotten is a question again."""
+    """It may rise to undetermined, because a contraindication that is forgotten becomes a question."""
     facts = facts_of(with_fact(picture, name, variants(name)[place % len(variants(name))]))
     forgotten = facts_of(with_fact(picture, name, UNKNOWN))
     if short_window(facts) == short_window(forgotten):
@@ -167,8 +167,8 @@ def test_adding_a_contraindication_contraindicates_and_never_improves(picture: C
 @Law(200)
 @given(pictures(8), st.sampled_from(sorted(FROM_NORMAL_TO_WORST)), st.data())
 def test_a_more_abnormal_laboratory_value_never_improves(picture: ClinicalPicture, name: str, data: st.DataObject) -> None:
-    """But where the better value had closed a modality that is for those whose liver cannot be resected (through curative
-    resection): it may be open again."""
+    """The exception are modalities for unresectable disease. The better value may exclude them by making a curative resection
+    possible, and the worse value may make them undetermined again."""
     ladder = FROM_NORMAL_TO_WORST[name]
     better, worse = sorted(data.draw(st.lists(st.integers(0, len(ladder) - 1), min_size=2, max_size=2, unique=True)))
 
@@ -196,7 +196,7 @@ def test_order_and_duplicates_of_readings_change_nothing(picture: ClinicalPictur
         shuffled[name] = Readings(
             tuple(rnd.sample(valid, len(valid))), found.unreadable[::-1] * 2, found.complete, found.open_question * 2
         )
-    assert told(ClinicalPicture(shuffled)) == told(picture)
+    assert machine_readable(ClinicalPicture(shuffled)) == machine_readable(picture)
 
 
 @Law(120)
@@ -215,7 +215,7 @@ def test_every_verdict_has_reasons_and_every_reason_a_publication(picture: Clini
 
 
 def reasons(result: Assessment) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """Statements of each reason, and whether it is marked local."""
+    """Yield the statements of each reason, and whether it is marked local."""
     findings: tuple[Finding, ...] = (*result.decision.findings, *result.by_2010.findings, *result.cautions)
     for finding in findings:
         yield finding.criterion.statements, finding.criterion.local

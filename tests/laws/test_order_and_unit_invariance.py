@@ -1,4 +1,4 @@
-"""The same chart, sent another way, gives the same cards (CLINICAL section 5, laws): over every fixture."""
+"""The same chart gives the same cards however it is sent (docs/knowledge.md, "Laws"), for every fixture."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def cards(resources: list[Resource], fixture: str) -> str:
-    """Of the fixture's patient, whoever else is in the chart."""
+    """Return the cards of the patient of a fixture, as JSON. The resources may belong to other patients too."""
     chart = read_chart(
         [ChartEntry(json.dumps(resource).encode()) for resource in resources], patient_of(fixture), EVERYTHING_ARRIVED
     )
@@ -69,7 +69,7 @@ def sent_twice_in_other_words(fixture: str) -> list[Resource]:
 
 
 def worse(resource: Resource) -> Resource:
-    """The same with another value, so that it would matter if it counted."""
+    """Give the resource another value, so that it would change the cards if it counted."""
     if quantity := resource.get("valueQuantity"):
         quantity["value"] = round(quantity["value"] * 3, 3)
     if "valueBoolean" in resource:
@@ -112,7 +112,7 @@ def facts_of(resource: Resource) -> Iterator[FactDefinition]:
 
 
 def in_other_units(place: int) -> Callable[[str], list[Resource]]:
-    """Every number in another unit of its fact, or in another spelling of its own."""
+    """Convert every number to another unit of its fact, or to another spelling of its unit."""
 
     def change(fixture: str) -> list[Resource]:
         resources = resources_of(fixture)
@@ -137,7 +137,7 @@ def in_other_units(place: int) -> Callable[[str], list[Resource]]:
 
 
 def with_dates(write: Callable[[str], str]) -> Callable[[str], list[Resource]]:
-    """Every day of an Observation, Condition, Procedure or drug written as `write` does."""
+    """Rewrite every day of the resources, except birth dates, with `write`."""
 
     def rewritten(content: Any, key: str = "") -> Any:
         if isinstance(content, dict):
@@ -165,7 +165,7 @@ OTHER_PROCEDURES = [{"code": "73761001", "display": "Colonoscopy"}, {"code": "80
 
 
 def beside_an_irrelevant_chart(fixture: str) -> list[Resource]:
-    """A thousand resources of the same patient that say nothing of the disease, its organs or its treatment."""
+    """Add a thousand resources of the same patient that are unrelated to the disease, its organs and its treatment."""
     resources = resources_of(fixture)
     patient = patient_of(fixture)
     rnd, more = random.Random(11), []
@@ -217,7 +217,7 @@ def test_the_same_chart_sent_another_way_gives_the_same_cards(fixture: str, chan
 @pytest.mark.parametrize("fixture", FIXTURES)
 @pytest.mark.parametrize("place", range(4))
 def test_the_same_values_in_other_units_give_the_same_cards(fixture: str, place: int) -> None:
-    """All but how the value was recorded, which the provenance repeats, and the uuid, which covers it."""
+    """Except for the recorded value in the provenance, and the uuid, which depends on it."""
 
     def bare(text: str) -> str:
         return re.sub(r'"(recorded|uuid)":"[^"]*"', "", text)
@@ -227,12 +227,12 @@ def test_the_same_values_in_other_units_give_the_same_cards(fixture: str, place:
 
 
 @pytest.mark.parametrize("fixture", FIXTURES)
-def test_a_time_without_its_zone_is_told_as_unsound_and_changes_no_verdict(fixture: str) -> None:
-    """R4 forbids it, and it is sent: the day counts, and the cards say that what decided is not valid."""
+def test_a_time_without_its_zone_is_reported_as_invalid_and_changes_no_verdict(fixture: str) -> None:
+    """FHIR R4 forbids it, but some servers send it. The day counts, and the cards report the resource as invalid."""
 
     def judged(text: str) -> list[Any]:
-        told = [extension for card in json.loads(text) for extension in card["extension"].values()]
-        return [{**part, "provenance": None} for part in told if part["kind"] != "data-quality"]
+        found = [extension for card in json.loads(text) for extension in card["extension"].values()]
+        return [{**part, "provenance": None} for part in found if part["kind"] != "data-quality"]
 
     resources = with_dates(lambda day: f"{day}T08:15:00")(fixture)
     found = cards(resources, fixture)

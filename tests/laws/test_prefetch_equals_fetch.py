@@ -1,4 +1,4 @@
-"""The same cards whether the EHR sends everything, nothing or half, on two FHIR servers (CH-46)."""
+"""The cards are the same whether the EHR prefetches everything, nothing or half, with two FHIR servers (CH-46)."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def resources(fixture: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def breakable() -> Iterator[str]:
-    """Our own server, which pages after four entries."""
+    """Yield the base URL of the test server of this project, with four entries a page."""
     with FhirServer([resource for fixture in FIXTURES for resource in resources(fixture)], page=4) as server:
         yield server.base
 
 
 @contextmanager
 def sekmet(database: Path) -> Iterator[str]:
-    """sekmet-fhir, a FHIR server that nobody here wrote."""
+    """Run sekmet-fhir, an independent FHIR server, and yield its base URL."""
     port = free_port()
     base = f"http://127.0.0.1:{port}/fhir"
     command = [str(Path(sys.executable).with_name("sekmet")), "serve", "--host", "127.0.0.1", "--port", str(port)]

@@ -1,7 +1,7 @@
-"""The program decides by codes, never by its own words: with every word replaced it decides the same.
+"""The program decides by codes, never by its own texts: with every text replaced, it decides the same.
 
-Replaced are the words of every reason (cards/reasons.toml) and every sentence of the knowledge files. Verdicts, findings,
-cautions, stage and extension of all fixtures and vignettes have to stay as they are.
+The texts of all reasons (cards/reasons.toml) and all sentences of the knowledge files are replaced. Verdicts, findings,
+cautions, stage and extension of all fixtures and vignettes must stay the same.
 """
 
 from __future__ import annotations
@@ -61,19 +61,19 @@ TABLES_OF_SENTENCES = {
     "units.toml": {"refused"},
     "terminology.toml": {"refused"},
 }
-"""Tables all of whose texts are sentences."""
+"""Tables that contain sentences only."""
 NOT_SENTENCES = {"codes", "verified", "names", "alias", "jurisdiction", "states_nothing"}
-"""Displays of codes, a status, the forms of drug_products.csv; brand names and spellings of units, which are compared with a
-chart."""
+"""Keys of other texts: displays of codes, a status, the forms of drug_products.csv; and brand names and spellings of units,
+which are compared with a chart."""
 PLACE = re.compile(r"\{[^{}]*\}")
 FACES = {face.value for face in Face}
 
 
 class Scrambler:
-    """Replaces sentences by made-up words and remembers the originals. Places like {n} are kept.
+    """Replaces sentences with made-up ones and records the originals. Placeholders like {n} are kept.
 
-    The made-up sentences hold what a program could cut at: commas, colons, a bracket, a capital. With `same`, all are one
-    sentence, so that two of them can't be told apart.
+    The made-up sentences contain what a program could split at: commas, colons, a bracket, a capital. With `same`, all are the
+    same sentence.
     """
 
     def __init__(self, same: bool = False) -> None:
@@ -89,10 +89,10 @@ class Scrambler:
         return f"{letters}o" if letters != "tw" else self.word()
 
     def sentence(self, text: str, key: str = "", numbers: bool = False) -> str:
-        """`numbers`: of a statement, whose figures and patients the loader finds in it."""
+        """Return a made-up sentence. `numbers` keeps the numerals of a statement, which the loader checks."""
         self.originals.append(text)
         kept = "/".join(["", *sorted(numerals(text))]) if numbers else ""
-        tail = " (assessment)" if len(text) > 20 else ""  # short ones stand in summaries, which have a limit
+        tail = " (assessment)" if len(text) > 20 else ""  # short texts are used in summaries, whose length is limited
         made = "Oo, o: o" if self._same and key != "from_memory" else f"{self.word().title()}, {self.word()}: o{tail}"
         return "".join([made, kept, *PLACE.findall(text)])
 
@@ -100,19 +100,19 @@ class Scrambler:
         if isinstance(content, dict):
             inside = TABLES_OF_SENTENCES.get(file, set())
             own = {name: self.tables(file, part, name, whole or name in inside) for name, part in content.items()}
-            if key == "population" and "says" in content:  # whom it speaks of has no figures of its own
+            if key == "population" and "says" in content:  # a population has no figures
                 own["says"] = self.sentence(content["says"])
             return own
         if isinstance(content, list):
             return [self.tables(file, part, key, whole) for part in content]
-        where = key == "face" and content in FACES  # where a statement stands, not what is said
+        where = key == "face" and content in FACES  # the place of a statement, not its text
         if isinstance(content, str) and not where and (whole or key in SENTENCES.get(file, ())):
             return self.sentence(content, key, file == "statements.toml" and key in {"says", "numbers"})
         return content
 
 
 def _files() -> Iterator[tuple[str, str]]:
-    """The name by which SENTENCES knows a knowledge file, and its text."""
+    """Yield the key in SENTENCES and the text of each knowledge file."""
     for path in sorted(FOLDER.rglob("*.toml")):
         yield (path.parent.name if path.parent.name == "modalities" else path.name), path.read_text("utf-8")
 
@@ -130,7 +130,8 @@ def _texts(content: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 @cache
 def scrambled(same: bool) -> tuple[Knowledge, dict[Reason, str], list[str]]:
-    """The knowledge and the words of every reason, scrambled; and what was replaced. The digest is that of the true files."""
+    """Return the scrambled knowledge, the scrambled text of every reason, and the originals. The digest is that of the real
+    files."""
     scrambler = Scrambler(same)
     names = {text: name for name, text in _files()}
     read = tomllib.loads
@@ -154,7 +155,7 @@ def strange(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_every_sentence_is_replaced_and_nothing_else() -> None:
-    """Counted apart from the scrambler: every text of the files that is a sentence, and every member of Reason in the tree."""
+    """The sentences of the files and the members of Reason are counted independently of the scrambler."""
     known, words, originals = scrambled(False)
     texts = [(name, key, text) for name, file in _files() for key, text in _texts(tomllib.loads(file))]
     sentences = [text for _, key, text in texts if key not in NOT_SENTENCES and text.count(" ") > 1]
@@ -174,7 +175,7 @@ def test_every_sentence_is_replaced_and_nothing_else() -> None:
 
 
 def decided(vignette: Vignette, knowledge: Knowledge) -> dict[str, Any]:
-    """All that the service decides of a vignette."""
+    """Return everything that the service decides for a vignette."""
     facts = vignette.facts(knowledge)
     said = VignetteResult(facts, vignette.picture(knowledge).orders)
     return {
@@ -193,7 +194,7 @@ def test_with_every_word_replaced_all_vignettes_are_decided_as_before(strange: K
 
 
 def machine_readable(card: Card) -> dict[str, Any]:
-    """What a program reads of a card."""
+    """Return the machine-readable parts of a card."""
     suggested = [action.resource for suggestion in card.suggestions for action in suggestion.actions]
     codes = [resource["code"]["coding"] for resource in suggested]
     return {"indicator": card.indicator, "extension": msgspec.to_builtins(card.extension[EXTENSION]), "suggested": codes}
@@ -215,7 +216,7 @@ def test_with_every_word_replaced_a_fixture_has_the_same_cards_and_none_of_the_o
     before = cards_of_chart(content.chart(), knowledge.load(), day, "test")
     assert list(map(machine_readable, shown)) == list(map(machine_readable, before))
     told = msgspec.json.encode(shown).decode()
-    recorded = path.read_text("utf-8")  # a display of the chart may have the words of a fact
+    recorded = path.read_text("utf-8")  # a display in the chart may contain the text of a fact
     for original in scrambled(False)[2]:
         for words in (part.strip() for part in PLACE.split(original)):
             written = msgspec.json.encode(words).decode()[1:-1]
@@ -223,7 +224,7 @@ def test_with_every_word_replaced_a_fixture_has_the_same_cards_and_none_of_the_o
 
 
 def test_a_coded_portal_vein_thrombosis_raises_its_caution_whatever_the_words(strange: Knowledge) -> None:
-    """From the chart to the caution: it was lost when the words of the reader's note were changed."""
+    """The caution was once lost when the text of the reader's note was changed."""
     found, day = resources("arterial-candidate")
     thrombosis = {
         "resourceType": "Condition", "id": "thrombosis", "subject": {"reference": f"Patient/{patient_of(found)}"},

@@ -1,9 +1,9 @@
 """`make mutants`: mutmut mutates the code that judges, and every mutant has to fail a vignette, a fixture or a test of reading.
 
-mutmut makes the mutants. They are judged here instead of by `mutmut run`, which starts pytest for each and picks tests by
-function, and every vignette enters every function: here a mutant meets only the checks that reach its line, those first
-that killed its neighbours. What survives has to stand in triage.toml with a reason.
-What was killed once stays killed until its function changes (mutants/judged.json).
+mutmut makes the mutants. They are run here and not by `mutmut run`, which starts pytest for each mutant and picks tests by
+function, although every vignette enters every function. Here a mutant is run only with the checks that reach its line, first
+those that killed its neighbours. Every survivor needs a reason in triage.toml. A killed mutant is not run again until its
+function changes (mutants/judged.json).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ORDER = ("assessment", "staging", "facts", "judgement", "current_facts", "units"
 
 
 def made() -> list[Mutant]:
-    """All mutants; mutmut has no command that stops after making them."""
+    """Make all mutants; mutmut has no command that stops after this."""
     from mutmut.__main__ import create_mutants
     from mutmut.mutation.data import MutantLineSpans, SourceFileMutationData
     from mutmut.mutation.diff_apply import generated_function_names
@@ -74,14 +74,14 @@ def made() -> list[Mutant]:
 
 
 def _code(mutated: list[str], span: LineSpan) -> list[str]:
-    """A generated function, without its generated name."""
+    """Return the source of a generated function without its generated name."""
     lines = mutated[span.start - 1 : span.end]
     head = next(place for place, line in enumerate(lines) if line.lstrip().startswith("def "))
     return [line.strip() for line in lines[head + 1 :]]
 
 
 def reach(target: Path) -> None:
-    """Which checks reach which line of the code as it is; every check has to pass on it."""
+    """Return which checks reach which line of the unchanged code; every check has to pass on it."""
     import coverage
 
     from tests.mutation.checks import checks
@@ -98,7 +98,7 @@ def reach(target: Path) -> None:
 
 
 def judge(plan: Path) -> None:
-    """Each mutant in a process of its own, until a check fails. Prints name and answer as they come."""
+    """Run each mutant in a process of its own until a check fails. Prints name and result as they come."""
     from tests.mutation.checks import checks
 
     found = list(checks().values())
@@ -148,7 +148,7 @@ def judge(plan: Path) -> None:
 
 @cache
 def mutated(module: str) -> dict[str, Any]:
-    """The names of a module and those of its mutants. The mutants look up the names they use in the true module: only
+    """Return the names of a module and of its mutants. The mutants look up the names they use in the true module: only
     their code is taken, because to call through mutmut's wrappers is six times as slow."""
     path = WORK / f"{module.replace('.', '/')}.py"
     names = dict(vars(importlib.import_module(module)))
@@ -157,7 +157,7 @@ def mutated(module: str) -> dict[str, Any]:
 
 
 def function_pair(name: str) -> tuple[FunctionType, FunctionType]:
-    """A function of the code, and the mutant of it."""
+    """Return a function of the code and its mutant."""
     from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
     module, _, generated = name.rpartition(".")
@@ -171,7 +171,7 @@ def function_pair(name: str) -> tuple[FunctionType, FunctionType]:
 
 
 def codes_within(function: FunctionType) -> list[CodeType]:
-    """The functions that a function makes."""
+    """Return the code of the functions that are defined within a function."""
     return [part for part in function.__code__.co_consts if isinstance(part, CodeType) and part.co_name[0] != "<"]
 
 
@@ -247,7 +247,7 @@ def report(mutants: list[Mutant], answers: dict[str, str], seconds: float) -> in
 
 
 def explains(entry: dict[str, Any], place: Place, mutant: Mutant) -> bool:
-    """A line, or several that say the same; every mutant of it, or those that it becomes."""
+    """Return whether an entry of triage.toml explains a mutant: of all mutants of its lines, or of those in `becomes`."""
     lines = entry["line"] if isinstance(entry["line"], list) else [entry["line"]]
     same = (entry["path"], entry["function"]) == (place.path, place.function) and mutant.was in lines
     return same and mutant.becomes in entry.get("becomes", [mutant.becomes])

@@ -1,4 +1,4 @@
-"""What a mutant has to pass to survive: each vignette, the cards of each fixture, tests of reading, current facts and units."""
+"""The checks that a mutant must pass to survive: vignettes, cards of fixtures, tests of reading, current facts and units."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Check = Callable[[], None]
 
 
 def checks() -> dict[str, Check]:
-    """Those that look closest come first: they kill soonest."""
+    """Return the checks, the most specific first, as they kill soonest."""
     found = dict(_tests(test_current_facts, test_staging, test_assessment))
     for vignette in vignettes():
         table = {key: part for key, part in vignette.table.items() if key not in SEARCHED}
@@ -49,7 +49,7 @@ def _cards(fixture: str) -> None:
 
 
 def _cases(test: Any) -> Iterator[dict[str, Any]]:
-    """The arguments of every case of a parametrized test."""
+    """Yield the arguments of every case of a parametrized test."""
     marks = [mark.args for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
     names = [[part.strip() for part in args[0].split(",")] if isinstance(args[0], str) else list(args[0]) for args in marks]
     for values in product(*(args[1] for args in marks)):

@@ -1,4 +1,4 @@
-"""The mutants that mutmut makes of the code that judges: where each stands, and what it changes."""
+"""The mutants that mutmut makes of the reasoning code, with their places and changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Place:
     text: tuple[str, ...]
 
     def lines(self, wanted: str) -> list[int]:
-        """Numbers of its lines that read so."""
+        """Return the numbers of its lines with this text."""
         return [self.first + place for place, line in enumerate(self.text) if line.strip() == wanted]
 
     @property
@@ -35,14 +35,14 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Mutant:
     name: str
-    """As mutmut calls it; changes with every edit of the function."""
+    """The name that mutmut gives it; it changes with every edit of the function."""
     place: Place
     was: str
     becomes: str
 
     @property
     def only_words(self) -> bool:
-        """It changes a sentence that people read, or only capital letters: the code words are mutated once anyhow."""
+        """Return whether it changes only a sentence for people or the case of letters; code words have other mutants."""
         return _without_sentences(self.was) == _without_sentences(self.becomes) or self.was.lower() == self.becomes.lower()
 
 
@@ -52,7 +52,7 @@ def _without_sentences(code: str) -> str:
 
 
 def places(path: Path) -> Iterator[Place]:
-    """Every function of a module; a method as Class.method."""
+    """Yield every function of a module; a method as Class.method."""
     source = path.read_text("utf-8")
     lines = source.splitlines()
     for node in ast.parse(source).body:
@@ -66,7 +66,7 @@ def places(path: Path) -> Iterator[Place]:
 
 @cache
 def statements(path: Path) -> dict[int, range]:
-    """Line → the lines of the statement it belongs to: all of a simple one, the head of one with a block."""
+    """Return line → the lines of its statement: all of a simple statement, the head of a statement with a block."""
     found: dict[int, range] = {}
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):  # outer ones come first
         if isinstance(node, ast.stmt):

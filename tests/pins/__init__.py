@@ -1,2 +1,2 @@
-"""The pinning of the knowledge: mutants of its tables (mutants, rules), how a datum is changed (change, change_facts,
-change_codes), and who catches them (killers)."""
+"""The pinning of the knowledge: its mutants (mutants, rules), how a datum is changed (change, change_facts, change_codes), and
+which vignette or chart catches them (killers)."""

@@ -1,4 +1,4 @@
-"""How any datum is changed: a step up or down, a flag turned, an entry taken out."""
+"""Change any datum: a step up or down, a flag turned, an entry removed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ABSENT = _Absent()
 
 @dataclass(frozen=True)
 class Instead:
-    """What a rule yields where more than the value changes: the table around it, or a change with words of its own."""
+    """What a rule yields if more than the value changes (the table around it), or if the change has words of its own."""
 
     says: str
     new: Any
@@ -35,7 +35,7 @@ class NotPinned:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value stands: its file, path, and the table around it."""
+    """The place of a value: its file, path, and the table around it."""
 
     files: Mapping[str, Any]
     file: str
@@ -55,14 +55,14 @@ def DOWN(value: Any, place: Place) -> Iterable[Any]:  # a rule like the others, 
 
 
 def number(value: Any, place: Place) -> Iterator[Any]:
-    """One step of its last digit up and down."""
+    """Return the number one step of its last digit higher and lower."""
     if value is not ABSENT:
         step = Decimal(1).scaleb(int(Decimal(value).as_tuple().exponent)) if isinstance(value, Decimal) else 1
         yield from (value + step, value - step)
 
 
 def optional_number(added: int) -> Rule:
-    """A number that may be missing: without it, or with one where there is none."""
+    """Remove a number that may be missing, or add one where it is missing."""
 
     def change(value: Any, place: Place) -> Iterator[Any]:
         yield from [added] if value is ABSENT else [*number(value, place), ABSENT]
@@ -75,12 +75,12 @@ def flag(value: Any, place: Place) -> list[Any]:
 
 
 def set_or_not(value: Any, place: Place) -> list[Any]:
-    """A key that is true where it stands."""
+    """Turn a key that is either true or missing."""
     return [True] if value is ABSENT else [ABSENT]
 
 
 def one_of(*words: Any) -> Rule:
-    """A word of a closed list, or, with ABSENT in the list, none: every other one."""
+    """Replace a word of a closed list by every other one; ABSENT in the list means no word."""
     return lambda value, place: [word for word in words if word != value]
 
 
@@ -89,7 +89,7 @@ def _name(entry: Any) -> Any:
 
 
 def entries(value: Any, place: Place) -> list[Any]:
-    """Each entry taken out."""
+    """Remove each entry in turn."""
     if value is ABSENT:
         return []
     gone = [(value[n], [*value[:n], *value[n + 1 :]]) for n in range(len(value))]
@@ -97,7 +97,7 @@ def entries(value: Any, place: Place) -> list[Any]:
 
 
 def ordered_entries(value: Any, place: Place) -> list[Any]:
-    """Each entry taken out, and each two neighbours changed over."""
+    """Remove each entry in turn, and swap each two neighbours."""
     if value is ABSENT:
         return []
     vague = place.table.get("vague")  # an answer that never meets a precise one, but as the worst of all
@@ -110,7 +110,7 @@ def ordered_entries(value: Any, place: Place) -> list[Any]:
 
 
 def ordered_stances(value: Any, place: Place) -> list[Any]:
-    """Each row taken out, and each two neighbours of one treatment changed over."""
+    """Remove each row in turn, and swap each two neighbours of the same treatment."""
     rows = [f"{row['modality']}: {row['situation']}" for row in value]
     swapped = [
         Instead(f"{rows[n + 1]} before {rows[n]}", [*value[:n], value[n + 1], value[n], *value[n + 2 :]], around=False)

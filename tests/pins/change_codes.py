@@ -1,4 +1,4 @@
-"""How codes are changed: taken out, or under another `use`; and which change nobody could notice."""
+"""Change codes: remove them or give them another `use`, and skip changes that cannot have an effect."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from tests.pins.change import Instead, Place, entries
 
 
 def codes_of_sets(value: Any, place: Place) -> Iterator[Instead]:
-    """Every code taken out, and under every other `use` of its concept. ICD-10 codes inside a shorter one that says the
-    same cannot be missed by anybody, so those are not taken out."""
+    """Remove each code, and give it every other `use` of its concept.
+
+    An ICD-10 code with a shorter code that says the same is not removed, as that would change nothing.
+    """
     uses: dict[str, dict[Use, None]] = {}
     rows: dict[tuple[str, str], set[tuple[str, Use]]] = {}
     for table in value:
@@ -45,21 +47,23 @@ def codes_of_sets(value: Any, place: Place) -> Iterator[Instead]:
 
 
 def said_twice(concept: str, use: Use, said: set[tuple[str, Use]]) -> bool:
-    """C7B.8 is listed as a metastasis of the liver and of elsewhere, to be told apart by its body site: once is enough."""
+    """Return whether a code is listed a second time: C7B.8 is a metastasis of the liver or elsewhere, as its body site says."""
     return concept == "cond.extrahepatic_mets.net" and ("cond.liver_mets.net", use) in said
 
 
 def _shorter(system: str, code: str, rows: Mapping[tuple[str, str], set[tuple[str, Use]]]) -> set[tuple[str, Use]]:
-    """What the ICD-10 code around this one says: it takes over when this one is gone."""
+    """Return the rows of the shorter ICD-10 code that matches if this code is removed."""
     bare = code.replace(".", "")
     around = (rows.get((system, bare[:length])) for length in range(len(bare) - 1, 2, -1))
     return next(filter(None, around), set()) if system in PREFIX_SYSTEMS else set()
 
 
 def _alike(concept: str, code: str, uses: set[Use]) -> bool:
-    """Whether two uses say the same of a code. A neuroendocrine code whose differentiation is not known says it as any other
-    does; a morphology has no site; a site or a histology has one use; a portal vein thrombosis asks for its extent; a plain
-    metastasis is no more by either."""
+    """Return whether two uses have the same effect for a code.
+
+    They do for a neuroendocrine code of unknown differentiation; for a morphology, which has no site; for a site or a
+    histology, which has one use; for a portal vein thrombosis, which asks for its extent; and for a plain metastasis.
+    """
     if uses == {Use.DECIDES, Use.DECIDES_NEN} or (concept.startswith("morph.") and uses <= NO_SITE):
         return True
     if concept.startswith(BY_CONCEPT):
@@ -77,20 +81,20 @@ NO_SITE = {Use.DECIDES, Use.DECIDES_NEN, Use.DECIDES_NEN_SITE_FROM_BODY_SITE}
 HEARD_ANYWHERE = {
     Use.BENIGN, Use.HISTORY, Use.EXCLUDE, Use.DECIDES_IF_NOT_LUNG, Use.DECIDES_NEN_AND_NEC, Use.QUESTION_SITE,
 }  # fmt: skip
-"""Uses by which the reading of charts knows a code, whatever its concept."""
+"""Uses that the reading of charts recognises, regardless of the concept."""
 IN_CODE = "".join(
     (resources.files("cds_service.fhir") / f"{name}.py").read_text("utf-8")
     for name in ("gate", "reader", "tumour_codes", "tumour_sizes")
 )
 NAMED_IN_CODE = frozenset(re.findall(r'"([^"\n]+)"', IN_CODE))
 RECOGNISED = ("med.", "proc.")
-"""A drug or procedure that is held is a read entry, whatever it says (CLINICAL section 5, prior treatment)."""
+"""Drugs and procedures: any listed code identifies the entry (docs/knowledge.md, "What silence means")."""
 BY_CONCEPT = ("site.", "obs.histology", "obs.metastasis_site", "cond.net.pancreas")
-"""Concepts with a single use, which nobody looks at."""
+"""Concepts with a single use, which the program never reads."""
 
 
 def _speaks(concept: str, system: str, use: Use, files: Mapping[str, Any]) -> bool:
-    """Whether a fact, or a line of the reading of charts, listens to codes of this concept and use."""
+    """Return whether a fact, or the reading of charts, uses codes of this concept and use."""
     if concept.startswith("cond.") and system == "loinc":
         return False  # an Observation's code is no diagnosis
     facts = [table for table in files["facts.toml"]["fact"].values() if concept in table.get("concepts", ())]
@@ -105,7 +109,7 @@ def _speaks(concept: str, system: str, use: Use, files: Mapping[str, Any]) -> bo
 
 
 def coded_values(value: Any, place: Place) -> Iterator[Any]:
-    """Each code taken out, but for an ICD-10 code inside a shorter one of the same answer."""
+    """Remove each code in turn, except ICD-10 codes with a shorter code that has the same answer."""
     rows = {
         (system, code.replace(".", "")): answer
         for answer, by_system in place.files[place.file][place.path[0]].items()

@@ -1,4 +1,4 @@
-"""How data of facts, criteria and modalities are changed, where more has to be looked at than the value."""
+"""Change data of facts, criteria and modalities where the change depends on more than the value."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ ASK = ("laboratory", "imaging", "pathology", "board", "never")
 
 
 def kind(value: Any, place: Place) -> list[str]:
-    """A kind of another family; quantity and integer are read alike."""
+    """Return a kind that is read differently; quantity and integer are read alike."""
     return [{"quantity": "boolean", "integer": "boolean", "boolean": "code", "code": "boolean", "codes": "code",
              "presence": "boolean", "person": "code"}[value]]  # fmt: skip
 
 
 def factors(value: Any, place: Place) -> Iterator[Any]:
-    """Each unit taken out, each factor one step off; a factor 1 also ten times too large."""
+    """Remove each unit, and change each factor by one step; a factor 1 also becomes 10."""
     if "upper_limit_of" in place.table:
         return  # how many times a limit: nothing is converted
     for unit, factor in ({} if value is ABSENT else value).items():
@@ -37,7 +37,7 @@ def bounds(value: Any, place: Place) -> Iterator[Any]:
 
 
 def options(value: Any, place: Place) -> list[Any]:
-    """Without a code of our own no answer is read by its name, and nobody is asked for one."""
+    """Change the options only of facts with a code of the project; others have no answers read or asked for by name."""
     return entries(value, place) if "assessment" in place.table else []
 
 
@@ -48,8 +48,11 @@ def adverse(value: Any, place: Place) -> list[Any]:
 
 
 def silence(value: Any, place: Place) -> list[str]:
-    """Cautions and techniques take silence as not met whatever stands here (CLINICAL section 5); what passes over an
-    unknown passes over silence; and a calculation that never comes out silent leaves nothing to pass over."""
+    """Change `if_silent` where it has an effect.
+
+    It has none for cautions and techniques, which count silence as not met; where an unknown is not met, as silence then is
+    too; and for calculations that are never silent (docs/knowledge.md, "What silence means").
+    """
     parts = (*place.table.get("any_of", ()), *place.table.get("all_of", ()), place.table)
     facts = {part["fact"] for part in parts if "fact" in part}
     if place.path[0] in {"caution", "technique"} or place.table.get("if_unknown") == "not-met":
@@ -76,7 +79,7 @@ HOW = {"at_most": "below", "below": "at_most", "at_least": "above", "above": "at
 
 
 def limit(how: str) -> Rule:
-    """A limit: one step off, and the neighbouring comparison."""
+    """Change a limit by one step, and its comparison to the neighbouring one."""
 
     def change(value: Any, place: Place) -> Iterator[Any]:
         if value is not ABSENT:
@@ -93,7 +96,7 @@ def _answers(place: Place) -> list[str]:
 
 
 def is_answer(value: Any, place: Place) -> Iterator[Any]:
-    """Another answer; another answer too."""
+    """Replace an answer by another, and add another to it."""
     if isinstance(value, bool):
         yield not value
     elif value is not ABSENT:
@@ -111,7 +114,7 @@ def some_of(value: Any, place: Place) -> Iterator[Any]:
 
 
 def other_fact(value: Any, place: Place) -> list[str]:
-    """The next fact of its file."""
+    """Return the next fact of the same file."""
     if value is ABSENT:
         return []
     facts = place.files["facts.toml"]["fact"]
@@ -131,14 +134,14 @@ def together(how: str) -> Rule:
 
 
 def g3(value: Any, place: Place) -> list[str]:
-    """Where nothing is recommended there is nothing to hold down to "consider"."""
+    """Change the grade limit only where something is recommended, which "consider" would lower."""
     recommended = any(indication["strength"] == "recommended" for indication in place.table["indication"])
     words = ["not-indicated", "at-most-consider", "open"] if recommended else ["not-indicated", "open"]
     return [word for word in words if word != value]
 
 
 def _reached(files: Mapping[str, Any], roles: Iterable[str]) -> set[str]:
-    """The facts, through every calculation, that criteria of these roles look at."""
+    """Return the facts that criteria of these roles read, directly or through calculations."""
     open_ones = [
         part["fact"]
         for role in roles
@@ -155,7 +158,7 @@ def _reached(files: Mapping[str, Any], roles: Iterable[str]) -> set[str]:
 
 
 def ask(value: Any, place: Place) -> list[str]:
-    """Who is asked matters where the answer may decide; behind a caution only whether anybody can be asked."""
+    """Change who is asked where the answer may decide; for facts of cautions only whether anybody is asked."""
     name = place.path[1]
     if name in _reached(place.files, ("contraindication", "exclusion", "requirement")):
         return [word for word in ASK if word != value]
@@ -163,6 +166,6 @@ def ask(value: Any, place: Place) -> list[str]:
 
 
 def removed_order(value: Any, place: Place) -> list[Any]:
-    """A test that another fact orders as well is ordered all the same."""
+    """Remove the order code unless another fact orders the same test."""
     orders = [table.get("order") for table in place.files["facts.toml"]["fact"].values()]
     return removed(value, place) if orders.count(value) == 1 else []

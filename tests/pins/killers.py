@@ -1,8 +1,7 @@
-"""Which vignette, or which line of the table of charts, catches a mutant of the knowledge.
+"""Find the vignette, or the row of the table of charts, that catches a mutant of the knowledge.
 
-Fast enough for every run of the tests because little is worked out twice: a mutant is tried first on the patients whose
-story speaks of what it changes, facts that it cannot touch are determined once for all, and a patient whose findings it
-leaves alone is passed over.
+It is fast enough for every test run because little is computed twice: a mutant is tried first on patients whose story names
+what it changes, facts that it cannot affect are determined once, and patients whose findings it cannot affect are skipped.
 """
 
 from __future__ import annotations
@@ -34,38 +33,38 @@ from tests.support.vignette import Vignette, disagreements, vignettes
 
 WORD = re.compile(r"[a-z0-9_./-]+", re.IGNORECASE)
 BY_FACTS = frozenset({"staging.toml", "board.toml", "stances.toml"})
-"""Files whose data no fact depends on."""
+"""Files that no fact depends on."""
 ECOG = "contraindication.ecog-3-or-worse"
-"""The one criterion whose limit a calculation looks at."""
+"""The only criterion whose limit a calculation reads."""
 SEARCHED_KEYS = frozenset({"options", "range", "vague", "kind", "ask", "order"})
-"""Keys of a fact that the search for deciding facts, or what is asked and ordered, looks at."""
+"""Keys of a fact that the search for deciding facts, the questions or the orders read."""
 READ_FROM_CHARTS = frozenset({
     "assessment_system", "assessment", "concepts", "uses", "from", "active", "every_entry_read", "unit", "units",
     "range", "kind", "options",
 })  # fmt: skip
-"""Keys of a fact that say how it is read from a chart: there the table of charts notices first."""
+"""Keys of a fact that say how it is read from a chart; the table of charts is tried first for them."""
 SHOWN_KEYS = frozenset({"unit", "trend", "ask"})
-"""Keys of a fact that cards look at."""
+"""Keys of a fact that cards read."""
 BY_CHARTS = frozenset({"terminology.toml", "units.toml", "drugs.toml"})
-"""Files of which no vignette can tell: it holds facts, no codes and no units."""
+"""Files that no vignette depends on, as a vignette has facts and neither codes nor units."""
 
 
 EMPTY: Files = {"statements.toml": {}, "publications.toml": {}, PRODUCTS: [], NAMES: []}
-"""Files that no mutant of another one needs to be built from."""
+"""Files that mutants of other files do not need, replaced by empty ones."""
 NO_CODES: Files = {"systems": {}, "value_set": []}
-"""So of the terminology its two large tables."""
+"""The two large tables of terminology.toml, replaced likewise."""
 
 
 @dataclass
 class Case:
-    """A vignette with what is worked out once: its picture, its facts, the words it speaks of."""
+    """A vignette with its picture, facts and words, each computed once."""
 
     vignette: Vignette
     picture: ClinicalPicture
     facts: Facts
     words: frozenset[str]
     strict: bool
-    """Whether its grade shortens the window of imaging."""
+    """Return whether its grade shortens the window of imaging."""
     _met: dict[str, tuple[bool | None, bool]] = field(default_factory=dict)
 
     def finding(self, knowledge: Knowledge, key: str) -> tuple[bool | None, bool]:
@@ -104,7 +103,7 @@ class Pinning:
         return found
 
     def killer(self, mutant: Mutant, number: int) -> str:
-        """The name of a vignette or line of charts that fails, how the service refuses to start, or nothing."""
+        """Return the vignette or chart that fails, or the fault with which the loader rejects the mutant; else ""."""
         files = mutant.of(self.files)
         try:
             knowledge = self._built(files, mutant.file, f"mutant {number}")
@@ -130,7 +129,7 @@ class Pinning:
         return f"refused: {faults[0].where}" if faults else ""
 
     def _built(self, files: Files, changed: str, digest: str) -> Knowledge:
-        """What the change cannot reach is taken as it was."""
+        """Build the knowledge of a mutant; parts that the change cannot reach are taken from the original."""
         same, empty = self.known, {**EMPTY, "terminology.toml": files["terminology.toml"] | NO_CODES}
         if codes := changed in {"terminology.toml", "coded_values.toml", RULES}:
             for name in ("terminology.toml", PRODUCTS, *([NAMES] if changed == RULES else [])):
@@ -178,7 +177,7 @@ class Pinning:
                 yield case.vignette.story
 
     def _sound(self, name: str, now: Callable[[], str]) -> bool:
-        """Whether it holds for the knowledge as it is: only then has it noticed anything."""
+        """Return whether the case passes with the original knowledge; otherwise its failure proves nothing."""
         if name not in self._holds:
             self._holds[name] = not now()
         return self._holds[name]
@@ -187,7 +186,7 @@ class Pinning:
         return next(disagreements(case.vignette, case.facts, case.picture.orders), "")
 
     def _facts(self, mutant: Mutant, knowledge: Knowledge, case: Case) -> Facts | None:
-        """The facts of a case by the mutant's knowledge; None where it cannot say anything else than before."""
+        """Return the facts of a case with the knowledge of the mutant; None if they cannot differ."""
         vignette, key = case.vignette, str(mutant.path[-1])
         if mutant.file == "criteria.toml":
             name = f"{mutant.path[0]}.{mutant.path[1]}"
@@ -211,7 +210,7 @@ class Pinning:
         return determine_facts(case.picture, knowledge, vignette.today)
 
     def _judged_by(self, name: str) -> frozenset[str]:
-        """The modalities whose verdict looks at a criterion."""
+        """Return the modalities whose verdict depends on a criterion."""
         if name not in self._judges:
             looking = (m.id for m in self.known.modalities if any(c.key == name for c in criteria_of(m, self.known)))
             self._judges[name] = frozenset(looking)
@@ -226,6 +225,6 @@ FILLERS = frozenset({"facts", "fact", "without", "nothing", "with", "or", "value
 
 
 def _words(mutant: Mutant) -> frozenset[str]:
-    """What a story that notices the mutant is likely to speak of."""
+    """Return words that a story which notices the mutant probably has."""
     found = WORD.findall(" ".join([mutant.file.split("/")[-1].removesuffix(".toml"), *map(str, mutant.path), mutant.says]))
     return frozenset(found) - FILLERS

@@ -1,9 +1,9 @@
-"""Knowledge with one datum changed: every mutant of the TOML tables that the pinning has to catch (knowledge/test_pinning.py).
+"""Make every mutant of the TOML tables that the pinning has to catch (knowledge/test_pinning.py): one datum changed each.
 
-Driven by knowledge/schema.json: a walk along schema and tables meets every key, and each key of each kind of table has a
-rule below that says how to change its value. A key without a rule is an error, so that nothing new escapes unmutated. A
-rule is a function value → other values (ABSENT: the key taken away, or, given ABSENT, the key added), DOWN (a table to
-walk into) or a `NotPinned` with the reason why no verdict can tell.
+A walk along knowledge/schema.json and the tables visits every key, and each key of each kind of table has a rule in rules.py
+that says how to change its value. A key without a rule raises KeyWithoutRule, so that no new key stays unmutated. A rule is a
+function value → other values (ABSENT: the key removed, or, given ABSENT, the key added), DOWN (a table to walk into) or a
+`NotPinned` with the reason why no verdict depends on it.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ NAMES = (*(name for name in SCHEMA["$defs"] if name.endswith(".toml")), *(f"moda
 
 @dataclass(frozen=True)
 class Mutant:
-    """One datum of one file with another value."""
+    """A change of one datum of one file."""
 
     file: str
     path: Path
     says: str
     new: Any
     at: Path
-    """What `new` replaces: the datum itself, or a table around it."""
+    """The path of what `new` replaces: the datum itself, or a table around it."""
     rule: str
-    """Name of the rule in RULES that made it, with its place where a key has several."""
+    """Name of the rule in RULES that made it, with its index if a key has several."""
 
     def __str__(self) -> str:
         return f"{self.file}: {'.'.join(map(str, self.path))}: {self.says}"
 
     def of(self, files: Mapping[str, Any]) -> Files:
-        """The files with this change; what is not on its path is shared."""
+        """Return the files with this change; everything not on its path is shared with the original."""
         return {**files, self.file: _changed(files[self.file], self.at, self.new)}
 
 
 class KeyWithoutRule(AssertionError):
-    """The schema has a key that the pinning knows nothing of."""
+    """A key of the schema without a rule in RULES."""
 
 
 def read() -> Files:
-    """The TOML files, and the generated tables, of which tests/knowledge/test_drug_tables.py holds every row."""
+    """Return the parsed TOML files and generated tables; tests/knowledge/test_drug_tables.py checks every row of the latter."""
     files: Files = {name: read_table(FOLDER.joinpath(name).read_text("utf-8")) for name in COLUMNS}
     for name in NAMES:
         files[name] = tomllib.loads(FOLDER.joinpath(*name.split("/")).read_text("utf-8"), parse_float=Decimal)
@@ -85,7 +85,7 @@ def _digest(mutant: Mutant) -> str:
 
 
 def _walk(schema: Mapping[str, Any], kind: str, place: Place, value: Any) -> Iterator[Mutant]:
-    """`kind`: the name in RULES of the tables of this schema."""
+    """Yield the mutants of a table. `kind`: the name in RULES of the tables of this schema."""
     if "$ref" in schema:
         kind = schema["$ref"].rsplit("/", 1)[1]
         schema = SCHEMA["$defs"][kind]
@@ -107,7 +107,7 @@ def _walk(schema: Mapping[str, Any], kind: str, place: Place, value: Any) -> Ite
 
 
 def _free(schema: Mapping[str, Any], key: str) -> Any:
-    """The schema of keys that the file itself names."""
+    """Return the schema of keys that the file itself chooses."""
     patterns = schema.get("patternProperties", {})
     return next(iter(patterns.values()), None) if patterns else schema.get("additionalProperties")
 
@@ -147,7 +147,7 @@ def _changed(value: Any, path: Path, new: Any) -> Any:
 
 
 def _scores(place: Place, value: Any) -> Iterator[Mutant]:
-    """Every number of the calculations; `statements`, `citation` and `local` are words about them."""
+    """Yield the mutants of every number of the calculations; `statements`, `citation` and `local` are about them."""
     for key, part in value.items():
         here = Place(place.files, place.file, (*place.path, key), value)
         if isinstance(part, dict):

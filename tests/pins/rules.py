@@ -1,4 +1,4 @@
-"""Kind of table and key of the knowledge files → how its value is changed, or why nothing can tell."""
+"""Map each kind of table and key of the knowledge files to how its value is changed, or to why no test can depend on it."""
 
 from __future__ import annotations
 

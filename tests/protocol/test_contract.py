@@ -1,4 +1,4 @@
-"""openapi.yaml and the service say the same: paths, methods, statuses, examples, schemas."""
+"""openapi.yaml matches the service: paths, methods, statuses, examples, schemas."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def examples(response: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def shipped() -> FlaskClient:
-    """The service with its default settings, which the examples name."""
+    """Return a client of the service with its default settings, on which the examples depend."""
     return shipped_with(Capacity(ConcurrencyLimit(), CpuLimit(10)))
 
 
@@ -105,7 +105,7 @@ def test_every_request_example_is_answered_as_the_response_example_of_its_name_s
 
 
 @pytest.mark.parametrize("name", [name for name in REQUESTS if name != "several-faults"])
-def test_a_request_example_that_is_no_fault_fits_the_schema_of_a_request(name: str) -> None:
+def test_every_valid_request_example_fits_the_schema_of_a_request(name: str) -> None:
     validator("HookRequest").validate(REQUESTS[name])
 
 
@@ -114,7 +114,7 @@ class BreaksOff(BytesIO):
         raise OSError
 
 
-def test_error_examples_without_a_request_are_really_what_the_service_answers(
+def test_error_examples_without_a_request_are_answers_of_the_service(
     shipped: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def broken(*_: object) -> None:
@@ -161,8 +161,8 @@ def test_every_response_example_fits_its_schema_and_holds_nothing_empty() -> Non
                 assert not list(empty_parts(found)), f"{method} {path} {status} {name}"
 
 
-def test_the_assessment_extension_is_the_schema_that_others_were_given() -> None:
-    """tests/data/assessment.schema.json is what readers of the extension rely on; here its references are rewritten."""
+def test_the_assessment_extension_is_the_published_schema() -> None:
+    """Programs that read the extension rely on tests/data/assessment.schema.json. openapi.yaml differs in its references."""
     component = json.dumps(contract()["components"]["schemas"]["AssessmentExtension"])
     own = json.loads(component.replace("#/components/schemas/AssessmentExtension/$defs/", "#/$defs/"))
     given = json.loads((ROOT / "tests/data/assessment.schema.json").read_text("utf-8"))
@@ -180,7 +180,7 @@ def test_the_extension_of_every_card_fits_the_given_schema(client: FlaskClient, 
 
 
 def test_the_schemas_of_answers_are_closed() -> None:
-    """An answer with a field that nobody documented fails every test that sees it."""
+    """So an answer with an undocumented field fails every test that receives it."""
     for name in (
         "Discovery",
         "Service",
@@ -207,7 +207,7 @@ def test_discovery_lists_every_service_and_each_can_be_posted_to(client: FlaskCl
         assert client.post(f"/cds-services/{service['id']}", json={}).status_code == 400
 
 
-def test_health_names_the_knowledge_that_stands_on_the_cards(client: FlaskClient, clock: Clock) -> None:
+def test_health_and_cards_have_the_same_knowledge_digest(client: FlaskClient, clock: Clock) -> None:
     clock.today = as_of("resectable")
     health = client.get("/health").json
     cards = client.post(SERVICE, json=request_of("resectable")).json

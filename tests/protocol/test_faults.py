@@ -1,6 +1,6 @@
-"""A table of faults of data and transport, and what the clinician or the integrator then reads. Never an empty answer.
+"""Errors of data and transport, and what the clinician or integrator then reads. The answer is never an empty card list.
 
-The patient is the fixture "resectable": every row breaks one thing of her chart or of the way it comes.
+The patient is the fixture "resectable"; every row breaks one thing in her chart or in its transport.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import trustme
 from flask.testing import FlaskClient
 
 from cds_service.fhir.client import ALL_CATEGORIES, EPIC_CATEGORIES, MAX_JSON_VALUES, EhrServer, fetch_queries
-from cds_service.hooks import request
+from cds_service.hooks import patient_view, request
 from cds_service.outbound.policy import OutboundPolicy
 from cds_service.outbound.session import OutboundSession
 from cds_service.reasons import Reason, reason_of
@@ -65,15 +65,15 @@ def ehr() -> Iterator[FhirServer]:
 
 
 def said(answer: Any) -> str:
-    """All that a reader of the answer sees: the cards' text, or the OperationOutcome's."""
+    """Return all text in the answer: of the cards, or of the OperationOutcome."""
     if answer.status_code == 200:
         text = "\n".join(f"{card['summary']}\n{card['detail']}" for card in answer.json["cards"])
-        return text.replace("Not consulted: ", "not consulted: ")  # where it begins a line
+        return text.replace("Not consulted: ", "not consulted: ")  # at the start of a line
     return "\n".join(diagnostics(answer))
 
 
 def values(answer: Any) -> set[tuple[str, str]]:
-    """The facts with their values that the answer names for a program."""
+    """Return the (fact, value) pairs in the machine-readable part of the answer."""
     return {(place["fact"], place["value"]) for content in extensions(answer) for place in content.get("provenance", [])}
 
 
@@ -81,18 +81,19 @@ def values(answer: Any) -> set[tuple[str, str]]:
 
 NLM = next(r for r in RESOURCES if r["resourceType"] == "Condition" and "C7B.02" in json.dumps(r))
 UNREADABLE = NLM | {"code": "C7B.02"}
-NOT_HAD = "prefetch.conditions: found {}, allowed: the answer to Condition?patient={{{{context.patientId}}}}"
+QUERY = "; query: Condition?patient={{context.patientId}}"
+MISSING, ERROR, PARTIAL = (f"prefetch.conditions is required and {words}" for words in patient_view.GAPS.values())
 
 DATA: dict[str, tuple[str, Any, int, str]] = {
-    "conditions missing": ("conditions", ..., 412, NOT_HAD.format("missing")),
-    "conditions an OperationOutcome": ("conditions", OUTCOME, 412, NOT_HAD.format("error")),
-    "conditions a Bundle of an error": ("conditions", bundle(OUTCOME), 412, NOT_HAD.format("error")),
-    "conditions an HTML page": ("conditions", "<html>Proxy error</html>", 412, NOT_HAD.format("error")),
-    "conditions a list": ("conditions", [NLM], 412, NOT_HAD.format("error")),
-    "conditions of another type": ("conditions", bundle(RESOURCES[0]), 412, NOT_HAD.format("error")),
-    "conditions a promise": ("conditions", bundle(total=3), 412, NOT_HAD.format("partial")),
+    "conditions missing": ("conditions", ..., 412, MISSING + QUERY),
+    "conditions an OperationOutcome": ("conditions", OUTCOME, 412, ERROR + QUERY),
+    "conditions a Bundle of an error": ("conditions", bundle(OUTCOME), 412, ERROR + QUERY),
+    "conditions an HTML page": ("conditions", "<html>Proxy error</html>", 412, ERROR + QUERY),
+    "conditions a list": ("conditions", [NLM], 412, ERROR + QUERY),
+    "conditions of another type": ("conditions", bundle(RESOURCES[0]), 412, ERROR + QUERY),
+    "conditions a promise": ("conditions", bundle(total=3), 412, PARTIAL + QUERY),
     "conditions an entry without a resource": (
-        "conditions", {"resourceType": "Bundle", "entry": [{"fullUrl": "x"}]}, 412, NOT_HAD.format("partial"),
+        "conditions", {"resourceType": "Bundle", "entry": [{"fullUrl": "x"}]}, 412, PARTIAL + QUERY,
     ),
     "conditions one page of more": (
         "conditions", bundle(NLM, link=[{"relation": "next", "url": "x"}]), 200, "not consulted: conditions (partial)",
@@ -113,10 +114,10 @@ DATA: dict[str, tuple[str, Any, int, str]] = {
 
 
 @pytest.mark.parametrize(("key", "value", "status", "told"), DATA.values(), ids=DATA)
-def test_a_fault_of_the_data_is_told(client: FlaskClient, key: str, value: Any, status: int, told: str) -> None:
+def test_an_error_in_the_data_is_reported(client: FlaskClient, key: str, value: Any, status: int, told: str) -> None:
     asked = request_of(FIXTURE)
     if status == 412:
-        asked["prefetch"]["observations"] = None  # else the histology and the measured lesions show the disease
+        asked["prefetch"]["observations"] = None  # else the histology and the lesions would show the disease
     del asked["prefetch"][key]
     if value is not ...:
         asked["prefetch"][key] = value
@@ -145,8 +146,8 @@ EPIC_WITHHELD = {"resourceType": "OperationOutcome", "issue": [
 
 
 @pytest.mark.parametrize("outcome", [*map(warning, LACKING), warning("incomplete", "information"), EPIC_WITHHELD], ids=str)
-def test_a_word_that_something_is_lacking_makes_an_answer_half(client: FlaskClient, outcome: dict[str, Any]) -> None:
-    """R4: `incomplete` is "not all data sources typically accessed could be reached", of whatever severity."""
+def test_an_outcome_that_reports_missing_data_makes_the_answer_partial(client: FlaskClient, outcome: dict[str, Any]) -> None:
+    """R4: `incomplete` is "not all data sources typically accessed could be reached", with any severity."""
     asked = request_of(FIXTURE)
     asked["prefetch"]["conditions"]["entry"].append({"resource": outcome, "search": {"mode": "outcome"}})
     assert "not consulted: conditions (partial)" in said(client.post(SERVICE, json=asked))
@@ -158,17 +159,17 @@ def test_diagnoses_that_could_not_be_reached_are_never_an_empty_answer(client: F
     asked["prefetch"] |= {"conditions": bundle(warning(code)), "observations": None}
     answer = client.post(SERVICE, json=asked)
     assert answer.status_code == 412
-    assert NOT_HAD.format("error") in said(answer)
+    assert ERROR + QUERY in said(answer)
 
 
 @pytest.mark.parametrize("code", MERE_WARNINGS)
-def test_a_warning_that_says_nothing_of_what_is_lacking_changes_nothing(client: FlaskClient, code: str) -> None:
+def test_a_warning_that_reports_no_missing_data_changes_nothing(client: FlaskClient, code: str) -> None:
     asked = request_of(FIXTURE)
     asked["prefetch"]["procedures"]["entry"].append({"resource": warning(code), "search": {"mode": "outcome"}})
     assert client.post(SERVICE, json=asked).json == client.post(SERVICE, json=request_of(FIXTURE)).json
 
 
-def test_fewer_resources_than_the_server_counts_are_half_an_answer(client: FlaskClient) -> None:
+def test_fewer_resources_than_the_server_counts_are_a_partial_answer(client: FlaskClient) -> None:
     asked = request_of(FIXTURE)
     asked["prefetch"]["procedures"]["total"] = 57
     assert "not consulted: procedures (partial)" in said(client.post(SERVICE, json=asked))
@@ -177,8 +178,8 @@ def test_fewer_resources_than_the_server_counts_are_half_an_answer(client: Flask
 KIDNEYS = NLM | {"id": "kidneys", "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "N18.6"}]}}
 
 
-def test_a_diagnosis_that_cannot_be_read_is_no_denial(client: FlaskClient, clock: Clock) -> None:
-    """End-stage kidney disease contraindicates arterial therapy; broken, it leaves the question open."""
+def test_an_unreadable_diagnosis_is_not_a_denial(client: FlaskClient, clock: Clock) -> None:
+    """End-stage kidney disease contraindicates arterial therapy. If its resource is unreadable, the answer is unknown."""
     verdicts = []
     for code in (KIDNEYS["code"], {"coding": KIDNEYS["code"]["coding"][0]}):
         asked = request_of("arterial-candidate")
@@ -256,8 +257,8 @@ def test_epics_code_for_nothing_found_counts_whatever_its_severity(client: Flask
     assert "not consulted" not in said(client.post(SERVICE, json=asked))
 
 
-def test_a_histology_that_could_not_be_had_is_no_denial(client: FlaskClient) -> None:
-    """Liver metastases of a tumour coded by its site: whether it is neuroendocrine stands in an Observation only."""
+def test_a_histology_that_could_not_be_fetched_is_not_a_denial(client: FlaskClient) -> None:
+    """The tumour is coded by its site, so only an Observation states whether it is neuroendocrine."""
     coding = [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C78.7"}]
     metastasis = NLM | {"code": {"coding": coding}}
     small_bowel = NLM | {"id": "p", "code": {"coding": [coding[0] | {"code": "C17.9"}]}}
@@ -318,8 +319,10 @@ def without(*keys: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("fault", "told"), TRANSPORT.values(), ids=TRANSPORT)
-def test_a_fault_of_the_fhir_server_is_told(client: FlaskClient, ehr: FhirServer, fault: fhir_server.Fault, told: str) -> None:
-    fhir_server.much_in_little()  # made before the clock runs
+def test_an_error_of_the_fhir_server_is_reported(
+    client: FlaskClient, ehr: FhirServer, fault: fhir_server.Fault, told: str
+) -> None:
+    fhir_server.much_in_little()  # built before the deadline starts
     ehr.faults["^Observation"] = fault
     answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
     assert answer.status_code == 200
@@ -328,7 +331,7 @@ def test_a_fault_of_the_fhir_server_is_told(client: FlaskClient, ehr: FhirServer
 
 
 def test_an_answer_of_millions_of_values_is_told_and_never_decoded(client: FlaskClient, ehr: FhirServer) -> None:
-    """18 kB of gzip, 19 MB unpacked: decoded they would take 700 MB."""
+    """18 kB of gzip and 19 MB unpacked would need 700 MB when decoded."""
     assert MAX_JSON_VALUES == request.MAX_JSON_VALUES, "what may be sent, and what may be fetched"
     start, end = b'{"resourceType": "Bundle", "entry": [', b"0]}"
     for count, read in ((MAX_JSON_VALUES - 1, True), (9_500_000, False)):
@@ -357,7 +360,7 @@ def test_conditions_that_cannot_be_had_from_the_server_either_are_a_412_that_nam
     asked["prefetch"]["observations"] = None
     answer = client.post(SERVICE, json=asked)
     assert answer.status_code == 412
-    assert said(answer) == NOT_HAD.format(f"missing; FHIR server: {told}")
+    assert said(answer) == f"{MISSING}; FHIR server: {told}{QUERY}"
 
 
 MENDED: dict[str, dict[str, Any]] = {
@@ -370,7 +373,7 @@ MENDED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("how", MENDED.values(), ids=MENDED)
-def test_what_can_be_mended_within_the_deadline_leaves_the_cards_as_they_are(client: FlaskClient, how: dict[str, Any]) -> None:
+def test_an_error_that_passes_within_the_deadline_changes_no_card(client: FlaskClient, how: dict[str, Any]) -> None:
     with FhirServer([by_category(resource) for resource in RESOURCES], **how) as ehr:
         answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
     assert answer.json == GOLDEN
@@ -384,7 +387,7 @@ def by_category(resource: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("categories", [ALL_CATEGORIES, EPIC_CATEGORIES, "laboratory"])
 def test_a_server_that_searches_by_category_only_is_told_as_half_an_answer(client: FlaskClient, categories: str) -> None:
-    """An Observation need not have a category: what was found counts, and what was not is not known."""
+    """An Observation may lack a category, so missing Observations are unknown."""
     with FhirServer([by_category(resource) for resource in RESOURCES], categories=frozenset(categories.split(","))) as ehr:
         answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base))
     assert f"it searches by category only: {categories.replace(',', ', ')})" in said(answer)
@@ -416,7 +419,7 @@ def test_an_empty_answer_does_not_take_away_what_was_sent(client: FlaskClient, e
     )
 
 
-def test_drugs_taken_that_could_not_be_had_leave_all_drugs_open(client: FlaskClient, ehr: FhirServer) -> None:
+def test_if_medication_statements_cannot_be_fetched_all_drugs_are_unknown(client: FlaskClient, ehr: FhirServer) -> None:
     ehr.faults["^MedicationStatement"] = fhir_server.status(500)
     asked = without("medicationStatements", fhirServer=ehr.base)
     assert "medicationStatements (missing; FHIR server: answered 500)" in said(client.post(SERVICE, json=asked))
@@ -434,7 +437,7 @@ def test_nonsense_of_a_server_is_no_fault_of_ours(client: FlaskClient, ehr: Fhir
     assert "not consulted: procedures" in said(answer)
 
 
-def test_a_server_that_is_not_there_is_told(client: FlaskClient) -> None:
+def test_an_unreachable_server_is_reported(client: FlaskClient) -> None:
     with FhirServer() as ehr:
         gone = ehr.base
     answer = client.post(SERVICE, json=without("observations", fhirServer=gone))
@@ -455,7 +458,7 @@ def test_a_server_that_may_not_be_asked_is_told_once_a_key_and_fails_nothing(cli
 def test_a_key_that_failed_in_the_ehr_is_not_asked_again_unless_nothing_can_be_said_without_it(
     client: FlaskClient, ehr: FhirServer
 ) -> None:
-    """CH-53: an OperationOutcome is there to save a second query. Conditions are worth one."""
+    """CH-53: an OperationOutcome should avoid a second query. Only the required conditions are queried again."""
     asked = without(fhirServer=ehr.base)
     asked["prefetch"] |= {"observations": OUTCOME, "conditions": OUTCOME}
     assert "not consulted: observations (error)" in said(client.post(SERVICE, json=asked))
@@ -466,7 +469,7 @@ def test_what_came_under_another_name_is_not_asked_for_again(client: FlaskClient
     asked = without(fhirServer=ehr.base)
     asked["prefetch"] = {f"my-{key}": value for key, value in asked["prefetch"].items()}
     answer = client.post(SERVICE, json=asked)
-    # an empty Bundle does not say what was asked, nor do Observations
+    # neither an empty Bundle nor Observations show what the query was
     assert {query.split("?")[0] for query in ehr.queries()} == {
         "Observation", "ServiceRequest", "DiagnosticReport", "MedicationStatement", "MedicationRequest",
     }  # fmt: skip
@@ -506,7 +509,7 @@ def test_fetching_ends_at_the_deadline_whatever_the_server_does(ehr: FhirServer,
 
 @pytest.mark.parametrize("fault", SLOW.values(), ids=SLOW)
 def test_one_slow_query_costs_itself_and_nothing_else(client: FlaskClient, ehr: FhirServer, fault: fhir_server.Fault) -> None:
-    """Everything else that the server answered is on the cards."""
+    """All other answers of the server are on the cards."""
     ehr.faults["^Observation"] = fault
     answer = client.post(SERVICE, json=without(*PREFETCH, fhirServer=ehr.base))
     assert BROKEN.format("no answer in time") in said(answer)
@@ -545,7 +548,7 @@ PRESCRIPTION = {
     "subject": {"reference": f"Patient/{PATIENT}"}, "authoredOn": "2026-01-10",
     "medicationReference": {"reference": "Medication/1"},
 }  # fmt: skip
-"""Its drug stands in a resource of its own."""
+"""Its drug is a separate Medication resource."""
 
 
 def test_every_call_bears_the_token_of_the_request(client: FlaskClient, ehr: FhirServer) -> None:
@@ -564,7 +567,7 @@ def test_every_call_bears_the_token_of_the_request(client: FlaskClient, ehr: Fhi
         ({"patient": "somebody-else"}, "the access token is of another patient"),
     ],
 )
-def test_a_token_that_cannot_be_meant_is_not_used(
+def test_an_expired_token_or_one_of_another_patient_is_not_used(
     client: FlaskClient, ehr: FhirServer, more: dict[str, Any], told: str
 ) -> None:
     answer = client.post(SERVICE, json=without("observations", fhirServer=ehr.base, fhirAuthorization=AUTHORIZED | more))
@@ -573,11 +576,11 @@ def test_a_token_that_cannot_be_meant_is_not_used(
 
 
 class TestASite:
-    """A site file names the servers that may be called."""
+    """With a site file, which lists the servers that may be called."""
 
     @pytest.fixture
     def trap(self) -> Iterator[FhirServer]:
-        """Listens, and remembers whoever called."""
+        """A server that records its callers."""
         with FhirServer(RESOURCES) as server:
             yield server
 
@@ -665,7 +668,7 @@ class TestASite:
 
 
 class TestTls:
-    """By name, against the authority that the site names."""
+    """Certificates are checked by host name, against the site's certificate authority."""
 
     @pytest.fixture
     def authority(self) -> trustme.CA:

@@ -1,4 +1,4 @@
-"""The try-it page without a browser: what it answers, what it refuses, what it never tells."""
+"""The try-it page without a browser: its answers, what it rejects, and what it never reveals."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def request_text(name: str = ARTERIAL) -> str:
 
 
 def words(page: str) -> str:
-    """What stands on the page, without markup and the request it repeats."""
+    """Return the text of the page, without markup and without the request it shows."""
     page = re.sub(r"<textarea.*?</textarea>|<pre.*?</pre>", " ", page, flags=re.DOTALL)
     text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
     return re.sub(r" (?=[,.;:)])", "", text)
@@ -69,7 +69,7 @@ def mark(page: str) -> str:
 
 
 # ── what it answers ───────────────────────────────────────────────────────────────────────────────────────────────
-def test_page_and_its_files_are_guarded(pages: FlaskClient) -> None:
+def test_page_and_its_files_have_security_headers(pages: FlaskClient) -> None:
     for path in ("/", f"/?fixture={ARTERIAL}", "/static/try-it.css", "/static/try-it.js", "/static/icon.svg"):
         with pages.get(path) as answer:
             assert answer.status_code == 200
@@ -107,13 +107,13 @@ def test_pasted_chart_gives_the_cards_of_the_same_request(name: str) -> None:
     assert [(card.summary, card.detail) for card in pasted.cards] == [(card.summary, card.detail) for card in asked.cards]
 
 
-def test_no_disease_no_card_and_it_says_so(pages: FlaskClient) -> None:
+def test_chart_without_the_disease_gets_no_card_and_the_page_says_so(pages: FlaskClient) -> None:
     told = words(pages.get("/?fixture=colorectal-liver-metastases").text)
     assert 'No card: there are no neuroendocrine liver metastases in this chart. {"cards": []} is the whole answer.' in told
     assert "Change a fact" not in told
 
 
-def test_uncertain_disease_is_told_with_its_reason(pages: FlaskClient) -> None:
+def test_uncertain_disease_is_shown_with_its_reason(pages: FlaskClient) -> None:
     told = words(pages.get("/?fixture=possible-nlm-two-primaries").text)
     assert "Why no treatment is judged" in told
     assert "which primary?" in told
@@ -168,10 +168,12 @@ def test_values_of_the_chart_in_the_controls_change_nothing(pages: FlaskClient, 
         ("portal_vein", "gone", "patent, occluded or branch"),
     ],
 )
-def test_control_refuses_what_cannot_be_and_says_what_can(pages: FlaskClient, control: str, value: str, allowed: str) -> None:
+def test_control_rejects_an_invalid_value_and_says_what_is_valid(
+    pages: FlaskClient, control: str, value: str, allowed: str
+) -> None:
     answer = pages.post("/", data={"fixture": ARTERIAL, control: value})
     assert answer.status_code == 400
-    assert f"Allowed: {allowed}" in words(answer.text)
+    assert f"{CHANGEABLE_FACTS[control]} must be {allowed}" in words(answer.text)
     assert "Supposed:" not in words(answer.text)
 
 
@@ -184,7 +186,7 @@ def test_reset_goes_back_to_the_chart(pages: FlaskClient) -> None:
     assert "Supposed:" not in words(answer.text)
 
 
-def test_controls_of_another_chart_are_not_supposed_of_a_new_one(pages: FlaskClient) -> None:
+def test_supposed_values_of_one_chart_do_not_apply_to_the_next(pages: FlaskClient) -> None:
     first = pages.post("/", data={"chart": chart_text()})
     same = pages.post("/", data={"chart": chart_text(), "of": mark(first.text), "portal_vein": "occluded"})
     other = pages.post("/", data={"chart": chart_text("resectable"), "of": mark(first.text), "portal_vein": "occluded"})
@@ -197,23 +199,23 @@ def test_controls_of_another_chart_are_not_supposed_of_a_new_one(pages: FlaskCli
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("", "found nothing"),
-        ("carcinoid", "found text that is not JSON (line 1, column 1: Expecting value)"),
-        ('{"a":', "found text that is not JSON"),
-        ("[1]", "found a JSON array; allowed: a FHIR Bundle, a FHIR resource or a CDS Hooks request"),
-        ('"text"', "found a JSON string"),
-        ("null", "found a JSON null"),
-        ("{}", "found a JSON object without resourceType and hook"),
-        ('{"resourceType": 3}', "found a JSON object without resourceType and hook"),
-        ('{"resourceType": "Bundle", "entry": {}}', "found a Bundle without entries"),
-        ('{"resourceType": "Condition"}', "Patient: found none, and not one subject that all share"),
-        ("[" * 100_000, "found deep nesting"),
+        ("", "the input is empty; paste or upload a FHIR Bundle"),
+        ("carcinoid", "the input is not JSON: line 1, column 1: Expecting value"),
+        ('{"a":', "the input is not JSON: line 1"),
+        ("[1]", "the input must be a FHIR Bundle, a FHIR resource or a CDS Hooks request, as JSON, not a JSON array"),
+        ('"text"', "not a JSON string"),
+        ("null", "not a JSON null"),
+        ("{}", "the input must have resourceType (a chart) or hook (a hook request)"),
+        ('{"resourceType": 3}', "the input must have resourceType (a chart) or hook (a hook request)"),
+        ('{"resourceType": "Bundle", "entry": {}}', "the input is a Bundle without entries"),
+        ('{"resourceType": "Condition"}', "the input must have a Patient, or resources that all have the same subject"),
+        ("[" * 100_000, "the input is nested too deeply"),
         ('{"resourceType": "Patient", "id": "p", "x": ' + "[" * 900 + "]" * 900 + "}", ""),
-        ('{"hook": "order-sign"}', "hook: found another hook; allowed: patient-view"),
-        ("9" * 5000, "found a number that cannot be read"),
+        ('{"hook": "order-sign"}', "hook must be patient-view, not another hook"),
+        ("9" * 5000, "the input has a number that cannot be read"),
     ],
 )
-def test_what_is_no_chart_is_refused_with_found_and_allowed(pages: FlaskClient, text: str, found: str) -> None:
+def test_input_that_is_not_a_chart_is_rejected_with_the_reason(pages: FlaskClient, text: str, found: str) -> None:
     answer = pages.post("/", data={"chart": text})
     if found:
         assert answer.status_code == 400
@@ -227,24 +229,24 @@ def test_request_without_conditions_is_refused_as_the_service_refuses_it(pages: 
     request["prefetch"]["observations"] = None
     answer = pages.post("/", data={"chart": json.dumps(request)})
     assert answer.status_code == 412
-    assert "prefetch.conditions: found missing" in words(answer.text)
+    assert "prefetch.conditions is required and was not sent" in words(answer.text)
 
 
-def test_other_refusals_are_pages_too(pages: FlaskClient) -> None:
+def test_other_errors_are_pages_too(pages: FlaskClient) -> None:
     unknown = pages.get("/?fixture=../../etc")
     assert unknown.status_code == 404
     assert "etc" not in unknown.text
     assert pages.get("/static/none.js").status_code == 404
     latin = pages.post("/", data={"file": (io.BytesIO(b"\xff\xfe{}"), "chart.json")})
     assert latin.status_code == 400
-    assert "found bytes that are not UTF-8" in words(latin.text)
+    assert "file must be JSON in UTF-8" in words(latin.text)
     small = create_app(Settings(max_body_bytes=500), lambda: TODAY).test_client()
     large = small.post("/", data={"chart": "x" * 600})
     assert large.status_code == 413
-    assert "allowed: at most 500 bytes" in words(large.text)
+    assert "the input must be at most 500 bytes" in words(large.text)
 
 
-def test_date_that_does_not_exist_spoils_nothing(pages: FlaskClient) -> None:
+def test_date_that_does_not_exist_causes_no_error(pages: FlaskClient) -> None:
     text = chart_text().replace("2026-09-07", "2026-02-30")
     assert pages.post("/", data={"chart": text}).status_code == 200
 
@@ -259,7 +261,7 @@ def test_switch_turns_every_page_off() -> None:
     for environment, shown in (
         ({}, True),
         ({"CDS_PAGES": "off"}, False),
-        ({"CDS_SITES": "north.toml"}, False),  # a page asks nobody who they are
+        ({"CDS_SITES": "north.toml"}, False),  # the pages have no authentication
         ({"CDS_SITES": "north.toml", "CDS_PAGES": "on"}, True),
     ):
         assert Settings.from_environment(environment).shows_pages() is shown
@@ -325,7 +327,7 @@ def test_upload_never_reaches_a_disk(pages: FlaskClient, monkeypatch: pytest.Mon
     content = json.loads(chart_text())
     content["entry"].append({"resource": {"resourceType": "Binary", "data": "A" * 1_000_000}})
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="chart.json"\r\n\r\n'
-    body = head + json.dumps(content).encode() + b"\r\n--x--\r\n"  # the test client would write a file of its own
+    body = head + json.dumps(content).encode() + b"\r\n--x--\r\n"  # the test client itself would write a temporary file
     upload = pages.post("/", data=body, content_type="multipart/form-data; boundary=x")
     assert upload.status_code == 200
     assert "Your chart" in words(upload.text)
@@ -377,7 +379,7 @@ def test_more_values_than_a_chart_can_hold_are_refused_before_they_are_read(page
     started = time.process_time()
     answer = pages.post("/", data=body, content_type="multipart/form-data; boundary=x")
     assert answer.status_code == 413
-    assert "found more values; allowed: at most 1000000 values" in words(answer.text.partition("<textarea")[0])
+    assert "the input must have at most 1000000 JSON values" in words(answer.text.partition("<textarea")[0])
     assert time.process_time() - started < 4
     assert pages.post("/", data={"chart": '{"resourceType": "X", "a": [' + "1," * 999_000 + "1]}"}).status_code == 400
 
@@ -420,7 +422,7 @@ def test_the_page_reads_a_chart_in_a_slot_and_says_when_there_is_none() -> None:
 def test_a_form_of_another_web_site_is_refused(pages: FlaskClient, headers: dict[str, str]) -> None:
     answer = pages.post("/", data={"fixture": ARTERIAL, "chart": "evil words"}, headers=headers)
     assert answer.status_code == 403
-    assert "form: found one of another web site; allowed: the form of this page" in words(answer.text)
+    assert "form must be sent from this page, not from another website" in words(answer.text)
     assert "evil words" not in answer.text
     assert 'id="results"' not in answer.text
 

@@ -1,4 +1,4 @@
-"""What is asked of an EHR stays in the portable subset, and what it sends is understood in every shape it comes in."""
+"""The queries use the portable subset of FHIR search, and charts are understood in every form that EHRs send."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ KEYED = re.compile(r"\*\*(\w+)\*\* \(.*\n\n    (\S+)")
 
 def said(answer: Any) -> str:
     text = "\n".join(f"{card['summary']}\n{card['detail']}" for card in answer.json["cards"])
-    return text.replace("Not consulted: ", "not consulted: ")  # where it begins a line
+    return text.replace("Not consulted: ", "not consulted: ")  # at the start of a line
 
 
 def values(answer: Any) -> set[tuple[str, str]]:
-    """The facts with their values that the answer names for a program."""
+    """Return the (fact, value) pairs in the machine-readable part of the answer."""
     return {(place["fact"], place["value"]) for content in extensions(answer) for place in content.get("provenance", [])}
 
 
@@ -41,7 +41,7 @@ QUERIES = sorted({*PREFETCH.values(), *(query for ehr in EHR_NAMES for query in 
 
 @pytest.mark.parametrize("query", QUERIES, ids=[f"{query[:30]} {len(query)}" for query in QUERIES])
 def test_a_query_stays_in_the_portable_subset(query: str) -> None:
-    """CH-36 to CH-41: a read or a search by type, one token of the context, equality, each parameter once."""
+    """CH-36 to CH-41: a read or a search by type, one context token, equality, each parameter once."""
     assert not query.startswith("/")
     assert TOKEN.findall(query) == ["context.patientId"]
     path, _, search = query.partition("?")
@@ -79,7 +79,7 @@ def test_the_install_sheet_names_every_key_query_scope_and_fact(ehr: str) -> Non
 def test_observations_by_category_as_the_sheet_for_epic_asks_for_them_are_half_an_answer(
     client: FlaskClient, clock: Clock
 ) -> None:
-    """An Observation need not have a category: the values count, and silence is as little as beside a further page."""
+    """An Observation may lack a category. So values count, but missing Observations are unknown, as in a partial answer."""
     clock.today = as_of(FIXTURE)
     (key,) = {key for key, query in KEYED.findall(sheet("epic")) if "&category=" in query}
     assert "observations" not in dict(KEYED.findall(sheet("epic")))
@@ -107,7 +107,7 @@ def test_nothing_found_by_category_is_no_silence_of_observations(client: FlaskCl
 
 
 def reshaped(asked: dict[str, Any], shape: str) -> dict[str, Any]:
-    """The same chart as another EHR would send it."""
+    """Return the same chart as another EHR would send it."""
     text = json.dumps(asked)
     match shape:
         case "absolute references":

@@ -1,10 +1,11 @@
-"""What is promised of requests: which are refused and how, what is tolerated, what leaves no trace."""
+"""Requests: which are rejected and how, what is tolerated, and what is never logged."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import logging
+import time
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -14,6 +15,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from cds_service.app import create_app
+from cds_service.hooks import patient_view
+from cds_service.hooks.prefetch import PrefetchState
 from cds_service.settings import Settings
 from tests.conftest import (
     FIXTURES,
@@ -60,7 +63,7 @@ NOTHING_FOUND = {
         }
     ],
 }
-"""How Epic says that a search found nothing."""
+"""Epic's answer to a search without results."""
 DEEP = "[" * 100_000 + "]" * 100_000
 
 
@@ -74,7 +77,7 @@ def condition(**more: Any) -> dict[str, Any]:
 
 
 def nlm(**more: Any) -> dict[str, Any]:
-    """A diagnosis that says neuroendocrine and liver metastasis at once."""
+    """Return a diagnosis that states both a neuroendocrine tumour and liver metastases."""
     code = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7B.02"}]}
     return condition(id="nlm", code=code, **more)
 
@@ -100,7 +103,9 @@ def nlm(**more: Any) -> dict[str, Any]:
         (b"7", "the body is not a hook request"),
     ],
 )
-def test_a_body_that_is_no_json_object_in_utf8_is_refused_and_says_so(client: FlaskClient, body: bytes, told: str) -> None:
+def test_a_body_that_is_not_a_json_object_in_utf8_is_rejected_with_the_reason(
+    client: FlaskClient, body: bytes, told: str
+) -> None:
     answer = client.post(SERVICE, data=body, content_type=JSON)
     assert answer.status_code == 400
     assert answer.json is not None
@@ -112,7 +117,7 @@ def test_a_body_nested_too_deeply_is_refused_and_breaks_nothing(client: FlaskCli
     body = f'{json.dumps(bare_request())[:-1]}, "{field}": {DEEP}}}'
     answer = client.post(SERVICE, data=body, content_type=JSON)
     assert answer.status_code == 400
-    assert diagnostics(answer) == ["body: found deep nesting, allowed: a hook request"]
+    assert diagnostics(answer) == ["body is nested too deeply"]
 
 
 def without(field: str) -> dict[str, Any]:
@@ -122,56 +127,54 @@ def without(field: str) -> dict[str, Any]:
 
 
 FAULTY: dict[str, tuple[dict[str, Any], str]] = {
-    "no hook": (without("hook"), "hook: found nothing, allowed: this field is required"),
-    "hook a number": (bare_request(hook=7), "hook: found number, allowed: string"),
-    "another hook": (
-        bare_request(hook="order-sign"), "hook: found another hook, allowed: patient-view, the hook of this service"
-    ),
-    "no hookInstance": (without("hookInstance"), "hookInstance: found nothing, allowed: this field is required"),
-    "hookInstance no UUID": (bare_request(hookInstance="12"), "hookInstance: found another string, allowed: a UUID"),
-    "hookInstance null": (bare_request(hookInstance=None), "hookInstance: found null, allowed: string"),
-    "no context": (without("context"), "context: found nothing, allowed: this field is required"),
-    "context a list": (bare_request(context=[]), "context: found array, allowed: object"),
-    "context null": (bare_request(context=None), "context: found null, allowed: object"),
-    "context a string": (bare_request(context="x"), "context: found string, allowed: object"),
+    "no hook": (without("hook"), "hook is required"),
+    "hook a number": (bare_request(hook=7), "hook must be a string, not a number"),
+    "another hook": (bare_request(hook="order-sign"), "hook must be patient-view, not another hook"),
+    "no hookInstance": (without("hookInstance"), "hookInstance is required"),
+    "hookInstance no UUID": (bare_request(hookInstance="12"), "hookInstance must be a UUID"),
+    "hookInstance null": (bare_request(hookInstance=None), "hookInstance must be a string, not null"),
+    "no context": (without("context"), "context is required"),
+    "context a list": (bare_request(context=[]), "context must be an object, not an array"),
+    "context null": (bare_request(context=None), "context must be an object, not null"),
+    "context a string": (bare_request(context="x"), "context must be an object, not a string"),
     "no userId": (
-        bare_request(context={"patientId": "1"}), "context.userId: found nothing, allowed: this field is required"
+        bare_request(context={"patientId": "1"}), "context.userId is required"
     ),
     "no patientId": (
-        bare_request(context={"userId": "Practitioner/1"}), "context.patientId: found nothing, allowed: this field is required"
+        bare_request(context={"userId": "Practitioner/1"}), "context.patientId is required"
     ),
     "patientId no FHIR id": (
         bare_request(context={"userId": "Practitioner/1", "patientId": "a b"}),
-        "context.patientId: found another string, allowed: a FHIR id, only Patient/ before it",
+        "context.patientId must be a FHIR id; only Patient/ may precede it",
     ),
     "patientId of an encounter": (
         bare_request(context={"userId": "Practitioner/1", "patientId": "Encounter/1"}),
-        "context.patientId: found another string, allowed: a FHIR id, only Patient/ before it",
+        "context.patientId must be a FHIR id; only Patient/ may precede it",
     ),
     "patientId a number": (
         bare_request(context={"userId": "Practitioner/1", "patientId": 1}),
-        "context.patientId: found number, allowed: string",
+        "context.patientId must be a string, not a number",
     ),
-    "prefetch a list": (bare_request(prefetch=[]), "prefetch: found array, allowed: object"),
-    "prefetch a string": (bare_request(prefetch="x"), "prefetch: found string, allowed: object"),
-    "prefetch false": (bare_request(prefetch=False), "prefetch: found boolean, allowed: object"),
-    "prefetch a number": (bare_request(prefetch=-1), "prefetch: found number, allowed: object"),
-    "extension a string": (bare_request(extension="x"), "extension: found string, allowed: object"),
+    "prefetch a list": (bare_request(prefetch=[]), "prefetch must be an object or null, not an array"),
+    "prefetch a string": (bare_request(prefetch="x"), "prefetch must be an object or null, not a string"),
+    "prefetch false": (bare_request(prefetch=False), "prefetch must be an object or null, not a boolean"),
+    "prefetch a number": (bare_request(prefetch=-1), "prefetch must be an object or null, not a number"),
+    "extension a string": (bare_request(extension="x"), "extension must be an object, not a string"),
     "a token without a server": (
         bare_request(fhirAuthorization={"access_token": "t", "token_type": "Bearer"}),
-        "fhirServer: found nothing, allowed: this field is required",
+        "fhirServer is required if fhirAuthorization is sent",
     ),
     "a token and a server that is null": (
         bare_request(fhirServer=None, fhirAuthorization={"access_token": "t", "token_type": "Bearer"}),
-        "fhirServer: found nothing, allowed: this field is required",
+        "fhirServer is required if fhirAuthorization is sent",
     ),
     "a token that is no Bearer token": (
         bare_request(fhirServer="https://ehr.example/fhir", fhirAuthorization={"access_token": "t", "token_type": "mac"}),
-        "fhirAuthorization.token_type: found another string, allowed: Bearer",
+        "fhirAuthorization.token_type must be Bearer",
     ),
     "an authorization without a token": (
         bare_request(fhirServer="https://ehr.example/fhir", fhirAuthorization={"token_type": "Bearer"}),
-        "fhirAuthorization.access_token: found nothing, allowed: this field is required",
+        "fhirAuthorization.access_token is required",
     ),
 }  # fmt: skip
 
@@ -182,29 +185,75 @@ def test_an_id_that_is_a_way_elsewhere_is_refused(client: FlaskClient, identity:
     answer = client.post(SERVICE, json=bare_request(context=context, prefetch={"conditions": None}))
     assert answer.status_code == 400
     (told,) = diagnostics(answer)
-    assert told.startswith("context.patientId: found another string, allowed: a FHIR id")
+    assert told.startswith("context.patientId must be a FHIR id")
 
 
 @pytest.mark.parametrize("identity", ["...", "a..", "..a", "1.2", "Patient/1"])
-def test_an_id_may_hold_points(client: FlaskClient, identity: str) -> None:
+def test_an_id_may_contain_dots(client: FlaskClient, identity: str) -> None:
     context = {"userId": "Practitioner/1", "patientId": identity}
     answer = client.post(SERVICE, json=bare_request(context=context, prefetch={"conditions": None}))
     assert answer.json == {"cards": []}
 
 
 @pytest.mark.parametrize("case", FAULTY)
-def test_a_faulty_request_is_told_the_path_what_was_found_and_what_is_allowed(client: FlaskClient, case: str) -> None:
+def test_each_error_of_a_request_names_its_path_and_what_is_allowed(client: FlaskClient, case: str) -> None:
     request, told = FAULTY[case]
     answer = client.post(SERVICE, json=request)
     assert answer.status_code == 400
     assert diagnostics(answer) == [told]
 
 
-def test_every_fault_of_a_request_is_told_at_once(client: FlaskClient) -> None:
+MISSPELT: dict[str, tuple[dict[str, Any], str]] = {
+    "a key of the request": (
+        without("hookInstance") | {"hook_instance": INSTANCE},
+        'hookInstance is required; "hook_instance" was sent: did you mean "hookInstance"?',
+    ),
+    "a key of the context": (
+        bare_request(context={"userId": "Practitioner/1", "patientID": "1"}),
+        'context.patientId is required; "patientID" was sent: did you mean "patientId"?',
+    ),
+    "a key of the authorization": (
+        bare_request(fhirServer="https://ehr.example/fhir", fhirAuthorization={"acces_token": "t", "token_type": "Bearer"}),
+        'fhirAuthorization.access_token is required; "acces_token" was sent: did you mean "access_token"?',
+    ),
+    "a key with an id in it": (
+        bare_request(context={"userId": "Practitioner/1", "patientId47": "1"}), "context.patientId is required"
+    ),
+    "a key with a name in it": (
+        bare_request(context={"userId": "Practitioner/1", "patientIdAnn": "1"}), "context.patientId is required"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISSPELT)
+def test_a_misspelt_key_is_suggested_only_if_it_is_nearly_a_required_one(client: FlaskClient, case: str) -> None:
+    request, expected = MISSPELT[case]
+    answer = client.post(SERVICE, json=request)
+    assert answer.status_code == 400
+    assert diagnostics(answer) == [expected]
+
+
+def test_a_misspelt_prefetch_key_is_suggested_in_the_412(client: FlaskClient) -> None:
+    answer = client.post(SERVICE, json=bare_request(prefetch={"condition": OUTCOME}))
+    assert answer.status_code == 412
+    (sentence,) = diagnostics(answer)
+    assert sentence.startswith("prefetch.conditions is required and was not sent; query: ")
+    assert sentence.endswith('; "condition" was sent: did you mean "conditions"?')
+
+
+def test_thousands_of_long_keys_cost_no_time(client: FlaskClient) -> None:
+    keys = {f"patientI{'d' * 5000}": "1"} | {f"patient{'i' * (n % 5)}d_{'-' * n}": 1 for n in range(700)}
+    started = time.process_time()
+    answer = client.post(SERVICE, json=bare_request(context={"userId": "Practitioner/1"} | keys))
+    assert answer.status_code == 400
+    assert time.process_time() - started < 1
+
+
+def test_every_error_of_a_request_is_reported_at_once(client: FlaskClient) -> None:
     request = {"hook": 1, "hookInstance": "x", "context": {"patientId": []}, "prefetch": [], "fhirAuthorization": {}}
     answer = client.post(SERVICE, json=request)
     assert answer.status_code == 400
-    assert {line.split(":")[0] for line in diagnostics(answer)} == {
+    assert {line.split(" ")[0] for line in diagnostics(answer)} == {
         "hook", "hookInstance", "context.userId", "context.patientId", "prefetch", "fhirServer",
         "fhirAuthorization.access_token", "fhirAuthorization.token_type",
     }  # fmt: skip
@@ -212,7 +261,7 @@ def test_every_fault_of_a_request_is_told_at_once(client: FlaskClient) -> None:
 
 def test_an_unknown_service_and_an_unknown_path_are_404_and_say_what_there_is(client: FlaskClient) -> None:
     assert diagnostics(client.post("/cds-services/another", json=bare_request())) == [
-        "path: found an unknown service id, allowed: nlm-patient-view"
+        "path must end with a service id: nlm-patient-view"
     ]
     for path in ("/", "/cds-service", f"{SERVICE}/feedback/more", "/../etc/passwd"):
         assert client.post(path, json=bare_request()).status_code == 404
@@ -254,11 +303,11 @@ def test_a_body_above_the_limit_is_413_and_names_the_limit() -> None:
     assert client.post(SERVICE, data=small.ljust(500), content_type=JSON).status_code == 200
     answer = client.post(SERVICE, data=small.ljust(501), content_type=JSON)
     assert answer.status_code == 413
-    assert diagnostics(answer) == ["body: found a larger body, allowed: at most 500 bytes"]
+    assert diagnostics(answer) == ["body must be at most 500 bytes"]
 
 
 def planted(request: dict[str, Any]) -> dict[str, Any]:
-    """The request with a marker in every string of it, whatever the field."""
+    """Return the request with a marker in each of its strings."""
     found: dict[str, Any] = json.loads(json.dumps(request), object_hook=_plant)
     return found
 
@@ -310,8 +359,8 @@ def test_unknown_fields_and_extensions_are_ignored(client: FlaskClient, clock: C
 
 
 @pytest.mark.parametrize("fields", [["fhirServer"], ["fhirAuthorization"], ["extension"], ["fhirServer", "fhirAuthorization"]])
-def test_an_optional_field_that_is_null_is_one_left_out(client: FlaskClient, fields: list[str]) -> None:
-    """CH-02 has it left out; clients that write null for it mean the same, and what is required stays so."""
+def test_an_optional_field_that_is_null_counts_as_omitted(client: FlaskClient, fields: list[str]) -> None:
+    """CH-02 omits optional fields; null means the same. Required fields stay required."""
     asked = bare_request(prefetch={"conditions": bundle(nlm())}) | dict.fromkeys(fields)
     validator("HookRequest").validate(asked)
     plain = client.post(SERVICE, json={name: value for name, value in asked.items() if name not in fields})
@@ -395,7 +444,7 @@ SHAPES: dict[str, Any] = {
 def test_a_value_of_any_shape_under_a_prefetch_key_is_never_refused(client: FlaskClient, key: str, shape: str) -> None:
     request = bare_request(prefetch={"conditions": None, key: SHAPES[shape]})
     answer = client.post(SERVICE, json=request)
-    foreign = {"urn references", "nulls throughout"}  # diagnoses, and none of them of this patient
+    foreign = {"urn references", "nulls throughout"}  # diagnoses, but none of this patient
     halves = {"Bundle, next link", "Bundle with an error beside its entries"} if key not in PREFETCH else set()
     assert answer.status_code == 200 or (answer.status_code == 412 and (key == "conditions" or shape in foreign | halves))
 
@@ -436,11 +485,12 @@ NOT_HAD: dict[str, tuple[dict[str, Any] | None, str]] = {
 
 
 @pytest.mark.parametrize("case", NOT_HAD)
-def test_conditions_that_could_not_be_had_are_412_and_named(client: FlaskClient, case: str) -> None:
+def test_missing_conditions_are_412_and_named(client: FlaskClient, case: str) -> None:
     prefetch, state = NOT_HAD[case]
     answer = client.post(SERVICE, json=bare_request() if prefetch is None else bare_request(prefetch=prefetch))
     assert answer.status_code == 412
-    assert diagnostics(answer) == [f"prefetch.conditions: found {state}, allowed: the answer to {PREFETCH['conditions']}"]
+    problem = f"is required and {patient_view.GAPS[PrefetchState(state)]}"
+    assert diagnostics(answer) == [f"prefetch.conditions {problem}; query: {PREFETCH['conditions']}"]
 
 
 @pytest.mark.parametrize(
@@ -508,7 +558,7 @@ def test_another_origin_gets_no_cors_header(client: FlaskClient, origin: str) ->
 
 @pytest.mark.parametrize(("path", "methods"), [("/cds-services", {"GET"}), (SERVICE, {"POST"}), ("/health", {"GET"})])
 @pytest.mark.parametrize("headers", [{}, {"Origin": ORIGIN}, {"Origin": "https://evil.example"}], ids=str)
-def test_options_of_a_path_are_told_without_a_body(
+def test_options_of_a_path_are_answered_without_a_body(
     client: FlaskClient, path: str, methods: set[str], headers: dict[str, str]
 ) -> None:
     answer = client.options(path, headers=headers)
@@ -554,7 +604,7 @@ def test_the_same_request_twice_is_answered_with_the_same_bytes(app: Flask, cloc
 
 
 def test_two_patients_never_share_the_uuid_of_a_card(client: FlaskClient, clock: Clock) -> None:
-    """Not even when an EHR uses one hookInstance for both."""
+    """Not even if an EHR uses one hookInstance for both."""
     seen: dict[str, str] = {}
     for fixture in FIXTURES:
         clock.today = as_of(fixture)
@@ -577,8 +627,8 @@ PROTOCOL = {"resourceType", "system", "code", "status", "intent", "url", "use", 
 
 
 def marked(content: Any, key: str = "") -> Any:
-    """A chart with a marker in all that names or describes the patient: names, texts, displays, ids, references, notes.
-    Codes, units and dates stay, so that it is read as before."""
+    """Return a chart with a marker in all text that identifies the patient: names, texts, displays, ids, references, notes.
+    Codes, units and dates are unchanged, so that it is read as before."""
     match content:
         case dict():
             return {name: marked(value, name) for name, value in content.items()}
@@ -590,7 +640,7 @@ def marked(content: Any, key: str = "") -> Any:
 
 
 def everywhere(content: Any) -> Any:
-    """A marker in every string there is, whatever it means."""
+    """Return the content with a marker in every string."""
     match content:
         case dict():
             return {f"{name}{MARKER}" if name == "extra" else name: everywhere(value) for name, value in content.items()}
@@ -648,13 +698,13 @@ def test_a_fault_of_the_service_tells_neither_caller_nor_log_what_it_choked_on(
     monkeypatch.setattr("cds_service.app.parse_request", choke)
     answer = client.post(SERVICE, json=bare_request())
     assert answer.status_code == 500
-    assert diagnostics(answer) == ["a fault of the service; nothing was decided"]
+    assert diagnostics(answer) == ["internal error; nothing was decided"]
     assert "ValueError" in caplog.text
     assert MARKER not in answer.get_data(as_text=True) + caplog.text
     assert "Traceback" not in caplog.text
 
 
-def test_no_setting_takes_a_value_that_cannot_be_meant() -> None:
+def test_a_setting_with_an_invalid_value_is_rejected() -> None:
     for environment in (
         {"CDS_MAX_BODY_BYTES": "0"},
         {"CDS_MAX_BODY_BYTES": "20 MB"},

@@ -1,4 +1,4 @@
-"""The service as it really runs, gunicorn and all: slow clients, too many at once, recycling, stopping, malformed HTTP."""
+"""The service under gunicorn: slow clients, too many requests, worker replacement, stopping, malformed HTTP."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SLEEPY = (
     "app.parse_request = sleepy\n"
     "gunicorn_server.REQUEST_READ_TIMEOUT_S, gunicorn_server.RESPONSE_WRITE_TIMEOUT_S = 3, 6\n"
 )
-"""A request that holds the word "sleep" takes three seconds; deadlines are short."""
+"""Makes a request with the word "sleep" take three seconds, and shortens the deadlines."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def outcome(answer: bytes) -> list[str]:
 
 
 def _all(raw: socket.socket) -> bytes:
-    """What comes until the service closes. Raises TimeoutError when nothing comes."""
+    """Return all bytes until the service closes the connection. Raises TimeoutError if none arrive."""
     found = raw.recv(65536)
     while part := raw.recv(65536):
         found += part
@@ -85,7 +85,7 @@ def test_half_sent_requests_hold_nobody_up_and_are_ended_in_time(service: Runnin
     time.sleep(0.3)
     started = time.perf_counter()
     assert service.post(SOUND)[0] == 200
-    assert time.perf_counter() - started < 2.5, "it waited for the deadline of the others"
+    assert time.perf_counter() - started < 2.5, "the request waited for slow clients"
     for number, raw in enumerate(slow):
         answer = raw.recv(65536)
         assert time.perf_counter() - started < 8
@@ -105,12 +105,12 @@ def test_a_client_that_drips_is_ended_too(service: Running) -> None:
             except TimeoutError:
                 continue
     assert status(answer) == 408
-    assert outcome(answer) == ["body: found a part of it, allowed: the whole body"]
+    assert outcome(answer) == ["body was cut off, malformed or too slow"]
     assert time.perf_counter() - started < 6
 
 
 def test_clients_that_do_not_close_their_side_hold_nobody_up(service: Running) -> None:
-    """gunicorn's own worker lingers for them in its main loop, two seconds each."""
+    """gunicorn's own worker waits two seconds for each of them in its main loop."""
     lingering = [service.socket() for _ in range(6)]
     for raw in lingering:
         raw.sendall(b"garbage\r\n\r\n")
@@ -123,7 +123,7 @@ def test_clients_that_do_not_close_their_side_hold_nobody_up(service: Running) -
 
 
 def test_a_client_that_never_takes_its_answer_is_cut_off(service: Running) -> None:
-    form = b"chart=" + b"a" * 19_900_000  # the page repeats what was pasted, more than the buffers of a connection hold
+    form = b"chart=" + b"a" * 19_900_000  # the page repeats the pasted text, which is larger than the socket buffers
     kind = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n" % len(form)
     with service.socket() as raw:
         raw.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + kind + form)
@@ -162,19 +162,19 @@ def test_who_finds_no_slot_is_told_in_milliseconds_to_come_again(service: Runnin
             b"HTTP/1.1 200"
         )
         assert time.perf_counter() - started < 1, "discovery needs no slot"
-        assert [future.result()[0] for future in busy] == [200] * MAX_CONCURRENT_EVALUATIONS, "who has a slot keeps it"
+        assert [future.result()[0] for future in busy] == [200] * MAX_CONCURRENT_EVALUATIONS, "running evaluations finish"
     assert sorted(times)[5] < 0.25, times
     assert service.post(EMPTY)[0] == 200
 
 
-def test_there_are_more_threads_than_places() -> None:
+def test_there_are_more_threads_than_slots() -> None:
     assert OPTIONS["threads"] >= 2 * MAX_CONCURRENT_EVALUATIONS
 
 
 # ── recycling and stopping ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_worker_is_renewed_after_its_requests_and_no_request_is_lost(tmp_path: Path) -> None:
+def test_a_worker_is_replaced_after_its_requests_and_no_request_is_lost(tmp_path: Path) -> None:
     with running(tmp_path, TODAY, options={"workers": 2, "max_requests": 15, "max_requests_jitter": 5}) as service:
         first = set(service.workers())
         with ThreadPoolExecutor(4) as pool:
@@ -187,7 +187,7 @@ def test_a_worker_is_renewed_after_its_requests_and_no_request_is_lost(tmp_path:
         assert not first & set(service.workers())
 
 
-def test_a_service_told_to_stop_finishes_what_it_began(tmp_path: Path) -> None:
+def test_a_service_finishes_its_requests_before_it_stops(tmp_path: Path) -> None:
     with running(tmp_path, TODAY, SLEEPY) as service, ThreadPoolExecutor(3) as pool:
         begun = [pool.submit(service.post, asleep()) for _ in range(3)]
         time.sleep(0.7)
@@ -211,7 +211,7 @@ PARAMETERS: dict[tuple[type, str], list[str]] = {
     (BaseApplication, "run"): ["self"],
     (Config, "set"): ["self", "name", "value"],
 }
-"""A method that gunicorn_server.py overrides or calls → its parameters."""
+"""Private method of gunicorn that gunicorn_server.py overrides or calls → its parameters."""
 
 USES: dict[tuple[type, str], set[str]] = {
     (ThreadWorker, "run"): {"murder_pending"},
@@ -225,16 +225,16 @@ USES: dict[tuple[type, str], set[str]] = {
     (BaseApplication, "load_default_config"): {"cfg"},
     (BaseApplication, "wsgi"): {"load", "callable"},
 }
-"""A method of gunicorn → names that it has to use, or else an override of ours is never called, or counts nothing."""
+"""Method of gunicorn → names that it must use, since otherwise an override in gunicorn_server.py has no effect."""
 
 
 def written(parameter: inspect.Parameter) -> str:
-    """Return the name of a parameter as a signature has it, with its stars."""
+    """Return the name of a parameter with its stars, as in the signature."""
     return str(parameter).partition("=")[0].partition(":")[0]
 
 
 def names_in(code: CodeType) -> set[str]:
-    """Return the global names and attributes that a function uses, with those of the functions within it."""
+    """Return the global names and attributes that a function and its inner functions use."""
     inner = [names_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
     return {*code.co_names, *code.co_freevars}.union(*inner)
 
@@ -275,7 +275,7 @@ def test_gunicorn_knows_every_option_and_every_error_that_we_name() -> None:
 
 
 def test_the_parser_is_gunicorns_own_whatever_else_is_installed(tmp_path: Path) -> None:
-    """A stand-in for the compiled parser: who calls it finds nothing there, and answers 500."""
+    """Installs an empty module as the compiled parser: using it would cause a 500."""
     installed = (
         "import sys, types\nfast = types.ModuleType('gunicorn_h1c')\n"
         "fast.LimitRequestLine = fast.InvalidChunkExtension = ValueError\nsys.modules['gunicorn_h1c'] = fast\n"
@@ -288,7 +288,7 @@ def test_the_parser_is_gunicorns_own_whatever_else_is_installed(tmp_path: Path) 
 
 SITE = '[site]\nid = "north"\ntitle = "North Hospital"\nauthenticated_by_proxy = true\n'
 LOCAL_CODE = '[[code]]\nsystem = "urn:north"\ncode = "{}"\nmeans = "loinc|1975-2"\n'
-"""A site's own code for bilirubin; with another code the knowledge has another digest."""
+"""A site's own code for bilirubin. Another code gives another knowledge digest."""
 
 
 @pytest.fixture
@@ -299,13 +299,13 @@ def site_file(tmp_path: Path) -> Path:
 
 
 def digests(service: Running, answers: int) -> set[str]:
-    """Return the digests of the knowledge on the cards of so many answers. Asserts that each answer is 200 with cards, and
-    that every worker has answered in the end."""
+    """Return the knowledge digests on the cards of that many answers. Asserts that each answer is 200 with cards, and that
+    every worker has answered."""
     found: set[str] = set()
     until, count = time.monotonic() + 60, 0
     with ThreadPoolExecutor(4) as pool:
         while count < answers or not service.all_have_answered():
-            assert time.monotonic() < until, "a worker answers nothing"
+            assert time.monotonic() < until, "a worker does not answer"
             for status_code, body in pool.map(lambda _: service.post(SOUND), range(20)):
                 assert status_code == 200
                 cards = json.loads(body)["cards"]
@@ -316,7 +316,7 @@ def digests(service: Running, answers: int) -> set[str]:
 
 
 def kill_a_worker(service: Running) -> None:
-    """End one worker by its process id and wait until another stands in its place."""
+    """Kill one worker and wait until another has replaced it."""
     before = service.workers()
     os.kill(before[0], signal.SIGKILL)
     service.wait_for_workers(other_than=before[:1], count=len(before))
@@ -342,15 +342,15 @@ def test_an_edited_or_broken_site_file_changes_nothing_until_a_restart(tmp_path:
         assert not digests(service, 20) & first, "a restart reads the files again"
 
 
-def test_nothing_is_shared_by_a_fork_that_a_fork_breaks(tmp_path: Path) -> None:
-    """The master has one thread and no connection of the ledger; each worker opens a connection of its own."""
+def test_no_thread_or_connection_is_shared_across_a_fork(tmp_path: Path) -> None:
+    """The master has one thread and no ledger connection; each worker opens its own."""
     ehr, file = Ehr(now=time.time()), tmp_path / "callers.toml"
     file.write_text(callers_file(keys=[ec_key().jwk]), "utf-8")
     start = {"CDS_DATABASE": f"sqlite:///{tmp_path}/ledger.db", "CDS_PUBLIC_URL": BASE}
     with serving(tmp_path, "--site", str(file), port=free_port(), **start) as service:
         until = time.monotonic() + 60
         while not service.all_have_answered():
-            assert time.monotonic() < until, "a worker answers nothing"
+            assert time.monotonic() < until, "a worker does not answer"
             assert service.post(EMPTY, **bearer(ehr.token()))[0] == 200
         master = service.process.pid
         assert service.threads(master) == 1
@@ -360,15 +360,15 @@ def test_nothing_is_shared_by_a_fork_that_a_fork_breaks(tmp_path: Path) -> None:
 # ── malformed HTTP, and HTTP that is too large ───────────────────────────────────────────────────────────────────
 
 MARK = b"Zzyzx4711"
-ANY = b"request: found another one, allowed: HTTP/1.1 (RFC 9112)"
-LONG_HEADERS = b"headers: found another one, allowed: at most 100 headers of 8190 bytes"
-LONG_LINE = b"request line: found another one, allowed: at most 4094 bytes"
-BROKEN = b"body: found a part of it, allowed: the whole body"
+ANY = b"request is not valid HTTP/1.1 (RFC 9112)"
+LONG_HEADERS = b"headers must be at most 100, each of at most 8190 bytes"
+LONG_LINE = b"request line must be at most 4094 bytes"
+BROKEN = b"body was cut off, malformed or too slow"
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n"
-NO_PATH = b"path: found an unknown path, allowed: /cds-services, /cds-services/{id}, /health"
+NO_PATH = b"path must be /cds-services, /cds-services/{id} or /health"
 ODD_BYTES = (400, ANY) if gunicorn.version_info >= (27,) else (404, NO_PATH)
-"""gunicorn 26 takes any byte for a part of a path."""
+"""gunicorn 26 accepts any byte in a path."""
 MALFORMED: dict[str, tuple[bytes, int, bytes]] = {
     "no HTTP at all": (MARK + b"\r\n\r\n", 400, ANY),
     "a path of odd bytes": (b"GET /" + MARK + b"\xff HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", *ODD_BYTES),
@@ -445,7 +445,7 @@ def test_a_body_of_100_megabytes_is_refused_unread(service: Running) -> None:
         answer = _all(raw)
         sender.join(10)
     assert status(answer) == 413
-    assert outcome(answer) == ["body: found a larger body, allowed: at most 20000000 bytes"]
+    assert outcome(answer) == ["body must be at most 20000000 bytes"]
     assert sum(service.resident().values()) - before < 20_000
 
 
@@ -489,7 +489,7 @@ def test_a_fault_outside_of_flask_tells_neither_caller_nor_log_what_it_choked_on
     with running(tmp_path, TODAY, broken, {"workers": 1}) as service:
         answer = service.exchange(b"GET /Zzyzx4711 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert status(answer) == 500
-        assert outcome(answer) == ["a fault of the service; nothing was decided"]
+        assert outcome(answer) == ["internal error; nothing was decided"]
         assert '"because": "ValueError"' in service.said()
         assert "Zzyzx4711" not in service.said()
 
@@ -501,17 +501,17 @@ def test_no_core_dump_would_be_written(service: Running) -> None:
         assert line.split()[4:6] == ["0", "0"]
 
 
-def test_the_service_listens_on_one_address_and_opens_no_other_door(service: Running) -> None:
+def test_the_service_listens_on_one_address_only(service: Running) -> None:
     assert not list(Path(os.environ.get("HOME", "/")).glob(".gunicorn/gunicorn.ctl"))
 
 
-def test_an_address_where_nobody_can_listen_is_told_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_address_that_cannot_be_listened_on_is_reported_before_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["serve", "--port", str(port)]) == 1
-    assert capsys.readouterr().err == f"--host 127.0.0.1 --port {port}: cannot listen there: address already in use\n"
+    assert capsys.readouterr().err == f"cannot listen on --host 127.0.0.1 --port {port}: address already in use\n"
     assert main(["serve", "--port", "99999"]) == 1
-    assert capsys.readouterr().err == "--port 99999: a port is a number from 0 to 65535\n"
+    assert capsys.readouterr().err == "--port must be a number from 0 to 65535, not 99999\n"
 
 
 def test_an_address_of_ipv6_is_written_in_brackets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""docs/attacks.md names tests that exist, each case of theirs by its own name."""
+"""docs/attacks.md names existing tests and existing cases of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ROW = re.compile(
 LINES = [line for line in (ROOT / "docs/attacks.md").read_text("utf-8").splitlines() if line.startswith("| ")]
 ROWS = [found for line in LINES if (found := ROW.match(line))]
 FILES = {path.stem: path for path in sorted((ROOT / "tests").rglob("test_*.py"))}
-"""Test files by name: the table names no folder, so that a file can move."""
+"""Test files by name. The table names no folders, so that files can move."""
 
 
 def rows_of(section: str) -> list[re.Match[str]]:
-    """The rows of a section of the table, by the first word of its name: "Bombs"."""
+    """Return the rows of a section of the table. `section` is the beginning of its name: "Bombs"."""
     places = [place for place, line in enumerate(LINES) if line.startswith("| **")]
     begin = next(place for place in places if LINES[place].startswith(f"| **{section}"))
     end = next((place for place in places if place > begin), len(LINES))
@@ -27,7 +27,7 @@ def rows_of(section: str) -> list[re.Match[str]]:
 
 
 def cases(module: Any, name: str) -> set[str]:
-    """The values that a parametrized test takes, as text; and the lists of test_linear.py: its short form takes some."""
+    """Return the cases of a parametrized test, as text, and all lists of test_linear.py, whose short form uses only some."""
     marks = getattr(getattr(module, name), "pytestmark", [])
     taken = {str(value) for mark in marks if mark.name == "parametrize" for value in mark.args[1]}
     return taken | set(getattr(module, "LISTS", ()))
@@ -53,12 +53,12 @@ def test_no_two_test_files_have_the_same_name() -> None:
     assert len(FILES) == len(list((ROOT / "tests").rglob("test_*.py")))
 
 
-def test_no_attack_stands_in_the_table_twice() -> None:
+def test_no_attack_is_in_the_table_twice() -> None:
     attacks = [row["attack"] for row in ROWS]
     assert len(attacks) == len(set(attacks))
 
 
-def test_there_are_as_many_attacks_as_were_asked_for() -> None:
+def test_the_table_has_no_fewer_attacks_than_required() -> None:
     text = sum("chart_becomes" in row["test"] for row in ROWS)
     assert text >= 20
     assert len(ROWS) - text >= 40

@@ -1,4 +1,4 @@
-"""`make check` never passes off packages that nobody looked up as sound ones."""
+"""`make check` never reports packages as safe that pip-audit could not look up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ UNABLE = "pip-audit: not run (its data cannot be reached)"
 
 
 def audited(folder: Path, one: list[dict[str, Any]] | str, rest: list[dict[str, Any]]) -> tuple[int, list[str]]:
-    """.ci/audit.py with a pip-audit that says `one` of a single package and `rest` of all."""
+    """Return exit status and lines of .ci/audit.py with a fake pip-audit: `one` is its result for a single package, `rest` for
+    all."""
     package = folder / "pip_audit"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -42,12 +43,12 @@ def audited(folder: Path, one: list[dict[str, Any]] | str, rest: list[dict[str, 
 
 
 @pytest.mark.parametrize("one", [[UNKNOWN], [], "", "no network", '{"other": 1}'])
-def test_an_audit_without_data_says_not_run_and_never_that_all_is_well(tmp_path: Path, one: list[dict[str, Any]] | str) -> None:
+def test_an_audit_without_data_is_reported_as_not_run(tmp_path: Path, one: list[dict[str, Any]] | str) -> None:
     assert audited(tmp_path, one, [SOUND]) == (0, [UNABLE])
 
 
 def test_a_package_with_a_known_fault_fails_the_check(tmp_path: Path) -> None:
-    told = ["pip-audit: flask 3: PYSEC-1, mended in ['4']", "pip-audit: 1 packages looked up"]
+    told = ["pip-audit: flask 3: PYSEC-1, fixed in ['4']", "pip-audit: 1 packages looked up"]
     assert audited(tmp_path, [SOUND], [FAULTY]) == (1, told)
 
 

@@ -1,4 +1,4 @@
-"""What is small to send and dear to read, at both doors: the service and the try-it page. And what a code may not say."""
+"""Inputs that are small to send and expensive to read, in the service and on the try-it page. Also codes and tokens."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def with_prefetch(content: bytes) -> bytes:
 
 
 def with_decisive(fields: bytes) -> bytes:
-    """Fields, as they are, in a diagnosis that decides."""
+    """Return a request with the raw JSON fields in a diagnosis that decides."""
     return request_with((), disease=True).replace(b'"id": "nen"', fields + b' "id": "nen"')
 
 
 def with_identifiers(depth: int) -> bytes:
-    """An identifier of the organisation that assigned the identifier of the organisation … of a diagnosis that decides."""
+    """Return a request whose deciding diagnosis has an identifier with an assigner with an identifier …, nested deeply."""
     return with_decisive(b'"identifier": [%s{"value": "a"}%s],' % (b'{"assigner": {"identifier": ' * depth, b"}}" * depth))
 
 
 def with_numbers(*numbers: str) -> bytes:
-    """Values of INR, as they are written."""
+    """Return a request with these INR values as raw JSON."""
     sent = request_with(
         (resource("Observation", n, **INR, valueQuantity={"value": "@"}) for n in range(len(numbers))), disease=True
     )
@@ -61,7 +61,7 @@ def with_numbers(*numbers: str) -> bytes:
 
 
 def with_urls(urls: Iterable[str]) -> bytes:
-    """Diagnoses of one id, each another one, under these addresses."""
+    """Return a request with different diagnoses of one id, with these fullUrls."""
     entries = [{"fullUrl": url, "resource": resource("Condition", "same", code={"text": str(n)})} for n, url in enumerate(urls)]
     sent = bundle(*DISEASE)
     return json.dumps(bare_request(prefetch={"conditions": {**sent, "entry": [*sent["entry"], *entries]}})).encode()
@@ -91,7 +91,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "50,000 resources": lambda: with_prefetch(
         b'{"conditions": ' + lists(b'{"resource": {"resourceType": "X"}},' * prefetch.MAX_RESOURCES + b"{}") + b"}"
     ),
-    "a Bundle of junk entries": lambda: with_prefetch(
+    "a Bundle of invalid entries": lambda: with_prefetch(
         b'{"conditions": ' + lists(b"{}," * prefetch.MAX_RESOURCES + b"{}") + b"}"
     ),
     "huge and tiny numbers": lambda: request_with(
@@ -99,7 +99,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     ),
     "invalid UTF-8": lambda: with_extension(b'"\xff"'),
     "lone surrogates": lambda: with_extension(b'"\\ud800"'),
-    "a text of megabytes": lambda: request_with(
+    "megabytes of text": lambda: request_with(
         [resource("Condition", "long", code={**coded("K76.0"), "text": "x. " * 1_000_000})], disease=True
     ),
     "thousands of diagnoses × thousands of histologies": lambda: request_with(
@@ -118,10 +118,10 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "a code of 400,000 letters, matched by prefix": lambda: request_with(
         [resource("Condition", "long", code=coded("Z" * 400_000))], disease=True
     ),
-    "numbers of one hash, in versions": lambda: request_with(
+    "numbers with the same hash, in versions of a resource": lambda: request_with(
         (resource("Observation", "same", valueQuantity={"value": 5 + n * (2**61 - 1)}) for n in range(10_000)), disease=True
     ),
-    "thousands of references to a resource of a long id": lambda: with_prefetch(
+    "thousands of references to a resource with a long id": lambda: with_prefetch(
         b'{"conditions": %s, "medicationRequests": %s}'
         % (
             json.dumps(bundle(*DISEASE)).encode(),
@@ -133,8 +133,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
             ),
         )
     ),
-    "a gzip bomb, not named": lambda: gzip.compress(b"[" * 50_000_000, 1),
-    "a number that takes a gigabyte to write": lambda: with_numbers("1e-999999999", "1e999999999"),
+    "a gzip bomb, not declared": lambda: gzip.compress(b"[" * 50_000_000, 1),
+    "a number with a gigabyte of digits when written out": lambda: with_numbers("1e-999999999", "1e999999999"),
     "duplicate keys": lambda: with_prefetch(b"{" + b'"conditions": {"id": 1, "id": 2}, ' * 300_000 + b'"conditions": null}'),
     "an access token, user or server of 100,000 characters": lambda: json.dumps(
         bare_request(
@@ -143,38 +143,38 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         )
     ).encode(),
     "one id under thousands of hosts": lambda: with_urls(f"https://host{n}.example/Condition/same" for n in range(5_000)),
-    "a fullUrl of slashes without end": lambda: with_urls(["https://" + "/" * 2_000_000, "https://a" + "/_history/" * 200_000]),
-    "an ICD-10 code with a tail: \"C78.7 RULED OUT\"": lambda: request_with(
+    "a very long fullUrl of slashes": lambda: with_urls(["https://" + "/" * 2_000_000, "https://a" + "/_history/" * 200_000]),
+    'an ICD-10 code with a suffix: "C78.7 RULED OUT"': lambda: request_with(
         (resource("Condition", n, code=coded("C78.7 " + "RULED OUT " * 90)) for n in range(1_000)), disease=True
     ),
-    "a tumour size that is no number": lambda: request_with(
+    "a tumour size that is not a number": lambda: request_with(
         (resource("Observation", n, **SIZE, valueQuantity={"value": "sNaN", "unit": "cm"}) for n in range(3_000)), disease=True
     ),
     "a number that cannot be compared, in two versions": lambda: request_with(
         (resource("Observation", "same", **INR, valueQuantity={"value": "sNaN", "unit": str(n)}) for n in range(3_000)),
         disease=True,
     ),
-    "numbers of one hash, as values of one day": lambda: with_numbers(
+    "numbers with the same hash, as values of one day": lambda: with_numbers(
         *(f"{n * (2**61 - 1)}E-22" for n in range(4_000, 8_000))
     ),
-    "a list longer than is read, beside a fault that makes its resource unreadable": lambda: request_with(
+    "a list above its limit, in a resource that is unreadable for another reason": lambda: request_with(
         [resource("Condition", "long", code={"coding": [{"code": "a"}] * 300_000}, onsetDateTime=5)], disease=True
     ),
     "thousands of codings × thousands of body sites": lambda: request_with(
         (resource("Condition", n, code=UNNAMED_SITE, bodySite=[LIVER] * 1_000) for n in range(8)), disease=True
     ),
-    "the codings of an answer × the facts that are asked of it": lambda: request_with(
+    "the codings of an answer × the facts that it is checked for": lambda: request_with(
         (
             resource("Observation", n, **{**INR, "code": all_facts()}, valueCodeableConcept={"coding": [{}] * 1_000})
             for n in range(60)
         ),
         disease=True,
     ),
-    "an identifier of an organisation of an identifier, a hundred deep, in what decides": lambda: with_identifiers(98),
-    "a part of what decides that the validator of R4 chokes on": lambda: with_decisive(
+    "identifier, assigner, identifier … nested a hundred deep, in a resource that decides": lambda: with_identifiers(98),
+    "data that makes the R4 validator fail, in a resource that decides": lambda: with_decisive(
         b'"_recordedDate": "2026", "contained": [{"resourceType": "patient"}, {"resourceType": []}],'
     ),
-    "depth × values in the request that the page prints": lambda: with_extension(
+    "depth × values in the request that the page shows": lambda: with_extension(
         b"[" * 800 + b"0," * 900_000 + b"0" + b"]" * 800
     ),
 }  # fmt: skip
@@ -197,22 +197,22 @@ SHORT = {
 }
 ZIPPED = gzip.compress(b" " * 50_000_000, 1)
 HTTP_BOMBS: dict[str, Callable[[str, str], tuple[bytes, Iterable[bytes]]]] = {
-    "100 MB with its length": lambda path, kind: (
+    "100 MB with a Content-Length": lambda path, kind: (
         head(path, kind, "Content-Length: 100000000"), (b"[" * 1_000_000 for _ in range(100))
     ),
     "100 MB in chunks": lambda path, kind: (
         head(path, kind, "Transfer-Encoding: chunked"), (b"100000\r\n" + b"[" * 0x100000 + b"\r\n" for _ in range(96))
     ),
-    "a short chart with 80 MB of spaces in chunks": lambda path, kind: (
+    "a short chart and 20 MB of spaces in chunks": lambda path, kind: (
         head(path, kind, "Transfer-Encoding: chunked"),
         (b"%x\r\n%s\r\n" % (len(part), part) for part in (SHORT[kind], *[b" " * 1_000_000] * 80, b"")),
     ),
-    "a gzip bomb, named": lambda path, kind: (
+    "a gzip bomb, declared as gzip": lambda path, kind: (
         head(path, kind, f"Content-Encoding: gzip\r\nContent-Length: {len(ZIPPED)}"), [ZIPPED]
     ),
 }  # fmt: skip
-REFUSED = {"a gzip bomb, named": {JSON: b"415", FORM: b"400"}}
-"""Statuses; of all else 413."""
+REFUSED = {"a gzip bomb, declared as gzip": {JSON: b"415", FORM: b"400"}}
+"""Expected statuses; all others are 413."""
 
 
 def head(path: str, kind: str, length: str) -> bytes:
@@ -236,7 +236,7 @@ def test_a_bomb_of_http_is_refused_at_both_doors(service: Running, attack: str, 
             try:
                 for part in (first, *parts):
                     raw.sendall(part)
-            except OSError:  # it closed, as it should
+            except OSError:  # the service closed the connection, as expected
                 return
 
         sender = threading.Thread(target=send)
@@ -248,7 +248,7 @@ def test_a_bomb_of_http_is_refused_at_both_doors(service: Running, attack: str, 
 
 
 def test_no_depth_at_which_a_field_can_just_be_read_is_a_fault() -> None:
-    """To decode needs less depth than to check: some hundred levels between the two were once a 500."""
+    """Decoding allows deeper nesting than the checks. For the levels between the two the answer was once 500."""
     for name in ("hook", "fhirServer", "fhirAuthorization", "context", "extension"):
         for depth in range(300, 1_000, 6):
             for left, right in ((b"[", b"]"), (b'{"a":', b"}")):
@@ -258,16 +258,16 @@ def test_no_depth_at_which_a_field_can_just_be_read_is_a_fault() -> None:
 
 
 CHOKES: dict[str, Callable[[int], bytes]] = {
-    "an identifier of an organisation of an identifier, a hundred deep, in what decides": with_identifiers,
-    "a part of what decides that the validator of R4 chokes on": lambda _: BOMBS[
-        "a part of what decides that the validator of R4 chokes on"
+    "identifier, assigner, identifier … nested a hundred deep, in a resource that decides": with_identifiers,
+    "data that makes the R4 validator fail, in a resource that decides": lambda _: BOMBS[
+        "data that makes the R4 validator fail, in a resource that decides"
     ](),
 }
 
 
 @pytest.mark.parametrize("attack", CHOKES)
 def test_what_the_validator_of_r4_chokes_on_is_told_and_silences_nothing(attack: str) -> None:
-    """At every depth: at some, and at a text in place of a part, the validator once broke off, and the answer was 500."""
+    """At some depths, and for a string in place of an object, the validator once raised an exception and the answer was 500."""
     for depth in range(6, 99, 4):
         answer = client().post(SERVICE, data=CHOKES[attack](depth), content_type=JSON)
         assert answer.status_code == 200
@@ -281,7 +281,7 @@ def test_what_the_validator_of_r4_chokes_on_is_told_and_silences_nothing(attack:
 
 
 def test_nothing_of_thousands_of_readings_stays_in_memory() -> None:
-    """What is worked out is kept; with the readings of large charts it once filled the memory of a worker, chart by chart."""
+    """Results are cached. Together with the readings of large charts the cache once filled the memory of a worker."""
 
     def kept() -> int:
         gc.collect()
@@ -298,18 +298,18 @@ def test_nothing_of_thousands_of_readings_stays_in_memory() -> None:
 
 # ── every row of the table ────────────────────────────────────────────────────────────────────────────────────────
 ONE_DOOR = {
-    "millions of values in a small answer of the FHIR server": "the page calls no server",
+    "millions of values in a small compressed answer of the FHIR server": "the page calls no server",
     "millions of empty values on the try-it page": "the row of the page, beside that of the service",
-    "millions of fields in the form of the page": "only the page has a form",
-    "30 calls of the worst 60 KB, whose clients are gone": "of the page they take all slots for longer: 503 and come again",
-    "work without an end": "the row of the service, beside that of the page",
-    "the same on the try-it page": "the row of the page, beside that of the service",
+    "millions of fields in the form of the try-it page": "only the page has a form",
+    "30 calls with the most expensive 60 KB, whose clients have disconnected": "on the page they take all slots longer: 503",
+    "endless work": "the row of the service, beside that of the page",
+    "endless work on the try-it page": "the row of the page, beside that of the service",
 }
-"""Rows for which there is but one door, and why."""
+"""Rows that apply to one door only, with the reason."""
 
 
 def test_every_bomb_of_the_table_goes_through_both_doors() -> None:
-    """By its row here, or by a test of its own that takes a door or goes through all of them."""
+    """Each row is a case here, or has its own test that is parametrized by the door or tries both."""
     rows = {row["attack"]: row for row in rows_of("Bombs")}
     assert len(rows) > 40
     here = {**BOMBS, **HTTP_BOMBS}
@@ -319,7 +319,7 @@ def test_every_bomb_of_the_table_goes_through_both_doors() -> None:
 
 
 def takes_both_doors(row: re.Match[str]) -> bool:
-    """Whether a test is parametrized by DOORS, or by what of test_linear.py is `tried` through each, or goes through them."""
+    """Return whether a test is parametrized by DOORS or by `tried` of test_linear.py, or uses DOORS itself."""
     tree = ast.parse(FILES[row["file"]].read_text("utf-8"))
     test = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == row["test"])
     decorated = any(
@@ -330,8 +330,8 @@ def takes_both_doors(row: re.Match[str]) -> bool:
 
 
 def test_depth_times_values_is_printed_no_further_than_it_is_shown() -> None:
-    """1.9 MB once took 3.3 GB and 51 s: before each value stand twice as many blanks as it is deep."""
-    body = BOMBS["depth × values in the request that the page prints"]()
+    """1.9 MB once took 3.3 GB and 51 s, as each value is indented by twice its depth."""
+    body = BOMBS["depth × values in the request that the page shows"]()
     before = machine.getrusage(machine.RUSAGE_SELF).ru_maxrss
     answer = client().post("/", data={"chart": body.decode()})
     assert answer.status_code == 200
@@ -341,7 +341,7 @@ def test_depth_times_values_is_printed_no_further_than_it_is_shown() -> None:
 
 
 def test_values_whose_numbers_have_one_hash_have_hashes_of_their_own() -> None:
-    """A calculation names each reading once: 4,000 values of one day, within the range of the fact, once took 2.3 s there."""
+    """Listing each reading of a calculation once took 2.3 s for 4,000 values of one day within the range of the fact."""
     of_one_hash = [Decimal(f"{number * (2**61 - 1)}E-22") for number in range(4_000, 5_000)]
     assert len(set(map(hash, of_one_hash))) == 1
     assert len({hash(Interval.from_number(number)) for number in of_one_hash}) > 990
@@ -351,7 +351,7 @@ def test_values_whose_numbers_have_one_hash_have_hashes_of_their_own() -> None:
 
 @pytest.mark.parametrize("kind", ["Condition", "Observation"])
 def test_what_is_longer_than_read_is_no_question_either(kind: str) -> None:
-    """Of what cannot be read its codes are: a fault beside a long list must not let the list in."""
+    """The codes of an unreadable resource are still read, but never a list above its limit, whatever else is wrong in it."""
     fault: dict[str, Any] = {"onsetDateTime": 5} if kind == "Condition" else {"valueQuantity": "no quantity"}
     for count, kept in ((MAX_LIST_ITEMS, 1), (MAX_LIST_ITEMS + 1, 0)):
         sent = resource(kind, "a", status="final", code={"coding": [{"code": "6301-6"}] * count}, **fault)
@@ -380,7 +380,7 @@ def test_a_code_in_a_spelling_of_icd_10_is_read(code: str) -> None:
 
 @pytest.mark.parametrize("code", NO_CODES)
 def test_a_code_that_icd_10_cannot_have_asks_and_never_answers(code: str) -> None:
-    (card,) = answer_for(code)  # the one of a possible disease
+    (card,) = answer_for(code)  # the card for a possible disease
     assert "verdict" not in json.dumps(card)
 
 

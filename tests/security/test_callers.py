@@ -1,4 +1,4 @@
-"""Who may call: each row of the attack table is refused with the same words, leaves nothing behind, and shuts nobody out."""
+"""Authentication: every attack of the table gets the same 401, leaves nothing behind, and locks no caller out."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from werkzeug.test import TestResponse
 
+from cds_service.auth import caller
 from cds_service.auth import keys as trusted_keys
 from cds_service.ledger import open_ledger
 from cds_service.outbound.policy import CallFailed, OutboundPolicy
@@ -56,7 +57,7 @@ def ehr() -> Ehr:
 
 @pytest.fixture
 def door(tmp_path: Path) -> Door:
-    """One site whose caller has an EC and an RSA key, a pinned address and one tenant."""
+    """One site whose client has an EC and an RSA key, a registered key set address and one tenant."""
     written = [ec_key().jwk, rsa_key().jwk]
     return open_door(tmp_path, site_file(keys=written, jku=JKU, tenants=["main"]))
 
@@ -113,7 +114,7 @@ def unsigned(ehr: Ehr, algorithm: str) -> str:
 
 
 def by_secret(ehr: Ehr, algorithm: str, secret: bytes, **header: Any) -> str:
-    """What a symmetric signature would be, if anybody accepted one."""
+    """Return a token with a symmetric signature, which the service must not accept."""
     body = f"{part(ehr.header(alg=algorithm, **header))}.{part(ehr.claims(tenant='main'))}"
     digest = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}[algorithm]
     return f"{body}.{part(hmac.new(secret, body.encode(), digest).digest())}"
@@ -130,13 +131,13 @@ def with_claims(ehr: Ehr, claims: bytes) -> str:
 
 
 def swapped(ehr: Ehr) -> str:
-    """The claims of one token under the signature of another."""
+    """Return a token with the signature of another token."""
     one, other = at_main(ehr).split("."), at_main(ehr, jti="other").split(".")
     return ".".join([*one[:2], other[2]])
 
 
 ATTACKS: dict[str, tuple[str, Callable[[Ehr], str]]] = {
-    # no signature, or one that anybody could make
+    # no signature, or one that anyone could make
     "alg none": ("algorithm", lambda ehr: unsigned(ehr, "none")),
     "alg None": ("algorithm", lambda ehr: unsigned(ehr, "None")),
     "alg nOnE": ("algorithm", lambda ehr: unsigned(ehr, "nOnE")),
@@ -162,7 +163,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Ehr], str]]] = {
     "signature shortened": ("signature", lambda ehr: altered(at_main(ehr), 2, lambda s: s[:-4])),
     "signature of zeros": ("signature", lambda ehr: altered(at_main(ehr), 2, lambda _: part(bytes(96)))),
     "signature of another token": ("signature", swapped),
-    # the name of a key
+    # kid
     "unknown kid": ("unknown key", lambda ehr: at_main(ehr, header={"kid": "north-2"})),
     "kid missing": ("kid", lambda ehr: at_main(ehr, header={"kid": DROP})),
     "kid a number": ("not a token", lambda ehr: at_main(ehr, header={"kid": 1})),
@@ -171,7 +172,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Ehr], str]]] = {
     "kid a query": ("unknown key", lambda ehr: at_main(ehr, header={"kid": "x' UNION SELECT 'north-1"})),
     "kid with a zero byte": ("unknown key", lambda ehr: at_main(ehr, header={"kid": "north-1\0"})),
     "kid of another spelling": ("unknown key", lambda ehr: at_main(ehr, header={"kid": "NORTH-1"})),
-    # keys that a token brings along
+    # keys and key set addresses in the header
     "jwk in the header": ("signature", lambda ehr: at_main(ehr, header={"jwk": EVIL.jwk}, key=EVIL)),
     "x5u in the header": ("signature", lambda ehr: at_main(ehr, header={"x5u": "https://evil.example/c"}, key=EVIL)),
     "x5c in the header": ("signature", lambda ehr: at_main(ehr, header={"x5c": ["MIIB"]}, key=EVIL)),
@@ -184,7 +185,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Ehr], str]]] = {
     "jku in plain http": ("jku", lambda ehr: at_main(ehr, header={"jku": JKU.replace("https", "http")})),
     "jku null": ("jku", lambda ehr: at_main(ehr, header={"jku": None})),
     "jku a list": ("jku", lambda ehr: at_main(ehr, header={"jku": [JKU]})),
-    # the header otherwise
+    # other fields of the header
     "typ missing": ("typ", lambda ehr: at_main(ehr, header={"typ": DROP})),
     "typ at+jwt": ("typ", lambda ehr: at_main(ehr, header={"typ": "at+jwt"})),
     "typ jwt": ("typ", lambda ehr: at_main(ehr, header={"typ": "jwt"})),
@@ -221,7 +222,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Ehr], str]]] = {
     "aud a number": ("another audience", lambda ehr: at_main(ehr, aud=1)),
     "aud an object": ("another audience", lambda ehr: at_main(ehr, aud={CALLED: CALLED})),
     "aud null": ("claims", lambda ehr: at_main(ehr, aud=None)),
-    # who, and claims that lack
+    # issuer, tenant, missing claims
     "unknown iss": ("unknown issuer", lambda ehr: at_main(ehr, iss="https://evil.example")),
     "iss with a slash more": ("unknown issuer", lambda ehr: at_main(ehr, iss="https://ehr.north.example/")),
     "iss a list": ("unknown issuer", lambda ehr: at_main(ehr, iss=["https://ehr.north.example"])),
@@ -235,7 +236,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Ehr], str]]] = {
     "jti missing": ("claims", lambda ehr: at_main(ehr, jti=DROP)),
     "jti empty": ("jti", lambda ehr: at_main(ehr, jti="")),
     "jti a number": ("claims", lambda ehr: at_main(ehr, jti=7)),
-    # what is no token
+    # not a token
     "claims exchanged": (
         "signature",
         lambda ehr: altered(at_main(ehr), 1, lambda _: part(ehr.claims(tenant="main", sub="administrator"))),
@@ -276,6 +277,26 @@ def test_an_attack_is_refused_without_a_reason_and_shuts_nobody_out(
     assert door.seen() == 0
     assert door.call(bearer(at_main(ehr, jti="the next one"))).status_code == 200
     assert not any(piece in caplog.text for piece in token.split(".") if len(piece) > 10)
+
+
+def test_a_refusal_is_logged_with_the_issuer_only_if_a_site_file_has_it(
+    door: Door, ehr: Ehr, caplog: pytest.LogCaptureFixture
+) -> None:
+    for claims in ({"tenant": "other"}, {"exp": NOW}, {"iss": "https://evil.example"}):
+        door.call(bearer(at_main(ehr, **claims)))
+    logged = [json.loads(record.getMessage()) for record in caplog.records if "refused" in record.getMessage()]
+    assert [refusal.get("issuer") for refusal in logged] == [ehr.issuer, ehr.issuer, None]
+
+
+def test_without_a_verified_signature_no_token_is_accepted_whatever_the_other_checks_say(
+    door: Door, ehr: Ehr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for check in ("header_refusals", "key_refusals"):
+        monkeypatch.setattr(caller, check, lambda *_: iter(()))
+    for header in ({"kid": "north-2"}, {"alg": "none"}, {"alg": "HS256"}, {"kid": DROP}):
+        assert_refused(door.call(bearer(at_main(ehr, header=header))))
+    assert door.seen() == 0
+    assert door.call(bearer(at_main(ehr))).status_code == 200
 
 
 def test_without_a_token_nobody_is_let_in(door: Door) -> None:
@@ -335,7 +356,7 @@ def test_a_token_opens_once(door: Door, ehr: Ehr) -> None:
 
 
 def test_a_token_that_was_refused_can_still_be_used_where_it_is_meant_for(door: Door, ehr: Ehr) -> None:
-    """Who overhears nothing cannot use up another's token: only what was let in counts as seen."""
+    """Only an accepted token counts as seen."""
     headers = bearer(at_main(ehr))
     assert_refused(door.client.get("/cds-services", headers=headers))
     assert door.call(headers).status_code == 200
@@ -421,7 +442,7 @@ def test_a_new_key_is_found_by_looking_again_and_the_old_one_ends(fetching: Door
     old, new = ehr.key, ec_key("north-2026")
     server.serve_keys(new.jwk)
     ehr.key = new
-    assert status(fetching, ehr) == 401  # asked a moment ago
+    assert status(fetching, ehr) == 401  # the keys were fetched a moment ago
     fetching.time[0] += trusted_keys.MIN_REFETCH_INTERVAL_S
     assert status(fetching, ehr) == 200
     ehr.key = old
@@ -441,7 +462,7 @@ def test_a_key_swapped_under_its_name_does_not_open_with_the_old_one(fetching: D
     server.serve_keys({**EVIL.jwk, "kid": ehr.key.kid})
     fetching.time[0] += trusted_keys.KEYS_FRESH_S + 1
     assert status(fetching, ehr) == 401
-    assert status(fetching, ehr, key=EVIL) == 200  # the pinned address is the issuer's word
+    assert status(fetching, ehr, key=EVIL) == 200  # the keys at the registered address count
 
 
 def down(server: Listener) -> None:
@@ -516,7 +537,7 @@ def test_keys_that_were_never_had_let_nobody_in(
 def test_remembered_keys_serve_a_worker_that_starts_while_the_key_server_is_down(
     tmp_path: Path, ehr: Ehr, server: Listener
 ) -> None:
-    """They were once a worker's own, and a worker's life is counted in requests, refused ones too."""
+    """A worker is renewed after a number of requests, and refused ones count: keys kept by a worker alone would be lost."""
     site = site_file(fhir=server.fhir, jku=server.jku)
     assert status(open_door(tmp_path, site), ehr) == 200
     down(server)
@@ -576,7 +597,7 @@ def test_the_log_names_the_server_of_a_key_set_and_not_its_query(
 
 
 def test_a_key_server_that_drips_holds_nobody_up_and_is_asked_again(tmp_path: Path, server: Listener) -> None:
-    """Every thread that waits for its keys is let go in time, other sites are answered meanwhile."""
+    """Threads that wait for the keys are released in time, and other sites are answered meanwhile."""
     slow_in_its_headers(server)
     door = open_door(
         tmp_path,
@@ -617,7 +638,7 @@ def test_who_waits_for_the_first_keys_waits_no_longer_than_a_fetch_may_take(tmp_
 
     def ask() -> None:
         try:
-            keys.find_key("a", "ES384", NOW)
+            keys.keys_for("a", "ES384", NOW)
         except trusted_keys.NoKeysToBeHad as error:
             answers.put(type(error))
 

@@ -1,4 +1,4 @@
-"""Judging has an end: work without one is given up, its slot is free again, and nothing is struck once its work is over."""
+"""Endless evaluations are stopped, their slot is free again, and no thread is interrupted after its work."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def spin(seconds: float = 60) -> None:
-    """Costs so much processor time of this thread."""
+    """Use this much processor time in this thread."""
     until = time.thread_time() + seconds
     while time.thread_time() < until:
         pass
 
 
 # ── in a thread ───────────────────────────────────────────────────────────────────────────────────────────────────
-def test_work_within_the_limit_returns_what_it_returns() -> None:
+def test_the_result_of_work_within_the_limit_is_returned() -> None:
     limit = CpuLimit(5)
     assert limit.run(lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
@@ -40,7 +40,7 @@ def test_work_within_the_limit_returns_what_it_returns() -> None:
     assert limit.given_up == 0
 
 
-def test_work_without_an_end_is_given_up() -> None:
+def test_endless_work_is_given_up() -> None:
     limit = CpuLimit(LIMIT_S)
     started = time.thread_time()
     with pytest.raises(TookTooLong):
@@ -49,12 +49,12 @@ def test_work_without_an_end_is_given_up() -> None:
     assert limit.given_up == 1
 
 
-def test_to_wait_costs_nothing() -> None:
+def test_waiting_uses_no_processor_time() -> None:
     assert CpuLimit(LIMIT_S).run(lambda: time.sleep(3 * LIMIT_S)) is None
 
 
 class Stubborn:
-    """Its finaliser takes long, and Python swallows what is raised there."""
+    """An object with a slow finaliser, in which Python swallows exceptions."""
 
     def __del__(self) -> None:
         spin(4 * LIMIT_S)
@@ -74,13 +74,13 @@ def in_a_finaliser() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("work", [swallows_once, in_a_finaliser])
-def test_a_stroke_that_is_swallowed_is_followed_by_another(work: Callable[[], None]) -> None:
+def test_a_swallowed_interruption_is_repeated(work: Callable[[], None]) -> None:
     with pytest.raises(TookTooLong):
         CpuLimit(LIMIT_S).run(work)
 
 
-def test_nothing_is_struck_once_its_work_is_over() -> None:
-    """Work that ends at the very moment at which it would be given up, many times, in threads that go on afterwards."""
+def test_no_thread_is_interrupted_after_its_work() -> None:
+    """The work ends at the moment at which it would be given up, many times, in threads that continue afterwards."""
     limit, struck, ended = CpuLimit(0.05), [], []
 
     def work(place: int) -> None:
@@ -140,7 +140,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def leave(service: Running, body: bytes, after: float) -> None:
-    """A call whose client is gone before it is answered."""
+    """Send a request and disconnect before the answer."""
     with service.socket() as raw:
         head = f"POST {SERVICE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         raw.sendall(f"{head}\r\n\r\n".encode() + body)
@@ -161,12 +161,12 @@ def test_the_page_gives_up_too(service: Running) -> None:
     connection.request("POST", "/", form, {"Content-Type": FORM})
     answer = connection.getresponse()
     assert answer.status == 503
-    assert b"takes longer than any should" in answer.read()
+    assert b"the evaluation exceeded its processor time" in answer.read()
     connection.close()
 
 
 def test_slots_are_free_again_when_their_work_is_given_up_and_others_are_answered_meanwhile(service: Running) -> None:
-    """All twelve slots are taken by work without an end, whose clients are gone."""
+    """All twelve slots are taken by endless work whose clients have disconnected."""
     with ThreadPoolExecutor(12) as pool:
         for future in [pool.submit(leave, service, WITHOUT_END, 0.5) for _ in range(12)]:
             future.result()
@@ -189,7 +189,7 @@ def test_slots_are_free_again_when_their_work_is_given_up_and_others_are_answere
 
 
 def test_a_good_request_is_answered_beside_thirty_of_the_worst(tmp_path: Path) -> None:
-    """30 calls of 60 KB once stopped the service for everybody for 43 s."""
+    """30 calls with 60 KB once blocked the service for 43 s."""
     worst = [
         request_with([resource("Condition", "long", code=coded("Z" * 59_000, ICD_10_CM))]),
         request_with(codings_of_nothing(60_000)),
@@ -201,13 +201,15 @@ def test_a_good_request_is_answered_beside_thirty_of_the_worst(tmp_path: Path) -
         service.post(good)
         for body in worst:
             rounds: list[list[float]] = []
-            while not rounds or (len(rounds) < 3 and sorted(rounds[-1])[-2] >= 1):  # again: others may be at work here
+            while not rounds or (
+                len(rounds) < 3 and sorted(rounds[-1])[-2] >= 1
+            ):  # retry, as other processes may be using the machine
                 rounds.append(times_beside(service, body))
             assert sorted(rounds[-1])[-2] < 1, rounds
 
 
 def times_beside(service: Running, body: bytes) -> list[float]:
-    """Seconds of five good requests beside thirty calls whose clients go away."""
+    """Return the seconds of five valid requests during thirty calls whose clients disconnect."""
     times = []
     with ThreadPoolExecutor(30) as pool:
         calls = [pool.submit(leave, service, body, 1.5) for _ in range(30)]

@@ -1,4 +1,4 @@
-"""A slice of what `make fuzz` sends: every answer keeps the contract, in the same process; some against the running service."""
+"""Some of the requests of `make fuzz`, in the same process and to the running service: every answer is as documented."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_mutated_request_is_the_same_whenever_it_is_made() -> None:
     assert [call(SEED, number) for number in (3, 17, 80)] == [call(SEED, number) for number in (3, 17, 80)]
 
 
-def test_the_running_service_stands_mutated_requests(tmp_path: Path) -> None:
+def test_the_running_service_survives_mutated_requests(tmp_path: Path) -> None:
     with running(tmp_path, date(2026, 11, 23)) as service:
         seen, memory = fuzz(service, SEED, range(2000, 2300))
     assert seen.faults == []
@@ -70,7 +70,7 @@ def test_the_running_service_stands_mutated_requests(tmp_path: Path) -> None:
     assert memory
 
 
-def test_the_fuzzer_calls_a_fault_what_is_one() -> None:
+def test_the_fuzzer_detects_wrong_answers() -> None:
     made = call(SEED, 0)
     faults = ((500, b"{}", 0.1), (200, b"<html>", 0.1), (200, b'{"cards": []}', 60), (400, b"{}", 0.1), (None, b"", 1))
     for status, body, seconds in faults:
@@ -87,7 +87,7 @@ def test_the_fuzzer_calls_a_fault_what_is_one() -> None:
 
 
 def test_thousands_of_diagnoses_beside_thousands_of_histologies_are_read_in_time(client: FlaskClient, clock: Clock) -> None:
-    """Each histology once looked at every diagnosis: half a minute for less than two megabytes."""
+    """Each histology was once compared with every diagnosis: half a minute for less than two megabytes."""
     subject: Any = {"reference": "Patient/example"}
     net = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7B.02"}]}
     conditions = [{"resourceType": "Condition", "id": f"c{n}", "subject": subject, "code": net} for n in range(1500)]
@@ -132,14 +132,14 @@ VERSIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("key", VERSIONS)
 def test_thousands_of_versions_of_one_resource_are_read_in_time(clock: Clock, key: str) -> None:
-    """Each version was once compared with each before it: a minute for 30,000 of them."""
+    """Each version was once compared with every earlier one: a minute for 30,000 versions."""
     subject: Any = {"reference": "Patient/example"}
     net = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C7B.02"}]}
     disease = {"resourceType": "Condition", "id": "disease", "subject": subject, "code": net}
     version = json.dumps(VERSIONS[key] | {"id": "same", "subject": subject})
     sent = {"conditions": [disease]}
     sent[key] = [*sent.get(key, []), *(json.loads(version.replace("@", str(number + 1))) for number in range(30_000))]
-    client = create_app(Settings(pages=False), lambda: clock.today).test_client()  # as large a body as it ships with
+    client = create_app(Settings(pages=False), lambda: clock.today).test_client()  # with the default body limit
     started = time.process_time()
     assert post(client, **sent)
     assert time.process_time() - started < 12
@@ -172,7 +172,7 @@ def test_one_resource_on_two_servers_counts_once_whatever_its_number(value: str)
 
 
 def test_one_id_under_thousands_of_hosts_is_read_in_time() -> None:
-    """Each host was once looked up among all that was sent, and each resource compared with each."""
+    """Each host was once searched among all entries, and each resource compared with every other."""
     made = [VERSIONS["conditions"] | {"id": "same", "subject": SUBJECT, "code": {"text": str(n)}} for n in range(5000)]
     entries = [entry(part, f"https://host{n}.example/Condition/same") for n, part in enumerate(made)]
     started = time.process_time()
@@ -182,7 +182,7 @@ def test_one_id_under_thousands_of_hosts_is_read_in_time() -> None:
 
 @pytest.mark.parametrize("text", ["https://" + "/" * 1990, "https://" + "/A" * 990, "https://a" + "/_history/" * 190])
 def test_a_full_url_of_many_parts_names_its_server_in_time(text: str) -> None:
-    """A regular expression once took the square of its length."""
+    """A regular expression once needed time quadratic in the length."""
     started = time.process_time()
     for _ in range(1000):
         server_of(text)

@@ -1,4 +1,4 @@
-"""What the ledger promises: a token counts once, whatever worker, process or machine is asked, and after a restart."""
+"""The ledger accepts a token once, in every worker, process and machine, and after a restart."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_the_last_key_set_of_an_address_is_kept_for_its_site_alone(address: str)
 
 
 def test_of_processes_that_open_and_ask_at_once_one_is_told_that_a_token_is_new(address: str) -> None:
-    """Each finds a database without tables, makes them or waits for them, and then they all try the same tokens."""
+    """Each process finds a database without tables, makes them or waits for them; then all try the same tokens."""
     context = multiprocessing.get_context("spawn")
     at_once, wins = context.Barrier(3), context.SimpleQueue()
     processes = [context.Process(target=win, args=(address, FAR, at_once, wins)) for _ in range(3)]
@@ -150,7 +150,7 @@ def test_a_token_opens_once_with_two_workers_and_after_a_restart(site: str, tmp_
         assert [running.post(BODY, **token)[0] for token in tokens] == [401] * 8
         assert running.post(BODY, **bearer(ehr.token()))[0] == 200
     said = (tmp_path / "serve.log").read_text("utf-8")
-    assert "Callers are told by tokens that are meant for https://cds.example/nlm" in said
+    assert "Callers need a token whose audience begins with https://cds.example/nlm" in said
     assert not any(token["Authorization"].split(".")[2] in said for token in tokens)
 
 
@@ -188,11 +188,11 @@ def test_a_ledger_that_does_not_answer_says_so_and_lets_nobody_in(tmp_path: Path
         ("sqlite:///file:m1?mode=memory&cache=shared&uri=true", "without file:"),
         ("sqlite:///file:/m1?vfs=memdb&uri=true", "without file:"),
         ("sqlite:///FILE::memory:?uri=true", "without file:"),
-        ("sqlite:///ledger.db?mode=memory", "or anything after"),
-        ("sqlite:////tmp/ledger.db?timeout=hush", "or anything after"),
+        ("sqlite:///ledger.db?mode=memory", "without anything after a question mark"),
+        ("sqlite:////tmp/ledger.db?timeout=hush", "without anything after a question mark"),
         ("sqlite:////nowhere/at/all/ledger.db", "folder"),
         ("sqlite:////dev/null", "could not be opened"),
-        ("mysql://user:hush@db.example/x", "neither sqlite nor postgresql"),
+        ("mysql://user:hush@db.example/x", "must begin with sqlite: or postgresql:"),
         ("ledger.db", "not a database URL"),
         ("postgresql://user:hush@127.0.0.1:1/x", "could not be opened"),
         ("postgresql://user:p@ss:hush@host/x", "not a database URL"),
@@ -202,10 +202,10 @@ def test_a_ledger_that_does_not_answer_says_so_and_lets_nobody_in(tmp_path: Path
 )
 def test_a_database_that_cannot_serve_is_refused_at_the_start_without_its_password(address: str, told: str) -> None:
     if address.endswith("127.0.0.1:1/x") and importlib.util.find_spec("psycopg") is None:
-        told = "extra `postgres`"  # an address that is none is told first
+        told = "extra `postgres`"  # an invalid address is reported before that
     with pytest.raises(ValueError, match=told) as caught:
         open_ledger(address)
-    assert str(caught.value).startswith("CDS_DATABASE: ")
+    assert str(caught.value).startswith("CDS_DATABASE ")
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -231,7 +231,7 @@ def test_where_a_link_leads_to_nowhere_the_file_that_is_made_is_its_owners_alone
 
 
 def test_a_renewed_worker_lets_in_whom_it_let_in_before_while_the_key_server_is_down(tmp_path: Path) -> None:
-    """Anybody can have workers renewed: refused requests count, too."""
+    """Anyone can cause workers to be renewed, because refused requests count."""
     file, ehr = tmp_path / "north.toml", Ehr(now=time.time())
     start = {"CDS_DATABASE": f"sqlite:///{tmp_path}/ledger.db", "CDS_PUBLIC_URL": BASE}
     with listener() as server:

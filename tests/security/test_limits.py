@@ -1,4 +1,4 @@
-"""Every limit of SECURITY.md, at its edge: what is still read, what is refused, and with which status."""
+"""Every limit of SECURITY.md: what is still accepted, what is rejected, and with which status."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ JSON = "application/json"
 
 @pytest.fixture
 def large(clock: Clock) -> FlaskClient:
-    """The service with the limits it ships with."""
+    """Return a client of the service with its default limits."""
     app = create_app(Settings(pages=False), lambda: clock.today)
     app.test_client_class = CheckedClient
     return app.test_client()
 
 
 def raw_request(**raw: bytes) -> bytes:
-    """A sound request with fields that are put in as they are."""
+    """Return a valid request with these fields as raw JSON."""
     more = b"".join(b', "%s": %s' % (name.encode(), value) for name, value in raw.items())
     return json.dumps(bare_request()).encode()[:-1] + more + b"}"
 
@@ -62,7 +62,7 @@ def test_more_values_than_a_chart_can_hold_are_413(large: FlaskClient) -> None:
         body = raw_request(prefetch=b'{"conditions": null}', extension=b'{"a": [' + b"1," * count + b"1]}")
         answer = large.post(SERVICE, data=body, content_type=JSON)
         assert answer.status_code == status
-    assert diagnostics(answer) == ["body: found more values, allowed: at most 1000000 values"]
+    assert diagnostics(answer) == ["body must have at most 1000000 JSON values"]
 
 
 def test_more_prefetch_keys_than_anybody_asks_for_are_413(client: FlaskClient) -> None:
@@ -70,7 +70,7 @@ def test_more_prefetch_keys_than_anybody_asks_for_are_413(client: FlaskClient) -
     assert client.post(SERVICE, json=bare_request(prefetch=keys)).status_code == 200
     answer = client.post(SERVICE, json=bare_request(prefetch=keys | {"one": None}))
     assert answer.status_code == 413
-    assert diagnostics(answer) == ["prefetch: found more keys, allowed: at most 100 keys"]
+    assert diagnostics(answer) == ["prefetch must have at most 100 keys"]
 
 
 def test_more_resources_than_a_chart_holds_are_413(large: FlaskClient) -> None:
@@ -80,7 +80,7 @@ def test_more_resources_than_a_chart_holds_are_413(large: FlaskClient) -> None:
         body = raw_request(prefetch=b'{"conditions": null, "a": %s, "b": %s}' % (entries, entries))
         answer = large.post(SERVICE, data=body, content_type=JSON)
         assert answer.status_code == status
-    assert diagnostics(answer) == ["prefetch: found more resources, allowed: fewer than 50000"]
+    assert diagnostics(answer) == ["prefetch must have fewer than 50000 resources"]
 
 
 def test_a_bundle_of_more_junk_than_is_read_is_not_whole(large: FlaskClient) -> None:
@@ -89,31 +89,31 @@ def test_a_bundle_of_more_junk_than_is_read_is_not_whole(large: FlaskClient) -> 
     assert answer.status_code == 412
 
 
-NO_ID = "context.patientId: found another string, allowed: a FHIR id, only Patient/ before it"
+NO_ID = "context.patientId must be a FHIR id; only Patient/ may precede it"
 
 
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"fhirServer": "https://" + "a" * 2000}, "fhirServer: found another string, allowed: at most 2000 characters"),
+        ({"fhirServer": "https://" + "a" * 2000}, "fhirServer must be at most 2000 characters"),
         (
             {"fhirServer": "https://a", "fhirAuthorization": {"access_token": "a" * 20_001, "token_type": "Bearer"}},
-            "fhirAuthorization.access_token: found another string, allowed: at most 20000 characters",
+            "fhirAuthorization.access_token must be at most 20000 characters",
         ),
         (
             {"context": {"userId": "a" * 2001, "patientId": "1"}},
-            "context.userId: found another string, allowed: at most 2000 characters",
+            "context.userId must be at most 2000 characters",
         ),
         (
             {"context": {"userId": "a", "patientId": "1", "encounterId": "a" * 2001}},
-            "context.encounterId: found another string, allowed: at most 2000 characters",
+            "context.encounterId must be at most 2000 characters",
         ),
         ({"context": {"userId": "a", "patientId": "a" * 129}}, NO_ID),
         ({"context": {"userId": "a", "patientId": "a\n"}}, NO_ID),
-        ({"hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea\n"}, "hookInstance: found another string, allowed: a UUID"),
+        ({"hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea\n"}, "hookInstance must be a UUID"),
     ],
 )
-def test_a_text_of_the_envelope_has_its_longest(client: FlaskClient, more: dict[str, Any], told: str) -> None:
+def test_a_text_of_the_envelope_above_its_limit_is_rejected(client: FlaskClient, more: dict[str, Any], told: str) -> None:
     answer = client.post(SERVICE, json=bare_request(prefetch={"conditions": None}, **more))
     assert answer.status_code == 400
     assert diagnostics(answer) == [told]
@@ -145,7 +145,7 @@ def test_nesting_of_any_depth_is_read_or_refused(client: FlaskClient, clock: Clo
 
 
 def test_of_duplicate_keys_the_last_one_counts_everywhere(client: FlaskClient) -> None:
-    """No two parts of the service may see two patients in one request."""
+    """Else two parts of the service could see different patients in one request."""
     other = json.dumps(nlm(subject={"reference": "Patient/other"}, verificationStatus={"coding": [{"code": "provisional"}]}))
     twice = other[:-1] + ', "subject": {"reference": "Patient/example"}}'
     context = b'{"userId": "a", "patientId": "other", "patientId": "example"}'
@@ -177,7 +177,7 @@ def test_bytes_that_are_not_utf8_are_refused_wherever_they_stand(client: FlaskCl
     body = PLACES[place].replace(b"@", junk) + json.dumps(bare_request()).encode()[1:]
     answer = client.post(SERVICE, data=body, content_type=JSON)
     assert answer.status_code == 400
-    assert diagnostics(answer) == ["body: found bytes that are not UTF-8, allowed: JSON in UTF-8"]
+    assert diagnostics(answer) == ["body must be JSON in UTF-8"]
 
 
 @pytest.mark.parametrize("junk", [b"\\ud800", b"\\udc00", b"\\ud800x", b"\\udfff\\ud800"])
@@ -204,7 +204,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_a_chunked_body_is_never_cut_and_then_read(service: Running) -> None:
-    """Werkzeug cuts it at the limit: what comes before would pass for the whole."""
+    """Werkzeug truncates the body at the limit; the truncated body must not be taken for a complete one."""
     head = f"POST {SERVICE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nConnection: close\r\n"
     small = json.dumps(bare_request(prefetch={"conditions": None})).encode()
     for spaces, status in ((1000, b"200"), (20_000_000, b"413")):
@@ -216,7 +216,7 @@ def test_a_chunked_body_is_never_cut_and_then_read(service: Running) -> None:
 # ── SECURITY.md ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_limits_that_security_md_tells_are_those_of_the_service() -> None:
+def test_the_limits_in_security_md_are_those_of_the_service() -> None:
     told = {
         line.split("|")[1].strip(): line.split("|")[2].strip()
         for line in (ROOT / "SECURITY.md").read_text("utf-8").splitlines()
@@ -226,19 +226,19 @@ def test_the_limits_that_security_md_tells_are_those_of_the_service() -> None:
     requests, jitter = options["max_requests"], options["max_requests_jitter"]
     for row, numbers in {
         "body": [Settings().max_body_bytes],
-        "JSON values in a body (its commas)": [request.MAX_JSON_VALUES],
-        "JSON values in one answer of the FHIR server (its commas)": [fhir_client.MAX_JSON_VALUES],
-        "fields of the form of the try-it page": [views.MAX_FIELDS],
+        "JSON values in a body (counted by commas)": [request.MAX_JSON_VALUES],
+        "JSON values in one answer of the FHIR server (counted by commas)": [fhir_client.MAX_JSON_VALUES],
+        "fields in a form of the try-it page": [views.MAX_FIELDS],
         "prefetch keys": [request.MAX_PREFETCH_KEYS],
         "resources in the prefetch": [prefetch.MAX_RESOURCES],
         "`userId`, `encounterId`, `fhirServer`; access token": [request.MAX_TEXT_CHARS, request.MAX_TOKEN_CHARS],
-        "facts that the codings of one Observation or component state": [MAX_FACTS_OF_A_CODE],
-        "a number of the chart": [LARGEST_EXPONENT, 2 * LARGEST_EXPONENT],
+        "facts stated by the codings of one Observation or component": [MAX_FACTS_OF_A_CODE],
+        "a number in a chart": [LARGEST_EXPONENT, 2 * LARGEST_EXPONENT],
         "request line": [gunicorn_server.MAX_REQUEST_LINE_BYTES],
         "headers": [gunicorn_server.MAX_HEADERS, gunicorn_server.MAX_HEADER_BYTES],
         "time to send a request": [gunicorn_server.REQUEST_READ_TIMEOUT_S],
-        "time to take the answer": [gunicorn_server.RESPONSE_WRITE_TIMEOUT_S],
-        "charts judged at once": [MAX_CONCURRENT_EVALUATIONS, options["workers"]],
+        "time to read the answer": [gunicorn_server.RESPONSE_WRITE_TIMEOUT_S],
+        "evaluations at once": [MAX_CONCURRENT_EVALUATIONS, options["workers"]],
         "requests of one worker": [requests, requests + jitter],
         "stop (SIGTERM)": [options["graceful_timeout"]],
     }.items():
@@ -248,7 +248,7 @@ def test_the_limits_that_security_md_tells_are_those_of_the_service() -> None:
 
 @pytest.mark.parametrize("system", ["icd-10-cm", "icd-10"])
 def test_the_time_for_a_code_grows_no_faster_than_its_length(system: str) -> None:
-    """A code of 400,000 letters took 142 s when each of its prefixes was looked up."""
+    """A code of 400,000 letters once took 142 s, as each of its prefixes was looked up."""
     terminology = knowledge.load().terminology
 
     def seconds(length: int) -> float:

@@ -1,8 +1,8 @@
-"""The law of length: no input costs more than its length; twice as long takes twice the time, at the service and on the page.
+"""The cost of an input is linear in its length: twice the length takes twice the time, in the service and on the page.
 
-Processor time, of the least of several runs where one was too much. What takes less than the floor says nothing of a law: it is
-tried again longer. `make test` tries some of the strings, and of the lists one in three; `make prove-linear` every string
-under every system, every list at both doors, and the largest bodies.
+The tests measure processor time, and take the minimum of several runs if one run was too slow. Times below the floor say
+nothing, so a longer input is tried. `make test` tries some of the strings and one in three of the lists; `make prove-linear`
+tries every string under every system, every list at both doors, and the largest bodies.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from tests.support.costs import DOORS, ICD_10_CM, base, coded, request_with, res
 LETTERS = {"letters": "Z", "digits": "7", "dots": ".", "blanks": "a ", "slashes": "/"}
 LENGTH = 100_000
 TWICE = 2.2
-"""Twice the length may take this times the time."""
+"""Largest allowed ratio of the times for double and single length."""
+MAX_ROUNDS = 6
+"""Further runs of both lengths in turn, where twice the length took too long."""
 FLOOR_S = 0.1
-"""Seconds below which a time is noise: the clock of a process ticks at 4 ms on some kernels, and a machine has other work."""
+"""Seconds below which a time is noise: on some kernels the process clock ticks at 4 ms, and other processes disturb it."""
 SMALL_BODY, LARGEST_BODY = 990_000, 19_900_000
 Path = tuple[str, ...]
 GM = "http://fhir.de/CodeSystem/bfarm/icd-10-gm"
@@ -35,7 +37,7 @@ LOINC, SNOMED, ATC = "http://loinc.org", "http://snomed.info/sct", "http://www.w
 
 # ── strings ───────────────────────────────────────────────────────────────────────────────────────────────────────
 def string_paths(held: msgspec.inspect.Type, path: Path = ()) -> Iterator[Path]:
-    """Where a string may stand in what is read of a resource: ("code", "coding", "[]", "display")."""
+    """Yield the paths of the strings that are read of a resource: ("code", "coding", "[]", "display")."""
     match held:
         case msgspec.inspect.UnionType():
             for one in held.types:
@@ -50,7 +52,7 @@ def string_paths(held: msgspec.inspect.Type, path: Path = ()) -> Iterator[Path]:
 
 
 def placed(path: Path, text: str, system: str) -> Any:
-    """The text at its path; a code gets the system."""
+    """Return the JSON with the text at its path; a code gets the system."""
     if not path:
         return text
     first, *rest = path
@@ -61,7 +63,7 @@ def placed(path: Path, text: str, system: str) -> Any:
 
 
 def with_text(kind: str, path: Path, text: str, system: str) -> dict[str, Any]:
-    """A sound resource with the text at its path."""
+    """Return a valid resource with the text at its path."""
     sound = resource(kind, "a", status="final" if kind in {"Observation", "DiagnosticReport"} else "active")
     if kind in {"Observation", "DiagnosticReport"} and path[0] != "code":
         sound["code"] = coded("6301-6", LOINC)
@@ -79,7 +81,7 @@ STRINGS = [
 
 
 def law(door: str, make: Callable[[int], bytes], length: int, disease: bool, largest: int = 0) -> tuple[float, float]:
-    """Asserts it at a length and its double; where that takes too little to be measured, at the largest too."""
+    """Assert linear time at a length and its double, and at the largest size if the time is too short to measure."""
     nothing, statuses = base(door, disease), (200, 400, 412)
     longer = make(2 * length)
     twice = seconds(DOORS[door], longer, statuses, 1) - nothing
@@ -92,9 +94,11 @@ def law(door: str, make: Callable[[int], bytes], length: int, disease: bool, lar
     shorter = make(length)
     once = seconds(DOORS[door], shorter, statuses, 1) - nothing
     noise = FLOOR_S + nothing / 2
-    if twice > TWICE * max(once, 0) + noise:  # perhaps others were at work meanwhile: the least of more runs
-        nothing = seconds(DOORS[door], request_with((), disease=disease))
-        once, twice = (seconds(DOORS[door], body, statuses, 3) - nothing for body in (shorter, longer))
+    for _ in range(MAX_ROUNDS):  # other work may have disturbed a run, which only ever adds: the least of several runs counts
+        if twice <= TWICE * max(once, 0) + noise:
+            break
+        once = min(once, seconds(DOORS[door], shorter, statuses, 1) - nothing)
+        twice = min(twice, seconds(DOORS[door], longer, statuses, 1) - nothing)
     assert twice <= TWICE * max(once, 0) + noise, f"{length:,}: {once:.2f} s, twice: {twice:.2f} s"
     return once, twice
 
@@ -111,7 +115,7 @@ def test_every_string_of_every_resource_is_among_those_tried() -> None:
 @pytest.mark.parametrize("kind", READ_TYPES)
 def test_no_string_costs_more_than_its_length(kind: str, letters: str, full: bool, record_property: Record) -> None:
     tried = [(path, system) for of, path, system in STRINGS if of == kind]
-    if not full:  # codes under each system; of all else some
+    if not full:  # codes under each system, but only some of the other strings
         tried = tried[:: max(1, len(tried) // 3)]
     for path, system in tried:
 
@@ -147,7 +151,7 @@ def test_no_text_that_many_facts_are_asked_of_costs_more_than_its_length(letters
 
 # ── lists ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 def all_facts() -> dict[str, Any]:
-    """A concept that every fact of an Observation is asked of."""
+    """Return a concept that is checked for every fact of an Observation."""
     loaded = knowledge.load()
     concepts = {c for d in loaded.facts.values() if d.source == "Observation" for c in d.concepts}
     read = [
@@ -159,20 +163,20 @@ def all_facts() -> dict[str, Any]:
 
 
 def of_facts(count: int) -> dict[str, Any]:
-    """A concept of so many of our own codes, each of another fact."""
+    """Return a concept with `count` of the service's own codes, each of another fact."""
     loaded = knowledge.load()
     codes = [d.assessment[0] for d in loaded.facts.values() if d.assessment][:count]
     return {"coding": [{"system": loaded.assessment_system, "code": code} for code in codes]}
 
 
 def observed(name: object, **fields: Any) -> dict[str, Any]:
-    """An INR of a few days ago, unless the fields say something else."""
+    """Return an INR of a few days ago, or with other fields if given."""
     sound = {"effectiveDateTime": "2026-11-20", "status": "final", "code": coded("6301-6", LOINC)}
     return resource("Observation", name, **{**sound, **fields})
 
 
 def within(count: int, most: int, make: Callable[[int, int], dict[str, Any]]) -> list[dict[str, Any]]:
-    """`count` items, at most so many in each resource."""
+    """Return resources with `count` items in all, each with a limited number."""
     return [make(number, min(most, count - first)) for number, first in enumerate(range(0, count, most))]
 
 
@@ -186,7 +190,7 @@ HISTOLOGY = {
 }
 RESOLVED = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
 SAME_HASH = 2**61 - 1
-"""Python hashes numbers modulo this."""
+"""Python hashes numbers modulo this prime."""
 MOST = MAX_LIST_ITEMS
 THREE_FACTS = {"coding": [*coded("K72.10")["coding"], *coded("I50.9")["coding"], *coded("C78.7")["coding"]]}
 
@@ -220,7 +224,7 @@ def of_observations(make: Callable[[int], dict[str, Any]]) -> Make:
 
 
 def sizes(count: int, named: Callable[[int], str]) -> list[dict[str, Any]]:
-    """Tumour sizes that are focused on so many diagnoses, at most so many each."""
+    """Return tumour sizes whose focus is on `count` diagnoses in all, each with a limited number."""
     return within(count, MOST, lambda i, k: observed(
         i, code=coded("33728-7", LOINC), focus=[{"reference": f"Condition/{named(j)}"} for j in range(k)]
     ))  # fmt: skip
@@ -231,7 +235,7 @@ def of_drugs(make: Callable[[int], dict[str, Any]]) -> Make:
 
 
 def together(*parts: Make) -> Make:
-    """As many of each; each with ids of its own."""
+    """Return equal numbers of each kind, with distinct ids."""
     return lambda n: [
         {**found, "id": f"{place}-{found['id']}"} for place, part in enumerate(parts) for found in part(max(1, n // len(parts)))
     ]
@@ -407,7 +411,7 @@ LISTS: dict[str, Make] = {
 
 
 def of_size(name: str, size: int) -> int:
-    """How many items make a body of about so many bytes, within the limits of values and resources."""
+    """Return the number of items for a body of about `size` bytes, within the limits of values and resources."""
     few, more = (request_with(LISTS[name](count), disease=True) for count in (3_000, 6_000))
     each, commas = (len(more) - len(few)) / 3_000, (more.count(b",") - few.count(b",")) / 3_000
     resources = len(LISTS[name](6_000)) / 6_000
@@ -415,11 +419,11 @@ def of_size(name: str, size: int) -> int:
 
 
 OF_SHORT_FORM, OF_LARGEST = 3, 16
-"""The short form tries one list in so many, at one door; of the largest bodies one in so many."""
+"""The short form tries every third list, at one door, and every sixteenth of the largest bodies."""
 
 
 def tried() -> Iterator[tuple[str, str]]:
-    """The lists that are tried, each with its door."""
+    """Yield the lists to try, each with its door."""
     for place, name in enumerate(LISTS):
         if depth.full:
             yield from ((name, door) for door in DOORS)
@@ -429,7 +433,7 @@ def tried() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "door"), [*tried()])
 def test_no_list_costs_more_than_its_length(name: str, door: str, record_property: Record) -> None:
-    """Nor more than was promised: two seconds of the disease and 1 MB."""
+    """Also checks the promise of two seconds for a chart of 1 MB with the disease."""
 
     def make(length: int) -> bytes:
         return request_with(LISTS[name](length), disease=True)
@@ -442,7 +446,7 @@ def test_no_list_costs_more_than_its_length(name: str, door: str, record_propert
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("name", [*LISTS][:: 1 if depth.full else OF_LARGEST])
 def test_the_largest_body_costs_no_more_than_was_promised(name: str, door: str, full: bool, record_property: Record) -> None:
-    """Ten seconds, the disease included; the short form tries a fifth of it, and of some lists."""
+    """Ten seconds for a chart with the disease. The short form tries a fifth of the size, for some lists."""
     size, most = (LARGEST_BODY, 10.0) if full else (LARGEST_BODY // 5, 4.0)
     body = request_with(LISTS[name](of_size(name, size - 100_000)), disease=True)
     took = seconds(DOORS[door], body, (200, 413), 1)

@@ -1,4 +1,4 @@
-"""Where the service may call, and where never: by name, by address, by whatever leads there."""
+"""Which servers the service calls and which it never calls: by name, by address and by redirection."""
 
 from __future__ import annotations
 
@@ -150,12 +150,12 @@ def test_development_takes_no_other_spelling_and_no_other_host(host: str) -> Non
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
-    """The resolver answers each look-up with the next list; the names asked are remembered."""
+    """Make the resolver answer each look-up with the next list, and return the names that are looked up."""
     asked: list[str] = []
     left = list(answers)
 
     def found(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
-        if host.replace(".", "").isdigit():  # an address, not a name: the connection itself
+        if host.replace(".", "").isdigit():  # the connection to a checked address
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))]
         asked.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in left.pop(0)]
@@ -179,7 +179,7 @@ def test_a_name_with_one_address_that_may_not_be_called_is_not_called(
 
 
 def test_a_name_is_looked_up_once_and_the_checked_address_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rebinding: the second answer of the resolver would be another machine. There is no second look-up."""
+    """DNS rebinding: a second look-up would lead to another machine, and is never made."""
     with FhirServer([{"resourceType": "Patient", "id": "1"}]) as server:
         origin = f"http://fhir.test:{server.port}"
         asked = resolving(monkeypatch, ["127.0.0.1"], ["169.254.169.254"])

@@ -1,4 +1,4 @@
-"""Nothing written in a chart becomes Markdown, HTML or a link on a card or on the page; links go to known hosts only."""
+"""Text of a chart never becomes Markdown, HTML or a link on a card or on the page. Links go to known hosts only."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ PLACES: dict[str, Callable[[str, str], bool]] = {
 PATIENTS = ("debulkable-refractory-syndrome", "possible-nlm-two-primaries")
 GFM = MarkdownIt("gfm-like", {"html": True, "linkify": True})
 HARMLESS = {"p", "strong", "ul", "ol", "li", "a"}
-"""Elements of a card; each `a` is a link to a publication of the knowledge."""
+"""Allowed elements of a card; each `a` is a link to a publication of the knowledge."""
 PUBLICATIONS = {publication.url for publication in knowledge.load().publications.values() if publication.url}
 OUR_LINK = re.compile(r"\]\((https://[^()\s]+)\)")
 
@@ -95,13 +95,13 @@ def always(injection: str) -> Pick:
 
 
 def in_turn(start: int) -> Pick:
-    """Another injection each time."""
+    """Yield a different injection each time."""
     turns = cycle(list(INJECTIONS.values())[start:] + list(INJECTIONS.values())[:start])
     return lambda: next(turns)
 
 
 def planted(content: Any, pick: Pick, wanted: Callable[[str, str], bool], key: str = "", parent: str = "") -> Any:
-    """The same JSON with injections before and behind every string that is wanted; not in types, or nothing is read."""
+    """Return the JSON with injections before and after every wanted string, but not in types, which must stay readable."""
     match content:
         case dict():
             return {name: planted(value, pick, wanted, name, key) for name, value in content.items()}
@@ -115,7 +115,7 @@ def planted(content: Any, pick: Pick, wanted: Callable[[str, str], bool], key: s
 
 
 def with_keys(content: Any, pick: Pick) -> Any:
-    """An injection as the name of one field more in every object."""
+    """Return the JSON with an injection as the name of an additional field in every object."""
     match content:
         case dict():
             key = pick()
@@ -126,7 +126,7 @@ def with_keys(content: Any, pick: Pick) -> Any:
 
 
 class Elements(HTMLParser):
-    """Elements by name, addresses, and the handlers and styles among the attributes."""
+    """Collects element names, URLs, and event handlers and styles among the attributes."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -152,14 +152,14 @@ def rendered(detail: str) -> list[Counter[str]]:
 
 
 def parsed(detail: str) -> list[Elements]:
-    """The elements of a card's detail, as two renderers of GitHub's Markdown make them, HTML and all their links on."""
+    """Return the elements of a card's detail from two renderers of GitHub's Markdown, with HTML and all link syntax enabled."""
     options = Options.CMARK_OPT_UNSAFE | Options.CMARK_OPT_FOOTNOTES
     htmls = (GFM.render(detail), cmarkgfm.github_flavored_markdown_to_html(detail, options=options))
     return [Elements(html) for html in htmls]
 
 
 def check_elements(detail: str) -> None:
-    """Paragraphs, lists, bold words and links to publications; every link is one that is written as ours."""
+    """Assert that a card has only paragraphs, lists, bold text and links to publications."""
     ours = {url for url in OUR_LINK.findall(detail) if url in PUBLICATIONS}
     for elements in parsed(detail):
         assert set(elements.found) <= HARMLESS, detail
@@ -170,7 +170,7 @@ def check_elements(detail: str) -> None:
 def cards_of(client: FlaskClient, request: Any) -> list[dict[str, Any]]:
     answer = client.post(SERVICE, data=json.dumps(request), content_type="application/json")
     if answer.status_code == 412:
-        return []  # nothing is of this patient any more
+        return []  # no resource belongs to the patient any more
     assert answer.status_code == 200
     assert answer.json is not None
     return list(answer.json["cards"])
@@ -250,7 +250,7 @@ def test_no_text_of_a_chart_becomes_markup_or_a_link_on_the_page(start: int) -> 
 # ── what is shown of a text ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_a_clinician_reads_of_a_text_stays() -> None:
+def test_ordinary_clinical_text_is_unchanged() -> None:
     for text in (
         "Ki-67 (MIB-1): 12 %", "24 umol/(24.h)", "Observation/a.b-1", "-1.5 mg/dL", "10.2 × 10³/µL", "Müller's sign",
         "C7B.02", "S. 3; T2/N1", "e.g. cm²", "神経内分泌腫瘍",
@@ -273,7 +273,7 @@ DEFAULT_IGNORABLE = (
     "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 FFF0-FFF8 "
     "1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
 )
-"""Nobody sees them: Default_Ignorable_Code_Point of DerivedCoreProperties.txt, Unicode 14.0 (as perl 5.36 has it)."""
+"""Invisible characters: Default_Ignorable_Code_Point of DerivedCoreProperties.txt, Unicode 14.0 (from perl 5.36)."""
 
 
 def test_no_character_that_nobody_sees_is_left_of_a_text() -> None:
@@ -300,7 +300,7 @@ def test_a_line_never_begins_with_what_begins_a_list() -> None:
 
 
 def documented_hosts() -> set[str]:
-    """The hosts that SECURITY.md lists for a reader's allow-list."""
+    """Return the hosts that SECURITY.md lists for the allow-list of an EHR."""
     section = (ROOT / "SECURITY.md").read_text("utf-8").partition("**Links.**")[2].partition("\n\n")[0]
     return set(re.findall(r"`([a-z0-9.-]+\.[a-z]+)`", section))
 

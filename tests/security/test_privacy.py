@@ -1,6 +1,6 @@
-"""Nothing of a patient or of a token stays: not in what the service writes, not in its errors, not in a file.
+"""No patient data and no token remains in a log, an error or a file.
 
-A marker is planted in every string of every fixture, in the token, in paths and headers, and then searched for.
+The tests put a marker in every string of every fixture, in the token, in paths and headers, and then search for it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ BREAK = (
     "app.parse_request = breaking\n"
     "gunicorn_server.REQUEST_READ_TIMEOUT_S = 1\n"
 )
-"""A body that holds the word "explode" is a fault of the service."""
+"""Makes the service raise an exception for a body with the word "explode"."""
 TOKEN = {"access_token": f"{MARKER}.{MARKER}", "token_type": "Bearer", "expires_in": 300, "scope": MARKER, "subject": MARKER}
 SERVERS = ("http://127.0.0.1:1/" + MARKER, "https://169.254.169.254/" + MARKER, "gopher://" + MARKER)
-"""FHIR servers that do not answer, or may not be called."""
+"""FHIR servers that do not answer, or must not be called."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def files_of(service: Running) -> Iterator[tuple[str, bytes]]:
-    """Everything in the folder for temporary files, and every regular file that a process of it holds open, deleted or not."""
+    """Return the content of the temporary folder and of every regular file that a process has open, including deleted files."""
     folder = service.log.parent / "tmp"
     for path in folder.rglob("*"):
         if path.is_file():
@@ -139,13 +139,13 @@ def test_no_request_that_breaks_off_leaves_a_trace(service: Running) -> None:
 
 
 def form(**fields: str) -> tuple[bytes, str]:
-    """multipart/form-data, the chart as an uploaded file."""
+    """Return a multipart/form-data body with the chart as an uploaded file."""
     parts = [f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
     return "".join([*parts, "--x--\r\n"]).encode(), "multipart/form-data; boundary=x"
 
 
 def test_no_chart_on_the_page_leaves_a_trace(service: Running) -> None:
-    """The page repeats what was pasted to who pasted it; nobody else gets to see it."""
+    """Only the answer to the person who pasted a chart contains it."""
     request = with_token(request_of("arterial-candidate"), SERVERS[0])
     request["context"]["patientId"] += f"-{MARKER}"
     chart = json.dumps(request | {"prefetch": marked(request["prefetch"])})

@@ -1,4 +1,4 @@
-"""Which sites are served and to whom: nobody beyond this machine by chance, and no site's token to another site's server."""
+"""Which sites are served and to whom: without a site file only this machine; no site's token goes to another's server."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_beyond_this_machine_the_service_does_not_start_without_a_site_file(
     monkeypatch.delenv("CDS_SITES", raising=False)
     assert main(["serve", "--host", host]) == 1
     said = capsys.readouterr().err
-    assert "beyond this machine only with a site file" in said
+    assert "needs a site file, which lists who may call" in said
     assert "--site FILE or CDS_SITES" in said
     assert "--profile sandbox" in said
 
@@ -124,7 +124,7 @@ def test_a_container_does_not_start_without_a_site_file(
     monkeypatch.delenv("CDS_SITES", raising=False)
     (command,) = re.findall(r"^CMD \[(.+)\]$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert main([word.strip().strip('"') for word in command.split(",")]) == 1
-    assert "beyond this machine only with a site file" in capsys.readouterr().err
+    assert "needs a site file, which lists who may call" in capsys.readouterr().err
 
 
 def test_this_machine_is_known_by_its_addresses_alone() -> None:
@@ -145,7 +145,7 @@ def refused(settings: Settings) -> list[str]:
 def test_a_site_file_without_callers_does_not_start_unless_a_proxy_is_named(tmp_path: Path) -> None:
     files = written(tmp_path, '[site]\nid = "north"\ntitle = "North Hospital"\n')
     (told,) = refused(Settings(sites=files))
-    assert told.startswith("site north: client: found nothing, allowed: [[client]]; or, if a proxy in front")
+    assert told.startswith("site north: client is required; or authenticated_by_proxy = true in [site], if a proxy in front")
     assert "authenticated_by_proxy = true" in told
 
 
@@ -159,12 +159,15 @@ def test_behind_a_proxy_that_authenticates_a_site_answers_without_tokens(tmp_pat
 
 def test_a_site_behind_a_proxy_stands_alone(tmp_path: Path) -> None:
     south = site_file("south", keys=[ec_key().jwk])
-    assert any("this site alone" in told for told in refused(Settings(sites=written(tmp_path, PROXIED, south))))
+    assert any(
+        "must not be used together with other sites" in told
+        for told in refused(Settings(sites=written(tmp_path, PROXIED, south)))
+    )
 
 
 def test_callers_without_a_public_address_do_not_start(tmp_path: Path) -> None:
     files = written(tmp_path, site_file(keys=[ec_key().jwk]))
-    with pytest.raises(ValueError, match="CDS_PUBLIC_URL: not set"):
+    with pytest.raises(ValueError, match="CDS_PUBLIC_URL is not set"):
         open_registry(Settings(sites=files))
 
 
@@ -173,7 +176,7 @@ def test_one_issuer_leads_to_one_site(tmp_path: Path) -> None:
     keys = [ec_key().jwk]
     one, other = (site_file(name, keys=keys, issuer=issuer) for name in ("north", "south"))
     (told,) = refused(Settings(sites=written(tmp_path, one, other), public_urls=(BASE,)))
-    assert told == f"iss '{issuer}': found in two [[client]] (north, south), allowed: one, or tenants that tell them apart"
+    assert told == f"iss '{issuer}' is in two [[client]] (north, south); use one, or tenants that differ"
     tenants = [("a", "b"), ("b", "c")]
     one, other = (
         site_file(name, keys=keys, issuer=issuer, tenants=list(names))
@@ -183,29 +186,63 @@ def test_one_issuer_leads_to_one_site(tmp_path: Path) -> None:
 
 
 FAULTS: dict[str, tuple[str, str]] = {
-    "neither keys nor jku": (site_file(), "client.0: found"),
-    "HS256": (site_file(keys=[ec_key().jwk], algorithms=["HS256"]), "client.0.algorithms.0: found 'HS256'"),
-    "none": (site_file(keys=[ec_key().jwk], algorithms=["none"]), "client.0.algorithms.0: found 'none'"),
-    "no algorithm": (site_file(keys=[ec_key().jwk], algorithms=[]), "client.0.algorithms"),
-    "leeway above a minute": (site_file(keys=[ec_key().jwk], leeway=61), "client.0.leeway: found 61"),
-    "a lifetime of a day": (site_file(keys=[ec_key().jwk], max_lifetime=86_400), "client.0.max_lifetime"),
-    "jku in plain http": (site_file(jku="http://ehr.example/jwks"), "client.0.jku"),
-    "jku of this machine": (site_file(jku="http://127.0.0.1:1/jwks"), "allowed: https; http only for this machine"),
-    "jku with a user": (site_file(jku="https://u:p@ehr.example/jwks"), "client.0.jku"),
-    "a misspelt word": (site_file(keys=[ec_key().jwk], tenant="x"), "found the key 'tenant', allowed: tenants?"),
-    "a private key": (site_file(keys=[{**ec_key().jwk, "d": "hush"}]), "client.0.keys.0: found a private or symmetric key"),
-    "a symmetric key": (site_file(keys=[{"kid": "x", "kty": "oct", "k": "hush"}]), "client.0.keys.0: found a private or"),
-    "not a key": (site_file(keys=[{**ec_key().jwk, "x": "hush"}]), "client.0.keys.0: found not a sound key"),
-    "keys in another form": (site_file(keys=[]) + 'keys = "-----BEGIN PRIVATE KEY-----hush"\n', "client.0.keys: found some"),
-    "too many keys": (site_file(keys=[]) + "keys = [" + '{kid = "hush"}, ' * 51 + "]\n", "client.0.keys: found something else"),
-    "a key that is none": (site_file(keys=[]) + 'keys = ["hush"]\n', "client.0.keys.0: found not a JSON object"),
-    "one kid twice": (site_file(keys=[ec_key().jwk, ec_key().jwk]), "client.0.keys: found the kid 'north-1' twice"),
-    "no key for the algorithm": (site_file(keys=[ec_key().jwk], algorithms=["RS384"]), "client.0.algorithms: found none"),
+    "neither keys nor jku": (site_file(), "client.1 must have at least one of jku, keys"),
+    "HS256": (
+        site_file(keys=[ec_key().jwk], algorithms=["HS256"]),
+        "client.1.algorithms.1 must be one of ES384, RS384, ES256, RS256, not 'HS256'",
+    ),
+    "none": (
+        site_file(keys=[ec_key().jwk], algorithms=["none"]),
+        "client.1.algorithms.1 must be one of ES384, RS384, ES256, RS256, not 'none'",
+    ),
+    "no algorithm": (site_file(keys=[ec_key().jwk], algorithms=[]), "client.1.algorithms"),
+    "leeway above a minute": (site_file(keys=[ec_key().jwk], leeway=61), "client.1.leeway must be at most 60, not 61"),
+    "a lifetime of a day": (site_file(keys=[ec_key().jwk], max_lifetime=86_400), "client.1.max_lifetime"),
+    "jku in plain http": (site_file(jku="http://ehr.example/jwks"), "client.1.jku"),
+    "jku of this machine": (
+        site_file(jku="http://127.0.0.1:1/jwks"),
+        "must be an https address; http is only for this machine",
+    ),
+    "jku with a user": (site_file(jku="https://u:p@ehr.example/jwks"), "client.1.jku"),
+    "a misspelt word": (
+        site_file(keys=[ec_key().jwk], tenant="x"),
+        'client.1.tenant is not a known key; did you mean "tenants"?',
+    ),
+    "a private key": (
+        site_file(keys=[{**ec_key().jwk, "d": "hush"}]),
+        "client.1.keys.1 must be a public EC or RSA key as a JWK with kid; it is a private",
+    ),
+    "a symmetric key": (
+        site_file(keys=[{"kid": "x", "kty": "oct", "k": "hush"}]),
+        "client.1.keys.1 must be a public EC or RSA key",
+    ),
+    "not a key": (
+        site_file(keys=[{**ec_key().jwk, "x": "hush"}]),
+        "client.1.keys.1 must be a public EC or RSA key as a JWK with kid; it is not a valid key",
+    ),
+    "keys in another form": (
+        site_file(keys=[]) + 'keys = "-----BEGIN PRIVATE KEY-----hush"\n',
+        "client.1.keys must be a list of 1 to 50 JWKs",
+    ),
+    "too many keys": (
+        site_file(keys=[]) + "keys = [" + '{kid = "hush"}, ' * 51 + "]\n",
+        "client.1.keys must be a list of 1 to 50 JWKs",
+    ),
+    "a key that is none": (
+        site_file(keys=[]) + 'keys = ["hush"]\n',
+        "client.1.keys.1 must be a public EC or RSA key as a JWK with kid; it is not a JSON object",
+    ),
+    "one kid twice": (site_file(keys=[ec_key().jwk, ec_key().jwk]), "client.1.keys has two keys with the kid 'north-1'"),
+    "no key for the algorithm": (
+        site_file(keys=[ec_key().jwk], algorithms=["RS384"]),
+        "client.1.algorithms has no algorithm that one of the keys is for",
+    ),
     "beside a proxy": (
-        site_file(fhir="authenticated_by_proxy = true", keys=[ec_key().jwk]), "site.authenticated_by_proxy: found true beside"
+        site_file(fhir="authenticated_by_proxy = true", keys=[ec_key().jwk]),
+        "site.authenticated_by_proxy must not be used together with [[client]]",
     ),
     "a banner with markup": (site_file(fhir='banner = "<b>x</b>"', keys=[ec_key().jwk]), "site.banner"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", FAULTS)
@@ -337,7 +374,7 @@ def test_two_sites_never_share_the_uuid_of_a_card(both: FlaskClient, tmp_path: P
 # ── the public sandbox ───────────────────────────────────────────────────────────────────────────────────────────
 
 SIGNED_IN_2020 = 1_594_230_600
-"""When the sandbox made the signature below, for discovery at http://127.0.0.1:8000; found in a public repository."""
+"""The time of the sandbox's signature below, for discovery at http://127.0.0.1:8000; from a public repository."""
 SIGNATURE = (
     "Cbey3n5NkDRoCLHZ2WMFc1z_RY8Rlq5oGxdAYfbrBPMiJXLCwjbYoU0av2CQj-Olhbnpe7Vs8vzJ5oHP5gc2"
     "-0ooc5J49t4Uz9iYKpiM9KLUrqaJe0umc_klM2-ynHAI"
@@ -346,7 +383,7 @@ ISSUER = "https://sandbox.cds-hooks.org"
 
 
 def compact(content: dict[str, Any]) -> str:
-    """As JavaScript writes it."""
+    """Return JSON as JavaScript writes it."""
     return part(json.dumps(content, separators=(",", ":")).encode())
 
 
@@ -417,7 +454,7 @@ def test_a_banner_stands_first_on_every_card(tmp_path: Path, fixture: str) -> No
 
 def test_the_sandbox_is_never_admitted_beside_a_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = written(tmp_path, site_file(keys=[ec_key().jwk]))
-    with pytest.raises(ValueError, match="never beside a site file"):
+    with pytest.raises(ValueError, match="cannot be used with a site file"):
         in_the_sandbox(tmp_path, sites=files)
     with pytest.raises(SystemExit):
         main(["serve", "--profile", "sandbox", "--site", str(files[0])])
@@ -427,7 +464,7 @@ def test_the_sandbox_is_never_admitted_beside_a_site(tmp_path: Path, capsys: pyt
 def test_the_sandbox_profile_knows_its_address_on_this_machine_and_must_be_told_it_elsewhere(tmp_path: Path) -> None:
     assert in_the_sandbox(tmp_path).public_urls == ("http://127.0.0.1:8000", "http://localhost:8000")
     assert in_the_sandbox(tmp_path, public_urls=(BASE,)).public_urls == (BASE,)
-    with pytest.raises(ValueError, match="CDS_PUBLIC_URL: not set"):
+    with pytest.raises(ValueError, match="CDS_PUBLIC_URL is not set"):
         open_registry(in_the_sandbox(tmp_path, host="0.0.0.0"))
 
 

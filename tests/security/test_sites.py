@@ -1,4 +1,4 @@
-"""A site file is read whole or refused whole, with every fault at once."""
+"""A site file is used completely, or rejected with all its faults."""
 
 from __future__ import annotations
 
@@ -44,51 +44,60 @@ def test_without_a_site_file_only_this_machine_is_called() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "north.toml: site: found nothing, allowed: this key is needed"),
-        ("[site]\nid = 1", "north.toml: site.id: found 1, allowed: a text"),
-        (LEAST + "[fihr]\norigins = []", "north.toml: fihr: found the key 'fihr', allowed: fhir? One of"),
+        ("", "north.toml: site is required"),
+        ("[site]\nid = 1", "north.toml: site.id must be text, not 1"),
+        (LEAST + "[fihr]\norigins = []", 'north.toml: fihr is not a known key; did you mean "fhir"? Allowed: '),
         (
             LEAST + '[fhir]\norigins = ["fhir.example"]',
-            "north.toml: fhir.origins.0: found 'fhir.example', allowed: scheme, host and port in lower case",
+            "north.toml: fhir.origins.1 is 'fhir.example'; it must be scheme, host and port in lower case",
         ),
         (
             LEAST + '[fhir]\norigins = ["https://fhir.example/r4"]',
-            "north.toml: fhir.origins.0: found 'https://fhir.example/r4'",
+            "north.toml: fhir.origins.1 is 'https://fhir.example/r4'",
         ),
         (
             LEAST + '[fhir]\norigins = ["http://fhir.example"]',
-            "allowed: https; http only for this machine, with loopback = true",
+            "and must be https; http is only for this machine, with loopback = true",
         ),
-        (LEAST + '[fhir]\norigins = ["http://127.0.0.1:8080"]', "allowed: https; http only for this machine"),
+        (LEAST + '[fhir]\norigins = ["http://127.0.0.1:8080"]', "and must be https; http is only for this machine"),
         (
             LEAST + '[fhir]\norigins = ["https://a.example"]\nnetworks = ["10.1.2.3/8"]',
-            "allowed: a network such as 10.20.0.0/16",
+            "fhir.networks.1 is '10.1.2.3/8', and must be a network such as 10.20.0.0/16",
         ),
-        (LEAST + '[fhir]\norigins = ["https://a.example"]\nnetworks = ["127.0.0.0/8"]', "loopback and link-local ones are no"),
-        (LEAST + '[fhir]\norigins = ["https://a.example"]\nnetworks = ["169.254.0.0/16"]', "allowed: a private network"),
-        (LEAST + '[fhir]\norigins = ["https://a.example"]\nnetworks = ["0.0.0.0/0"]', "allowed: a private network"),
-        (LEAST + '[fhir]\norigins = ["https://a.example"]\nseconds = 60', "north.toml: fhir.seconds: found 60"),
+        (
+            LEAST + '[fhir]\norigins = ["https://a.example"]\nnetworks = ["127.0.0.0/8"]',
+            "must be a private network that is neither loopback nor link-local",
+        ),
+        (LEAST + '[fhir]\norigins = ["https://a.example"]\nnetworks = ["169.254.0.0/16"]', "and must be a private network"),
+        (LEAST + '[fhir]\norigins = ["https://a.example"]\nnetworks = ["0.0.0.0/0"]', "and must be a private network"),
+        (
+            LEAST + '[fhir]\norigins = ["https://a.example"]\nseconds = 60',
+            "north.toml: fhir.seconds must be at most 10, not 60",
+        ),
         (LEAST + "[site]", "north.toml"),
-        (LEAST + "authenticated_by_proxy = false", "site.authenticated_by_proxy: found False, allowed: true"),
-        (LEAST + '[fhir]\norigins = ["https://a.example:99999"]', "allowed: an address that can be called"),
-        (FHIR + "seconds = nan", "north.toml: fhir.seconds: found nan, allowed: a number from 0.1 to 10"),
-        (FHIR + "seconds = inf", "north.toml: fhir.seconds: found inf, allowed: at most 10"),
+        (LEAST + "authenticated_by_proxy = false", "site.authenticated_by_proxy must be true, not false"),
+        (
+            LEAST + '[fhir]\norigins = ["https://a.example:99999"]',
+            "fhir.origins.1 is 'https://a.example:99999', which cannot be called",
+        ),
+        (FHIR + "seconds = nan", "north.toml: fhir.seconds must be a number from 0.1 to 10, not nan"),
+        (FHIR + "seconds = inf", "north.toml: fhir.seconds must be at most 10, not inf"),
         (
             FHIR + 'ca_file = "north.toml"',
-            "north.toml: fhir.ca_file: found 'north.toml', allowed: a file of certificates (PEM)",
+            "north.toml: fhir.ca_file is 'north.toml', which holds no certificates (PEM)",
         ),
-        (JKU.format("https://a.example:99999/jwks.json"), "client.0.jku: found an address that cannot be called"),
-        (JKU.format("https://a.example:0/jwks.json"), "client.0.jku: found an address that cannot be called"),
-        (JKU.format("https://a..example/jwks.json"), "client.0.jku: found an address that cannot be called"),
-        (JKU.format("https://[::1/jwks.json"), "client.0.jku: found an address that cannot be called"),
-        (JKU.format("https://u:hush@a.example/jwks.json"), "client.0.jku: found a text with @, not repeated"),
-        ("x = " + "[" * 5_000, "north.toml: found tables within tables, too deep to be read"),
-        (".".join("a" * 5_000) + " = 1", "north.toml: found tables within tables, too deep to be read"),
-        (LEAST + "[" + ".".join("a" * 5_000) + "]", "north.toml: found tables within tables, too deep to be read"),
-        (LEAST + '[fhir]\norigins = ["https://a.example"]\nopen = "yes"', "fhir.open: found 'yes', allowed: true or false"),
-        (LEAST + "[[client]]\niss = 'x'", "client.0: found a table, allowed: jku or keys: one of them is needed"),
-        (LEAST + "[client]\niss = 'x'", "north.toml: client: found a table, allowed: a list"),
-        (LEAST.replace("north", "North", 1), "allowed: lower-case letters, digits and hyphens, at most 40, such as north"),
+        (JKU.format("https://a.example:99999/jwks.json"), "client.1.jku cannot be called"),
+        (JKU.format("https://a.example:0/jwks.json"), "client.1.jku cannot be called"),
+        (JKU.format("https://a..example/jwks.json"), "client.1.jku cannot be called"),
+        (JKU.format("https://[::1/jwks.json"), "client.1.jku cannot be called"),
+        (JKU.format("https://u:hush@a.example/jwks.json"), 'client.1.jku is text with "@" (not repeated'),
+        ("x = " + "[" * 5_000, "north.toml has tables that are nested too deeply to be read"),
+        (".".join("a" * 5_000) + " = 1", "north.toml has tables that are nested too deeply to be read"),
+        (LEAST + "[" + ".".join("a" * 5_000) + "]", "north.toml has tables that are nested too deeply to be read"),
+        (LEAST + '[fhir]\norigins = ["https://a.example"]\nopen = "yes"', "fhir.open must be true or false, not 'yes'"),
+        (LEAST + "[[client]]\niss = 'x'", "client.1 must have at least one of jku, keys"),
+        (LEAST + "[client]\niss = 'x'", "north.toml: client must be a list, not a table"),
+        (LEAST.replace("north", "North", 1), "must be lower-case letters, digits and hyphens, at most 40, such as north"),
     ],
 )
 def test_a_fault_of_a_site_file_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
@@ -129,7 +138,7 @@ def test_certificates_of_a_private_authority_are_read(tmp_path: Path) -> None:
 
 
 def test_one_server_stands_in_one_site_only(tmp_path: Path) -> None:
-    """However it is spelled: a token of one site would else be sent to the other's part of it."""
+    """In any spelling: otherwise a token of one site could be sent to a path of the other."""
     files = [tmp_path / "north.toml", tmp_path / "south.toml"]
     files[0].write_text(f'{LEAST}[fhir]\norigins = ["https://a.example", "https://b.example:443"]\n', "utf-8")
     files[1].write_text(
@@ -138,8 +147,7 @@ def test_one_server_stands_in_one_site_only(tmp_path: Path) -> None:
     with pytest.raises(SiteError) as caught:
         read_sites(files)
     assert [str(fault) for fault in caught.value.faults] == [
-        "origins: https://b.example: found in two sites (north, south), allowed: a server of one site only, or a service for "
-        "each site"
+        "fhir.origins has https://b.example in two sites (north, south); remove it from one, or run a service for each site"
     ]
 
 
@@ -208,5 +216,5 @@ def test_what_no_token_could_fit_is_told_at_the_start(tmp_path: Path, line: str)
     file = tmp_path / "site.toml"
     jku = "" if "jku" in line else 'jku = "https://a.example/k"'
     file.write_text(f'[site]\nid = "a"\ntitle = "A"\n[[client]]\n{line}\n{jku}\n', "utf-8")
-    with pytest.raises(SiteError, match=r"blanks at an end|a fragment"):
+    with pytest.raises(SiteError, match=r"must not begin or end with a blank|must not have a fragment"):
         read_site(file)

@@ -1,4 +1,4 @@
-"""What the browser tests need beyond Python, and what of it is missing here."""
+"""List what the browser tests need beyond this project and is missing on this machine."""
 
 from __future__ import annotations
 

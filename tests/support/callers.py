@@ -1,4 +1,4 @@
-"""What a caller needs in a test: keys, tokens that can be made wrong in any part, site files, a server of key sets."""
+"""Callers for tests: keys, tokens with any part made invalid, site files, a server of key sets."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ BASE = "https://cds.example/nlm"
 DISCOVERY = f"{BASE}/cds-services"
 CALLED = f"{DISCOVERY}/nlm-patient-view"
 NOW = 1_795_600_000
-"""Seconds since 1970: a day in November 2026."""
+"""The current time of the tests, in seconds since 1970: a day in November 2026."""
 REQUEST = bare_request(prefetch={"conditions": None})
-"""Answered without cards, by whomever it may be asked."""
+"""A request that is answered without cards for every authorized caller."""
 DROP: Any = object()
-"""As the value of a claim: leave it out."""
+"""Value of a claim that is to be left out."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def rsa_key(kid: str = "north-rsa", bits: int = 2048, algorithm: str = "RS384") 
 
 @dataclass
 class Ehr:
-    """A caller. `token()` is sound; `claims` and `header` replace, add or (DROP) leave out parts before it is signed."""
+    """A caller. `token()` is valid; `claims` and `header` replace, add or (DROP) leave out parts before it is signed."""
 
     issuer: str = "https://ehr.north.example"
     key: Key = field(default_factory=ec_key)
@@ -96,7 +96,7 @@ def part(content: object) -> str:
 
 
 def signed(header: Mapping[str, Any], claims: object, key: Key) -> str:
-    """By the key's own algorithm, whatever the header says."""
+    """Sign with the key's own algorithm, regardless of the header."""
     body = f"{part(header)}.{part(claims)}"
     algorithm = jwt.get_algorithm_by_name(key.algorithm)
     return f"{body}.{part(algorithm.sign(body.encode(), key.private))}"
@@ -109,7 +109,7 @@ def bearer(token: str) -> dict[str, str]:
 def site_file(
     id: str = "north", *, keys: list[dict[str, Any]] | None = None, fhir: str = "", issuer: str | None = None, **client: Any
 ) -> str:
-    """TOML with one `[[client]]`; a JSON string, number or list of strings is TOML as well."""
+    """Return TOML with one `[[client]]`. Values are JSON, whose strings, numbers and lists of strings are also TOML."""
     lines = ["[site]", f'id = "{id}"', f'title = "{id.title()} Hospital"', fhir]
     lines += ["[[client]]", f"iss = {json.dumps(issuer or f'https://ehr.{id}.example')}"]
     lines += [f"{name} = {json.dumps(value)}" for name, value in client.items()]
@@ -120,7 +120,7 @@ def site_file(
 
 @dataclass
 class Door:
-    """The service with sites that are served, its database, and the time it is."""
+    """The service with its sites, its database and its clock."""
 
     client: FlaskClient
     database: Path
@@ -152,7 +152,7 @@ def open_door(folder: Path, *sites: str) -> Door:
 
 @dataclass
 class Listener:
-    """A server of this machine that serves a key set, or whatever it is told to, and remembers what it was asked."""
+    """A server on this machine that serves a key set or any other answer, and records its requests."""
 
     port: int = 0
     paths: list[str] = field(default_factory=list)
@@ -163,7 +163,7 @@ class Listener:
     drip: float = 0
     """Seconds between two bytes."""
     drips_headers: bool = False
-    """One header that never ends, instead of an answer."""
+    """Send one endless header instead of an answer."""
 
     @property
     def asked(self) -> int:
@@ -179,7 +179,7 @@ class Listener:
 
     @property
     def fhir(self) -> str:
-        """A site that may call this machine. Two seconds: a sound answer comes in time beside other tests too."""
+        """A site that may call this machine. In its two seconds a valid answer arrives even while other tests run."""
         return f'[fhir]\norigins = ["{self.address}"]\nloopback = true\nseconds = 2'
 
     def serve_keys(self, *keys: dict[str, Any]) -> None:

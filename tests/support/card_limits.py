@@ -1,4 +1,4 @@
-"""The limits of what stands on a card, as checks of finished cards: each says what breaks it, or nothing."""
+"""Check finished cards against docs/cards.md, "Limits" (limit 1 to 14). Each check returns or yields the violations."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Check = Callable[[Evaluation | None, Cards], Iterator[str]]
 
 
 def body(card: Card, banner: str = "", note: str = "") -> str:
-    """The detail without a site's banner and note, which count for nothing."""
+    """Return the detail without a site's banner and note, which do not count."""
     text = card.detail.removeprefix(f"**{banner}**\n\n") if banner else card.detail
     return text.removesuffix(f"\n\n{note}") if note else text
 
@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
 
 def modality_blocks(cards: Cards) -> Iterator[Block]:
-    """The blocks of the modality cards; full are those of the first three treatments of the overview."""
+    """Yield the blocks of the modality cards; those of the first three treatments of the overview are full."""
     first = [name for card in cards if card.kind == "overview"
              for name in re.findall(r"^- \*\*(.+?):\*\*", card.detail, re.MULTILINE)][:FULL_BLOCKS]  # fmt: skip
     for card in cards:
@@ -149,7 +149,7 @@ def sourced(_: Evaluation | None, cards: Cards) -> Iterator[str]:
 
 
 class Must(NamedTuple):
-    """What has to stand on a face, in one of these wordings."""
+    """Something that must be on a card, in one of these wordings."""
 
     kind: str
     whose: str
@@ -159,15 +159,15 @@ class Must(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """What the specification has as a line of its own, from the knowledge alone: a modality, or a part of it. `verdict`: of
-    a part UNDETERMINED where one of its indications is open."""
+    """A modality, or a part of it with a line of its own, from the knowledge alone. `verdict`: of a part, UNDETERMINED if one
+    of its indications is open."""
 
     assessment: Assessment
     line: TreatmentLine | None
     verdict: Verdict
     indications: tuple[IndicationFinding, ...]
     techniques: tuple[Technique, ...]
-    """The ways of doing it that are named."""
+    """The techniques that the card names."""
 
     @property
     def id(self) -> str:
@@ -212,7 +212,7 @@ def is_ordered(evaluation: Evaluation, technique: Technique) -> bool:
 
 
 def parts_of(evaluation: Evaluation, assessment: Assessment) -> list[Part]:
-    """Those of a modality that is shown."""
+    """Return the shown parts of a modality."""
     if not is_shown(assessment):
         return []
     modality, indications = assessment.modality, assessment.decision.indications
@@ -262,7 +262,7 @@ def all_parts(evaluation: Evaluation) -> list[Part]:
 
 
 def named_techniques(evaluation: Evaluation) -> list[tuple[Modality, Technique]]:
-    """Every technique that is ordered, or named in a part that can be discussed, is open or is stopped."""
+    """Return the techniques that are ordered, or named in a part that can be discussed, is open or is stopped."""
     found = [(assessment.modality, technique) for assessment in evaluation.assessments.values()
              for technique in assessment.modality.techniques if is_ordered(evaluation, technique)]  # fmt: skip
     named = [(part.assessment.modality, technique) for part in all_parts(evaluation) for technique in part.techniques
@@ -271,7 +271,7 @@ def named_techniques(evaluation: Evaluation) -> list[tuple[Modality, Technique]]
 
 
 def must_be_said(evaluation: Evaluation) -> Iterator[Must]:
-    """Limit 8, from the assessments and the knowledge, not from what the cards make of them."""
+    """Yield what limit 8 requires, computed from the assessments and the knowledge and not from the cards."""
     for assessment in evaluation.assessments.values():
         yield from _deciding(evaluation, assessment)
     blocks = {part.assessment.modality.id for part in all_parts(evaluation) if part.line is None or is_option_part(part)}
@@ -297,7 +297,7 @@ def must_be_said(evaluation: Evaluation) -> Iterator[Must]:
 
 
 def _deciding(evaluation: Evaluation, assessment: Assessment) -> Iterator[Must]:
-    """Everything that decided against a modality, and its name."""
+    """Yield everything that decided against a modality, and its name."""
     modality = assessment.modality
     decided = [finding for finding in assessment.decision.findings if finding.met]
     kind = "contraindication" if assessment.verdict is Verdict.CONTRAINDICATED else "exclusion"
@@ -316,13 +316,13 @@ def _deciding(evaluation: Evaluation, assessment: Assessment) -> Iterator[Must]:
 
 
 def stop_wordings(evaluation: Evaluation, modality: Modality, stop: Finding) -> tuple[str, ...]:
-    """In its own words; or in those of a contraindication of the whole modality that asks the same."""
+    """Return the words of a stop, and those of a contraindication of the whole modality with the same tests."""
     same = [f for f in all_met(evaluation, modality.contraindications) if f.criterion.tests == stop.criterion.tests]
     return tuple(dict.fromkeys(say_finding(evaluation.knowledge, finding) for finding in (stop, *same)))
 
 
 def _wordings(evaluation: Evaluation, finding: Finding) -> tuple[str, ...]:
-    """What is told once for all procedures is told in the words of any caution of that id."""
+    """Return the wordings of a finding; a caution shown once for all procedures may have those of any caution with its id."""
     same = [finding]
     if finding.criterion.before_procedure:
         same += all_met(evaluation, [c for c in evaluation.knowledge.criteria.values()
@@ -331,7 +331,7 @@ def _wordings(evaluation: Evaluation, finding: Finding) -> tuple[str, ...]:
 
 
 def _of_part(evaluation: Evaluation, part: Part, shown: Collection[str]) -> Iterator[Must]:
-    """Cautions of its techniques, dissents and risks; those of the same drug in another modality stand in one block."""
+    """Yield cautions of its techniques, dissents and risks; those of the same drug in another modality share its block."""
     is_open = part.line is not None and part.verdict is Verdict.UNDETERMINED
     if part.verdict is Verdict.NOT_INDICATED or (is_open and part.id in shown):  # its drug has the line of the syndrome
         return
@@ -359,7 +359,7 @@ def _of_part(evaluation: Evaluation, part: Part, shown: Collection[str]) -> Iter
 
 
 def statements_of(evaluation: Evaluation, part: Part) -> list[tuple[ShownStatement, tuple[str, ...]]]:
-    """Its dissents, then its risks in their order, each in its fuller and in its shorter words."""
+    """Return its dissents, then its risks in order, each in its full and its short words."""
     modality, facts = part.assessment.modality, evaluation.facts
     named = {technique.id for technique in part.techniques if technique.id}
     found: list[tuple[ShownStatement, tuple[str, ...]]] = []
@@ -378,7 +378,7 @@ def statements_of(evaluation: Evaluation, part: Part) -> list[tuple[ShownStateme
 
 
 def _after_state(text: str) -> str:
-    """What follows the part that is filled in for the patient."""
+    """Return the text after the placeholder that is filled in for the patient."""
     return text.split("{state}")[-1].removeprefix(": ")
 
 
@@ -407,8 +407,8 @@ OF_THE_PATIENT = re.compile(r"(?:Disease|Liver|Patient|Laboratory|Done so far|Fi
 
 
 def told_against(cards: Cards) -> str:
-    """What the cards say of the treatments: without what is asked for, what was looked at, what would change a verdict and the
-    patient's data, in which the words of a stop say nothing against a treatment. Small letters."""
+    """Return, in lower case, what the cards say about the treatments. It leaves out what is asked for, what was checked, what
+    would change a verdict and the patient's data, where the words of a stop are not about a treatment."""
     lines: list[str] = []
     for card in cards:
         if card.kind in {"missing-data", "data-quality"}:
@@ -421,7 +421,7 @@ def told_against(cards: Cards) -> str:
 
 
 def is_said(wording: str, text: str) -> bool:
-    """As a whole: "liver failure" is not said by "passing liver failure"."""
+    """Return whether a text has the whole phrase: "passing liver failure" does not count as "liver failure"."""
     before, after = r"(?:^|[;:,.(\[?] ?|\bby |\bfor |- )", "" if len(wording) > 30 else r"(?=$|[;:,.)\]]| [(\[])"
     after = "" if wording.endswith("?") else after
     return re.search(f"{before}{re.escape(wording.lower())}{after}", text, re.MULTILINE) is not None
@@ -431,7 +431,7 @@ NAMES_ALONE = ("treatment", "treatment with a line of its own", "name of what is
 
 
 def safety_said(evaluation: Evaluation | None, cards: Cards) -> Iterator[str]:
-    """Contraindications, what excludes, gates, cautions, stops, dissents and risks: on a face."""
+    """Yield contraindications, exclusions, gates, cautions, stops, dissents and risks that are on no card."""
     if evaluation is None or cards[0].kind != "overview":
         return
     text, whole = told_against(cards), "\n".join(visible_text(card.detail) for card in cards).lower()
@@ -455,7 +455,7 @@ def safety_said(evaluation: Evaluation | None, cards: Cards) -> Iterator[str]:
 
 
 def counted_in_block(evaluation: Evaluation, part: str, cards: Cards) -> set[int]:
-    """The numbers of risks that the block of a part sends to the rule book."""
+    """Return the counts in "n more: rule book" in the block of a part."""
     titles = titles_of(evaluation, part)
     found = [block.text for block in modality_blocks(cards) if any(block.title.startswith(f"{title}: ") for title in titles)]
     return {int(number) for text in found for number in re.findall(r"(\d+) more: rule book", text)}
@@ -476,7 +476,7 @@ NONE_MET = re.compile(r"none met: (.*?)\.?(?=\. [A-Z]|\.$|$)", re.MULTILINE)
 
 
 def none_met(evaluation: Evaluation | None, cards: Cards) -> Iterator[str]:
-    """Only facts that are known and current, and none on which something met rests."""
+    """Yield facts under "none met" that are unknown or out of date, or on which something met rests (limit 10)."""
     for card in cards:
         if "no contraindication" in card.detail.lower():
             yield "no contraindication"
@@ -497,7 +497,7 @@ def none_met(evaluation: Evaluation | None, cards: Cards) -> Iterator[str]:
 
 
 def _entries(listed: str, said: Collection[str]) -> list[str]:
-    """The parts of "a, b and 3 more"; one with a comma in it is one that is known."""
+    """Return the parts of "a, b and 3 more"; a known label with a comma in it is one part."""
     rest, found = re.sub(r" and \d+ more$", "", listed), list[str]()
     longest = sorted(said, key=len, reverse=True)
     while rest:
@@ -508,7 +508,7 @@ def _entries(listed: str, said: Collection[str]) -> list[str]:
 
 
 def adverse_facts(evaluation: Evaluation) -> dict[str, str]:
-    """The facts on which a caution, a contraindication or a stop that is met rests → which one."""
+    """Return fact → the met caution, contraindication or stop that rests on it."""
     criteria = [c for assessment in evaluation.assessments.values() for c in assessment.modality.contraindications]
     criteria += [finding.criterion for assessment in evaluation.assessments.values() for finding in assessment.cautions]
     criteria += [c for _, technique in named_techniques(evaluation) for c in (*technique.stopped_by, *technique.cautions)]
@@ -521,7 +521,7 @@ def adverse_facts(evaluation: Evaluation) -> dict[str, str]:
 
 
 def dropped_in_order(evaluation: Evaluation | None, cards: Cards) -> Iterator[str]:
-    """Limit 9, as far as a finished card shows it: what is to be dropped first does not stand where a later thing is cut."""
+    """Yield violations of limit 9 that a finished card shows: a part to be dropped first remains while a later one is cut."""
     if evaluation is None or cards[0].kind != "overview":
         return
     overview = visible_text(cards[0].detail)
@@ -545,7 +545,7 @@ def dropped_in_order(evaluation: Evaluation | None, cards: Cards) -> Iterator[st
 
 
 def normal_values(evaluation: Evaluation, overview: str) -> list[str]:
-    """The laboratory values of an overview on which nothing rests."""
+    """Return the laboratory values of an overview on which nothing rests."""
     known, facts = evaluation.knowledge, evaluation.facts
     told = " ".join(line for line in overview.splitlines() if "Laboratory: " in line)
     techniques = [technique for assessment in evaluation.assessments.values() for technique in assessment.modality.techniques]
@@ -559,7 +559,7 @@ def normal_values(evaluation: Evaluation, overview: str) -> list[str]:
 
 
 def _figures_before(evaluation: Evaluation, card: Card, cards: Cards) -> Iterator[str]:
-    """The figures of a claim go before the words of a dissent or a risk, and before the second risk of a full block."""
+    """Yield figures of a claim that remain although words of a dissent or risk, or the second risk of a full block, are cut."""
     text = visible_text(card.detail).lower()
     parts = all_parts(evaluation)
     figures = [statement.says for part in parts for statement in part.assessment.modality.shown
@@ -588,11 +588,11 @@ NOT_RECORDED = re.compile(r"Not recorded[^:]*: (.*?)\.?(?=\. (?:Out of|Not |[A-Z
 
 
 TOGETHER = frozenset({"creatinine", "liver_transplant", "liver_transplant_coded", "liver_transplant_status_coded"})
-"""Facts that may change something only together with another: with age and sex, with the date of a transplant."""
+"""Facts that can change something only together with another one: age and sex, the date of a transplant."""
 
 
 def unrecorded(evaluation: Evaluation | None, cards: Cards) -> Iterator[str]:
-    """Limit 11: only what could change a verdict or a caution of what is shown, never what the chart holds."""
+    """Yield violations of limit 11: listed facts that are known, or that could change no verdict or caution shown."""
     if evaluation is None or cards[0].kind != "overview":
         return
     by_name: dict[str, list[str]] = {}
@@ -645,7 +645,7 @@ _BEARING: dict[int, tuple[Evaluation, dict[str, bool]]] = {}
 
 
 def could_change(evaluation: Evaluation, name: str) -> bool:
-    """Whether some value of a fact, alone or beside another that is not recorded either, changes a verdict, a caution, a
+    """Return whether some value of a fact, alone or with another unrecorded fact, changes a verdict, a caution, a
     contraindication or a stop of what is shown or ordered."""
     _, done = _BEARING.setdefault(id(evaluation), (evaluation, {}))
     if name not in done:
@@ -660,14 +660,14 @@ def could_change(evaluation: Evaluation, name: str) -> bool:
 
 @cache
 def trials(name: str) -> tuple[Value, ...]:
-    """A value of every region, those of the limits of cautions and stops among them."""
+    """Return a value of every region, including those at the limits of cautions and stops."""
     limits = {test.limit for criterion in KNOWN.criteria.values() for test in criterion.tests if test.fact == name}
     numbers = [Interval.from_number(limit + step) for limit in limits if isinstance(limit, Decimal) for step in (-1, 0, 1)]
     return (*numbers, *values(name))
 
 
 def _beside(evaluation: Evaluation, name: str) -> list[str]:
-    """Other facts that are not known, of the criteria that a fact is part of."""
+    """Return the other unknown facts of the criteria that a fact is part of."""
     known = evaluation.knowledge
     criteria = [criterion for assessment in shown_assessments(evaluation)
                 for criterion in (*assessment.modality.contraindications, *assessment.modality.cautions)]  # fmt: skip
@@ -688,7 +688,7 @@ def _differs(evaluation: Evaluation, told: Mapping[str, Value]) -> bool:
 
 
 def _bearing(base: Evaluation, evaluation: Evaluation) -> list[object]:
-    """Verdicts, contraindications and cautions of what `base` shows, and stops of what it names."""
+    """Return verdicts, contraindications and cautions of what `base` shows, and stops of what it names."""
     found: list[object] = []
     for shown in shown_assessments(base):
         assessment = evaluation.assessments[shown.modality.id]
@@ -706,7 +706,7 @@ AND_MORE = re.compile(r"(?P<first>[^:;]+?) and (?P<more>\d+) more contraindicate
 
 
 def summaries_are_true(evaluation: Evaluation | None, cards: Cards) -> Iterator[str]:
-    """A reason that a summary gives for several treatments is one of each."""
+    """Yield reasons that a summary gives for several treatments but that do not apply to each of them."""
     if evaluation is None:
         return
     for card in cards:
@@ -730,7 +730,7 @@ def summaries_are_true(evaluation: Evaluation | None, cards: Cards) -> Iterator[
 
 
 def _reasons_by_name(evaluation: Evaluation, names: str) -> dict[str, set[str]]:
-    """Each treatment that a summary names → all that stands against it."""
+    """Return each treatment that a summary names → everything against it."""
     known, found = evaluation.knowledge, dict[str, set[str]]()
     for name in re.split(r", | and ", names):
         for modality in known.modalities:
@@ -745,7 +745,7 @@ def _reasons_by_name(evaluation: Evaluation, names: str) -> dict[str, set[str]]:
 
 
 def once(evaluation: Evaluation | None, cards: Cards) -> Iterator[str]:
-    """No caution, no line twice in one answer."""
+    """Yield cautions and lines that appear twice in one answer."""
     if evaluation is None or cards[0].kind != "overview":
         return
     text = "\n".join(visible_text(card.detail) for card in cards).lower()
@@ -790,4 +790,4 @@ LIMITS: Mapping[str, Check] = {
     "summaries are true of each treatment": summaries_are_true,
 }
 GIVES_WAY = frozenset({"3 characters", "4 lines"})
-"""Where what may never be left out does not fit."""
+"""Limits that give way if what may never be left out does not fit (docs/cards.md, "Limits", 3)."""

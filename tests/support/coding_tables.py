@@ -59,7 +59,7 @@ SYSTEMS = {
     "assessment": OWN,
 }
 DIGITS = re.compile(r'"#(-?[0-9.]+)#"')
-"""A JSON number that keeps its digits: 5.0 is not 5."""
+"""A JSON number that keeps its digits: 5.0 differs from 5."""
 HISTOLOGY = {"coding": [{"system": SYSTEMS["loinc"], "code": "59847-4"}]}
 SIZE = {"coding": [{"system": SYSTEMS["loinc"], "code": "21889-1"}]}
 DISTANT = {"coding": [{"system": SYSTEMS["snomed-ct"], "code": "385421009"}]}
@@ -105,7 +105,7 @@ class Line:
     without: frozenset[str]
 
     def disagreement(self, reader: ChartReader) -> str:
-        """What the reading of the chart says otherwise; empty where it agrees."""
+        """Return what the reading of the chart states differently; empty if it agrees."""
         chart = read_chart([ChartEntry(raw) for raw in self.resources], "p", Availability(frozenset(READ_TYPES) - self.without))
         found = said(reader.knowledge, reader.read(chart, TODAY))
         wrong = {key: found[key] for key, wanted in self.expected.items() if found[key] != wanted}
@@ -148,8 +148,8 @@ def lines() -> Iterator[Line]:
 
 
 def derived_rows() -> Iterator[dict[str, Any]]:
-    """A row for every laboratory value that has none of its own: each code, each unit with its factor, either end of its
-    range and just beyond it. Made of the files that ship, so that a changed copy of them is noticed."""
+    """Yield a row for every laboratory value without a row of its own: each code, each unit with its factor, both ends of its
+    range and just beyond them. The rows are made from the shipped files, so that they notice a change of a copy."""
     known = knowledge.load()
     written = {
         row["fact"] for path in FOLDER.glob("*.toml") for row in tomllib.loads(path.read_text("utf-8"))["row"] if "fact" in row

@@ -1,7 +1,7 @@
-"""Every way in which the open facts of a chart can turn out, and what is judged of each: by brute force.
+"""Try every combination of values of the open facts of a chart, with the verdict of each, by brute force.
 
-Written from CLINICAL section 9 and from the judgement of one chart alone. It imports nothing of what works out the deciding
-facts, not even which values are tried: those of each number are listed here by hand, on, between and beside its limits.
+Written from docs/knowledge.md, "Verdicts", and the judgement of one chart. It imports nothing of the search for deciding
+facts, not even the values to try: those of each number are listed here by hand, on, between and beside its limits.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TOGETHER = (
     ("carcinoid_heart_disease", "ecog", "age"), ("recurrence_after_resection", "largest_lesion", "ecog"),
     ("liver_involvement", "frilling_type", "removable_fraction", "primary_resected"),
 )  # fmt: skip
-"""Facts that meet in a calculation or an indication: what decides together is drawn together."""
+"""Facts that a calculation or an indication reads together; they are redrawn together."""
 CODED = ("ascites_coded", "encephalopathy_coded", "hepatic_failure_coded", "coagulopathy_coded", "carcinoid_heart_coded",
          "renal_failure_coded", "liver_resection", "somatostatin_analogue", "vitamin_k_antagonist")  # fmt: skip
 OTHERS = sorted(JUDGED - set(CODED))
@@ -57,7 +57,7 @@ NOT_KNOWN = (
 
 
 def draw_picture(rnd: random.Random, much_open: bool = False) -> ClinicalPicture:
-    """A patient of a board situation: of the facts that meet somewhere a few are redrawn, and some are not known."""
+    """Return a patient of a board situation with a few related facts redrawn, some of them unknown."""
     readings = dict(BASES[rnd.randrange(0 if much_open else 2, len(BASES))].readings)  # the first two: nothing on record
     group = rnd.choice(TOGETHER)
 
@@ -84,7 +84,7 @@ def values_of(knowledge: Knowledge, name: str, fact: Fact) -> list[Value]:
 
 
 def answered(fact: Fact, value: Value, on: PartialDate) -> Fact:
-    """The fact with an answer of that day; of several answers at once a new one joins those that stand."""
+    """Return the fact with an answer of that day; an answer of a set is added to the answers there."""
     new = [Observed(part, on, "new", "") for part in (sorted(value) if isinstance(value, frozenset) else [value])]
     seen = list(new)
     if isinstance(value, frozenset) and isinstance(fact.value, frozenset):
@@ -94,13 +94,13 @@ def answered(fact: Fact, value: Value, on: PartialDate) -> Fact:
 
 @dataclass(frozen=True)
 class Case:
-    """One undetermined verdict of one chart, and the open facts beneath what is not decided yet."""
+    """One undetermined verdict of one chart, and the open facts behind what is undecided."""
 
     facts: Facts
     modality: Modality
     ruled_out: bool | None
     answers: dict[str, list[Fact]]
-    """Of each open fact: as it is, then with each value."""
+    """For each open fact: the fact as it is, then with each value."""
 
     @property
     def completions(self) -> int:
@@ -114,7 +114,7 @@ class Case:
         return Facts({**self.facts.recorded, **leaves}, self.facts.knowledge, self.facts.today, CALCULATIONS)
 
     def deciding(self) -> tuple[set[str], Verdict]:
-        """The facts of which two values give two verdicts, whatever the others are; and the best of all verdicts."""
+        """Return the facts for which two values give two verdicts with the other facts at some value; and the best verdict."""
         all_places = list(product(*(range(len(answers)) for answers in self.answers.values())))
         table = {places: self.judged(places, self.ruled_out) for places in all_places}
         best = list(table.values())
@@ -138,7 +138,7 @@ def judge(modality: Modality, facts: Facts, ruled_out: bool | None) -> Verdict:
 
 
 def cases_of(picture: ClinicalPicture, knowledge: Knowledge, today: date = TODAY) -> Iterator[Case]:
-    """Every undetermined verdict of a picture, with the facts that are open beneath it."""
+    """Yield every undetermined verdict of a picture, with the open facts behind it."""
     facts = determine_facts(picture, knowledge, today)
     verdicts: dict[str, Verdict] = {}
     for modality in knowledge.modalities:
@@ -156,7 +156,7 @@ def cases_of(picture: ClinicalPicture, knowledge: Knowledge, today: date = TODAY
 
 
 def open_facts(modality: Modality, facts: Facts, ruled_out: bool | None) -> list[str]:
-    """The recorded facts that an answer could settle, beneath every finding that is not decided."""
+    """Return the recorded facts that an answer could settle, behind every undecided finding."""
     criteria, found = facts.knowledge.criteria, dict[str, None]()
     looked_at = {test.fact for criterion in criteria.values() for test in criterion.tests}
 

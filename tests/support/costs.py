@@ -1,4 +1,4 @@
-"""What an input costs: processor seconds of one request, at the service and on the try-it page."""
+"""Measure the processor seconds of one request, at the service and on the try-it page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Door = Callable[[bytes], int]
 
 @cache
 def client() -> FlaskClient:
-    """The service and the page with the limits they ship with; its processor time is looked at here, and not cut short."""
+    """The service and the page with their shipped limits, but without the limit of processor time, which is measured here."""
     return create_app(Settings(pages=True, max_cpu_s=60), lambda: TODAY).test_client()
 
 
@@ -37,7 +37,7 @@ def at_service(body: bytes) -> int:
 
 
 def on_page(body: bytes) -> int:
-    """As an uploaded file, as that is read without the work of a browser's form."""
+    """Send the body as an uploaded file, which is read without the work of a form."""
     head = b'--cut\r\nContent-Disposition: form-data; name="file"; filename="chart.json"\r\n\r\n'
     form, kind = head + body + b"\r\n--cut--\r\n", "multipart/form-data; boundary=cut"
     return client().post("/", data=form, content_type=kind).status_code
@@ -73,8 +73,8 @@ def request_with(resources: Iterable[dict[str, Any]], *, disease: bool = False) 
 
 
 def seconds(door: Door, body: bytes, statuses: Iterable[int] = (200,), times: int = 3) -> float:
-    """The least processor time of several runs: what disturbs only ever adds. The objects of the test process are kept from
-    the garbage collector meanwhile: to walk through them would cost a run more, the more it allocates."""
+    """Return the least processor time of several runs, as disturbances only ever add. The garbage collector does not see the
+    objects of the test process meanwhile, as walking through them would make runs that allocate more look slower."""
     least = float("inf")
     gc.collect()
     gc.freeze()
@@ -91,14 +91,14 @@ def seconds(door: Door, body: bytes, statuses: Iterable[int] = (200,), times: in
 
 @cache
 def base(door_name: str, disease: bool) -> float:
-    """What a request costs that holds nothing but, perhaps, the disease."""
+    """Return what a request costs that has nothing or only the disease."""
     door, body = DOORS[door_name], request_with((), disease=disease)
     door(body)
     return seconds(door, body)
 
 
 def slowness() -> float:
-    """How many times as long as it did where the promises were measured everything takes now: others may be at work."""
+    """Return how many times slower this machine is now than the one on which the promises were measured."""
     started = time.process_time()
     sum(number * number for number in range(3_000_000))
     return max(1.0, (time.process_time() - started) / IDLE_COUNT_S)
@@ -110,5 +110,5 @@ def systems() -> dict[str, str]:
 
 
 def codings_of_nothing(size: int) -> list[dict[str, Any]]:
-    """Diagnoses of empty codings, in about so many bytes: what costs most of what is short."""
+    """Return diagnoses with empty codings, in about so many bytes: the most expensive short input."""
     return [resource("Condition", number, code={"coding": [{}] * 1_000}) for number in range(size // 4_100)]

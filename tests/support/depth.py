@@ -1,7 +1,7 @@
 """How deep the heavy tests go: short in `make test`, full in `make prove-pinning` and `make prove-laws`.
 
-`--full` of pytest (tests/conftest.py) decides: an option, because pytest refuses a misspelt one, and a misspelt variable would
-mean the short form.
+The pytest option `--full` (tests/conftest.py) decides. It is an option because pytest rejects a misspelt one, while a misspelt
+environment variable would silently mean the short form.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Evaluations for the laws of the cards: patients of a board situation with some facts redrawn, with orders, by a seed."""
+"""Draw evaluations for the laws of the cards, by a seed: patients of a board situation with some facts and orders redrawn."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ NOTHING = "nothing on record"
 DRUGS = tuple(fact.id for fact in KNOWN.facts.values() if fact.source == "Medication")
 OPEN_TO_A_DRUG: dict[str, object] = {"sstr_positive": True, "disease_status": "progression 20 days ago", "largest_lesion": 4,
                                      "lesion_count": 9}  # fmt: skip
-"""With which the lines of systemic therapy are met, but for one fact."""
+"""Facts with which the lines of systemic therapy are met, except for one."""
 LINES = tuple((modality, line) for modality in KNOWN.modalities for line in modality.lines)
 
 
 def draw_evaluations(count: int, seed: int) -> Iterator[Evaluation]:
-    """The same ones for the same numbers, on every machine."""
+    """Yield `count` evaluations, the same for the same seed on every machine."""
     drawn = random.Random(seed)
     for _ in range(count):
         yield _draw(drawn)
@@ -65,7 +65,7 @@ def _draw(drawn: random.Random) -> Evaluation:
 
 
 def _make_hard(drawn: random.Random, given: dict[str, object], redrawn: dict[str, Readings]) -> tuple[str, ...]:
-    """What the cards are hard for, one or two of a patient: changes what is `given` and `redrawn`. Returns what is ordered."""
+    """Add one or two things that are hard for the cards to `given` and `redrawn`. Return the orders."""
     ordered: tuple[str, ...] = ()
     for hard in drawn.sample((0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 6, 6), drawn.choice((1, 2))):
         if hard == 0:
@@ -102,7 +102,7 @@ def _stopped(drug: str) -> Readings:
 
 
 def inputs_of(modality: Modality, line: TreatmentLine) -> tuple[str, ...]:
-    """The plain facts that a line is judged by: its indications, and what stops or burdens its ways of doing it."""
+    """Return the recorded facts behind a line: its indications, and the stops and cautions of its techniques."""
     criteria = [c for i in modality.indications if i.id in line.indications for c in (*i.requires, *i.update_requires)]
     criteria += [c for t in modality.techniques if t.own_line == line.id for c in (*t.when, *t.stopped_by, *t.cautions)]
     read = frozenset().union(*(recorded_inputs(KNOWN, name) for criterion in criteria for name in criterion.facts))
@@ -116,7 +116,7 @@ def _make_open(
     given: dict[str, object],
     redrawn: dict[str, Readings],
 ) -> None:
-    """One fact of the line is unreadable, all else as it asks."""
+    """Make one fact of the line unreadable and all others as it requires."""
     given |= OPEN_TO_A_DRUG
     if modality.id == "hormonal-suppression":
         given["hormonal_syndrome"] = {"hormone-treatment": "gastrinoma"}.get(line.id, "carcinoid")

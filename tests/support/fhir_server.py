@@ -1,7 +1,7 @@
 """A FHIR R4 server on this machine that can be broken on demand: pages, latency, bearer, faults by query.
 
 It answers what the service asks (reads; searches by patient, code, category, status; `_count`) from resources in memory
-and remembers every request it got. Faults are functions that get the handler in the place of the true answer.
+and remembers every request it got. Faults are functions that get the handler and answer instead of it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Fault = Callable[["Handler"], None]
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it came: "GET", "Condition?patient=7" (decoded), its headers with names in small letters."""
+    """One request as received: "GET", "Condition?patient=7" (decoded), its headers with names in lower case."""
 
     method: str
     query: str
@@ -39,14 +39,14 @@ class Asked:
 class FhirServer:
     resources: Iterable[Resource] = ()
     token: str = ""
-    """With it every request needs `Authorization: Bearer <token>`."""
+    """If set, every request needs `Authorization: Bearer <token>`."""
     page: int = 1000
-    """Most entries of one page, whatever `_count` says."""
+    """Largest number of entries of one page, regardless of `_count`."""
     latency: float = 0.0
     longest: int = 100_000
-    """A longer target is a 414."""
+    """A longer request target is answered with 414."""
     categories: frozenset[str] = frozenset()
-    """With them an Observation search without a category, or with another one, is a 400."""
+    """If set, an Observation search without one of these categories is answered with 400."""
     tls: ssl.SSLContext | None = None
     faults: dict[str, Fault] = field(default_factory=dict)
     """Regular expression on the query → what happens instead."""
@@ -77,7 +77,7 @@ class FhirServer:
         return [asked.query for asked in self.asked]
 
     def search(self, kind: str, wanted: dict[str, str]) -> tuple[list[Resource], int]:
-        """The entries of the page asked for, and how many there are in all."""
+        """Return the entries of the requested page, and their total number."""
         found = [r for r in self.resources if r["resourceType"] == kind and _matches(r, wanted)]
         start = int(wanted.get("_offset", 0))
         size = min(int(wanted.get("_count", self.page)), self.page)
@@ -85,7 +85,7 @@ class FhirServer:
 
 
 def _tokens(concepts: Any) -> set[str]:
-    """ "system|code" and "code" of a CodeableConcept, of a list of them, or of a plain code."""
+    """Return "system|code" and "code" of a CodeableConcept, of a list of them, or of a plain code."""
     if isinstance(concepts, str):
         return {concepts}
     found: set[str] = set()
@@ -160,14 +160,14 @@ class Handler(BaseHTTPRequestHandler):
         return {"resourceType": "Bundle", "type": "searchset", "total": total, "link": links, "entry": full}
 
     def answer(self, status: int, body: Any, **headers: str) -> None:
-        """`body`: JSON, or bytes as they are."""
+        """Send an answer. `body`: JSON, or raw bytes."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         named = {"Content-Type": "application/fhir+json", "Content-Length": str(len(data))}
         for name, value in (named | {k.replace("_", "-"): v for k, v in headers.items()}).items():
             self.send_header(name, value)
         self.end_headers()
-        with suppress(OSError):  # who asked may have gone
+        with suppress(OSError):  # the client may have closed the connection
             self.wfile.write(data)
 
     def outcome(self, status: int, code: str, **headers: str) -> None:
@@ -187,7 +187,7 @@ def body(content: Any, code: int = 200, **headers: str) -> Fault:
 
 
 def late(seconds: float) -> Fault:
-    """The true answer, later: or not at all, where the server is stopped before."""
+    """Send the true answer later, or not at all if the server is stopped before."""
 
     def fault(handler: Handler) -> None:
         if not handler.fhir.stopped.wait(seconds):
@@ -197,7 +197,7 @@ def late(seconds: float) -> Fault:
 
 
 def dripping(every: float) -> Fault:
-    """One byte at a time: each read of it is in time, the whole never is."""
+    """Send one byte at a time, so that each read is in time but the whole never is."""
 
     def fault(handler: Handler) -> None:
         handler.send_response(200)
@@ -214,7 +214,7 @@ def dripping(every: float) -> Fault:
 
 
 def cut(handler: Handler) -> None:
-    """The connection ends in the middle of the body."""
+    """Close the connection in the middle of the body."""
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
@@ -223,7 +223,7 @@ def cut(handler: Handler) -> None:
 
 
 def first(times: int, fault: Fault) -> Fault:
-    """The fault a number of times, then the true answer."""
+    """Send the fault a number of times, then the true answer."""
     left = [times]
 
     def either(handler: Handler) -> None:
@@ -234,13 +234,13 @@ def first(times: int, fault: Fault) -> Fault:
 
 
 def packed(handler: Handler) -> None:
-    """The true answer, compressed."""
+    """Send the true answer compressed."""
     handler.answer(200, gzip.compress(json.dumps(handler.searchset()).encode()), Content_Encoding="gzip")
 
 
 @cache
 def much_in_little() -> bytes:
-    """100 MB of blanks in 100 kB."""
+    """Return 100 MB of blanks, compressed to 100 kB."""
     return gzip.compress(b" " * 100_000_000)
 
 
@@ -249,7 +249,7 @@ def bomb(handler: Handler) -> None:
 
 
 def next_page_at(url: str) -> Fault:
-    """The true answer, with a next page somewhere else."""
+    """Send the true answer with a next page on another server."""
 
     def fault(handler: Handler) -> None:
         bundle = handler.searchset()

@@ -1,8 +1,8 @@
-"""Patients as facts: what a vignette says in words, as a ClinicalPicture.
+"""Build a ClinicalPicture from the facts of a vignette.
 
 A value is written as a clinician would: "1.2 on 2026-10-01", "< 5 on 2026-10-01", true, "debulkable",
 "unreadable on 2026-10-01", "asks: extent-not-stated" (a code that asks, for a reason of reasons.py), "active: true" (a coded
-diagnosis that stands). Without a date it is of the day itself. Facts not given are silent; those listed under
+diagnosis that stands). Without a date it has the date of the vignette. Facts not given are silent; those listed under
 `unknown` were not consulted.
 """
 
@@ -49,7 +49,7 @@ def picture(
 
 
 def outline(explanation: Explanation | None) -> object:
-    """An explanation as a test can compare it: its reason, and what it names."""
+    """Return an explanation in a form that tests can compare: its reason, and what it names."""
     if explanation is None:
         return None
     named = {name: outline(part) if isinstance(part, Explanation) else part for name, part in explanation.details.items()}
@@ -57,7 +57,7 @@ def outline(explanation: Explanation | None) -> object:
 
 
 def with_reasons(fact: Fact) -> tuple[Fact, object, object]:
-    """A fact as a test can compare it: facts are equal whatever explains them."""
+    """Return a fact in a form that tests can compare, as facts are equal regardless of their explanations."""
     return fact, outline(fact.why), outline(fact.note)
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL as a process of its own, for what only a real database can show."""
+"""Run PostgreSQL as a separate process, for tests that need a real database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.servers import free_port
 
 
 def postgres_programs() -> Path | None:
-    """Where Debian's PostgreSQL keeps its programs, if it is installed."""
+    """Return the folder of the programs of PostgreSQL; None if it is not installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     return found[-1].parent if found else Path(on_path).resolve().parent if on_path else None
@@ -23,7 +23,7 @@ def postgres_programs() -> Path | None:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """The address of an empty database on 127.0.0.1. The server refuses to run as root, so it runs as postgres."""
+    """Yield the address of an empty database on 127.0.0.1. The server does not run as root, so it runs as postgres."""
     programs = postgres_programs()
     assert programs
     folder, port = Path(tempfile.mkdtemp(prefix="cds-postgres-")), free_port()

@@ -1,4 +1,4 @@
-"""Small charts as they are sent, and what is read of them: for tests of how the world writes charts."""
+"""Small charts as hospitals send them, and what the service reads in them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def cards(*resources: Resource, **more: Any) -> list[Card]:
 
 
 def details(*resources: Resource, **more: Any) -> str:
-    """What the cards say, and the references in their extensions."""
+    """Return what the cards say, and the references in their extensions."""
     found = cards(*resources, **more)
     named = [part.get("reference", "") for card in found for part in card.extension[EXTENSION].get("provenance", ())]
     return "\n".join([*(card.detail for card in found), *named])

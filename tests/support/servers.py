@@ -1,4 +1,4 @@
-"""The real service for tests: gunicorn on a free port of 127.0.0.1, in a process of its own, ended by its id."""
+"""Run the real service for tests: gunicorn on a free port of 127.0.0.1, in a separate process, stopped by its id."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Running:
             connection.close()
 
     def exchange(self, sent: bytes) -> bytes:
-        """Bytes there, bytes back, until the service closes."""
+        """Send bytes and return the bytes received until the service closes the connection."""
         with self.socket() as raw:
             raw.sendall(sent)
             found = b""
@@ -50,7 +50,7 @@ class Running:
             return found
 
     def said(self) -> str:
-        """Everything that the service wrote, to standard output and error."""
+        """Return everything that the service wrote to standard output and error."""
         return self.log.read_text("utf-8", "replace")
 
     def workers(self) -> list[int]:
@@ -78,7 +78,7 @@ class Running:
         return [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
 
     def resident(self) -> dict[int, int]:
-        """Worker → its resident memory in kB."""
+        """Return worker → its resident memory in kB."""
         found = {}
         for pid in self.workers():
             try:
@@ -128,7 +128,7 @@ def running(
 
 @contextmanager
 def serving(folder: Path, *arguments: str, port: int, **environment: str) -> Iterator[Running]:
-    """`serve` of the command line, with its two workers; what it says goes to serve.log in `folder`."""
+    """Run `serve` of the command line with its two workers; its output goes to serve.log in `folder`."""
     log = folder / "serve.log"
     command = [sys.executable, "-m", "cds_service", "serve", "--port", str(port), *arguments]
     with log.open("ab") as out:
@@ -139,7 +139,7 @@ def serving(folder: Path, *arguments: str, port: int, **environment: str) -> Ite
 
 @contextmanager
 def _up(service: Running) -> Iterator[Running]:
-    """From its first answer to its end, by its process id."""
+    """Yield from the first answer of the service until it is stopped by its process id."""
     try:
         _wait(service)
         yield service

@@ -1,7 +1,7 @@
-"""Pictures for hypothesis: a patient of a board situation, or one of whom nothing is known, with some facts redrawn.
+"""Pictures for hypothesis: a patient of a board situation, or one without any known fact, with some facts redrawn.
 
 A redrawn fact is silent, never asked for, unreadable, out of date, undated, contradicted, or at or beside a limit. What is
-drawn depends on nothing but the knowledge, so that a law fails for everybody or for nobody.
+drawn depends on nothing but the knowledge, so that a law fails on every machine or on none.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SITUATIONS: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 LAW = settings(
-    phases=(Phase.explicit, Phase.generate),  # the first failing example is told as it is: to shrink a chart takes minutes
+    phases=(Phase.explicit, Phase.generate),  # the first failing example is reported unshrunk: shrinking takes minutes
     derandomize=True,
     database=None,
     deadline=None,
@@ -61,7 +61,7 @@ LAW = settings(
 
 
 DEEPER = 20
-"""The full form of a law tries so many times its examples."""
+"""The full form of a law tries this many times its examples."""
 
 
 class Law:
@@ -91,7 +91,7 @@ def days_ago(days: int) -> PartialDate:
 
 
 def values(name: str) -> tuple[Value, ...]:
-    """A value of every region that the knowledge tells apart, the limits themselves among them."""
+    """Return a value of every region that the knowledge distinguishes, including the limits."""
     kind = KNOWN.facts[name].kind
     if name == "age":
         return tuple(Interval.from_number(years) for years in (40, 52, 57, 63, 75))
@@ -103,14 +103,14 @@ def values(name: str) -> tuple[Value, ...]:
 
 
 def observed(name: str, value: Value, on: PartialDate | None, place: int = 0) -> tuple[Observed, ...]:
-    """A reading; of an answer with several parts, one for each."""
+    """Return a reading; for an answer with several parts, one for each."""
     parts: list[Any] = sorted(value) if isinstance(value, frozenset) else [value]
     return tuple(Observed(part, on, f"X/{name}-{place}-{number}", str(part)) for number, part in enumerate(parts))
 
 
 @cache
 def variants(name: str) -> tuple[Readings, ...]:
-    """Everything a chart may hold about a fact, as far as the service can tell the difference."""
+    """Return everything that a chart may have about a fact, as far as the service can distinguish it."""
     definition, possible = KNOWN.facts[name], values(name)
     if definition.kind == "code":
         possible = definition.options
@@ -141,7 +141,7 @@ def variants(name: str) -> tuple[Readings, ...]:
 
 
 ASSESSED = {"hepatic_failure", "renal_failure", "coagulopathy_uncorrectable"}
-"""What a colleague may have denied; where nobody did, the laboratory decides."""
+"""Facts that a colleague may have denied; without a denial the laboratory decides."""
 
 
 def base(situation: str, assessed: bool) -> ClinicalPicture:
@@ -154,7 +154,7 @@ BASES = tuple(base(situation, assessed) for situation in SITUATIONS for assessed
 JUDGED = {leaf for modality in KNOWN.modalities for criterion in criteria_of(modality, KNOWN)
           for name in criterion.facts for leaf in recorded_inputs(KNOWN, name)}  # fmt: skip
 REDRAWN = st.tuples(st.sampled_from([*NAMES, *sorted(JUDGED) * 3]), st.integers(0, 99))
-"""What a verdict rests on is redrawn more often than what only stands on a card."""
+"""Facts behind verdicts are redrawn more often than facts that are only shown on cards."""
 
 
 def _made(base: int, redrawn: list[tuple[str, int]]) -> ClinicalPicture:
@@ -163,7 +163,7 @@ def _made(base: int, redrawn: list[tuple[str, int]]) -> ClinicalPicture:
 
 
 def pictures(most: int = 60) -> st.SearchStrategy[ClinicalPicture]:
-    """At most so many facts redrawn; small numbers keep to the situations, large ones wander anywhere."""
+    """Draw pictures with at most so many facts redrawn: few stay near the situations, many go anywhere."""
     few, many = st.lists(REDRAWN, max_size=min(most, 8)), st.lists(REDRAWN, max_size=most)
     return st.builds(_made, st.integers(0, len(BASES) - 1), few | many)
 

@@ -1,4 +1,4 @@
-"""A process that races others for tokens. It imports the ledger alone, so that a race starts soon."""
+"""A process that competes with others for tokens. It imports only the ledger, so that it starts fast."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOKENS = range(40)
 
 
 def win(address: str, forget_after: int, at_once: Barrier, wins: multiprocessing.SimpleQueue[list[int] | str]) -> None:
-    """Opens the database with all the others, and tries every token in four threads; tells which were new."""
+    """Open the database at the same time as the others, try every token in four threads, and put the new ones in `wins`."""
     try:
         at_once.wait(30)
         ledger = open_ledger(address)
@@ -23,5 +23,5 @@ def win(address: str, forget_after: int, at_once: Barrier, wins: multiprocessing
         with ThreadPoolExecutor(4) as threads:
             wins.put([token for won in threads.map(tries, range(4)) for token in won])
         ledger.engine.dispose()
-    except Exception as error:  # the others must not wait for ever
+    except Exception as error:  # otherwise the other processes would wait forever
         wins.put(repr(error))

@@ -1,7 +1,7 @@
-"""A failing vignette in a clinician's words: which number of the knowledge changed, and what it now does to this patient.
+"""Explain a failing vignette in a clinician's words: which number changed, and what it now does to this patient.
 
-"INR 1.79 now raises the caution inr-above-limit: the limit was 1.8, is 1.5". What a number was stands in
-tests/data/numbers-before.json, the numbers with which all vignettes held last; `pytest --update-golden` writes it.
+"INR 1.79 now raises the caution inr-above-limit: the limit was 1.8, is 1.5". The former numbers are in
+tests/data/numbers-before.json, those with which all vignettes last passed; `pytest --update-golden` writes it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEETS = {True: "meets", False: "no longer meets", None: "leaves open"}
 
 
 def numbers_of(known: Knowledge) -> dict[str, str]:
-    """Every number of the knowledge that decides, by its place."""
+    """Return path → number, for every deciding number of the knowledge."""
     found = {
         f"{key} {n}": str(test.limit)
         for key, criterion in known.criteria.items()
@@ -44,7 +44,7 @@ def numbers_before() -> dict[str, str]:
 
 
 def as_a_clinician(facts: Facts, before: Mapping[str, str]) -> Iterator[str]:
-    """What the numbers that changed do to this patient; nothing where none of them is why."""
+    """Return what the changed numbers do to this patient; empty if none of them is the reason."""
     known = facts.knowledge
     for key, criterion in known.criteria.items():
         was = _as_it_was(criterion, before)
@@ -72,7 +72,7 @@ def as_a_clinician(facts: Facts, before: Mapping[str, str]) -> Iterator[str]:
 
 
 def _as_it_was(criterion: Criterion, before: Mapping[str, str]) -> Criterion | None:
-    """The criterion with its former limits; None where they are the same."""
+    """Return the criterion with its former limits; None if they are unchanged."""
     old = [before.get(f"{criterion.key} {n}", str(test.limit)) for n, test in enumerate(criterion.tests)]
     if all(number == str(test.limit) for number, test in zip(old, criterion.tests, strict=True)):
         return None

@@ -1,4 +1,4 @@
-"""Vignettes (tests/vignettes/*.toml): patients as facts, and whether the service says of them what a clinician expects.
+"""Vignettes (tests/vignettes/*.toml): patients as facts, and the results that a clinician expects of the service.
 
 Closed list of keys of a [[vignette]]:
   story            a sentence: its name
@@ -70,7 +70,7 @@ from tests.support.pictures import picture
 FOLDER = ROOT / "tests/vignettes"
 GIVEN = frozenset({"story", "given", "base", "unknown", "ordered", "today"})
 SEARCHED = frozenset({"missing", "missing_has", "best", "asked", "drafts"})
-"""What needs the search for deciding facts, which is slow."""
+"""Keys that need the search for deciding facts, which is slow."""
 EXPECTED = SEARCHED | {
     "expect", "open", "because", "cautions", "no_cautions", "editions_2010", "stage", "findings", "options", "no_options",
     "criteria", "facts", "against", "findings_2010",
@@ -104,7 +104,7 @@ class Vignette:
 
     @cached_property
     def searched(self) -> frozenset[str]:
-        """The modalities whose deciding facts are searched for."""
+        """Return the modalities whose deciding facts are searched for."""
         return frozenset(name for key in SEARCHED & set(self.table) for name in self.table[key])
 
     @property
@@ -112,7 +112,7 @@ class Vignette:
         return bool(self.searched)
 
     def speaks_of(self, modality: str) -> bool:
-        """Whether a change of that modality could show: systemic therapy looks at the verdicts of others."""
+        """Return whether a change of that modality could have an effect: systemic therapy depends on the verdicts of others."""
         about = {name for key in BY_MODALITY & set(self.table) for name in self.table[key]}
         return modality in about or "systemic-therapy" in about or not set(self.table) <= BY_MODALITY | GIVEN | {"stage"}
 
@@ -132,10 +132,10 @@ def vignettes() -> Iterator[Vignette]:
 
 
 def derived() -> Iterator[Vignette]:
-    """Of every laboratory value that somebody is asked for: on the last day of its window it counts, in G3 too, and is
-    shown on the overview; a day later it is out of date; two of one date that disagree leave it open. Of what is judged
-    against an upper limit the same, but for the overview. Made of the files that ship, so that a changed copy of them is
-    noticed."""
+    """Yield vignettes for every laboratory fact that is asked for. On the last day of its window a value counts, in G3 too, and
+    is on the overview; a day later it is out of date; two different values of one date leave it open. Facts judged against
+    an upper limit get the same, except for the overview. They are made from the shipped files, so that they notice a change
+    of a copy."""
     for name, fact in knowledge.load().facts.items():
         if not (fact.ask == "laboratory" or fact.upper_limit_of) or fact.window_days is None:
             continue
@@ -171,7 +171,7 @@ class ShownTechnique(NamedTuple):
 
 
 class VignetteResult:
-    """What the service says of one patient; nothing is worked out before somebody asks."""
+    """The results of the service for one patient, each computed when first used."""
 
     def __init__(self, facts: Facts, ordered: Mapping[str, Observed]) -> None:
         self.facts, self.ordered = facts, ordered
@@ -187,7 +187,7 @@ class VignetteResult:
 
     @cached_property
     def quiet(self) -> Evaluation:
-        """The same without the search for deciding facts."""
+        """Return the assessments without the search for deciding facts."""
         assessed = {name: without_search(assessment) for name, assessment in self.assessed.items()}
         return replace(self.evaluation, assessments=assessed)
 
@@ -199,7 +199,7 @@ class VignetteResult:
         return list_treatments(self.quiet)
 
     def of_modality(self, modality: str) -> list[Treatment]:
-        """Its treatments, one that has its line with another modality too."""
+        """Return its treatments, including one whose line is with another modality."""
         beside = [treatment.beside for treatment in self.treatments if treatment.beside]
         return [treatment for treatment in (*self.treatments, *beside) if treatment.modality.id == modality]
 
@@ -230,7 +230,7 @@ def without_search(assessment: Assessment) -> Assessment:
 
 
 def disagreements(vignette: Vignette, facts: Facts, ordered: Mapping[str, Observed]) -> Iterator[str]:
-    """Where the service says something else than the vignette expects; the slow questions last."""
+    """Yield where the service differs from the vignette, the slow keys last."""
     result, table = VignetteResult(facts, ordered), vignette.table
     for key in sorted(EXPECTED & set(table), key=lambda key: (key in SEARCHED, key not in {"expect", "stage"}, key)):
         expected = table[key]
@@ -242,7 +242,7 @@ def disagreements(vignette: Vignette, facts: Facts, ordered: Mapping[str, Observ
 
 
 def _within(key: str) -> Any:
-    """Of the wanted ids those that are there."""
+    """Return those of the wanted ids that are present."""
     return lambda result, name, wanted: [one for one in wanted if one in result.of(name).get(key, [])]
 
 
@@ -252,14 +252,14 @@ def _starting(wanted: Iterable[str], lines: Iterable[str]) -> list[str]:
 
 
 def _of_technique(part: Callable[[ShownTechnique], list[str]]) -> Any:
-    """That part of the technique whose name begins so; None where it is not shown."""
+    """Return that part of the technique whose name begins so; None if it is not shown."""
     return lambda result, about, _: next(
         (part(shown) for name in result.assessed for shown in result.techniques(name) if shown.name.startswith(about)), None
     )
 
 
 def _stance(result: VignetteResult, name: str, wanted: str) -> str:
-    """A word; with what may hold, in order ("open: for, against"), or by which statements ("for S019 S064"), where asked."""
+    """Return a stance as a word; if the vignette asks, with the possible stances ("open: for, against") or the statements."""
     stance = stance_of_2010(name, result.facts)
     if stance.word is None:
         return "open" + (f": {', '.join(row.stance for row in stance.rows)}" if ":" in wanted else "")
@@ -298,7 +298,7 @@ def _drafts(result: VignetteResult, modality: str, wanted: object) -> list[str]:
 
 
 def _on_record(result: VignetteResult, _: str, wanted: list[str]) -> list[str]:
-    """The wanted values in the order in which the overview shows them, every line of it whole."""
+    """Return the wanted values in the order in which the uncut lines of the overview show them."""
     lines = ["; ".join(phrase.text for phrase in line.phrases) for line in patient_lines(result.quiet)]
     shown = [value for line in lines for value in VALUES.split(line)]
     places = {one: place for one in wanted for place, value in enumerate(shown) if value.startswith(one)}
@@ -306,11 +306,11 @@ def _on_record(result: VignetteResult, _: str, wanted: list[str]) -> list[str]:
 
 
 VALUES = re.compile(r"[;,:] ")
-"""Between the values of a line: laboratory values follow on their day."""
+"""Split a line between its values; laboratory values follow their date."""
 
 
 def _asks_the_board(result: VignetteResult, _: str, wanted: object) -> bool:
-    """Whether all the board's questions are asked, in its order."""
+    """Return whether all the board's questions are asked, in order."""
     asked = [line.lead for paragraph in questions_paragraphs(result.quiet) for line in paragraph.lines if line.phrases]
     return asked == [question.short for question in result.facts.knowledge.board_questions]
 

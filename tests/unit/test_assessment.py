@@ -1,4 +1,5 @@
-"""One modality assessed: on what it depends, which resources and statements it rests on, when its search is made."""
+"""The assessment of one modality: its dependencies, its resources and statements, and when the search for deciding facts
+runs."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ def test_a_decided_verdict_has_nothing_missing_and_no_better_one_possible() -> N
 
 
 def test_where_a_local_treatment_is_open_the_search_takes_systemic_therapy_as_not_forced() -> None:
-    """G3, never dated: a negative PET ends Y6, and nothing but Y3 would be left."""
+    """G3, with an undated finding: a negative PET ends Y6, and only Y3 would be left."""
     given = {name: value for name, value in CLOSED.items() if name not in {"nen_diagnosis", "sstr_positive"}}
     found = assessed(given | {"ki67_index": 30, "portal_vein": "patent", "renal_failure": False})
     assert found["hepatic-arterial-therapy"].verdict is Verdict.CONSIDER

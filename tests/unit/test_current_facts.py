@@ -1,4 +1,5 @@
-"""One fact from its readings: which of them it is, on what it rests, and why it is none (CLINICAL section 3)."""
+"""One fact from its readings: which reading counts, what the fact rests on, and why it may have no value (docs/knowledge.md,
+"Facts")."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ UNREAD = Explanation(Reason.UNREADABLE, because=UNIT)
 
 
 def fact(state: FactState, *values: Any, why: Why | None = None, note: Why | None = None, **more: Any) -> tuple[object, ...]:
-    """What `with_reasons` makes of such a fact."""
+    """Return what `with_reasons` makes of such a fact."""
     words = [Explanation(part) if isinstance(part, Reason) else part for part in (why, note)]
     return with_reasons(replace(Fact(state, *values, **more), why=words[0], note=words[1]))
 
@@ -104,7 +105,7 @@ def test_an_undated_value_beside_a_dated_one_is_a_question_unless_the_dated_one_
 
 @pytest.mark.parametrize(("dated", "undated"), [(10, 60), (60, 10)])
 def test_an_undated_number_beside_a_dated_one_leaves_both_to_be_named(dated: int, undated: int) -> None:
-    """It may be newer, and the better or the worse of the two."""
+    """The undated number may be newer, and better or worse."""
     one, other = seen("egfr", dated, ago(4), "a"), seen("egfr", undated, None, "b")
     found = current_fact("egfr", one, other)
     assert (found.state, found.seen, found.reason) == (FactState.UNKNOWN, (one, other), Reason.UNDATED_BESIDE_DATED)
@@ -115,7 +116,7 @@ def test_an_undated_number_beside_a_dated_one_leaves_both_to_be_named(dated: int
 def test_an_undated_number_issued_before_another_was_taken_is_the_older_one() -> None:
     dated, undated = seen("egfr", 60, ago(4), "a"), seen("egfr", 10, None, "b")
     assert current_fact("egfr", dated, replace(undated, issued=ago(5))).value == Interval.from_number(60)
-    for day in (4, 3):  # of the same day, or later: no date of the specimen, which may be newer
+    for day in (4, 3):  # of the same day, or later: not the date of the specimen, which may be newer
         assert current_fact("egfr", dated, replace(undated, issued=ago(day))).seen == (dated, replace(undated, issued=ago(day)))
 
 
@@ -202,7 +203,7 @@ def test_the_worse_of_two_answers_of_one_day_counts_and_the_conflict_is_shown() 
     assert found.note_reason == Reason.CONFLICT_WORSE_COUNTS
 
 
-def test_an_answer_alone_rests_on_itself_and_keeps_how_it_came_about() -> None:
+def test_the_newest_answer_rests_on_itself_and_keeps_its_note() -> None:
     newer, older = seen("inr", 1, ago(1), "a", note=Explanation(Reason.COMPUTED)), seen("inr", 2, ago(2), "b")
     assert with_reasons(current_fact("inr", older, newer)) == fact(
         FactState.KNOWN, newer.value, newer.on, (newer,), (newer, older), note=Reason.COMPUTED
@@ -386,7 +387,7 @@ def test_an_index_that_cannot_be_read_may_be_the_highest() -> None:
     assert with_reasons(current_fact("ki67_index", complete=False)) == fact(FactState.UNKNOWN, why=Reason.NOT_CONSULTED)
 
 
-def test_every_reading_is_told_of_which_fact_it_is() -> None:
+def test_every_reading_names_its_fact() -> None:
     ask, valid = Observed("", ago(1), "q", "thrombosis"), Observed("patent", ago(9), "a", "patent")
     found = current_fact("portal_vein", valid, asks=(ask,))
     assert [reading.fact for reading in (*found.seen, *found.history)] == ["portal_vein", "portal_vein"]

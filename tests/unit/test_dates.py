@@ -1,4 +1,4 @@
-"""Dates beneath a denial: of thousands of findings a few stand for all."""
+"""Dates that an adverse answer is compared with: a few stand for thousands of findings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cds_service.reasons import Explanation, Reason
 
 
 def some_date(chance: random.Random) -> PartialDate | None:
-    """A day, a month, an instant in some zone, or none."""
+    """Return a day, a month, an instant in some zone, or None."""
     day = date(2026, chance.randint(1, 3), chance.randint(1, 28))
     zone = timezone(timedelta(hours=chance.randint(-12, 14)))
     instant = datetime(day.year, day.month, day.day, chance.randint(0, 23), tzinfo=zone)

@@ -1,4 +1,4 @@
-"""No treatment is shown without a risk: also where every trial of it was of other patients."""
+"""No treatment is shown without a risk, even where every trial of it was in other patients."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def test_a_risk_seen_in_other_patients_says_in_whom(primary: str) -> None:
 
 
 def test_a_risk_that_speaks_of_the_patient_keeps_those_of_others_away() -> None:
-    """The trial of an analogue in midgut tumours: another risk of the analogue holds in every patient."""
+    """The trial of an analogue in midgut tumours: another risk of the analogue applies to every patient."""
     assert on_face(result(primary_site="pancreas", disease_status="stable"), "somatostatin-analogue", Face.RISK) == ["S006"]

@@ -1,4 +1,4 @@
-"""A treatment's recorded failure, to stand beside the treatment."""
+"""The recorded failure of a treatment, shown next to the treatment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The triage of surviving mutants (`make mutants`) speaks of code that is there, once, and gives a reason."""
+"""Each entry in the triage of surviving mutants (`make mutants`) refers to existing, unique code and gives a reason."""
 
 from __future__ import annotations
 

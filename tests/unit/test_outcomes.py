@@ -1,4 +1,4 @@
-"""Tables 1 to 3 of the review, faithful to its statements."""
+"""Tables 1 to 3 of the review agree with its statements."""
 
 from __future__ import annotations
 

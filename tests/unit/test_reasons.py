@@ -1,4 +1,4 @@
-"""Reasons are codes: the program looks at them alone, and the words of each can be anything."""
+"""Reasons are codes. The program reads only the codes, so the words of a reason can change freely."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ PACKAGE = ROOT / "cds_service"
 TREES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text("utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
 WORDS: dict[str, str] = tomllib.loads((PACKAGE / "cards" / "reasons.toml").read_text("utf-8"))["why"]
 EXPLAINING = frozenset({"why", "note", "because", "doubt", "question"})
-"""Names under which explanations are kept."""
+"""Names of attributes and variables that hold explanations."""
 SEARCHES = frozenset(
     {"startswith", "endswith", "removeprefix", "removesuffix", "split", "rsplit", "partition", "rpartition", "splitlines",
      "find", "rfind", "index", "rindex", "count", "replace", "strip", "lstrip", "rstrip", "lower", "upper", "casefold",
      "format", "join", "encode", "translate"}
 )  # fmt: skip
 TEXTS = frozenset({"publication.note"})
-"""Attributes of such a name that are texts: of the knowledge, for its rule book."""
+"""Attributes with such a name that are texts of the knowledge, for its rule book."""
 
 
 def names_in(words: str) -> set[str]:
-    """What the words of a reason leave open."""
+    """Return the placeholders in the words of a reason."""
     return {name for _, name, _, _ in string.Formatter().parse(words) if name is not None}
 
 
@@ -62,7 +62,7 @@ def test_braces_of_a_chart_are_text() -> None:
 
 # ── what an explanation refuses ───────────────────────────────────────────────────────────────────────────────────
 EXPLAINED = Explanation(Reason.UNIT_AMBIGUOUS, because="secret")
-# mypy refuses most of these by itself: an ignore that is not needed is an error, so the comments keep that, too
+# mypy rejects most of these by itself. An unneeded ignore is an error, so the comments check that too.
 REFUSED: dict[str, Callable[[], object]] = {
     "equal": lambda: EXPLAINED == EXPLAINED,
     "unequal": lambda: EXPLAINED != "unit not accepted",  # type: ignore[comparison-overlap]  # refuses
@@ -117,7 +117,7 @@ def nodes() -> Iterator[Place]:
 
 
 def reasons_in(node: ast.AST) -> list[Reason]:
-    """Every `Reason.X` below a node."""
+    """Return every `Reason.X` below a node."""
     return [
         Reason[part.attr]
         for part in ast.walk(node)
@@ -150,7 +150,7 @@ def test_an_explanation_names_exactly_what_its_words_leave_open() -> None:
 
 
 def test_a_reason_that_is_an_explanation_by_itself_leaves_nothing_open() -> None:
-    """`unknown(Reason.X)`: wherever a reason stands that is not compared and not the first argument of an Explanation."""
+    """`unknown(Reason.X)`: a reason that is neither compared nor the first argument of an Explanation."""
     explained = {id(part) for _, call in calls_of("Explanation") for part in ast.walk(call.args[0])}
     compared: set[int] = set()
     sets: set[int] = set()
@@ -172,7 +172,7 @@ def test_a_reason_that_is_an_explanation_by_itself_leaves_nothing_open() -> None
 
 
 def explaining(node: ast.AST) -> bool:
-    """`fact.why`, `self.doubt`, and a variable of that name."""
+    """Return True for `fact.why`, `self.doubt`, and a variable of that name."""
     return of_something(node) or (isinstance(node, ast.Name) and node.id in EXPLAINING)
 
 
@@ -185,7 +185,7 @@ def makes_explanations(tree: ast.AST) -> bool:
 
 
 def searched(node: ast.AST) -> bool:
-    """Whether a node compares, searches, cuts or prints what is kept under the name of an explanation."""
+    """Return True if a node compares, searches, slices or prints something named as an explanation."""
     match node:
         case ast.Compare():
             by_identity = all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops)
@@ -225,7 +225,7 @@ def test_the_search_lets_codes_pass(line: str) -> None:
 
 
 def test_no_module_reads_a_sentence_of_the_program() -> None:
-    """A mere variable counts where explanations are made; elsewhere it may be a text or a table of that name."""
+    """A plain variable counts where explanations are created; elsewhere it may be a text or a table of that name."""
     making = {module for module, tree in TREES.items() if makes_explanations(tree)}
     assert len(making) > 20
     found = [place for place in nodes() if searched(place.node)]
@@ -269,7 +269,7 @@ ALLOWED = {
     "name in q.also": "cards/missing_data.py: no sentence: the facts that are asked with a question",
     "fact_label(knowledge, fact).rstrip(CALCULATED).casefold() == criterion.says.casefold()": "the same",
 }
-"""What reads a sentence all the same, and why no decision hangs on it."""
+"""Code that reads a sentence all the same, and why no decision depends on it."""
 
 
 def is_sentence(node: ast.AST) -> bool:
@@ -280,7 +280,7 @@ def is_sentence(node: ast.AST) -> bool:
 
 
 def reads_sentence(node: ast.AST) -> bool:
-    """Whether a node compares, searches or cuts a sentence, or looks something up by one."""
+    """Return True if a node compares, searches or slices a sentence, or uses one as a key."""
     match node:
         case ast.Compare():
             by_identity = all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops)
@@ -288,7 +288,7 @@ def reads_sentence(node: ast.AST) -> bool:
         case ast.Subscript():
             return is_sentence(node.value) or is_sentence(node.slice)
         case ast.Call(func=ast.Attribute(attr="replace"), args=[ast.Constant(value=str() as place), *_]) if PLACE.match(place):
-            return False  # a place of the patient's own value is filled
+            return False  # fills in the patient's own value
         case ast.Call(func=ast.Attribute() as method):
             return method.attr in SEARCHES - {"join", "format", "lower", "count"} and is_sentence(method.value)
         case ast.Dict():
@@ -314,5 +314,5 @@ def test_no_module_reads_a_sentence_of_the_knowledge() -> None:
 
 
 def test_a_reason_is_no_text() -> None:
-    """Or its code could be searched as if it were a sentence."""
+    """Otherwise its code could be searched like a sentence."""
     assert not issubclass(Reason, str)

@@ -1,5 +1,5 @@
-"""The stage, part by part: its value, the readings it rests on, and what is said beside it (CLINICAL section 4); and the
-resources that a verdict rests on."""
+"""Each part of the stage: its value, the readings it rests on, and its notes (docs/knowledge.md, "Staging"); and the resources
+that a verdict rests on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NO_RESECTION = "no-treatment-group"
 
 
 def part(name: str, given: Mapping[str, object]) -> tuple[str, list[str], str]:
-    """Its value, the resources it rests on, and the reasons beside it with what they name."""
+    """Return the value of a part, the resources it rests on, and the reasons beside it with what they name."""
     known = knowledge.load()
     found = determine_stage(determine_facts(picture(known, given, TODAY), known, TODAY))[name]
     assert found.id == name
@@ -151,7 +151,7 @@ def test_a_date_that_names_no_day_gives_no_timing_and_an_assessed_one_is_kept(pr
 
 
 def dated(text: str) -> PartialDate:
-    """A day, or a month."""
+    """Return a day or a month."""
     if len(text) == 10:
         return PartialDate.from_day(date.fromisoformat(text))
     return PartialDate(date.fromisoformat(f"{text}-01"), date.fromisoformat(f"{text}-28"))

@@ -1,4 +1,4 @@
-"""The summary of an overview over every combination of verdicts, against a table written by hand: what wins over what."""
+"""The summary of an overview for every combination of verdicts, against a table written by hand that gives the precedence."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ QUESTION = "Grade and differentiation?"
 OPTION, NEARLY, OPEN, STOPPED, RULED_OUT = "option", "nearly", "open", "contraindicated", "not-indicated"
 VERDICTS = ("recommended", "consider", "undetermined", STOPPED, RULED_OUT)
 TABLE: tuple[tuple[str, frozenset[str], str], ...] = (
-    # any of it: how at least one treatment stands; none of them: how none stands; what the summary says
+    # verdicts of which at least one treatment has one; verdicts that no treatment has; the expected summary
     (OPTION, frozenset(), r"discuss (resection|debulking|ablation|arterial|transplant|systemic|hormonal)"),
     (OPEN, frozenset({OPTION}), r"nothing to decide on yet.*(\?|questions for the board)"),
     (STOPPED, frozenset({OPTION, OPEN}), r"contraindicated.*nothing else meets its criteria: discuss individually"),
     (RULED_OUT, frozenset({OPTION, OPEN, STOPPED}), r"no criterion of these rules is met; discuss individually"),
 )
-"""From top to bottom, the first that holds."""
+"""From top to bottom; the first matching row applies."""
 
 
 def outlook(verdicts: tuple[str, ...], nearly: bool = False) -> Outlook:
@@ -72,7 +72,7 @@ def test_a_contraindication_beside_a_treatment_to_discuss_is_named_where_there_i
     assert said == "NET G2: discuss PRRT; arterial therapy contraindicated"
 
 
-def test_what_comes_first_stands_first() -> None:
+def test_the_most_important_part_of_the_summary_comes_first() -> None:
     said = say_outlook(("NET G2, liver only, resectable",), Outlook(["resection"], [], [], [], "", ["cardiology first"]))
     assert said == "NET G2, liver only, resectable: cardiology first; discuss resection"
 

@@ -1,5 +1,5 @@
-// Re-evaluates when a fact changes, in place: the controls stay (and so does the focus), the results are replaced.
-// Without this file the Apply button does the same by loading the page again.
+// Re-evaluates when a fact changes and replaces the results only, so that the controls keep the focus.
+// Without this script the Apply button does the same by reloading the page.
 "use strict";
 
 const controls = document.getElementById("controls");
@@ -41,7 +41,7 @@ if (controls) {
     }
   }
 
-  // What the reader has opened stays open, or a look at the reasons ends with every change.
+  // Sections that the reader has opened stay open.
   function keepOpen(old, fresh) {
     const before = old.querySelectorAll("details[id]");
     for (const details of before) {
@@ -51,19 +51,19 @@ if (controls) {
   }
 
   function copyFaults(page) {
-    const said = [];
+    const sentences = [];
     for (const control of controls.querySelectorAll("input, select")) {
       const here = document.getElementById("fault-" + control.name);
       const there = page.getElementById("fault-" + control.name);
       here.textContent = there ? there.textContent : "";
       if (here.textContent) {
         control.setAttribute("aria-invalid", "true");
-        said.push(control.labels[0].textContent + ": " + here.textContent);
+        sentences.push(here.textContent);
       } else {
         control.removeAttribute("aria-invalid");
       }
     }
-    return said.join(" ");
+    return sentences.join(" ");
   }
 
   function changed() {

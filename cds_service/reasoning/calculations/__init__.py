@@ -1,6 +1,6 @@
 """Facts that are calculated from other facts: grade, organ failure, resectability, hormones, course. All pure.
 
-Each calculation is registered under its name in knowledge/derived.toml, which also says what it may read.
+Each calculation is registered by its name in knowledge/derived.toml, which also lists the facts that it may read.
 """
 
 from __future__ import annotations

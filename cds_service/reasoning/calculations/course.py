@@ -1,4 +1,4 @@
-"""What happened so far: transplant, recurrence, stability, progression, dates (CLINICAL sections 5 and 6)."""
+"""The course of the disease: transplant, recurrence, stability, progression, dates (docs/knowledge.md, "Treatments")."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cds_service.reasons import Reason
 
 
 def transplanted(facts: Facts) -> Fact:
-    """A coded transplant or an assessment. What is in doubt, or not recorded, counts as not met and is listed as not
-    checked."""
+    """Return whether the liver was transplanted, as coded or assessed. It is silent if nothing is recorded. The gate counts
+    unknown and silent as not met, and lists it as not checked."""
     parts = [facts[name] for name in ("liver_transplant", "liver_transplant_coded", "liver_transplant_status_coded")]
     found = [part for part in parts if part.equals(True)]
     if found:
@@ -24,14 +24,14 @@ def transplanted(facts: Facts) -> Fact:
 
 
 def gallbladder_may_remain(facts: Facts) -> Fact:
-    """Where no cholecystectomy is coded: it was not done, or is not recorded."""
+    """Return whether the gallbladder may remain: no cholecystectomy is coded, so it was not done or is not recorded."""
     removed = facts["cholecystectomy"]
     return known_fact(not removed.known, removed)
 
 
 def recurrence(facts: Facts) -> Fact:
-    """As assessed; else by a new liver metastasis after a resection that had cleared the earlier ones; denied only when
-    a complete, readable list of procedures holds no liver resection."""
+    """Return whether the disease recurred after resection: as assessed, else by a new liver metastasis after a resection had
+    cleared the earlier ones. It is denied only if a complete, readable list of procedures holds no liver resection."""
     assessed, resection = facts["recurrence_after_resection"], facts["liver_resection"]
     later = facts["new_liver_metastasis"]
     if not assessed.silent:
@@ -44,6 +44,7 @@ def recurrence(facts: Facts) -> Fact:
 
 
 def stable_six_months(facts: Facts) -> Fact:
+    """Return whether the disease has been stable for the months of scores.toml, without a progression since."""
     status, months = facts["disease_status"], facts["months_since_status"]
     if status.equals("progression"):
         return known_fact(False, status)
@@ -58,6 +59,7 @@ def stable_six_months(facts: Facts) -> Fact:
 
 
 def progression_on_analogue(facts: Facts) -> Fact:
+    """Return whether the disease progressed after a somatostatin analogue was started."""
     return _progression_on(facts, "somatostatin_analogue")
 
 
@@ -68,7 +70,8 @@ SYSTEMIC = ("somatostatin_analogue", "everolimus", "sunitinib", "chemotherapy", 
 
 
 def earlier_treatment(facts: Facts) -> Fact:
-    """What the trial of first-line radionuclide therapy left out: treatment of the liver, or progression on a drug."""
+    """Return whether there was a treatment that the trial of first-line radionuclide therapy excluded: radionuclides, treatment
+    of the liver, or a drug with progression."""
     parts = [facts[name] for name in LIVER_AND_RADIONUCLIDES]
     parts += [_progression_on(facts, name) for name in SYSTEMIC]
     if found := [part for part in parts if part.equals(True)]:
@@ -79,7 +82,7 @@ def earlier_treatment(facts: Facts) -> Fact:
 
 
 def _progression_on(facts: Facts, drug: str) -> Fact:
-    """Whether the newest status is a progression dated after the start of the drug."""
+    """Return whether the newest status is a progression dated after the start of the drug."""
     status, given = facts["disease_status"], facts[drug]
     if given.silent:
         return known_fact(False)
@@ -100,6 +103,7 @@ def _progression_on(facts: Facts, drug: str) -> Fact:
 
 
 def newly_diagnosed(facts: Facts) -> Fact:
+    """Return whether the neoplasm was diagnosed within the days of scores.toml."""
     first = facts["nen_diagnosis"]
     if not first.known or first.on is None:
         return unknown_fact(Reason.DIAGNOSIS_NOT_DATED, first)
@@ -112,6 +116,7 @@ def newly_diagnosed(facts: Facts) -> Fact:
 
 
 def recent_liver_surgery(facts: Facts) -> Fact:
+    """Return whether the liver was resected or ablated within the days of scores.toml."""
     parts = (facts["liver_resection"], facts["liver_ablation"])
     limit = facts.today - timedelta(days=facts.knowledge.scores.recent_liver_surgery.within_days)
     recent = [part for part in parts if part.known and part.on is not None and part.on.earliest >= limit]

@@ -1,4 +1,4 @@
-"""Which of two dates is later, when a date may be a day, a month or an instant, or missing."""
+"""Comparison of dates that may be a day, a month, a year or an instant, or missing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from cds_service.reasoning.facts import Fact
 
 
 def newest_date(dates: Iterable[PartialDate | None]) -> PartialDate | None:
+    """Return the date that ends last, or None if all are missing."""
     found = [on for on in dates if on is not None]
     return max(found, key=lambda on: on.latest) if found else None
 
 
 def is_newer(first: PartialDate | None, second: PartialDate | None) -> bool:
-    """Certainly newer: an undated finding is neither newer nor older than anything."""
+    """Return whether `first` is certainly newer. A missing date is neither newer nor older than another."""
     if first is None or second is None:
         return False
     if first.instant and second.instant:
@@ -25,7 +26,8 @@ def is_newer(first: PartialDate | None, second: PartialDate | None) -> bool:
 
 
 def is_not_older(first: PartialDate | None, second: PartialDate | None) -> bool:
-    """Certainly no older: two hours of one day by the hour, a month by the day it may have begun."""
+    """Return whether `first` is certainly not older. Two instants are compared by time; else the first day that `first` can
+    mean with the last day that `second` can mean."""
     if first is None or second is None:
         return False
     if first.instant and second.instant:
@@ -34,27 +36,29 @@ def is_not_older(first: PartialDate | None, second: PartialDate | None) -> bool:
 
 
 def is_newer_than_all(denial: PartialDate | None, findings: Iterable[PartialDate | None]) -> bool:
+    """Return whether a denial is certainly newer than every finding."""
     return all(is_newer(denial, on) for on in findings)
 
 
 def denial_holds_against(denial: PartialDate | None, findings: Iterable[PartialDate | None]) -> bool:
-    """Whether a denial stands: it is dated, and certainly no older than any of the findings, of which none is undated."""
+    """Return whether a denial counts: it is dated and certainly not older than any finding, and every finding is dated."""
     return denial is not None and all(is_not_older(denial, on) for on in findings)
 
 
-class Dated(Protocol):
-    """A reading, or what could not be read."""
+class HasDate(Protocol):
+    """A reading or an unreadable resource."""
 
     @property
     def on(self) -> PartialDate | None: ...
 
 
-Item = TypeVar("Item", bound=Dated)
+Item = TypeVar("Item", bound=HasDate)
 
 
 def newest_of_each_kind(items: Iterable[Item]) -> tuple[Item, ...]:
-    """The few of them that a denial has to be no older than to be no older than any: the last instant, the last day without
-    one and with one, and one that is undated. There may be thousands, and thousands of denials to try."""
+    """Return the few items with which a denial has to be compared: the last instant, the last day of an instant, the last day
+    without a time, and one undated item. A denial that is not older than these is not older than any item. There may be
+    thousands of items and thousands of denials to try."""
     newest: dict[str, tuple[date | datetime, Item]] = {}
     for item in items:
         on = item.on
@@ -62,11 +66,11 @@ def newest_of_each_kind(items: Iterable[Item]) -> tuple[Item, ...]:
         if on is not None:
             places = [("instant", on.instant), ("day of an instant", on.latest)] if on.instant else [("day", on.latest)]
         for kind, at in places:
-            if kind not in newest or at > newest[kind][0]:  # of one kind: days with days, instants with instants
+            if kind not in newest or at > newest[kind][0]:  # within one kind, days meet days and instants meet instants
                 newest[kind] = at, item
     return tuple(item for _, item in newest.values())
 
 
 def reading_dates(fact: Fact) -> list[PartialDate | None]:
-    """Of everything that a recorded fact rests on: its own date is that of the newest, and forgets an undated one."""
+    """Return the dates of all readings on which a fact rests. Its own date is the newest and would hide an undated reading."""
     return [reading.on for reading in fact.seen]

@@ -1,4 +1,4 @@
-"""WHO grade (CLINICAL section 4: M001, M002) and the gate against neuroendocrine carcinoma (section 5)."""
+"""WHO grade (docs/knowledge.md, "Staging"; M001, M002) and the gate against neuroendocrine carcinoma ("Verdicts")."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ SEVERITY = ("G1", "G2", "G3", "G3-or-NEC", "NEC")
 GRADES = SEVERITY[:3]
 NOT_GRADED_BY_INDEX = frozenset({"lung", "thymus"})
 INDICES = {"ki67_index": "ki67_grade", "mitotic_count": "mitotic_grade"}
-"""Index → the grade by it alone."""
+"""Index → the fact with the grade by that index alone."""
 NOT_ABOVE_G2, ANY_GRADE = "G1-or-G2", "any"
-"""Of an index that is known too vaguely ("< 5")."""
+"""Grades by an index with an imprecise value ("< 5")."""
 
 
 def ki67_grade(facts: Facts) -> Fact:
@@ -24,6 +24,7 @@ def mitotic_grade(facts: Facts) -> Fact:
 
 
 def _grade_by_one(index: Fact, bands: Bands) -> Fact:
+    """Return the grade by one index: G1, G2, G3 or, for an imprecise number, `NOT_ABOVE_G2` or `ANY_GRADE`."""
     amount = index.amount
     if amount is None:
         return index
@@ -37,7 +38,7 @@ def _grade_by_one(index: Fact, bands: Bands) -> Fact:
 
 
 def grade_by_index(facts: Facts) -> Fact:
-    """The grade that Ki-67 and mitoses make: the higher of the two decides."""
+    """Return the grade by Ki-67 and mitoses. The higher of the two decides."""
     site = facts["primary_site"]
     if site.unknown:
         return unknown_fact(Reason.SITE_UNKNOWN)
@@ -63,14 +64,14 @@ def grade_by_index(facts: Facts) -> Fact:
 
 
 def _is_index_above_reported(facts: Facts) -> bool:
-    """Whether an index would be a worse grade than the reported one, were the primary known not to be in lung or thymus."""
+    """Return whether an index makes a worse grade than the reported one, if the primary is not in lung or thymus."""
     given = facts["who_grade"]
     by_one = [facts[name].value for name in INDICES.values()]
     return given.known and any(v in GRADES and SEVERITY.index(str(v)) > SEVERITY.index(str(given.value)) for v in by_one)
 
 
 def grade(facts: Facts) -> Fact:
-    """The worst of the reported grade, the one by index and a poor differentiation."""
+    """Return the worst of the reported grade, the grade by index, and NEC if differentiation is poor."""
     given, differentiation, by_index = facts["who_grade"], facts["differentiation"], facts["grade_by_index"]
     answers = {str(by_index.value): [by_index]} if by_index.known else {}
     if given.known:
@@ -78,7 +79,7 @@ def grade(facts: Facts) -> Fact:
     if differentiation.equals("poor"):
         answers["NEC"] = [differentiation]
     if given.unknown and "NEC" not in answers:
-        return unknown_fact(_of(Reason.REPORTED_GRADE_OPEN, given.why))  # it might be a worse one
+        return unknown_fact(_of(Reason.REPORTED_GRADE_OPEN, given.why))  # the reported grade may be worse
     if not by_index.known and "NEC" not in answers and facts["primary_site"].unknown and _is_index_above_reported(facts):
         return unknown_fact(_of(Reason.INDEX_ABOVE_REPORTED, by_index.why), given)
     if not answers:
@@ -86,7 +87,7 @@ def grade(facts: Facts) -> Fact:
     if "G3-or-NEC" in answers and differentiation.equals("well"):
         answers.setdefault("G3", [*answers["G3-or-NEC"], differentiation])
     if "G3" in answers:
-        answers.pop("G3-or-NEC", None)  # somebody said which of the two it is
+        answers.pop("G3-or-NEC", None)  # the record says that it is G3
     worst = max(answers, key=SEVERITY.index)
     if len(answers) == 1:
         return known_fact(worst, *answers[worst])
@@ -94,11 +95,12 @@ def grade(facts: Facts) -> Fact:
 
 
 def _of(reason: Reason, because: Explanation | None, **names: str) -> Explanation:
-    """A reason that rests on another one."""
+    """Return an explanation that rests on another one."""
     return Explanation(reason, because=because or Explanation(Reason.NOT_DOCUMENTED), **names)
 
 
 def grade_by_one_index(facts: Facts) -> Fact:
+    """Return whether G1 or G2 rests on one index alone, without a reported grade."""
     by_index, graded = facts["grade_by_index"], facts["grade"]
     used = [name for name in INDICES.values() if facts[name].value in GRADES]
     one_index = by_index.known and by_index.value in {"G1", "G2"} and len(used) == 1 and not facts["who_grade"].known
@@ -106,7 +108,7 @@ def grade_by_one_index(facts: Facts) -> Fact:
 
 
 def nec(facts: Facts) -> Fact:
-    """Yes, no, or not excluded."""
+    """Return whether it is a carcinoma; unknown if a carcinoma is not excluded."""
     found, differentiation = facts["grade"], facts["differentiation"]
     by_one = {index: facts[name] for index, name in INDICES.items()}
     if found.equals("NEC"):
@@ -121,17 +123,19 @@ def nec(facts: Facts) -> Fact:
     if differentiation.equals("well"):
         return known_fact(False, differentiation)
     within = [fact for fact in by_one.values() if fact.known]
-    if within and all(fact.value in {"G1", "G2", NOT_ABOVE_G2} for fact in within):  # one above 20 leaves it open
+    if within and all(fact.value in {"G1", "G2", NOT_ABOVE_G2} for fact in within):  # one above 20 may be NEC
         return known_fact(False, *within)
     return unknown_fact(found.why or Reason.GRADE_UNKNOWN)
 
 
 def nec_open(facts: Facts) -> Fact:
+    """Return whether a carcinoma is not excluded."""
     fact = facts["nec"]
     return known_fact(fact.unknown, fact)
 
 
 def g3(facts: Facts) -> Fact:
+    """Return whether the grade is G3; unknown for "G3 or NEC"."""
     fact = facts["grade"]
     if fact.equals("G3-or-NEC") or fact.unknown:
         return unknown_fact(fact.why or Reason.G3_OR_NEC, fact)
@@ -139,7 +143,8 @@ def g3(facts: Facts) -> Fact:
 
 
 def well_differentiated(facts: Facts) -> Fact:
-    """G1 and G2 are well differentiated by definition; above, differentiation has to be known (M001)."""
+    """Return whether the tumour is well differentiated. A grade of G1 to G3 implies it; "G3 or NEC" needs a recorded
+    differentiation (M001)."""
     differentiation, grade_fact = facts["differentiation"], facts["grade"]
     if facts["nec"].equals(True):
         return known_fact(False, facts["nec"])

@@ -1,4 +1,4 @@
-"""Hormonal syndrome, refractory symptoms and the carcinoid heart (CLINICAL sections 4 and 6.1)."""
+"""Hormonal syndrome, refractory symptoms and carcinoid heart disease (docs/knowledge.md, "Staging" and "Treatments")."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ DENIALS = frozenset({"none", "controlled"})
 
 
 def functioning(facts: Facts) -> Fact:
+    """Return whether there is any hormonal syndrome."""
     syndrome = facts["hormonal_syndrome"]
     if not syndrome.known:
         return unknown_fact(syndrome.why or Reason.NOT_DOCUMENTED, syndrome)
@@ -20,6 +21,7 @@ def functioning(facts: Facts) -> Fact:
 
 
 def insulinoma(facts: Facts) -> Fact:
+    """Return whether the syndrome is an insulinoma; unknown if the syndrome is not named."""
     syndrome = facts["hormonal_syndrome"]
     if not syndrome.known or syndrome.value == "unspecified":
         return unknown_fact(syndrome.why or Reason.SYNDROME_NOT_NAMED, syndrome)
@@ -27,6 +29,7 @@ def insulinoma(facts: Facts) -> Fact:
 
 
 def carcinoid_possible(facts: Facts) -> Fact:
+    """Return whether there is a carcinoid syndrome, or may be: the syndrome is open and the primary is in the midgut."""
     syndrome, site = facts["hormonal_syndrome"], facts["primary_site"]
     if syndrome.equals("carcinoid"):
         return known_fact(True, syndrome)
@@ -35,8 +38,8 @@ def carcinoid_possible(facts: Facts) -> Fact:
 
 
 def analogue_possible(facts: Facts) -> Fact:
-    """Whether a somatostatin analogue is given, or may come to be: for a syndrome that it treats, or against growth (Y4).
-    Only what is known to speak against all of them denies it."""
+    """Return whether a somatostatin analogue is given or may be, for a syndrome that it treats or against growth (Y4). It is
+    denied only if known facts exclude all of these."""
     criteria, systemic = facts.knowledge.criteria, facts.knowledge.modality("systemic-therapy")
     against_growth = next(indication for indication in systemic.indications if indication.id == "Y4")
     given, syndrome = facts["somatostatin_analogue"], facts["hormonal_syndrome"]
@@ -48,7 +51,8 @@ def analogue_possible(facts: Facts) -> Fact:
 
 
 def _failures(facts: Facts) -> tuple[dict[str, PartialDate], bool | None]:
-    """What the symptoms are documented as refractory to, and whether that is denied since (None: the same date)."""
+    """Return treatment → date of its documented failure, and whether the failures were denied later (None: this is open, e.g.
+    both have the same date)."""
     listed, controlled = facts["symptoms_refractory_to"], facts["hormonal_symptoms_controlled"]
     failed: dict[str, PartialDate] = {}
     denials = [controlled.on] if controlled.equals(True) else []
@@ -71,7 +75,7 @@ def _failures(facts: Facts) -> tuple[dict[str, PartialDate], bool | None]:
 
 
 def _may_deny(controlled: Fact, last: PartialDate | None) -> bool:
-    """Whether an answer on control that nobody could read, or asked for, or that is in doubt, may be newer than the last
+    """Return whether an answer on symptom control that was unreadable, in doubt or not asked for may be newer than the last
     failure."""
     if controlled.unknown and controlled.reason is Reason.NOT_CONSULTED:
         return True
@@ -81,7 +85,7 @@ def _may_deny(controlled: Fact, last: PartialDate | None) -> bool:
 
 
 def refractory_to_suppression(facts: Facts) -> Fact:
-    """For debulking (S020): hormonal suppression documented as failed; what is untried is named on the card."""
+    """Return whether hormonal suppression is documented as failed, for debulking (S020). The card names what is untried."""
     parts = (facts["symptoms_refractory_to"], facts["hormonal_symptoms_controlled"])
     failed, denied = _failures(facts)
     if denied is None:
@@ -91,13 +95,13 @@ def refractory_to_suppression(facts: Facts) -> Fact:
 
 
 def arterial_therapy_failed(facts: Facts) -> Fact:
-    """Whether arterial therapy is documented as failed, denied since or not."""
+    """Return whether arterial therapy is documented as failed, even if that was denied later."""
     listed, (failed, _) = facts["symptoms_refractory_to"], _failures(facts)
     return answer_fact("arterial-therapy" in failed or None, Reason.NOT_DOCUMENTED, listed)
 
 
 def refractory_for_transplantation(facts: Facts) -> Fact:
-    """For the 2010 rule (S069): hormonal suppression failed, and arterial therapy failed or contraindicated."""
+    """Return whether hormonal suppression failed and arterial therapy failed or is contraindicated, for T1 of 2010 (S069)."""
     suppression = facts["refractory_to_suppression"]
     if not suppression.equals(True):
         return suppression
@@ -109,7 +113,8 @@ def refractory_for_transplantation(facts: Facts) -> Fact:
 
 
 def carcinoid_heart_open(facts: Facts) -> Fact:
-    """Carcinoid heart disease whose severity is not recorded as absent, mild or treated since; an echo alone clears nothing."""
+    """Return whether there is carcinoid heart disease that was not later recorded as absent, mild or treated. An
+    echocardiography alone does not clear it."""
     assessed, coded = facts["carcinoid_heart_disease"], facts["carcinoid_heart_coded"]
     if assessed.known and assessed.value in {"present", "severe-untreated"}:
         return known_fact(True, assessed)

@@ -1,4 +1,4 @@
-"""What surgery can do: remnant, resectability, the one meaning of "curative resection possible" (CLINICAL section 4)."""
+"""What surgery can achieve: remnant, resectability, and "curative resection possible" (docs/knowledge.md, "Staging")."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from cds_service.reasons import Reason
 
 
 def remnant(facts: Facts) -> Fact:
-    """`sufficient` or `insufficient`: as documented, else by volume and background liver (M015)."""
+    """Return `sufficient` or `insufficient`: as documented, else by volume and background liver (M015)."""
     documented, volume = facts["remnant_sufficient"], facts["future_liver_remnant"]
     by_volume = _sufficient_by_volume(facts)
     if documented.unknown:
         return unknown_fact(documented.why or Reason.NOT_DOCUMENTED, documented)
     if documented.known:
-        if facts["remnant_volume_awaited"].equals(True):  # it might disagree
+        if facts["remnant_volume_awaited"].equals(True):  # the volume may disagree
             return unknown_fact(volume.why or Reason.NOT_DOCUMENTED, documented, volume)
         if by_volume is not None and by_volume != documented.value:
             return unknown_fact(Reason.REMNANT_DISAGREES, documented, volume)
@@ -24,7 +24,7 @@ def remnant(facts: Facts) -> Fact:
 
 
 def remnant_volume_awaited(facts: Facts) -> Fact:
-    """One out of date is older than any judgement, and awaited no more."""
+    """Return whether a volume may still be reported: it is unknown, but not because it is out of date."""
     volume = facts["future_liver_remnant"]
     return known_fact(volume.unknown and volume.reason is not Reason.OUT_OF_DATE)
 
@@ -44,7 +44,8 @@ def _sufficient_by_volume(facts: Facts) -> bool | None:
 
 
 def liver_prevents_resection(facts: Facts) -> Fact:
-    """Yes when not completely resectable, the remnant too small or its drainage not intact; no when all three are fine."""
+    """Return whether the liver prevents resection: the disease is not completely resectable, the remnant is too small, or its
+    drainage is not intact. It is denied only if all three are known."""
     resectability, left, drainage = facts["resectability"], facts["remnant"], facts["drainage_intact"]
     against = [
         fact
@@ -63,7 +64,7 @@ def liver_prevents_resection(facts: Facts) -> Fact:
 
 
 def curative_resection(facts: Facts) -> Fact:
-    """`possible`, `not-possible` or unknown. NEC and G3 are no part of it; an unknown ECOG does not hold it open."""
+    """Return `possible`, `not-possible` or unknown. NEC and G3 are no part of it; an unknown ECOG does not leave it open."""
     liver, outside, failure = facts["liver_prevents_resection"], facts["extrahepatic_disease"], facts["hepatic_failure_found"]
     ecog, heart = facts["ecog"], facts["carcinoid_heart_disease"]
     against = [
@@ -92,8 +93,8 @@ def _first_open(*parts: Fact) -> Why:
 
 
 def extent(facts: Facts) -> Fact:
-    """As a board or oncologist judged it; where nobody did, liver-only when nothing lies outside on a positive PET.
-    Widespread is never derived, and stands even beside a recorded "nothing outside"."""
+    """Return the assessed extent of disease; without one, liver-only if a positive PET shows nothing outside the liver.
+    Widespread is never derived, and counts even if "nothing outside" is recorded too."""
     judged = facts["disease_extent"]
     if not judged.silent:
         return judged
@@ -102,7 +103,8 @@ def extent(facts: Facts) -> Fact:
 
 
 def removable(facts: Facts) -> Fact:
-    """The recorded share; silent with unresectable disease it is settled (nothing to remove), else it stays open."""
+    """Return the recorded share. If it is silent, it is unknown; but silent in unresectable disease, where nothing can be
+    removed."""
     share = facts["removable_fraction"]
     if share.silent:
         return SILENT_FACT if facts["resectability"].equals("unresectable") else unknown_fact(Reason.NOT_DOCUMENTED, share)
@@ -110,7 +112,8 @@ def removable(facts: Facts) -> Fact:
 
 
 def liver_only_confirmed(facts: Facts) -> Fact:
-    """A negative SSTR-PET backs nothing: the tumour may not show on it (M069)."""
+    """Return whether a positive SSTR-PET confirms that disease is in the liver only. A negative PET confirms nothing, because
+    the tumour may not show on it (M069)."""
     outside, pet = facts["extrahepatic_disease"], facts["sstr_positive"]
     if outside.known and outside.value != "none":
         return known_fact(False, outside)
@@ -120,18 +123,20 @@ def liver_only_confirmed(facts: Facts) -> Fact:
 
 
 def liver_only_unconfirmed(facts: Facts) -> Fact:
+    """Return whether disease in the liver only is recorded without a positive SSTR-PET."""
     outside, pet = facts["extrahepatic_disease"], facts["sstr_positive"]
     return known_fact(outside.equals("none") and not pet.equals(True), outside)
 
 
 def portal_drained(facts: Facts) -> Fact:
+    """Return whether the portal vein drains the primary site; unknown if the site is not precise enough."""
     site = facts["primary_site"]
     answer = facts.knowledge.portal_drained.get(str(site.value)) if site.known else None
     return unknown_fact(Reason.SITE_NOT_PRECISE, site) if answer is None else known_fact(answer, site)
 
 
 def biliary_access(facts: Facts) -> Fact:
-    """A known pancreatoduodenectomy is bilioenteric access, whatever else is recorded."""
+    """Return whether there is bilioenteric access. A known pancreatoduodenectomy means that there is."""
     assessed, whipple = facts["bilioenteric_access"], facts["pancreatoduodenectomy"]
     found = [fact for fact in (assessed, whipple) if fact.equals(True)]
     found += [facts["biliary_procedure_coded"]] if facts["biliary_procedure_coded"].known else []

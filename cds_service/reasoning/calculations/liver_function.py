@@ -1,7 +1,7 @@
-"""Hepatic failure: found, denied or open, by assessment, Child-Pugh class and laboratory (CLINICAL section 5). Every limit is
-in knowledge/scores.toml; a laboratory value alone never makes hepatic failure.
+"""Hepatic failure: found, denied or open, by assessment, Child-Pugh class and laboratory (docs/knowledge.md, "What silence
+means"). Every limit is in knowledge/scores.toml. A laboratory value alone never makes hepatic failure.
 
-What would read much is split into parts that read little, so that every answer to each of them can be tried.
+A calculation that would read many facts is split into parts that read few, so that every answer to each can be tried.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ ABNORMAL_VALUES = ("abnormal_bilirubin", "abnormal_albumin", "abnormal_inr")
 
 
 def _points(fewest: int | Decimal, most: int | Decimal) -> Interval:
-    """Points of the Child-Pugh score, as far as they are known."""
+    """Return points of the Child-Pugh score, which may not be known exactly."""
     return Interval(Decimal(fewest), Decimal(most))
 
 
 ANY_POINTS = _points(1, 3)
-"""Of a part of which nothing is known."""
+"""The points of a part that is not known."""
 
 
 def _points_rising(amount: Interval, bands: Rising) -> Interval:
-    """Of a test whose high values are bad."""
+    """Return the points of a test whose high values are bad."""
     most = 1 if amount.below(bands.two_from) else 2 if amount.at_most(bands.three_above) else 3
     fewest = 3 if amount.above(bands.three_above) else 2 if amount.at_least(bands.two_from) else 1
     return _points(fewest, most)
 
 
 def _points_falling(amount: Interval, bands: Falling) -> Interval:
+    """Return the points of a test whose low values are bad."""
     most = 1 if amount.above(bands.one_above) else 2 if amount.at_least(bands.three_below) else 3
     fewest = 3 if amount.below(bands.three_below) else 2 if amount.at_most(bands.one_above) else 1
     return _points(fewest, most)
@@ -73,7 +74,7 @@ def _points_of_sign(assessed: Fact, coded: Fact, table: dict[str, int]) -> Fact:
     parts = [fact for fact in (assessed, coded) if fact.known]
     points = table[str(assessed.value)] if assessed.known else None
     if coded.known and (points is None or points < 2):
-        return known_fact(_points(2, 3), *parts)  # there is some; its degree is not coded
+        return known_fact(_points(2, 3), *parts)  # the code does not say the degree
     return assessed if points is None else known_fact(_points(points, points), *parts)
 
 
@@ -93,8 +94,8 @@ def sign_points(facts: Facts) -> Fact:
 
 
 def child_pugh_class(facts: Facts) -> Fact:
-    """As assessed, else computed: C when the known points plus one for each unknown part reach 10; A and B only with
-    all five parts known. Not scored on a vitamin K antagonist, which raises the INR by itself."""
+    """Return the assessed class, else calculate it: C if the known points plus one for each unknown part reach 10; A and B only
+    if all five parts are known. It is not calculated with a vitamin K antagonist, which raises the INR."""
     given = facts["child_pugh"]
     if not given.silent:
         return given
@@ -112,7 +113,7 @@ def child_pugh_class(facts: Facts) -> Fact:
 
 
 def _counted(part: Fact) -> Decimal | int:
-    """Points against a denial by laboratory: a silent part counts one, one that is not known three."""
+    """Return the points that count against a denial by laboratory: one for a silent part, three for an unknown part."""
     return (part.amount.high or 0) if part.amount else 1 if part.silent else 3
 
 
@@ -123,10 +124,12 @@ def _counted_together(facts: Facts, first: str, second: str) -> Fact:
 
 
 def laboratory_points_counted(facts: Facts) -> Fact:
+    """Return the points of albumin and INR that count against a denial by laboratory."""
     return _counted_together(facts, "albumin_points", "inr_points")
 
 
 def sign_points_counted(facts: Facts) -> Fact:
+    """Return the points of ascites and encephalopathy that count against a denial by laboratory."""
     return _counted_together(facts, "ascites_points", "encephalopathy_points")
 
 
@@ -141,7 +144,8 @@ def inr_within_limit(facts: Facts) -> Fact:
 
 
 def _abnormal(test: Fact, readings: list[Observed]) -> Fact:
-    """The values that a denial must not be older than, as its history; unknown where nobody asked."""
+    """Return whether there is an abnormal value. Its history holds the values than which a denial must not be older. Unknown if
+    the test was not asked for."""
     if test.unknown and test.reason is Reason.NOT_CONSULTED:
         return unknown_fact(Reason.NOT_CONSULTED, test)
     return Fact(FactState.KNOWN, bool(readings), history=newest_of_each_kind(readings), unread=newest_of_each_kind(test.unread))
@@ -167,8 +171,7 @@ def abnormal_inr(facts: Facts) -> Fact:
 
 
 def _stands(denial: Fact, facts: Facts) -> bool:
-    """Whether a denial holds: every test was at least asked for, and no abnormal value is newer, nor any that could not be
-    read."""
+    """Return whether a denial counts: every test was asked for, and no abnormal or unreadable value is newer."""
     for name in ABNORMAL_VALUES:
         test = facts[name]
         dates = [*(reading.on for reading in test.history), *(bad.on for bad in test.unread)]
@@ -178,8 +181,9 @@ def _stands(denial: Fact, facts: Facts) -> bool:
 
 
 def hepatic_failure_found(facts: Facts) -> Fact:
-    """Met: coded, assessed, Child-Pugh C. Denied: a newer assessment, Child-Pugh A, or normal enough laboratory.
-    Bilirubin above 2 mg/dL or Child-Pugh B alone leave it open: failure or obstruction?"""
+    """Return whether there is hepatic failure. It is met if coded, assessed or Child-Pugh C. It is denied by a newer
+    assessment, by Child-Pugh A, or by laboratory values within limits. Bilirubin above 2 mg/dL or Child-Pugh B alone leave it
+    unknown, because the cause may be failure or obstruction."""
     assessed, score = facts["hepatic_failure"], facts["child_pugh_class"]
     coded = [facts["hepatic_failure_coded"], facts["acute_hepatic_failure_coded"]]
     adverse = [fact for fact in coded if fact.known]
@@ -190,7 +194,7 @@ def hepatic_failure_found(facts: Facts) -> Fact:
     if adverse and not (denial and is_newer_than_all(denial.on, dates)):
         against = Reason.OLDER_ASSESSMENT_DENIES if denial else None
         return known_fact(True, *adverse, *([denial] if denial else []), note=against)
-    unseen_score = facts["child_pugh"].unknown and facts["child_pugh"].reason is not Reason.OUT_OF_DATE  # it may be a C
+    unseen_score = facts["child_pugh"].unknown and facts["child_pugh"].reason is not Reason.OUT_OF_DATE  # it may be class C
     if denial and not unseen_score and not any(fact.unknown for fact in coded) and _stands(denial, facts):
         note = Reason.NEWER_ASSESSMENT_DENIES if adverse else None
         return known_fact(False, denial, *adverse, note=note)
@@ -205,15 +209,16 @@ def hepatic_failure_found(facts: Facts) -> Fact:
 
 
 def hepatic_failure_by_laboratory(facts: Facts) -> Fact:
+    """Return whether laboratory values deny hepatic failure; they never confirm it."""
     if facts["ascites_coded"].known or facts["encephalopathy_coded"].known:
         return unknown_fact(Reason.ASCITES_OR_ENCEPHALOPATHY_CODED, facts["ascites_coded"], facts["encephalopathy_coded"])
     if facts["ascites_coded"].unknown or facts["encephalopathy_coded"].unknown:
         return unknown_fact(Reason.DIAGNOSES_NOT_CONSULTED)
     obstruction = facts["biliary_obstruction"]
-    obstructed = obstruction.equals(True) and all(reading.value is True for reading in obstruction.seen)  # nobody denies it
+    obstructed = obstruction.equals(True) and all(reading.value is True for reading in obstruction.seen)  # no reading denies it
     bilirubin, others = facts["bilirubin_points"], [facts["laboratory_points_counted"], facts["sign_points_counted"]]
     total = sum(_counted(part) for part in others)
-    total += 1 if obstructed else _counted(bilirubin)  # explained by the obstruction, whatever its value
+    total += 1 if obstructed else _counted(bilirubin)  # the obstruction explains bilirubin of any value
     parts = [part for part in (bilirubin, *others) if part.known]
     if total <= facts.knowledge.scores.hepatic_failure.child_pugh_sum_at_most:
         if obstructed and facts["inr_within_limit"].equals(True):

@@ -1,5 +1,5 @@
-"""Failure of coagulation and kidneys, and what else stands against a treatment: found, denied or open (CLINICAL sections 5 and
-6.4). Every limit is in knowledge/scores.toml; the liver is in liver_function.py."""
+"""Failure of coagulation and kidneys, and other findings against a treatment: found, denied or open (docs/knowledge.md, "What
+silence means"). Every limit is in knowledge/scores.toml. Hepatic failure is in liver_function.py."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from cds_service.reasons import Explanation, Reason
 
 
 def _stands(denial: Fact, against: list[PartialDate | None], laboratory: tuple[Fact, ...]) -> bool:
-    """Whether a denial by assessment holds: none of the abnormal values is newer, nor any that could not be read, and
-    everything that could be abnormal was at least asked for."""
+    """Return whether a denial by assessment counts: every laboratory value was asked for, and no abnormal or unreadable one is
+    newer than the denial."""
     if any(fact.unknown and fact.reason is Reason.NOT_CONSULTED for fact in laboratory):
         return False
     return denial_holds_against(denial.on, [*against, *(item.on for fact in laboratory for item in fact.unread)])
 
 
 def coagulopathy_found(facts: Facts) -> Fact:
-    """Met: documented as uncorrectable. Denied: an assessment as new as the worst values, or INR and platelets within
-    limits and nothing coded; a vitamin K antagonist excuses the INR, never the platelets."""
+    """Return whether there is an uncorrectable coagulopathy. It is met if documented. It is denied by an assessment that is no
+    older than any abnormal value, or by INR and platelets within limits with nothing coded. A vitamin K antagonist explains
+    the INR, not the platelets."""
     limits = facts.knowledge.scores.coagulation
     assessed, coded = facts["coagulopathy_uncorrectable"], facts["coagulopathy_coded"]
     inr, platelets = facts["inr"], facts["platelets"]
@@ -48,7 +49,7 @@ def coagulopathy_found(facts: Facts) -> Fact:
 
 
 def egfr_used(facts: Facts) -> Fact:
-    """eGFR as sent; CKD-EPI 2021 from creatinine, age and sex only when no eGFR was ever sent, and it says so."""
+    """Return the eGFR as sent. If none was ever sent, calculate CKD-EPI 2021 from creatinine, age and sex, and note it."""
     sent = facts["egfr"]
     if not sent.silent:
         return sent
@@ -73,8 +74,9 @@ def egfr_used(facts: Facts) -> Fact:
 
 
 def renal_failure_found(facts: Facts) -> Fact:
-    """Met: KDIGO G5 or dialysis, coded, assessed or measured (M085). An acute failure counts for 90 days and is denied
-    by a later eGFR of 30 or more; stage 5 and dialysis status are denied by a newer assessment only."""
+    """Return whether there is renal failure. It is met by KDIGO G5 or dialysis, coded, assessed or measured (M085). An acute
+    failure counts for 90 days and is denied by a later eGFR of 30 or more. Stage 5 and dialysis status are denied by a newer
+    assessment only."""
     limits = facts.knowledge.scores.renal_failure
     assessed, egfr = facts["renal_failure"], facts["egfr_used"]
     acute = [facts["acute_renal_failure_coded"], facts["dialysis"]]
@@ -88,7 +90,7 @@ def renal_failure_found(facts: Facts) -> Fact:
     sources = (assessed, facts["renal_failure_coded"], *acute)
     if adverse and not (denial and is_newer_than_all(denial.on, dates)):
         return known_fact(True, *adverse, *([denial] if denial else []))
-    if denial and not any(fact.unknown for fact in sources):  # what nobody could read may be newer than the denial
+    if denial and not any(fact.unknown for fact in sources):  # an unknown source may hold a newer finding
         if adverse:
             return known_fact(False, denial, *adverse, note=Reason.NEWER_ASSESSMENT_DENIES_MEASURED)
         if _stands(denial, [], (facts["egfr"], facts["creatinine"])):
@@ -102,6 +104,7 @@ def renal_failure_found(facts: Facts) -> Fact:
 
 
 def portal_thrombosis_open(facts: Facts) -> Fact:
+    """Return whether a portal vein thrombosis is recorded without its extent."""
     fact = facts["portal_vein"]
     return known_fact(fact.unknown and fact.reason is Reason.EXTENT_NOT_STATED, fact)
 
@@ -111,6 +114,7 @@ def ecog_known(facts: Facts) -> Fact:
 
 
 def ascites_found(facts: Facts) -> Fact:
+    """Return whether there is ascites, as assessed or coded. A denial counts if it is no older than the code."""
     assessed, coded = facts["ascites"], facts["ascites_coded"]
     if assessed.known and (not coded.known or denial_holds_against(assessed.on, reading_dates(coded))):
         return known_fact(assessed.value != "none", assessed)
