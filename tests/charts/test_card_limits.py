@@ -58,7 +58,7 @@ MIX = {
     "an ordered technique whose modality is contraindicated": 0.03, "an insulinoma": 0.03, "an unknown primary": 0.02,
     "an unknown fact of each line": 0.01,
 }  # fmt: skip
-"""The minimum share of each kind in the drawn evaluations; for "line", the share of the rarest line."""
+"""The minimum share of each kind in the drawn evaluations; for "an unknown fact of each line", the share of the rarest line."""
 LEAST_WITH_BANNER = 0.1
 
 

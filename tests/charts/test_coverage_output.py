@@ -1,4 +1,4 @@
-"""The coverage report contains no patient data, lines usable in a site file, and a self-contained page."""
+"""The coverage report contains no patient data; its lines can be used in a site file; its page is self-contained."""
 
 from __future__ import annotations
 
