@@ -81,7 +81,7 @@ def test_a_real_hook_request_is_answered_or_told_what_it_lacks(client: FlaskClie
         assert "prefetch.conditions" in diagnostics(answer)[0]
     else:
         assert answer.status_code == 400
-        assert any(line.startswith("hook must be patient-view") for line in diagnostics(answer))
+        assert "hook must be patient-view, not another hook" in diagnostics(answer)
 
 
 def test_the_command_line_says_in_words_that_there_is_no_card(capsys: pytest.CaptureFixture[str]) -> None:
