@@ -74,7 +74,7 @@ class _Work:
             time.sleep(0.001)
         if not self.strikes:
             return
-        try:  # a pending GivenUp must not arrive later: a second one replaces it, and arrives here
+        try:  # a GivenUp that has not arrived must not arrive after this method: raise another, which replaces it, and wait
             _strike(self.thread)
             while True:
                 pass

@@ -39,8 +39,8 @@ LAST_CUT = max(Cut)
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A piece of text with its sources. From `cut` on it is replaced by `brief`. If `brief` is empty, the phrase is left out
-    with its sources, or with `sources_stay` only its text is."""
+    """A piece of text with its sources. When the squeeze reaches `cut`, `brief` is shown in place of `text`. If `brief` is
+    empty, the phrase is left out with its sources; if `sources_stay` is set, the sources are still shown."""
 
     text: str
     sources: tuple[Publication, ...] = ()

@@ -236,8 +236,9 @@ def _with_one_line_for_each_drug(found: list[Treatment]) -> list[Treatment]:
 
 
 def since_stance(evaluation: Evaluation, treatment: Treatment) -> StanceWord:
-    """Return the stance of the update: for, if an indication of it is met or a statement of it for the treatment is shown;
-    against, if an indication of it is not met and a dissent says so; else silent. Other dissents change no stance."""
+    """Return the stance of later evidence (the update). It is "for" if an indication of the update is met, or a statement of
+    the update for the treatment is shown. It is "against" if a shown dissent of the update is tied to indications that are not
+    met. Otherwise it is "silent". Other dissents change no stance."""
     knowledge = evaluation.knowledge
     parts = [*treatment.shown, *(treatment.beside.shown if treatment.beside else ())]
     later = [part for part in parts if knowledge.statements[part.statement].edition is Edition.UPDATE]

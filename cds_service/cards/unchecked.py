@@ -15,8 +15,8 @@ from cds_service.reasoning.judgement import Finding, compare_with_limit, judge_c
 
 def unchecked_facts(evaluation: Evaluation, findings: Iterable[Finding]) -> list[str]:
     """Return the recorded facts that leave the findings open, in the order of the knowledge. A value that is not exact enough
-    for the limit ("< 100") counts like a missing one. A fact that is never asked for (a drug, a coded diagnosis) is listed
-    only if it is unknown, not if it is silent, and only if the finding has no open fact that can be asked for."""
+    for the limit ("< 100") counts like a missing one. Some facts are never asked for, such as a drug or a coded diagnosis. Such
+    a fact is listed only if it is unknown, not silent, and if the finding has no other open fact that can be asked for."""
     knowledge = evaluation.knowledge
     leaves: set[str] = set()
     for finding in findings:

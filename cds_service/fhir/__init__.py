@@ -1,1 +1,2 @@
-"""FHIR R4 as it arrives: typed reading of a chart, and its facts. Lenient in: what is not read cannot be wrong."""
+"""FHIR R4 as it arrives: typed reading of a chart, and its facts. An error in a part of a resource that
+is not read has no effect."""

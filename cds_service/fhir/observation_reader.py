@@ -126,8 +126,8 @@ class ObservationReader:
         return None
 
     def _against_its_limit(self, part: Observation | Component, reading: Observed, times: FactReadings) -> None:
-        """Add the reading as a multiple of the upper limit sent with it. Without a usable limit add a question, which counts
-        only if another reading has a limit."""
+        """Add the reading as a multiple of the upper limit sent with it. Without a usable limit add a question. If no reading
+        of this fact has a usable limit, these questions are dropped later."""
         try:
             times.valid.append(replace(reading, value=upper_limits_of(self.knowledge, part), note=None))
         except ValueNotReadable as error:

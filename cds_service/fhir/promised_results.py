@@ -16,8 +16,8 @@ from cds_service.reasons import Explanation, Reason
 def results_not_sent(chart: Chart) -> Iterator[Unreadable]:
     """Yield at most one line: the number of missing results of the newest incomplete report, and the number of such reports.
 
-    If Observations were searched by code, a report's other results were never requested. Then only reports are named that have
-    a searched code themselves and none of whose results arrived.
+    If Observations were searched by code, a report's other results were never requested. Then a report counts as incomplete
+    only if its own code was searched for and none of its results arrived.
     """
     lacking = reports_without_results(chart)
     if not lacking:

@@ -88,8 +88,9 @@ class Scale:
         return found
 
     def _names_another(self, printed: str, code: str) -> bool:
-        """Return True if the printed unit is a known unit that the fact does not accept and not the beginning of its code.
-        Laboratories print mL/min with the code mL/min/{1.73_m2}. Unknown text is ignored."""
+        """Return True if a printed unit that the fact does not accept is in units.toml, so that it contradicts the code. It
+        does not contradict a code that is the printed unit, a slash and more: laboratories print mL/min with the code
+        mL/min/{1.73_m2}. Unknown text is ignored."""
         known = printed in self.units.aliases or printed in self.units.refused or printed in self.units.aliases.values()
         return known and not code.casefold().startswith(f"{printed.casefold()}/")
 

@@ -281,8 +281,8 @@ def _under_other_names(read: Mapping[str, KeyAnswer]) -> tuple[set[str], set[str
     """Return the resource types that came completely, and those that came in part, under keys that discovery does not list.
 
     A Bundle with Patient, Condition and Observation counts as a complete chart. A Bundle with a single type completes that
-    type, except Observation, as the query may have asked for some codes only. If any of these keys is in error, only Patient
-    can be complete: the failed key may have been the other half of a query.
+    type, except Observation, as the query may have asked for some codes only. If one of these keys reports an error, no type
+    but Patient counts as complete under these keys, as the failed key may have been meant to bring the rest of the same data.
     """
     whole: set[str] = set()
     part = {kind for found in read.values() if found.state is PrefetchState.PARTIAL for kind in found.types}

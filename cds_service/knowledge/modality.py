@@ -213,8 +213,8 @@ class Modality:
     change: str = ""
     """What would change its verdict."""
     critical: frozenset[str] = frozenset()
-    """Ids of its contraindications that make the card of an order critical, and of its cautions of the heart that do so while
-    the heart is not assessed. Those of a technique are in `Technique.critical`."""
+    """Ids of criteria that make the card of an order critical. A contraindication does so whenever it is met; a caution about
+    the heart, only while there is no current cardiac assessment. Those of a technique are in `Technique.critical`."""
     ordered_by: tuple[str, ...] = ()
     """Value sets whose codes, in an active order or a scheduled procedure, mean this modality."""
 

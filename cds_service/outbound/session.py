@@ -196,8 +196,8 @@ class OutboundSession:
         else:
             raise failure or OSError("no address")
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        twin = made.dup()  # still the same connection after TLS has taken the socket over
-        twin.settimeout(0)  # or is_open would wait
+        twin = made.dup()  # a second handle: it works after TLS has taken over the first, so the deadline can close it
+        twin.settimeout(0)  # never block, or `is_open` would wait for data
         with self._lock:
             if not self._closed:
                 self._watched_sockets = [other for other in self._watched_sockets if is_open(other)] + [twin]

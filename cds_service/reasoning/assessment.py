@@ -77,9 +77,9 @@ class Assessment:
 
 
 LOST_BY_CONTRAINDICATION = "requirement.curative-resection-possible"
-"""A contraindication to resection makes a curative resection impossible (docs/knowledge.md, "Staging"), so R1 is never met
-together with one. To tell whether it would be met without the contraindication, only the exclusions have to be checked:
-nothing else makes a curative resection impossible."""
+"""R1 requires that a curative resection is possible, and any contraindication to resection makes it impossible
+(docs/knowledge.md, "Staging"). To find out whether this requirement would be met without the contraindications, check the
+exclusions of resection only: nothing else makes a curative resection impossible."""
 
 
 def verdict_but_for(assessment: Assessment, facts: Facts) -> Verdict:

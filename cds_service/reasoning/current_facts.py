@@ -184,8 +184,8 @@ def _issued_before(reading: Observed, other: Observed) -> bool:
 def _asked(
     definition: FactDefinition, valid: tuple[Observed, ...], there: Observed | None, ask: Observed, late: Reason | None
 ) -> Fact:
-    """Return the fact where a question is at least as recent as the newest answer. It is unknown; but an adverse finding in
-    its window is not retracted, and only its detail becomes unknown."""
+    """Return the fact where a question is at least as recent as the newest answer. It is unknown. But if that answer is
+    adverse and in its window, a fact with a vague answer ("present") keeps it: only the precise answer is unknown."""
     if there is not None and definition.vague and _adverse(definition, there) and not late:
         return Fact(FactState.KNOWN, definition.vague, there.on, (there,), valid, note=ask.note, options=definition.precise)
     return Fact(FactState.UNKNOWN, seen=(ask,), history=valid, why=ask.note)
@@ -200,8 +200,8 @@ def _as_new_as_any(definition: FactDefinition, reading: Observed, window: int | 
 
 
 def _stands(definition: FactDefinition, valid: tuple[Observed, ...]) -> bool:
-    """Return whether the newest number counts although one as recent is unreadable: it is adverse and the highest counts. Any
-    other becomes unknown, because the unread number may be worse."""
+    """Return whether the newest number counts beside an unreadable one that is as recent: if it is adverse, and the highest of
+    one date counts. Otherwise the fact is unknown, because the unreadable number may be worse."""
     newest = [reading for reading in valid if may_be_simultaneous(reading.on, valid[0].on)]
     return definition.conflict is Choice.HIGHEST and any(_adverse(definition, reading) for reading in newest)
 

@@ -1,9 +1,9 @@
 """Finds the facts that would decide an undetermined verdict, and the best verdict still possible. Exact, and pure.
 
-A fact is asked for if two of its values lead to different verdicts, with the other open facts at some value or left open
-(docs/knowledge.md, "Verdicts"). The verdict of a modality is a prepared diagram over questions (verdict_diagrams.py). On a
-chart every question becomes a diagram over the open facts, and so does the verdict. The facts whose values lead to different
-verdicts in it decide.
+An open fact is asked for if it can change the verdict: the other open facts can be filled in or left open so that two values
+of this fact give different verdicts (docs/knowledge.md, "Verdicts"). The verdict of a modality is a prepared diagram over
+questions (verdict_diagrams.py). On a chart every question becomes a diagram over the open facts, and so does the verdict. The
+facts whose values lead to different verdicts in it decide.
 
 Results are cached, whole charts are not. The key of a verdict is the answers to its questions; the key of a calculation is
 the values and dates of its inputs, without references, text or names.

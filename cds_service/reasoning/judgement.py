@@ -1,7 +1,11 @@
 """Judges the criteria of a modality on one day, and the verdict of an edition (docs/knowledge.md, "Verdicts"). Pure.
 
-Order of judgement: transplanted liver, contraindication, gate or exclusion, no indication that can still be met, an unknown
-that could still change the verdict, the strongest indication that is met.
+The first of these rules that applies decides:
+1. The liver is transplanted and the treatment is directed at the liver: undetermined.
+2. A contraindication is met: contraindicated.
+3. A gate or an exclusion is met, or no indication is met or can still be met: not indicated.
+4. A contraindication, gate or exclusion is unknown, or no indication is met and one is unknown: undetermined.
+5. Otherwise the verdict of the strongest indication that is met; "consider" if something lowers it.
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ def _undecided_findings(modality: Modality, facts: Facts, judged: CriterionJudge
 
 
 def _look_beneath(facts: Facts, name: str, silence_settles: bool, looks: set[tuple[str, bool]]) -> None:
-    """Add to `looks` a fact if it is open, and the open facts that it is calculated from, each with whether its silence would
-    settle it."""
+    """Add a fact to `looks` if it is open, and the open facts from which it is calculated. The flag of each is True if silence
+    about it is an answer, so that it is not open when it is silent."""
     if (name, silence_settles) in looks:
         return
     fact, definition = facts[name], facts.knowledge.derived.get(name)
@@ -100,7 +100,8 @@ def _look_beneath(facts: Facts, name: str, silence_settles: bool, looks: set[tup
         if not fact.known or fact.options or several:
             looks.add((name, silence_settles))
         return
-    # a calculated fact that no criterion reads is a part of one that some criterion reads; it settles nothing by itself
+    # A calculated fact that no criterion compares is a step towards one that a criterion compares. Its own value does not
+    # settle the other fact, so its inputs are looked at even if it is known.
     if not fact.known or fact.options or name not in facts.knowledge.judged_facts:
         looks.add((name, silence_settles))
         for read in definition.reads:

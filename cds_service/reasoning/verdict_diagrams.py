@@ -1,8 +1,9 @@
 """The verdict of every modality as a diagram over facts, calculated once for each knowledge. Pure.
 
 A question is a recorded fact whose dates do not matter, or a fact that is `dated` in derived.toml and calculated on each
-chart. The answers to a question are numbered: unknown, silent, and one for every value, or region between the limits, or
-stretch of regions ("< 5"), that the knowledge distinguishes. The number of an answer is its *place*.
+chart. The answers to a question are numbered: first unknown and silent, then the values that the knowledge distinguishes. For a
+number these are each limit, each range beside or between the limits, and each run of neighbouring ranges, as "< 5" covers
+several. The number of an answer is its *place*.
 """
 
 from __future__ import annotations

@@ -143,7 +143,8 @@ def _limits(
 ) -> Iterator[Fault]:
     """Set the site's limits in `facts` and `criteria`, and yield their faults.
 
-    Values beyond a limit of the site become adverse: an old one makes its fact unknown, and is no denial.
+    If a fact has a bound from which values are adverse, values beyond the site's stricter limit are adverse, too. If such a
+    value is out of date, its fact is unknown; an out-of-date harmless value makes it silent.
     """
     for key, table in tables.get("limits", {}).items():
         where, bounds = f"limits.{key}", base.limit_bounds.get(key)

@@ -167,8 +167,8 @@ def test_adding_a_contraindication_contraindicates_and_never_improves(picture: C
 @Law(200)
 @given(pictures(8), st.sampled_from(sorted(FROM_NORMAL_TO_WORST)), st.data())
 def test_a_more_abnormal_laboratory_value_never_improves(picture: ClinicalPicture, name: str, data: st.DataObject) -> None:
-    """The exception are modalities for unresectable disease. The better value may exclude them by making a curative resection
-    possible, and the worse value may make them undetermined again."""
+    """There is one exception: treatments for unresectable disease. A better value may make a curative resection possible, which
+    rules them out. A worse value may then make them undetermined, which ranks higher than not indicated."""
     ladder = FROM_NORMAL_TO_WORST[name]
     better, worse = sorted(data.draw(st.lists(st.integers(0, len(ladder) - 1), min_size=2, max_size=2, unique=True)))
 

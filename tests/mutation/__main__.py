@@ -127,7 +127,7 @@ def judge(plan: Path) -> None:
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
             original, mutant = mutants[name]
             new = dict(zip(codes_within(original), codes_within(mutant), strict=True))
-            for part in made_before:  # by a function that makes functions, when its module was imported
+            for part in made_before:  # inner functions that the original made when its module was imported
                 part.__code__ = new.get(part.__code__, part.__code__)
             original.__code__ = mutant.__code__
             original.__defaults__, original.__kwdefaults__ = mutant.__defaults__, mutant.__kwdefaults__

@@ -47,7 +47,10 @@ class Mutant:
 
 
 def _without_sentences(code: str) -> str:
-    """Text with a blank in it is a sentence; every quote is paired, or the code between two code words would be one."""
+    """Return code in which each quoted string with a space is empty: such a string is a sentence for people.
+
+    The pattern matches strings without a space, too. Else it would take the code between two of them for a string.
+    """
     return QUOTED.sub(lambda found: '""' if " " in found[0] else found[0], code)
 
 

@@ -100,7 +100,9 @@ def ordered_entries(value: Any, place: Place) -> list[Any]:
     """Remove each entry in turn, and swap each two neighbours."""
     if value is ABSENT:
         return []
-    vague = place.table.get("vague")  # an answer that never meets a precise one, but as the worst of all
+    # A precise answer of the same date replaces the vague one. So the place of the vague answer matters only if it is the
+    # worst.
+    vague = place.table.get("vague")
     swapped = [
         Instead(f"{value[n + 1]} before {value[n]}", [*value[:n], value[n + 1], value[n], *value[n + 2 :]], around=False)
         for n in range(len(value) - 1)

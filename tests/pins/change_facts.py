@@ -50,8 +50,9 @@ def adverse(value: Any, place: Place) -> list[Any]:
 def silence(value: Any, place: Place) -> list[str]:
     """Change `if_silent` where it has an effect.
 
-    It has none for cautions and techniques, which count silence as not met; where an unknown is not met, as silence then is
-    too; and for calculations that are never silent (docs/knowledge.md, "What silence means").
+    It has none for cautions and techniques, which count silence as not met; for a criterion with `if_unknown = "not-met"`,
+    which then counts silence as not met, too; and if all its facts are calculated and never silent (docs/knowledge.md, "What
+    silence means").
     """
     parts = (*place.table.get("any_of", ()), *place.table.get("all_of", ()), place.table)
     facts = {part["fact"] for part in parts if "fact" in part}

@@ -56,9 +56,10 @@ Item = TypeVar("Item", bound=HasDate)
 
 
 def newest_of_each_kind(items: Iterable[Item]) -> tuple[Item, ...]:
-    """Return the few items with which a denial has to be compared: the last instant, the last day of an instant, the last day
-    without a time, and one undated item. A denial that is not older than these is not older than any item. There may be
-    thousands of items and thousands of denials to try."""
+    """Return the at most four items with which a denial has to be compared. Of the items with a time these are the one with the
+    latest time and the one with the latest day as written, which time zones can make differ. Of the items without a time it is
+    the one with the latest day; of the undated items, any. A denial that is not older than these is not older than any item.
+    There may be thousands of items and thousands of denials to try."""
     newest: dict[str, tuple[date | datetime, Item]] = {}
     for item in items:
         on = item.on

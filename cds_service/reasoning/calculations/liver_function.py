@@ -144,8 +144,8 @@ def inr_within_limit(facts: Facts) -> Fact:
 
 
 def _abnormal(test: Fact, readings: list[Observed]) -> Fact:
-    """Return whether there is an abnormal value. Its history holds the values than which a denial must not be older. Unknown if
-    the test was not asked for."""
+    """Return whether there is an abnormal value. A denial that is older than a value of its `history` does not count. Unknown
+    if the test was not asked for."""
     if test.unknown and test.reason is Reason.NOT_CONSULTED:
         return unknown_fact(Reason.NOT_CONSULTED, test)
     return Fact(FactState.KNOWN, bool(readings), history=newest_of_each_kind(readings), unread=newest_of_each_kind(test.unread))
