@@ -103,7 +103,8 @@ def claim_phrase(evaluation: Evaluation, part: ShownStatement) -> Phrase:
 
 
 def dissent_phrases(evaluation: Evaluation, treatment: Treatment) -> list[Phrase]:
-    """Return the dissents, which are never left out. A dissent that the stance of 2010 rests on is covered by the stance."""
+    """Return the dissents, which are never left out. The only exception is a dissent on which the shown stance of 2010 rests:
+    the stance already says it."""
     here = " here" if since_stance(evaluation, treatment) is StanceWord.AGAINST else ""
     since = _against(evaluation, treatment, Edition.UPDATE, f"Since **against{here}:** ")
     return [*_against(evaluation, treatment, Edition.REVIEW, "2010 **against:** "), *since]

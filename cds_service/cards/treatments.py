@@ -209,8 +209,8 @@ def _treatment(
 def _named_options(
     evaluation: Evaluation, assessment: Assessment, ways: Iterable[Technique], by: Sequence[IndicationFinding]
 ) -> Iterator[TechniqueFindings]:
-    """Yield the techniques whose conditions are met. One with `only_for` must be ordered, or one of these indications not be
-    excluded."""
+    """Yield the techniques whose conditions are met. A technique with `only_for` is left out if it is not ordered and none of
+    these indications is met or unknown."""
     possible = {found.indication.id for found in by if found.met is not False}
     for technique in ways:
         ordered = order_for(technique, evaluation.picture.orders) is not None
@@ -221,7 +221,8 @@ def _named_options(
 
 
 def _with_one_line_for_each_drug(found: list[Treatment]) -> list[Treatment]:
-    """Return the treatments with one line for a drug of two modalities: that of the syndrome."""
+    """Return the treatments. If both hormonal suppression and systemic therapy have a line for a drug, keep only the line of
+    hormonal suppression (the syndrome), if that is an option; the other line is merged into it as `beside`."""
     syndrome = next(
         (t for t in found if t.line and t.modality.id == "hormonal-suppression" and t.is_option and t.line.drug), None
     )

@@ -87,8 +87,8 @@ def _stopped_orders(evaluation: Evaluation) -> Iterator[StoppedTreatment]:
 
 
 def needs_card(evaluation: Evaluation, assessment: Assessment) -> bool:
-    """Return whether a contraindicated modality gets a card: it is ordered, or an indication is met or open apart from the
-    contraindications, and no exclusion is met. Transplantation has to be ordered."""
+    """Return whether a contraindicated modality gets a card. It does if it is ordered. Except for transplantation, it also does
+    if no exclusion is met and, contraindications aside, an indication is met or unknown."""
     if assessment.modality.id in evaluation.picture.orders:
         return True
     excluded = any(

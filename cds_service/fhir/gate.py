@@ -327,8 +327,8 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date, doubts: Neopla
 
 
 def _add_histologies(found: Neoplasms, histologies: list[Histology], others: list[OtherMalignancy]) -> None:
-    """Add NEN histologies to `found.nen`. If a histology has no focus and no other NEN is known, the only site-coded malignancy
-    of the chart is that NEN and not another malignancy."""
+    """Add NEN histologies to `found.nen`. A histology may have no focus while no other NEN is known. Then the only site-coded
+    malignancy of the chart is taken to be the tumour of that histology: it counts as the NEN, not as another malignancy."""
     for seen, focus, values in histologies:
         found.nen_codings += [TumourCoding(coding, seen.seen_in, seen.on) for coding in values]
         if not focus and not found.nen and len(others) == 1:

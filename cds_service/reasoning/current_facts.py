@@ -185,7 +185,7 @@ def _asked(
     definition: FactDefinition, valid: tuple[Observed, ...], there: Observed | None, ask: Observed, late: Reason | None
 ) -> Fact:
     """Return the fact where a question is at least as recent as the newest answer. It is unknown. But if that answer is
-    adverse and in its window, a fact with a vague answer ("present") keeps it: only the precise answer is unknown."""
+    adverse and in its window, a fact with a vague answer is known as that ("present"); only the precise answer is unknown."""
     if there is not None and definition.vague and _adverse(definition, there) and not late:
         return Fact(FactState.KNOWN, definition.vague, there.on, (there,), valid, note=ask.note, options=definition.precise)
     return Fact(FactState.UNKNOWN, seen=(ask,), history=valid, why=ask.note)
@@ -212,8 +212,8 @@ def _worst_of_all(definition: FactDefinition, reading: Observed) -> bool:
 
 
 def _newer(first: Observed | Unreadable, second: Observed | Unreadable) -> bool:
-    """Return whether `first` is dated and certainly newer. A dated one is newer than an undated reading, not than an undated
-    unreadable resource."""
+    """Return whether `first` is dated and certainly newer. A dated reading counts as newer than an undated reading, but not as
+    newer than an undated resource that could not be read."""
     if first.on is None:
         return False
     if second.on is None:

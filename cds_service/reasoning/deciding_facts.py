@@ -81,7 +81,8 @@ class DecidingFacts:
     def answer_questions(
         self, modality: Modality, ruled_out: bool | None, open_facts: frozenset[str]
     ) -> tuple[Diagram, tuple[tuple[int, Diagram], ...]]:
-        """Return the verdict as a diagram over questions, and pairs of the number of a question and the place of its answer."""
+        """Return the verdict as a diagram over questions; and for each question its number and a diagram over the open facts
+        that leads to the place of its answer."""
         verdict, questions = self._verdicts.of(modality, ruled_out)
         return verdict, tuple([(number, self._answer(name, open_facts)) for number, name in questions.items()])
 

@@ -18,8 +18,8 @@ PRIMARY_NOT_FOUND = "unknown"
 
 def population_fits(population: Population, facts: Facts, continuing: bool = False) -> bool | None:
     """Return whether the patient belongs to the population. None if a fact that it names is not known; the statement is then
-    cited with its population in words. `continuing`: the treatment is given already, so its line is ignored, and a trial of
-    starting it also supports continuing it."""
+    cited with its population in words. `continuing`: the patient already has the treatment. The population's line of treatment
+    is then ignored, because a trial of starting a treatment also supports continuing it."""
     answers = list(_answers(replace(population, line="") if continuing else population, facts))
     return False if False in answers else None if None in answers else True
 

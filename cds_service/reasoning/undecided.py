@@ -88,8 +88,8 @@ def _undecided_findings(modality: Modality, facts: Facts, judged: CriterionJudge
 
 
 def _look_beneath(facts: Facts, name: str, silence_settles: bool, looks: set[tuple[str, bool]]) -> None:
-    """Add a fact to `looks` if it is open, and the open facts from which it is calculated. The flag of each is True if silence
-    about it is an answer, so that it is not open when it is silent."""
+    """Add a fact to `looks` if it is open, and the open facts from which it is calculated. Each is stored with a flag: True
+    means that silence of the chart settles the fact, so a silent fact with this flag is not open."""
     if (name, silence_settles) in looks:
         return
     fact, definition = facts[name], facts.knowledge.derived.get(name)

@@ -37,8 +37,8 @@ from cds_service.sites.overlay import CLINICAL, lay_over
 
 Tables = dict[str, Any]
 WHOLE_FILE = {"code": 2, "limits": 2, "site": 1, "sign_off": 1}
-"""Section → length of the path to a table that is left out of further checks as a whole if one of its values is wrong: 1 is the
-section, 2 an entry of it. In other sections only the wrong value is left out."""
+"""Sections in which one wrong value takes more than itself out of the further checks: with 1 the whole section, with 2 the
+whole entry that holds it. In other sections only the wrong value is left out."""
 
 
 def read_sites(paths: Iterable[Path], today: date | None = None) -> tuple[Site, ...]:

@@ -103,8 +103,8 @@ def extent(facts: Facts) -> Fact:
 
 
 def removable(facts: Facts) -> Fact:
-    """Return the recorded share. If it is silent, it is unknown; but silent in unresectable disease, where nothing can be
-    removed."""
+    """Return the share that can be removed, as recorded. If none is recorded, return unknown; but return silent if the disease
+    is known to be unresectable, as nothing can be removed then."""
     share = facts["removable_fraction"]
     if share.silent:
         return SILENT_FACT if facts["resectability"].equals("unresectable") else unknown_fact(Reason.NOT_DOCUMENTED, share)
