@@ -40,6 +40,12 @@ def unknown_name(where: str, name: str, expected: str, known: Iterable[str] = ()
     return Fault(where, f"names {name!r}, which is not {expected}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that suggests the known name nearest to a wrong one; "" if none is near."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
 def shape_faults(schema: Tables, name: str, content: Tables) -> Iterator[Fault]:
     """Yield every fault of the file `name`, whose parsed tables are `content`, against its part of schema.json."""
     part = "modality" if name.startswith("modalities/") else name
@@ -105,8 +111,7 @@ def _unknown_keys(at: Callable[[str], str], shape: Tables, found: Tables) -> Ite
     for key in found:
         if key in known or any(re.search(pattern, key) for pattern in patterns):
             continue
-        near = difflib.get_close_matches(key, known, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else "."
+        hint = did_you_mean(key, known) or "."
         listed = [*known, *(f"keys that match {pattern}" for pattern in patterns)]
         yield Fault(at(key), f"is not a known key{hint} Allowed: {', '.join(listed)}")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.errors import Fault
 from cds_service.fhir.values import NUMBER_IN_TEXT
 from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.shape import did_you_mean
 from cds_service.knowledge.terminology import TEXT, LocalCodes, StandardCoding, Use, ValueSetMember, without_dots
 from cds_service.knowledge.vocabulary import FactKind
 
@@ -189,9 +189,3 @@ def _value_fault(where: str, value: object, definition: FactDefinition) -> Fault
         low, high = definition.range or ("?", "?")
         allowed = f"a whole number in the range of {definition.id} ({low} to {high})"
     return Fault(where, f"is {value!r}, and must be {allowed}")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence that suggests the known name nearest to a wrong one; "" if none is near."""
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f'; did you mean "{near[0]}"?' if near else ""

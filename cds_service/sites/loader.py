@@ -36,7 +36,7 @@ from cds_service.sites.clients import client_faults, read_clients
 from cds_service.sites.overlay import CLINICAL, lay_over
 
 Tables = dict[str, Any]
-WHOLE_FILE = {"code": 2, "limits": 2, "site": 1, "sign_off": 1}
+LEFT_OUT_TOGETHER = {"code": 2, "limits": 2, "site": 1, "sign_off": 1}
 """Sections in which one wrong value takes more than itself out of the further checks: with 1 the whole section, with 2 the
 whole entry that holds it. In other sections only the wrong value is left out."""
 
@@ -119,7 +119,7 @@ def _fitting(tables: Tables, misfits: Iterable[jsonschema.ValidationError]) -> T
             continue
         if path == ["wording"] and misfit.validator == "additionalProperties":
             continue  # the known keys of the table are still checked
-        *above, last = path[: WHOLE_FILE.get(str(path[0]), len(path))]
+        *above, last = path[: LEFT_OUT_TOGETHER.get(str(path[0]), len(path))]
         part: Any = kept
         for step in above:
             part = part.get(step, {})

@@ -21,7 +21,8 @@ from cds_service.knowledge.modality import Criterion, Exclusion, Modality
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.numbers import fill_sentences
 from cds_service.knowledge.overlay import Overlay, SignOff
-from cds_service.sites.codes import SiteCodes, did_you_mean
+from cds_service.knowledge.shape import did_you_mean
+from cds_service.sites.codes import SiteCodes
 
 Tables = Mapping[str, Any]
 CLINICAL = ("code", "units", "windows", "limits", "wording")

@@ -118,6 +118,7 @@ def short_sentences() -> Iterator[tuple[str, str, str, str]]:
 
 
 def rounded_to(number: Decimal, like: Decimal) -> Decimal:
+    # an exponent is a letter only for NaN and infinity, which no figure is
     return number.quantize(like) if number.as_tuple().exponent < like.as_tuple().exponent else number  # type: ignore[operator]
 
 

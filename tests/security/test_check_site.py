@@ -46,7 +46,7 @@ def tls_server(authority: trustme.CA, **certificate: Any) -> FhirServer:
 def clock_off(seconds: float) -> fhir_server.Fault:
     def fault(handler: Handler) -> None:
         text = handler.date_time_string(time.time() + seconds)
-        handler.date_time_string = lambda *_: text  # type: ignore[method-assign]
+        handler.date_time_string = lambda *_: text  # type: ignore[method-assign]  # the Date header of this answer alone
         handler.answer(200, R4)
 
     return fault
