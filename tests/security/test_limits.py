@@ -233,7 +233,7 @@ def test_the_limits_in_security_md_are_those_of_the_service() -> None:
         "resources in the prefetch": [prefetch.MAX_RESOURCES],
         "`userId`, `encounterId`, `fhirServer`; access token": [request.MAX_TEXT_CHARS, request.MAX_TOKEN_CHARS],
         "facts stated by the codings of one Observation or component": [MAX_FACTS_OF_A_CODE],
-        "a number in a chart": [LARGEST_EXPONENT, 2 * LARGEST_EXPONENT],
+        "a number in a chart": [2 * LARGEST_EXPONENT, LARGEST_EXPONENT],
         "request line": [gunicorn_server.MAX_REQUEST_LINE_BYTES],
         "headers": [gunicorn_server.MAX_HEADERS, gunicorn_server.MAX_HEADER_BYTES],
         "time to send a request": [gunicorn_server.REQUEST_READ_TIMEOUT_S],
