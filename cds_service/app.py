@@ -28,10 +28,10 @@ from cds_service.errors import (
 )
 from cds_service.hooks import SERVICES
 from cds_service.hooks.request import parse_request
-from cds_service.pages import register_pages
+from cds_service.pages import register_evidence, register_pages
 from cds_service.settings import Settings
 from cds_service.sites import Site, development_site
-from cds_service.sites.registry import SiteRegistry, open_registry
+from cds_service.sites.registry import SiteRegistry, link_evidence, open_registry
 
 LOG = logging.getLogger("cds_service")
 JSON = "application/json"
@@ -58,12 +58,13 @@ def create_app(
     """
     settings = settings or Settings.from_environment()
     if registry is None:
-        registry = SiteRegistry((site,), local=True) if site else open_registry(settings, today())
+        registry = SiteRegistry((link_evidence(site, settings),), local=True) if site else open_registry(settings, today())
     anyone = registry.site_for_anyone or development_site()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # a redirect would repeat the caller's path
     capacity = capacity or Capacity(ConcurrencyLimit(), CpuLimit(settings.max_cpu_s))
+    register_evidence(app, registry)
     if settings.shows_pages():
         register_pages(app, anyone, today, capacity.run)
 
@@ -105,7 +106,7 @@ def create_app(
     def finish(response: Response) -> Response:
         _allow_origin(response, settings)
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
+        response.headers["Cache-Control"] = g.get("cache_control", "no-store")
         _log(response)
         return response
 
@@ -162,7 +163,8 @@ def _translate(error: HTTPException, settings: Settings) -> CdsError:
         return TooSlow("the body did not arrive completely", [Fault("body", "was cut off, malformed or too slow")])
     match error.code:
         case 404:
-            return UnknownService("no such path", [Fault("path", "must be /cds-services, /cds-services/{id} or /health")])
+            paths = "/cds-services, /cds-services/{id}, /evidence/ or /health"
+            return UnknownService("no such path", [Fault("path", f"must be {paths}")])
         case 405:
             allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
             found = request.method if request.method in KNOWN_METHODS else "an unknown method"

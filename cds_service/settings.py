@@ -35,6 +35,8 @@ class Settings:
     public_urls: tuple[str, ...] = ()
     """CDS_PUBLIC_URL: the URL by which callers reach the service, without /cds-services; several comma-separated. The `aud`
     claim of a token must match it."""
+    listens_at: str = ""
+    """The address that the service listens on, if it is one of this machine. Has no environment variable."""
     fhir_token: str = field(default="", repr=False)
     """CDS_FHIR_TOKEN: an access token of the FHIR server, for `check-site` alone."""
     proxy_variables: tuple[str, ...] = ()
@@ -45,6 +47,12 @@ class Settings:
     def shows_pages(self) -> bool:
         """Return whether the pages for people are served."""
         return not (self.sites or self.profile) if self.pages is None else self.pages
+
+    @property
+    def address_for_links(self) -> str:
+        """Return the address with which links to the service begin: the first public URL, else the address that it listens on;
+        "" if there is neither."""
+        return self.public_urls[0] if self.public_urls else self.listens_at
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -23,18 +23,18 @@ from cds_service.cards.card import Card
 from cds_service.cards.wording import describe_left_out, safe_explanation, safe_text
 from cds_service.cli import integration_checks, terminology_export
 from cds_service.cli.install_sheet import EHR_NAMES, install_sheet
-from cds_service.cli.listening import check_listening, describe_access
+from cds_service.cli.listening import check_listening, describe_access, describe_evidence
 from cds_service.coverage import command as coverage
 from cds_service.errors import CdsError, ChartError
 from cds_service.fhir.chart_files import ChartFile, build_request, read_file, story_date
 from cds_service.fhir.queries import build_queries
 from cds_service.hooks import SERVICES, patient_view
 from cds_service.hooks.request import parse_request
-from cds_service.rulebook import due_list, render_html, render_markdown, rule_book
+from cds_service.rulebook import due_list, render_html, render_markdown, rule_book, rule_book_pages
 from cds_service.settings import Settings
 from cds_service.sites import Site, development_site
 from cds_service.sites.loader import read_site
-from cds_service.sites.registry import SANDBOX, open_registry
+from cds_service.sites.registry import SANDBOX, link_evidence, open_registry
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
@@ -125,8 +125,10 @@ def _knowledge(site: Site, page: Path | None, due: date | None) -> int:
 
 
 def _site(file: Path | None) -> Site:
-    """Return the site of a file, or the development site. Raises SiteError."""
-    return read_site(file, current_date()) if file else development_site()
+    """Return the site of a file, or the development site. Its cards link to evidence pages if CDS_PUBLIC_URL is set. Raises
+    SiteError."""
+    site = read_site(file, current_date()) if file else development_site()
+    return link_evidence(site, Settings.from_environment())
 
 
 def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
@@ -135,8 +137,9 @@ def _serve(host: str, port: int, sites: tuple[Path, ...], profile: str) -> int:
     registry = open_registry(settings, current_date())  # before workers start, so that every fault is reported here
     for site in registry.sites:
         patient_view.prepare(site.knowledge, current_date())  # workers inherit it when they fork
+        rule_book_pages(site.knowledge)
     at = gunicorn_server.format_address(host, port)
-    print(describe_access(registry, settings), file=sys.stderr)
+    print(describe_access(registry, settings), describe_evidence(registry, settings), sep="\n", file=sys.stderr)
     page = f", page: http://{at}/" if settings.shows_pages() else ""
     print(f"CDS Hooks discovery: http://{at}/cds-services{page}", file=sys.stderr, flush=True)
     gunicorn_server.run_server(create_app(settings, registry=registry), at)
@@ -148,7 +151,7 @@ def _cards(path: Path, as_of: date | None, as_json: bool, site: Site) -> int:
     day = as_of or (story_date(path) if isinstance(content, ChartFile) else None) or current_date()
     if isinstance(content, ChartFile):
         chart = content.chart()
-        cards = patient_view.cards_of_chart(chart, site.knowledge, day, "command-line")
+        cards = patient_view.cards_of_chart(chart, site.knowledge, day, "command-line", site.evidence_url)
         if not (chart.conditions or chart.observations) and any(chart.left_out.values()):
             told = ", ".join(f"{count} × {why}" for why, count in sorted(describe_left_out(chart.left_out).items()))
             print(f"left out: {told}", file=sys.stderr)

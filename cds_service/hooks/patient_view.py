@@ -9,6 +9,7 @@ from functools import cache
 
 from cds_service.cards.card import Card, add_banner, assign_uuids, check_cards
 from cds_service.cards.compose import compose_cards
+from cds_service.cards.evidence import link_evidence_pages
 from cds_service.cards.notice import deceased_card
 from cds_service.cards.possible_nlm import possible_nlm_card
 from cds_service.cards.wording import explain
@@ -135,14 +136,17 @@ def _is_reported(key: str, sent: PrefetchResult) -> bool:
     return not sent.states[key].complete and not sent.came_under_another_name(key)
 
 
-def cards_of_chart(chart: Chart, knowledge: Knowledge, today: date, instance: str) -> list[Card]:
+def cards_of_chart(chart: Chart, knowledge: Knowledge, today: date, instance: str, evidence_url: str = "") -> list[Card]:
     """Return the cards for a complete chart, for the command line. Data that the chart does not contain counts as absent, not
     as unknown."""
     answer = answer_picture(reader_for(knowledge).read(chart, today), knowledge, today)
-    return check_cards(assign_uuids(answer.cards, "", SERVICE_ID, instance, chart.patient_id or ""))
+    linked = link_evidence_pages(answer.cards, knowledge, evidence_url)
+    return check_cards(assign_uuids(linked, "", SERVICE_ID, instance, chart.patient_id or ""), evidence_url)
 
 
 def finish_cards(site: Site, cards: list[Card], instance: str, patient_id: str) -> list[Card]:
-    """Return the cards as the service sends them, with the site's banner and uuids. Raises CardFault if a card is invalid."""
+    """Return the cards as the service sends them, with the site's banner, links to its evidence pages and uuids. Raises
+    CardFault if a card is invalid."""
     caller = site.id if site.clients else ""  # so that authenticated callers of different sites never share a uuid
-    return check_cards(assign_uuids(add_banner(cards, site.banner), caller, SERVICE_ID, instance, patient_id))
+    linked = link_evidence_pages(add_banner(cards, site.banner), site.knowledge, site.evidence_url)
+    return check_cards(assign_uuids(linked, caller, SERVICE_ID, instance, patient_id), site.evidence_url)

@@ -1,4 +1,5 @@
-"""The try-it page at `/`: runs the service on an example or on the user's own chart. CDS_PAGES=off disables it."""
+"""The pages for people: the try-it page at `/`, which runs the service on an example or on the user's own chart (CDS_PAGES=off
+disables it), and the evidence pages below `/evidence/`, which show the rule book (a site file can turn them off)."""
 
 from __future__ import annotations
 
@@ -9,8 +10,10 @@ from typing import IO
 
 from flask import Flask, Request, Response
 
+from cds_service.pages.evidence import evidence_blueprint
 from cds_service.pages.views import pages_blueprint
 from cds_service.sites import Site
+from cds_service.sites.registry import SiteRegistry
 
 
 class InMemory(Request):
@@ -33,3 +36,10 @@ def register_pages(
     app.request_class = InMemory
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_blueprint(pages_blueprint(site, today, run))
+
+
+def register_evidence(app: Flask, registry: SiteRegistry) -> None:
+    """Add the evidence pages of every site that has not turned them off."""
+    folders = {site.evidence_folder: site.knowledge for site in registry.sites if site.evidence_pages}
+    if folders:
+        app.register_blueprint(evidence_blueprint(folders))

@@ -1,12 +1,14 @@
 """The parts of a rule book: sections of text, lists and tables, which markdown.py and html.py render.
 
-Text may have **bold** words, ids of statements (S019, M001: links in HTML) and <https://…> addresses.
+Text may have **bold** words, ids of statements (S019, M001: links in HTML) and <https://…> addresses. An anchor is the HTML id
+of a row or item; where several rows of a page have the same one, the first row gets it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,23 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Bullets:
     items: tuple[str, ...]
+    anchors: tuple[str, ...] = ()
+    """Anchors of the items; empty if no item has one."""
+
+
+class Link(NamedTuple):
+    """A link to another page of the rule book."""
+
+    address: str
+    """Relative to the page."""
+    label: str
+    text: str = ""
+    """What is found there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    items: tuple[Link, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +47,10 @@ class Table:
     widths: tuple[int, ...]
     """Widths of the columns in per cent of the page."""
     anchors: tuple[str, ...] = ()
-    """HTML ids of the rows; empty if no row has one."""
+    """Anchors of the rows; empty if no row has one."""
 
 
-Block = Text | Bullets | Table
+Block = Text | Bullets | Links | Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +65,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The whole rule book."""
+    """The whole rule book, or one of its pages."""
 
     title: str
     status: tuple[str, ...]
@@ -54,10 +73,10 @@ class Book:
     sections: tuple[Section, ...]
 
 
-def bullet_block(items: Iterable[str]) -> tuple[Block, ...]:
+def bullet_block(items: Iterable[str], anchors: Iterable[str] = ()) -> tuple[Block, ...]:
     """Return a list as a block, or no block if the list is empty."""
     found = tuple(items)
-    return (Bullets(found),) if found else ()
+    return (Bullets(found, tuple(anchors)),) if found else ()
 
 
 def table_block(

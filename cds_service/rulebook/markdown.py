@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cds_service.rulebook.blocks import Block, Book, Bullets, Section, Text
+from cds_service.rulebook.blocks import Block, Book, Bullets, Links, Section, Text
 
 
 def render_markdown(book: Book) -> str:
@@ -28,6 +28,8 @@ def _block(block: Block) -> str:
             return block.text
         case Bullets():
             return "\n".join(f"- {item}" for item in block.items)
+        case Links():
+            return "\n".join(f"- [{link.label}]({link.address}) {link.text}".rstrip() for link in block.items)
     rows = [block.head, tuple("---" for _ in block.head), *block.rows]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
 

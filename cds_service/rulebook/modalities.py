@@ -19,55 +19,89 @@ def treatments_section(knowledge: Knowledge) -> Section:
 
 
 def _treatment(knowledge: Knowledge, modality: Modality) -> Section:
+    beside = [f"{knowledge.statements[s].says} [{s}]" for s in (*modality.beside, *modality.support)]
+    about = [f"Also: {', '.join(modality.about)}."] if modality.about else []
+    beside_it = Section(f"{modality.id}-beside", "What its card says beside it", bullet_block([*beside, *about]))
+    return Section(modality.id, modality.title, (), (*rule_sections(knowledge, modality), beside_it))
+
+
+def rule_sections(knowledge: Knowledge, modality: Modality) -> tuple[Section, ...]:
+    """Return the rules of one treatment: indications, contraindications, exclusions, gates, cautions and options. The anchor of
+    a rule is its id."""
     name = modality.id
-    parts = [
-        Section(
-            f"{name}-indications",
-            "Indications",
-            table_block(
-                "Indication|Edition, strength|Needs, all of|Sources",
-                (_indication(knowledge, indication) for indication in modality.indications),
-                (25, 15, 40, 20),
-            ),
-        ),
-        Section(
-            f"{name}-contraindications",
-            "Contraindications",
-            (
-                *((Text(f"{modality.contraindications_say}."),) if modality.contraindications_say else ()),
-                *_deciding(knowledge, ((criterion, "") for criterion in modality.contraindications)),
-            )
-            if modality.contraindications
-            else (Text("None of the treatment as a whole."),),
-        ),
-    ]
-    if modality.exclusions:
-        told = ((criterion, ", ".join(sorted(only))) for criterion, only in modality.exclusions)
-        say = (Text(f"Beside them: {modality.excluded_say}."),) if modality.excluded_say else ()
-        parts.append(Section(f"{name}-exclusions", "Exclusions: not indicated", (*_deciding(knowledge, told), *say)))
-    told_gates = load_prose()["gates"]
+    return tuple(
+        Section(f"{name}-{part}", title, blocks)
+        for part, title, blocks in (
+            ("indications", "Indications", _indications(knowledge, modality)),
+            ("contraindications", "Contraindications", _contraindications(knowledge, modality)),
+            ("exclusions", "Exclusions: not indicated", _exclusions(knowledge, modality)),
+            ("gates", "Grade and other gates", _gates(knowledge, modality)),
+            ("cautions", "Cautions", _cautions(knowledge, modality)),
+            ("options", "Options and techniques: told, never part of the verdict", _options(knowledge, modality)),
+        )
+        if blocks
+    )
+
+
+def _indications(knowledge: Knowledge, modality: Modality) -> tuple[Block, ...]:
+    rows = (_indication(knowledge, indication) for indication in modality.indications)
+    anchors = (indication.id for indication in modality.indications)
+    return table_block("Indication|Edition, strength|Needs, all of|Sources", rows, (25, 15, 40, 20), anchors)
+
+
+def _contraindications(knowledge: Knowledge, modality: Modality) -> tuple[Block, ...]:
+    if not modality.contraindications:
+        return (Text("None of the treatment as a whole."),)
+    say = (Text(f"{modality.contraindications_say}."),) if modality.contraindications_say else ()
+    return (*say, *_deciding(knowledge, ((criterion, "") for criterion in modality.contraindications)))
+
+
+def _exclusions(knowledge: Knowledge, modality: Modality) -> tuple[Block, ...]:
+    told = [(criterion, ", ".join(sorted(only))) for criterion, only in modality.exclusions]
+    say = (Text(f"Beside them: {modality.excluded_say}."),) if told and modality.excluded_say else ()
+    return (*_deciding(knowledge, told), *say)
+
+
+def _gates(knowledge: Knowledge, modality: Modality) -> tuple[Block, ...]:
+    words = load_prose()["gates"]
     cautioned = any(caution.id == "grade-unknown" for caution in modality.cautions)
     not_excluded = modality.nec if modality.nec is GradeLimit.NOT_INDICATED else "caution" if cautioned else ""
-    gates = [told_gates["nec"][modality.nec]]
-    gates += [told_gates["nec_not_excluded"][not_excluded]] if not_excluded else []
-    gates += [words] if (words := told_gates["g3"][modality.g3]) else []
-    gates += [load_prose()["gates"]["words"]["graft"]] if modality.liver_directed else []
-    gates += [load_prose()["gates"]["words"]["downgraded"].format(caution=caution) for caution in modality.downgraded_by]
-    parts.append(Section(f"{name}-gates", "Grade and other gates", bullet_block(gates)))
-    cautions = (
+    nec, g3, graft = (knowledge.criteria[f"gate.{name}"].id for name in ("nec", "g3", "transplanted-liver"))
+    gates = [
+        (nec, words["nec"][modality.nec]),
+        (nec, words["nec_not_excluded"][not_excluded] if not_excluded else ""),
+        (g3, words["g3"][modality.g3]),
+        (graft, words["words"]["graft"] if modality.liver_directed else ""),
+        *((caution, words["words"]["downgraded"].format(caution=caution)) for caution in modality.downgraded_by),
+    ]
+    shown = [(anchor, text) for anchor, text in gates if text]
+    return bullet_block((text for _, text in shown), (anchor for anchor, _ in shown))
+
+
+def _cautions(knowledge: Knowledge, modality: Modality) -> tuple[Block, ...]:
+    rows = (
         (criterion_text(c), condition_text(knowledge, c), source_list(knowledge, c.statements, c.local))
         for c in modality.cautions
     )
-    parts.append(Section(f"{name}-cautions", "Cautions", table_block("Caution|Told when|Sources", cautions, (45, 35, 20))))
-    if modality.techniques:
-        options = [_option(knowledge, technique) for technique in modality.techniques]
-        parts.append(
-            Section(f"{name}-options", "Options and techniques: told, never part of the verdict", bullet_block(options))
+    return table_block("Caution|Told when|Sources", rows, (45, 35, 20), (c.id for c in modality.cautions))
+
+
+def _options(knowledge: Knowledge, modality: Modality) -> tuple[Block, ...]:
+    """Return the techniques, then a table of everything that stops them or cautions against them."""
+    against = {c.key: c for technique in modality.techniques for c in (*technique.stopped_by, *technique.cautions)}
+    stops = {c.key for technique in modality.techniques for c in technique.stopped_by}
+    rows = (
+        (
+            criterion_text(c),
+            "stop" if c.key in stops else "caution",
+            condition_text(knowledge, c),
+            source_list(knowledge, c.statements, c.local),
         )
-    beside = [f"{knowledge.statements[s].says} [{s}]" for s in (*modality.beside, *modality.support)]
-    about = [f"Also: {', '.join(modality.about)}."] if modality.about else []
-    parts.append(Section(f"{name}-beside", "What its card says beside it", bullet_block([*beside, *about])))
-    return Section(name, modality.title, (), tuple(parts))
+        for c in against.values()
+    )
+    anchors = (c.id for c in against.values())
+    listed = table_block("Criterion of a technique|Effect|Met when|Sources", rows, (40, 10, 30, 20), anchors)
+    return (*bullet_block([_option(knowledge, technique) for technique in modality.techniques]), *listed)
 
 
 def _indication(knowledge: Knowledge, indication: Indication) -> tuple[str, ...]:
@@ -99,6 +133,7 @@ def _need(knowledge: Knowledge, criterion: Criterion) -> str:
 
 
 def _deciding(knowledge: Knowledge, criteria: Iterable[tuple[Criterion, str]]) -> tuple[Block, ...]:
+    found = list(criteria)
     rows = (
         (
             criterion_text(criterion) + (f"; of {only} only" if only else ""),
@@ -106,9 +141,10 @@ def _deciding(knowledge: Knowledge, criteria: Iterable[tuple[Criterion, str]]) -
             silence_text(knowledge, criterion),
             source_list(knowledge, criterion.statements, criterion.local),
         )
-        for criterion, only in criteria
+        for criterion, only in found
     )
-    return table_block("Criterion|Met when|Nothing recorded|Sources", rows, (30, 30, 20, 20))
+    anchors = (criterion.id for criterion, _ in found)
+    return table_block("Criterion|Met when|Nothing recorded|Sources", rows, (30, 30, 20, 20), anchors)
 
 
 def _option(knowledge: Knowledge, technique: Technique) -> str:

@@ -17,11 +17,23 @@ from cds_service.rulebook.words import source_list
 
 def conflicts_section(knowledge: Knowledge) -> Section:
     """Return the chapter on conflicts, between the editions and within the review."""
-    beside = [_side_by_side(knowledge, number, c) for number, c in enumerate(knowledge.conflicts, 1) if c.later]
-    within = ((f"**{c.topic}**", _said(knowledge, c.review), c.service) for c in knowledge.conflicts if not c.later)
+    return chapter("conflicts", sections=conflict_sections(knowledge, knowledge.statements))
+
+
+def conflict_sections(knowledge: Knowledge, statements: Iterable[str]) -> tuple[Section, ...]:
+    """Return the conflicts that concern the statements, those within the review last. A conflict between the editions concerns
+    them if they are on both sides of it."""
+    named = set(statements)
+    numbered = [
+        (number, conflict)
+        for number, conflict in enumerate(knowledge.conflicts, 1)
+        if named & set(conflict.review) and (named & set(conflict.later) or not conflict.later)
+    ]
+    beside = [_side_by_side(knowledge, number, c) for number, c in numbered if c.later]
+    within = ((f"**{c.topic}**", _said(knowledge, c.review), c.service) for _, c in numbered if not c.later)
     columns = table_block("Topic|Statements, first the one that prevails|What the service does", within, (20, 55, 25))
-    inside = Section("conflicts-within", text("conflicts", "within"), columns)
-    return chapter("conflicts", sections=(*beside, inside))
+    inside = (Section("conflicts-within", text("conflicts", "within"), columns),) if columns else ()
+    return (*beside, *inside)
 
 
 def _side_by_side(knowledge: Knowledge, number: int, conflict: Conflict) -> Section:
@@ -40,11 +52,16 @@ def _said(knowledge: Knowledge, names: Iterable[str]) -> str:
 
 def outcomes_section(knowledge: Knowledge) -> Section:
     """Return the chapter with Tables 1 to 3 of the review."""
+    return chapter("outcomes", sections=outcome_sections(knowledge), series=len(knowledge.outcomes))
+
+
+def outcome_sections(knowledge: Knowledge, modality: str = "") -> tuple[Section, ...]:
+    """Return the tables of the review with all series, or only with those of one treatment."""
     by_table: dict[int, list[Outcome]] = {}
     for row in knowledge.outcomes:
-        by_table.setdefault(row.table.number, []).append(row)
-    tables = tuple(_outcome_table(knowledge, number, rows) for number, rows in by_table.items())
-    return chapter("outcomes", sections=tables, series=len(knowledge.outcomes))
+        if not modality or modality in row.modalities:
+            by_table.setdefault(row.table.number, []).append(row)
+    return tuple(_outcome_table(knowledge, number, rows) for number, rows in by_table.items())
 
 
 def _outcome_table(knowledge: Knowledge, number: int, rows: list[Outcome]) -> Section:
@@ -125,7 +142,7 @@ def _counts(entries: Iterable[StatementUse]) -> list[tuple[str, ...]]:
 def _statement_table(knowledge: Knowledge, entries: Iterable[StatementUse], letter: str, title: str) -> Section:
     chosen = [entry for entry in entries if entry.statement.startswith(letter)]
     rows = (
-        (e.statement, _content(knowledge.statements[e.statement]), _used(e), _cited(knowledge, e.statement)) for e in chosen
+        (e.statement, say_content(knowledge.statements[e.statement]), _used(e), _cited(knowledge, e.statement)) for e in chosen
     )
     return Section(
         f"statements-{letter.lower()}",
@@ -134,7 +151,8 @@ def _statement_table(knowledge: Knowledge, entries: Iterable[StatementUse], lett
     )
 
 
-def _content(statement: Statement) -> str:
+def say_content(statement: Statement) -> str:
+    """Return the sentence of a statement with its figures, its caution, its kind and its confidence."""
     tags = [statement.kind.lower(), f"confidence {statement.confidence}"]
     caution = f" Caution: {statement.caution}" if statement.caution else ""
     figures = f" Figures: {statement.numbers}." if statement.numbers and statement.display else ""

@@ -15,7 +15,8 @@ class Site:
     """The content of a site file, read at the start and passed on with every request. Compared by identity.
 
     `clients`: who may call. A site without clients needs a proxy in front (`authenticated_by_proxy`).
-    `banner`: a sentence that begins every card.
+    `banner`: a sentence that begins every card. `evidence_pages`: whether the rule book is shown at `evidence_folder`, below
+    /evidence/. `evidence_url`: that folder as cards link it; "" if they do not.
     """
 
     id: str
@@ -25,6 +26,9 @@ class Site:
     clients: tuple[Client, ...] = ()
     authenticated_by_proxy: bool = False
     banner: str = ""
+    evidence_pages: bool = True
+    evidence_folder: str = ""
+    evidence_url: str = ""
 
 
 def development_site() -> Site:

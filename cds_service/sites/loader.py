@@ -104,6 +104,8 @@ def _read(path: Path, today: date | None) -> Site:
         clients=read_clients(tables, policy),
         authenticated_by_proxy=site.get("authenticated_by_proxy", False),
         banner=site.get("banner", ""),
+        evidence_pages=site.get("evidence_pages", True),
+        evidence_folder=f"{site['id']}/",
     )
 
 

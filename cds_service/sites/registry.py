@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib import resources
 from ipaddress import IPv6Address, ip_address
@@ -78,9 +78,15 @@ def open_registry(settings: Settings, today: date | None = None) -> SiteRegistry
     Raises SiteError with the faults of all files; ValueError for a setting that is missing or wrong.
     """
     if not (settings.profile or settings.sites):
-        return SiteRegistry((development_site(),), local=True)
-    sites = served_sites(settings, today)
+        return SiteRegistry((link_evidence(development_site(), settings),), local=True)
+    sites = tuple(link_evidence(site, settings) for site in served_sites(settings, today))
     return SiteRegistry(sites, open_callers(sites, settings, open_ledger))
+
+
+def link_evidence(site: Site, settings: Settings) -> Site:
+    """Return the site with the address of its evidence pages, to which its cards link."""
+    base = settings.address_for_links
+    return replace(site, evidence_url=f"{base}/evidence/{site.evidence_folder}") if base and site.evidence_pages else site
 
 
 def served_sites(settings: Settings, today: date | None = None) -> tuple[Site, ...]:

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 
 from cds_service import knowledge
 from cds_service.__main__ import main
-from tests.conftest import EXTENSION, FIXTURES, SERVICE, Clock, as_of, chart_file, folder_of, request_of
+from tests.conftest import EXTENSION, FIXTURES, PUBLIC_URL, SERVICE, Clock, as_of, chart_file, folder_of, request_of
 
 NO_CARD = {"colorectal-liver-metastases"}
 LINK = re.compile(r"\[([^\[\]]+)\]\((https://[^()\s]+)\)")
@@ -94,6 +94,7 @@ def test_liver_metastases_of_another_tumour_get_no_card(client: FlaskClient, clo
 def test_every_card_keeps_what_is_promised_of_cards(client: FlaskClient, clock: Clock, fixture: str) -> None:
     cards = answered(client, clock, fixture)["cards"]
     addresses = {publication.url for publication in knowledge.load().publications.values() if publication.url}
+    evidence = f"{PUBLIC_URL}/evidence/"
     assert len(cards) <= 3
     assert len({card["uuid"] for card in cards}) == len(cards)
     for card in cards:
@@ -105,7 +106,10 @@ def test_every_card_keeps_what_is_promised_of_cards(client: FlaskClient, clock: 
         assert set(LINK.findall(card["detail"])) <= {(link["label"], link["url"]) for link in card.get("links", [])}
         assert card["source"]["label"]
         assert card["source"].get("url", "") in addresses
-        assert {link["url"] for link in card.get("links", [])} <= addresses
+        *literature, last = [link["url"] for link in card["links"]]
+        assert set(literature) <= addresses
+        assert last.startswith(evidence)
+        assert len(card["links"]) <= 6
         assert content["knowledge"] == knowledge.load().digest
         assert set(content.get("statements", [])) <= set(knowledge.load().statements)
         for suggestion in card.get("suggestions", []):
@@ -123,8 +127,9 @@ def test_no_card_tells_anybody_what_to_do_or_that_something_is_safe(client: Flas
 
 
 @pytest.mark.parametrize("fixture", FIXTURES)
-def test_the_cards_on_the_command_line_are_the_golden_ones(fixture: str) -> None:
+def test_the_cards_on_the_command_line_are_the_golden_ones(fixture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is compared except the uuids, which differ in every call."""
+    monkeypatch.setenv("CDS_PUBLIC_URL", PUBLIC_URL)
     golden = json.loads((folder_of(fixture) / "cards.json").read_text("utf-8"))
     found = json.loads(output("cards", "--json", str(folder_of(fixture) / "chart.json")))
     for part in [*golden["cards"], *found["cards"]]:

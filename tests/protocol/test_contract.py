@@ -49,7 +49,7 @@ REQUESTS: dict[str, Any] = {
 
 
 def examples(response: dict[str, Any]) -> dict[str, Any]:
-    found = resolved(response)["content"]["application/json"].get("examples", {})
+    found = resolved(response)["content"].get("application/json", {}).get("examples", {})
     return {name: example["value"] for name, example in found.items()}
 
 
@@ -72,7 +72,7 @@ def test_openapi_yaml_is_a_valid_3_1_document() -> None:
 
 def test_the_documented_paths_and_methods_are_those_of_the_service(app: Flask) -> None:
     served = {
-        (str(rule).replace("<service_id>", "{id}"), method.lower())
+        (str(rule).replace("<service_id>", "{id}").replace("<path:place>", "{page}"), method.lower())
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -155,7 +155,11 @@ def test_error_examples_without_a_request_are_answers_of_the_service(
 def test_every_response_example_fits_its_schema_and_holds_nothing_empty() -> None:
     for path, method, operation in OPERATIONS:
         for status, response in operation["responses"].items():
-            schema = resolved(response)["content"]["application/json"]["schema"]["$ref"]
+            content = resolved(response).get("content", {})
+            if "application/json" not in content:
+                assert path.startswith("/evidence/"), path
+                continue
+            schema = content["application/json"]["schema"]["$ref"]
             for name, found in examples(response).items():
                 validator(schema).validate(found)
                 assert not list(empty_parts(found)), f"{method} {path} {status} {name}"

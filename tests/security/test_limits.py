@@ -20,6 +20,8 @@ from cds_service.fhir.values import LARGEST_EXPONENT
 from cds_service.hooks import prefetch, request
 from cds_service.knowledge.terminology import StandardCoding
 from cds_service.pages import views
+from cds_service.rulebook import MAX_SEARCH_CHARS
+from cds_service.rulebook.search import MAX_RESULTS
 from cds_service.settings import Settings
 from tests.conftest import (
     ROOT,
@@ -229,6 +231,7 @@ def test_the_limits_in_security_md_are_those_of_the_service() -> None:
         "JSON values in a body (counted by commas)": [request.MAX_JSON_VALUES],
         "JSON values in one answer of the FHIR server (counted by commas)": [fhir_client.MAX_JSON_VALUES],
         "fields in a form of the try-it page": [views.MAX_FIELDS],
+        "a search in the evidence pages": [MAX_SEARCH_CHARS, MAX_RESULTS],
         "prefetch keys": [request.MAX_PREFETCH_KEYS],
         "resources in the prefetch": [prefetch.MAX_RESOURCES],
         "`userId`, `encounterId`, `fhirServer`; access token": [request.MAX_TEXT_CHARS, request.MAX_TOKEN_CHARS],
