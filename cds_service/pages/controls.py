@@ -2,197 +2,218 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
 
 from cds_service.cards import wording
-from cds_service.clinical_picture import Interval, Observed, PartialDate, Value, format_decimal
-from cds_service.errors import Fault
-from cds_service.knowledge.modality import RANK
-from cds_service.knowledge.model import FactDefinition
+from cds_service.clinical_picture import Interval, Observed, format_decimal
+from cds_service.knowledge.model import FactDefinition, Knowledge
+from cds_service.knowledge.vocabulary import FactKind
 from cds_service.pages.phrases import describe_reading, fact_phrase
 from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.facts import Facts
 
-CHANGEABLE_FACTS = {
-    "inr": "INR",
-    "portal_vein": "Portal vein",
-    "egfr": "eGFR",
-    "resectability": "Resectability",
-    "removable_fraction": "Removable share",
-    "liver_involvement": "Liver involvement",
-    "extrahepatic_disease": "Disease outside the liver",
-    "who_grade": "WHO grade",
+OFTEN_CHANGED = (
+    "inr", "portal_vein", "egfr", "resectability", "removable_fraction", "liver_involvement", "extrahepatic_disease",
+    "who_grade",
+)  # fmt: skip
+FIRST_OF_GROUP = {
+    "primary_site": "Tumour",
+    "lesion_count": "Liver",
+    "extrahepatic_disease": "Beyond the liver",
+    "age": "Fitness and organs",
+    "liver_transplant": "Treatment so far",
 }
-"""Fact → its label, short enough for two columns on a phone."""
+"""The first fact of each group, in the order of facts.toml → the title of the group."""
 CALCULATED_COUNTERPART = {"who_grade": "grade", "egfr": "egfr_used"}
 """Recorded fact → the derived fact that is also shown beside its control."""
-SEEN_IN = "changed on this page"
-"""Shown as the source of a supposed value, in place of a resource."""
-TYPED_NUMBER = re.compile(r"[0-9]{1,6}([.,][0-9]{1,6})?")
+MAX_LABEL_CHARS = 42
+NOTHING = "nothing"
+"""The choice that nothing is on record, although it was asked for."""
+SEX = ("female", "male")
+NUMBERS = frozenset({FactKind.QUANTITY, FactKind.INTEGER})
+LARGEST = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a control accepts: a number from `low` to `high`, or one of `options`; several of them if `multiple`."""
+
+    options: tuple[tuple[str, str], ...] = ()
+    """(value, words); empty for a number."""
+    multiple: bool = False
+    low: str = ""
+    high: str = ""
+    whole: bool = False
+    """Whether only whole numbers are accepted."""
+    dated: bool = False
+    """Whether the day of the answer can be chosen; else it is today."""
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One control, as the template shows it. `low` and `high` limit a number."""
+    """One control, as the template shows it."""
 
     name: str
     label: str
     unit: str
-    options: tuple[tuple[str, str], ...]
-    """(value, words) of each choice; empty for a number."""
-    low: str
-    high: str
-    chart: str
+    accepts: Choices
+    chart: tuple[str, ...]
     """The value of the chart as the control would send it; empty if there is no usable value."""
-    shown: str
+    shown: tuple[str, ...]
     """The value in the control now."""
+    shown_on: str
+    """The day in the control now, if it is dated."""
     says: str
     """The value of the chart in words, or why it has none."""
     on: str
     """The date of the value of the chart, "undated", or empty if there is no value."""
+    words: str
+    """The words by which a search finds it."""
+    decides: str = ""
+    """The treatments whose verdict it would decide; empty if none."""
     fault: str = ""
+    hidden: bool = False
+    """Whether the search leaves it out."""
 
 
-def controls(facts: Facts, supposed: Mapping[str, str], faults: Mapping[str, Fault]) -> list[Control]:
-    """Return all controls. `facts`: those of the chart, without supposed values. `supposed`: the values in the controls now."""
-    return [_control(facts, name, supposed.get(name), faults.get(name)) for name in CHANGEABLE_FACTS]
+@dataclass(frozen=True, slots=True)
+class ControlGroup:
+    """A group of controls. It is shown open if something in it would decide, is supposed, or was searched for."""
+
+    id: str
+    title: str
+    controls: tuple[Control, ...]
+    open: bool
+
+    @property
+    def deciding(self) -> int:
+        """Return how many of its facts would decide a verdict."""
+        return sum(bool(control.decides) for control in self.controls)
+
+    @property
+    def hidden(self) -> bool:
+        """Return whether the search leaves out all its controls."""
+        return all(control.hidden for control in self.controls)
 
 
-def _control(facts: Facts, name: str, supposed: str | None, fault: Fault | None) -> Control:
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What the user entered: the texts of each control, its day, and the sentence about it if it is not valid."""
+
+    texts: Mapping[str, tuple[str, ...]]
+    days: Mapping[str, str]
+    faults: Mapping[str, str]
+    find: str = ""
+    """The words of the search for a fact."""
+    only_deciding: bool = False
+
+
+def control_groups(facts: Facts, now: Evaluation, entered: Entered) -> list[ControlGroup]:
+    """Return all controls in their groups. `facts`: those of the chart, without supposed values. `now`: with them."""
+    deciding = _treatments_by_fact(now)
+    groups: dict[str, list[Control]] = {"Often changed": [_control(facts, name, entered, deciding) for name in OFTEN_CHANGED]}
+    title = ""
+    for name in facts.knowledge.facts:
+        title = FIRST_OF_GROUP.get(name, title)
+        if name not in OFTEN_CHANGED:
+            groups.setdefault(title, []).append(_control(facts, name, entered, deciding))
+    searched = bool(entered.find.strip() or entered.only_deciding)
+    return [
+        ControlGroup(
+            title.lower().replace(" ", "-"),
+            title,
+            tuple(controls),
+            searched or not number or any(control.decides or control.name in entered.texts for control in controls),
+        )
+        for number, (title, controls) in enumerate(groups.items())
+    ]
+
+
+def _treatments_by_fact(evaluation: Evaluation) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for assessment in evaluation.assessments.values():
+        for name in assessment.missing:
+            found.setdefault(name, []).append(assessment.modality.short)
+    return {name: ", ".join(treatments) for name, treatments in found.items()}
+
+
+def _control(facts: Facts, name: str, entered: Entered, deciding: Mapping[str, str]) -> Control:
     definition = facts.knowledge.facts[name]
-    low, high = definition.range or (Decimal(0), Decimal(1_000_000))
-    chart = chart_value(facts, name)
+    chart, accepts = chart_value(facts, name), choices(definition)
+    label, decides = control_label(definition), deciding.get(name, "")
+    words = " ".join([label, definition.says, definition.short, name, *(text for _, text in accepts.options)]).casefold()
+    wanted = entered.find.casefold().split()
     return Control(
         name=name,
-        label=CHANGEABLE_FACTS[name],
+        label=label,
         unit=definition.unit_in_words.strip(),
-        options=tuple((option, wording.format_value(definition, option)) for option in definition.options),
-        low=format_decimal(low),
-        high=format_decimal(high),
+        accepts=accepts,
         chart=chart,
-        shown=chart if supposed is None else supposed,
+        shown=entered.texts.get(name, chart),
+        shown_on=entered.days.get(name, chart_day(facts, name) if accepts.dated and chart else ""),
         says=_says(facts, name),
         on=str(facts[name].on or "undated") if facts[name].known else "",
-        fault=f"{fault}." if fault else "",
+        words=words,
+        decides=decides,
+        fault=entered.faults.get(name, ""),
+        hidden=not all(word in words for word in wanted) or (entered.only_deciding and not decides),
     )
 
 
-def chart_value(facts: Facts, name: str) -> str:
-    """Return the value of a fact in the chart as its control would send it, or "" if there is no usable value."""
+def control_label(definition: FactDefinition) -> str:
+    """Return the label of a control: the name of its fact, the short one if that is long."""
+    says = definition.says if len(definition.says) <= MAX_LABEL_CHARS or not definition.short else definition.short
+    return f"{says[:1].upper()}{says[1:]}" if not says[1:2].isupper() and says != "eGFR" else says
+
+
+def choices(definition: FactDefinition) -> Choices:
+    """Return what the control of a fact accepts."""
+    if definition.kind in NUMBERS or definition.id == "age":
+        low, high = definition.range or (Decimal(0), LARGEST)
+        whole = definition.kind is not FactKind.QUANTITY
+        return Choices(low=format_decimal(low), high=format_decimal(high), whole=whole)
+    nothing = (NOTHING, "nothing on record")
+    if definition.options or definition.id == "sex":
+        options = [(option, wording.format_value(definition, option)) for option in definition.options or SEX]
+        return Choices((*options, nothing), multiple=definition.kind is FactKind.CODES)
+    if definition.kind is FactKind.BOOLEAN:
+        return Choices((("true", "yes"), ("false", "no"), nothing))
+    return Choices((("true", "yes"), nothing), dated=True)
+
+
+def chart_value(facts: Facts, name: str) -> tuple[str, ...]:
+    """Return the value of a fact in the chart as its control would send it; empty if there is no usable value."""
     value = facts[name].value if facts[name].known else None
-    if isinstance(value, Interval):
-        return format_decimal(value.exact) if value.exact is not None else ""
-    return str(value) if value is not None else ""
+    match value:
+        case Interval():
+            return (format_decimal(value.exact),) if value.exact is not None else ()
+        case bool():
+            return ("true" if value else "false",)
+        case frozenset():
+            return tuple(sorted(value))
+    return (value,) if value is not None else ()
+
+
+def chart_day(facts: Facts, name: str) -> str:
+    """Return the day of a fact in the chart as YYYY-MM-DD; "" if it has none, or only a month or year."""
+    on = facts[name].on
+    return str(on) if on is not None and on.earliest == on.latest else ""
 
 
 def _says(facts: Facts, name: str) -> str:
     fact = facts[name]
     said = fact_phrase(facts.knowledge, name, fact)
     if not fact.known and fact.seen:
-        said += ": " + "; ".join(
-            f"{seen.value}, {seen.on}" for seen in (describe_reading(facts.knowledge, r) for r in fact.seen[:2])
-        )
+        said += ": " + "; ".join(_readings(facts.knowledge, fact.seen[:2]))
     beside = CALCULATED_COUNTERPART.get(name)
     if beside and facts[beside].known and facts[beside].value != fact.value:
         said += f"; calculated: {fact_phrase(facts.knowledge, beside, facts[beside])}"
     return said
 
 
-class SupposedValues(NamedTuple):
-    """The values that the user supposes; each dict is keyed by the name of the fact."""
-
-    texts: dict[str, str]
-    """The texts in the controls that differ from the chart."""
-    readings: dict[str, Observed]
-    """Valid values that differ from the chart, as readings of today."""
-    faults: dict[str, Fault]
-    """The error of each invalid text."""
-
-
-def read_controls(form: Mapping[str, str], facts: Facts, today: date) -> SupposedValues:
-    """Return the values of a form that differ from the chart."""
-    supposed = SupposedValues({}, {}, {})
-    for name in CHANGEABLE_FACTS:
-        text = form.get(name, "").strip()
-        if not text or text == chart_value(facts, name):
-            continue
-        definition = facts.knowledge.facts[name]
-        supposed.texts[name] = text[:20]
-        value = _value(definition, text)
-        if value is None:
-            supposed.faults[name] = Fault(CHANGEABLE_FACTS[name], f"must be {accepted_values(definition)}")
-        elif value != facts[name].value:
-            supposed.readings[name] = Observed(value, PartialDate.from_day(today), SEEN_IN, text)
-    return supposed
-
-
-def _value(definition: FactDefinition, text: str) -> Value | None:
-    if definition.options:
-        return text if text in definition.options else None
-    if not TYPED_NUMBER.fullmatch(text):
-        return None
-    number = Decimal(text.replace(",", "."))
-    low, high = definition.range or (number, number)
-    return Interval.from_number(number) if low <= number <= high else None
-
-
-def accepted_values(definition: FactDefinition) -> str:
-    """Return the values that a control accepts, in words: "a number from 0 to 100 %"."""
-    if definition.options:
-        return wording.join_words([wording.format_value(definition, option) for option in definition.options], "or")
-    low, high = definition.range or (Decimal(0), Decimal(1_000_000))
-    return f"a number from {format_decimal(low)} to {format_decimal(high)}{definition.unit_in_words}"
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictMove:
-    """A verdict or a part of the stage that the supposed values change. `direction`: "up", "down" or ""."""
-
-    name: str
-    edition: str
-    before: str
-    after: str
-    direction: str = ""
-
-
-def verdict_moves(before: Evaluation, after: Evaluation) -> list[VerdictMove]:
-    """Return the changed verdicts, with later evidence and by 2010 alone."""
-    found = []
-    for name, was in before.assessments.items():
-        now = after.assessments[name]
-        for edition, old, new in (
-            ("with later evidence", was.verdict, now.verdict),
-            ("by 2010 alone", was.by_2010.verdict, now.by_2010.verdict),
-        ):
-            if old is not new:
-                rise = RANK[new] - RANK[old]
-                direction = "up" if rise > 0 else "down" if rise < 0 else ""
-                found.append(
-                    VerdictMove(was.modality.short, edition, wording.VERDICT_WORDS[old], wording.VERDICT_WORDS[new], direction)
-                )
-    return found
-
-
-def stage_moves(before: Evaluation, after: Evaluation) -> list[VerdictMove]:
-    """Return the changed parts of the stage."""
-    knowledge = before.knowledge
-    return [
-        VerdictMove(
-            knowledge.staging[name].title,
-            "",
-            option_label(knowledge.words, part.value),
-            option_label(knowledge.words, after.stage[name].value),
-        )
-        for name, part in before.stage.items()
-        if part.value != after.stage[name].value
-    ]
-
-
-def option_label(words: Mapping[str, str], value: str) -> str:
-    """Return the words for an option, or the option itself if it has none."""
-    return words.get(value, value)
+def _readings(knowledge: Knowledge, seen: tuple[Observed, ...]) -> Iterator[str]:
+    for reading in seen:
+        view = describe_reading(knowledge, reading)
+        yield f"{view.value}, {view.on}"

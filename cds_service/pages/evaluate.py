@@ -13,7 +13,7 @@ from datetime import date
 from typing import TypeVar
 
 from cds_service.cards.card import Card
-from cds_service.clinical_picture import ClinicalPicture, Observed, Readings, Unreadable
+from cds_service.clinical_picture import ClinicalPicture, Readings, Unreadable
 from cds_service.hooks.patient_view import answer_picture, finish_cards, retrieve_picture
 from cds_service.hooks.request import parse_request
 from cds_service.reasoning.evaluation import Evaluation
@@ -46,11 +46,9 @@ def run_trial(body: bytes, site: Site, today: date) -> Trial:
     return _judge(picture, request.instance, site, today, milliseconds)
 
 
-def rerun_trial(trial: Trial, values: Mapping[str, Observed], site: Site, today: date) -> Trial:
-    """Return the result for the same chart, with each fact in `values` replaced by one reading."""
-    readings = dict(trial.picture.readings)
-    for name, observed in values.items():
-        readings[name] = Readings(valid=(observed,), complete=True)
+def rerun_trial(trial: Trial, values: Mapping[str, Readings], site: Site, today: date) -> Trial:
+    """Return the result for the same chart, with the readings of each fact in `values` replaced."""
+    readings = {**trial.picture.readings, **values}
     return _judge(replace(trial.picture, readings=readings), trial.instance, site, today, trial.milliseconds[READING])
 
 

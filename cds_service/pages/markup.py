@@ -23,6 +23,18 @@ MARKDOWN = MarkdownIt("commonmark", {"html": False}).disable(["image", "html_blo
 MARKDOWN.add_render_rule("link_open", _link)
 
 
+WITHOUT_LINKS = MarkdownIt("commonmark", {"html": False}).disable(
+    ["image", "html_block", "html_inline", "heading", "lheading", "autolink"]
+)
+WITHOUT_LINKS.add_render_rule("link_open", lambda *_: "")
+WITHOUT_LINKS.add_render_rule("link_close", lambda *_: "")
+
+
+def html_without_links(text: str) -> Markup:
+    """Return card Markdown as safe HTML in which each link is only its words, as in EHRs that strip links."""
+    return Markup(WITHOUT_LINKS.render(text))
+
+
 def html_of(text: str) -> Markup:
     """Return card Markdown as safe HTML: markdown-it escapes all text and rejects javascript: links, and raw HTML is off."""
     return Markup(MARKDOWN.render(text))

@@ -17,7 +17,6 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from cds_service.cards import wording
-from cds_service.clinical_picture import Observed
 from cds_service.errors import (
     BadRequest,
     CdsError,
@@ -32,13 +31,15 @@ from cds_service.errors import (
 )
 from cds_service.knowledge.model import Knowledge
 from cds_service.outbound.policy import OutboundPolicy
-from cds_service.pages.controls import controls, option_label, read_controls, stage_moves, verdict_moves
+from cds_service.pages.controls import Entered, control_groups
 from cds_service.pages.evaluate import Trial, rerun_trial, run_trial
 from cds_service.pages.fixtures import START, fixtures
 from cds_service.pages.ignored_data import gate_lines, ignored_data, unjudged_because
-from cds_service.pages.markup import html_of
+from cds_service.pages.markup import html_of, html_without_links
+from cds_service.pages.moves import option_label, stage_moves, verdict_moves
 from cds_service.pages.phrases import describe_readings
 from cds_service.pages.submission import Submission, chart_mark, remove_token, submission_from_fixture, submission_from_text
+from cds_service.pages.supposed import Supposed, read_controls, readings_by_fact
 from cds_service.pages.trace import statements_of, trace_evaluation
 from cds_service.sites import Site
 
@@ -62,9 +63,8 @@ class PageView:
     submission: Submission
     chart: Trial
     now: Trial
-    texts: dict[str, str]
-    supposed: dict[str, Observed]
-    faults: dict[str, Fault]
+    entered: Entered
+    supposed: dict[str, Supposed]
 
 
 def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callable[[], Response]], Response]) -> Blueprint:
@@ -72,6 +72,7 @@ def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callab
     site = replace(site, policy=OutboundPolicy())  # data entered on the page is never sent to a FHIR server
     pages = Blueprint("pages", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     pages.add_app_template_filter(html_of, "card_markdown")
+    pages.add_app_template_filter(html_without_links, "card_markdown_without_links")
 
     @pages.get("/")
     def try_it() -> Response:
@@ -89,7 +90,7 @@ def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callab
             submission = _fixture(site, name, today()) if name else submission_from_text(_text(), site.knowledge)
             same = bool(name) or form.get("of") == submission.mark
             shown = _show(submission, site, today(), change=same and "reset" not in form)
-            return _page(site, shown, status=400 if shown.faults else 200)
+            return _page(site, shown, status=400 if shown.entered.faults else 200)
 
         return run(judge)
 
@@ -172,10 +173,10 @@ def _text() -> str:
 def _show(submission: Submission, site: Site, today: date, change: bool = False) -> PageView:
     chart = run_trial(submission.body, site, today)
     if not change or chart.evaluation is None:
-        return PageView(submission, chart, chart, {}, {}, {})
-    texts, supposed, faults = read_controls(request.form, chart.evaluation.facts, today)
-    now = rerun_trial(chart, supposed, site, today) if supposed else chart
-    return PageView(submission, chart, now, texts, supposed, faults)
+        return PageView(submission, chart, chart, Entered({}, {}, {}), {})
+    entered, supposed = read_controls(request.form, chart.evaluation.facts, today)
+    now = rerun_trial(chart, readings_by_fact(supposed), site, today) if supposed else chart
+    return PageView(submission, chart, now, entered, supposed)
 
 
 def _page(site: Site, shown: PageView | None, problem: CdsError | None = None, status: int = 200) -> Response:
@@ -189,6 +190,7 @@ def _page(site: Site, shown: PageView | None, problem: CdsError | None = None, s
         of=chart_mark(kept),
         problem=problem,
         shown=shown,
+        evidence=site.evidence_folder if site.evidence_pages else None,
         **(_context(shown, site.knowledge) if shown else {}),
     )
     return Response(html, status, content_type="text/html; charset=utf-8")
@@ -220,7 +222,7 @@ def _context(shown: PageView, knowledge: Knowledge) -> dict[str, Any]:
             "traces": traces,
             "statements": [knowledge.statements[name] for name in statements_of(traces)],
             "stage": [_stage_part(shown, name) for name in evaluation.stage],
-            "controls": controls(before.facts, shown.texts, shown.faults),
+            "groups": control_groups(before.facts, evaluation, shown.entered),
             "moves": verdict_moves(before, evaluation),
             "stage_moves": stage_moves(before, evaluation),
             "before": before,

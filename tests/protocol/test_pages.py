@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.datastructures import MultiDict
 
 from cds_service.app import create_app
 from cds_service.capacity import Capacity, ConcurrencyLimit, CpuLimit
@@ -23,11 +24,21 @@ from cds_service.fhir.chart_files import ChartFile, build_request, read_file
 from cds_service.hooks import patient_view
 from cds_service.hooks.request import parse_request
 from cds_service.pages import fixtures as examples
-from cds_service.pages.controls import CHANGEABLE_FACTS, controls
-from cds_service.pages.evaluate import run_trial
+from cds_service.pages.controls import (
+    FIRST_OF_GROUP,
+    NOTHING,
+    OFTEN_CHANGED,
+    Control,
+    Entered,
+    chart_value,
+    control_groups,
+    control_label,
+)
+from cds_service.pages.evaluate import Trial, rerun_trial, run_trial
 from cds_service.pages.fixtures import fixtures
 from cds_service.pages.markup import html_of
 from cds_service.pages.submission import submission_from_fixture, submission_from_text
+from cds_service.pages.supposed import read_controls, readings_by_fact
 from cds_service.pages.views import POLICY
 from cds_service.settings import Settings
 from cds_service.sites import development_site
@@ -147,13 +158,21 @@ def test_supposed_value_moves_the_verdict_as_a_chart_with_it_would(pages: FlaskC
     assert "Arterial therapy contraindicated contraindicated" in occluded
 
 
+def controls_of(trial: Trial, entered: Entered | None = None) -> list[Control]:
+    assert trial.evaluation
+    groups = control_groups(trial.evaluation.facts, trial.evaluation, entered or Entered({}, {}, {}))
+    return [control for group in groups for control in group.controls]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_values_of_the_chart_in_the_controls_change_nothing(pages: FlaskClient, name: str) -> None:
     trial = run_trial(submission_from_fixture(fixtures()[name], SITE.knowledge, TODAY).body, SITE, TODAY)
     if trial.evaluation is None:
         return
-    unchanged = {control.name: control.shown for control in controls(trial.evaluation.facts, {}, {})}
-    assert set(unchanged) == set(CHANGEABLE_FACTS)
+    controls = controls_of(trial)
+    assert sorted(control.name for control in controls) == sorted(SITE.knowledge.facts)
+    unchanged: dict[str, Any] = {control.name: list(control.shown) for control in controls}
+    unchanged |= {f"{control.name}.on": control.shown_on for control in controls if control.accepts.dated}
     answer = pages.post("/", data={"fixture": name, **unchanged})
     assert answer.status_code == 200
     assert "Supposed:" not in words(answer.text)
@@ -165,7 +184,12 @@ def test_values_of_the_chart_in_the_controls_change_nothing(pages: FlaskClient, 
         ("inr", "high", "a number from"),
         ("inr", "-1", "a number from"),
         ("removable_fraction", "101", "a number from 0 to 100 %"),
-        ("portal_vein", "gone", "patent, occluded or branch"),
+        ("portal_vein", "gone", "patent, occluded, branch or nothing on record"),
+        ("lesion_count", "2.5", "a whole number from 0 to 1000"),
+        ("age", "131", "a whole number from 0 to 130"),
+        ("sex", "unknown", "female, male or nothing on record"),
+        ("symptoms_refractory_to", "surgery", "hormonal suppression, immunotherapy, arterial therapy"),
+        ("liver_resection", "false", "yes or nothing on record"),
     ],
 )
 def test_control_rejects_an_invalid_value_and_says_what_is_valid(
@@ -173,12 +197,95 @@ def test_control_rejects_an_invalid_value_and_says_what_is_valid(
 ) -> None:
     answer = pages.post("/", data={"fixture": ARTERIAL, control: value})
     assert answer.status_code == 400
-    assert f"{CHANGEABLE_FACTS[control]} must be {allowed}" in words(answer.text)
+    assert f"{control_label(SITE.knowledge.facts[control])} must be {allowed}" in words(answer.text)
     assert "Supposed:" not in words(answer.text)
 
 
+@pytest.mark.parametrize("day", ["2026-11-24", "2026-02-30", "yesterday", "20261101"])
+def test_a_day_that_is_none_or_in_the_future_is_refused(pages: FlaskClient, day: str) -> None:
+    answer = pages.post("/", data={"fixture": ARTERIAL, "liver_resection": "true", "liver_resection.on": day})
+    assert answer.status_code == 400
+    assert "Liver resection must have a day that is not in the future" in words(answer.text)
+
+
+@pytest.mark.parametrize("name", [*SITE.knowledge.facts])
+def test_each_fact_can_be_changed_to_each_of_its_answers(name: str) -> None:
+    """The supposed value becomes the fact, on its day, whatever the chart says."""
+    trial = run_trial(submission_from_fixture(fixtures()["nec"], SITE.knowledge, TODAY).body, SITE, TODAY)
+    assert trial.evaluation
+    control = next(control for control in controls_of(trial) if control.name == name)
+    for text in [option for option, _ in control.accepts.options] or [control.accepts.low, control.accepts.high]:
+        form = MultiDict([(name, text), (f"{name}.on", "2026-11-01")])
+        entered, supposed = read_controls(form, trial.evaluation.facts, TODAY)
+        assert entered.faults == {}
+        if not supposed:
+            assert control.chart == (text,)
+            continue
+        now = rerun_trial(trial, readings_by_fact(supposed), SITE, TODAY)
+        assert now.evaluation
+        fact = now.evaluation.facts[name]
+        if text == NOTHING:
+            assert fact.silent
+        elif fact.known or SITE.knowledge.facts[name].window_days is None:
+            assert chart_value(now.evaluation.facts, name) == (text,) or fact.options
+            assert str(fact.on) == ("2026-11-01" if control.accepts.dated else str(TODAY))
+
+
+def test_several_answers_of_one_fact_can_be_supposed_together(pages: FlaskClient) -> None:
+    both = ["arterial-therapy", "immunotherapy"]
+    answer = pages.post("/", data={"fixture": ARTERIAL, "symptoms_refractory_to": both})
+    assert "refractory to arterial therapy, immunotherapy, as of today" in words(answer.text)
+
+
+def test_a_treatment_can_be_supposed_on_a_day(pages: FlaskClient) -> None:
+    data = {"fixture": "resectable", "liver_resection": "true", "liver_resection.on": "2026-01-15"}
+    told = words(pages.post("/", data=data).text)
+    assert "Supposed: Liver resection yes, as of 2026-01-15 (chart: nothing recorded)" in told
+
+
+def test_what_would_decide_is_shown_beside_its_control(pages: FlaskClient) -> None:
+    trial = run_trial(submission_from_fixture(fixtures()["almost-nothing-known"], SITE.knowledge, TODAY).body, SITE, TODAY)
+    assert trial.evaluation
+    told = {control.name: control.decides for control in controls_of(trial)}
+    for assessment in trial.evaluation.assessments.values():
+        for name in SITE.knowledge.facts:
+            assert (assessment.modality.short in told[name].split(", ")) == (name in assessment.missing)
+    shown = words(pages.get("/?fixture=almost-nothing-known").text)
+    decided = next(name for name, decides in told.items() if decides)
+    assert f"Would decide: {told[decided]}" in shown
+
+
+def test_facts_are_found_by_word_and_by_whether_they_decide(pages: FlaskClient) -> None:
+    def shown(**form: str) -> list[str]:
+        text = pages.post("/", data={"fixture": "almost-nothing-known", **form}).text
+        return re.findall(r'<div class="control" data-words="[^"]*">\s*<label for="control-(\w+)"', text)
+
+    assert len(shown()) == len(SITE.knowledge.facts)
+    assert shown(find="PORTAL vein") == ["portal_vein"]
+    assert "somatostatin_analogue" in shown(find="analogue")
+    assert shown(find="zzz") == []
+    deciding = shown(deciding="on")
+    assert 0 < len(deciding) < 40
+    assert set(shown(deciding="on", find="ki-67")) <= {*deciding}
+
+
+def test_each_group_of_controls_begins_with_a_fact_of_the_knowledge() -> None:
+    assert {*FIRST_OF_GROUP, *OFTEN_CHANGED} <= set(SITE.knowledge.facts)
+
+
+def test_a_detail_is_folded_and_there_once_with_and_once_without_links(pages: FlaskClient) -> None:
+    page = pages.get(f"/?fixture={ARTERIAL}").text
+    assert '<details class="detail" id="detail-1">' in page
+    linked, plain = (
+        re.findall(rf'<div class="prose {name}-links">(.*?)</div>', page, re.DOTALL) for name in ("with", "without")
+    )
+    assert any("<a " in part for part in linked)
+    assert not any("<a " in part for part in plain)
+    assert [re.sub("</?a[^>]*>", "", part) for part in linked] == plain
+
+
 def test_comma_is_a_decimal_point(pages: FlaskClient) -> None:
-    assert "Supposed: INR 2,4" in words(pages.post("/", data={"fixture": ARTERIAL, "inr": "2,4"}).text)
+    assert "Supposed: INR 2.4" in words(pages.post("/", data={"fixture": ARTERIAL, "inr": "2,4"}).text)
 
 
 def test_reset_goes_back_to_the_chart(pages: FlaskClient) -> None:

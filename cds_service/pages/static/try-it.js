@@ -1,4 +1,4 @@
-// Re-evaluates when a fact changes and replaces the results only, so that the controls keep the focus.
+// Re-evaluates when a fact changes, by one POST, and replaces the results only, so that the controls keep the focus.
 // Without this script the Apply button does the same by reloading the page.
 "use strict";
 
@@ -12,7 +12,8 @@ if (controls) {
   let sent = state();
 
   function state() {
-    return JSON.stringify(Array.from(controls.querySelectorAll("input, select"), (control) => control.value));
+    return JSON.stringify(Array.from(controls.querySelectorAll("input, select"), (control) =>
+      control.multiple ? Array.from(control.selectedOptions, (option) => option.value) : control.value));
   }
 
   async function evaluate() {
@@ -30,7 +31,9 @@ if (controls) {
       if (!fresh) throw new Error(String(answer.status));
       keepOpen(results, fresh);
       results.replaceWith(fresh);
-      const faults = copyFaults(page);
+      copyLiveTexts(page);
+      filter();
+      const faults = markFaults();
       trouble.textContent = "";
       announce.textContent = faults || fresh.dataset.announce;
     } catch (error) {
@@ -50,21 +53,50 @@ if (controls) {
     }
   }
 
-  function copyFaults(page) {
-    const sentences = [];
-    for (const control of controls.querySelectorAll("input, select")) {
-      const here = document.getElementById("fault-" + control.name);
-      const there = page.getElementById("fault-" + control.name);
+  // The texts that depend on the answer: faults, what would decide, counts.
+  function copyLiveTexts(page) {
+    for (const here of document.querySelectorAll("[data-live]")) {
+      const there = page.getElementById(here.id);
       here.textContent = there ? there.textContent : "";
-      if (here.textContent) {
+    }
+  }
+
+  function markFaults() {
+    const sentences = [];
+    for (const fault of controls.querySelectorAll(".fault")) {
+      const control = document.getElementById(fault.id.replace("fault-", "control-"));
+      if (fault.textContent) {
         control.setAttribute("aria-invalid", "true");
-        sentences.push(here.textContent);
+        sentences.push(fault.textContent);
       } else {
         control.removeAttribute("aria-invalid");
       }
     }
     return sentences.join(" ");
   }
+
+  // Shows the facts that have every word of the search, and opens their groups.
+  const find = document.getElementById("find");
+  const onlyDeciding = document.getElementById("only-deciding");
+  function filter() {
+    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const searched = words.length > 0 || onlyDeciding.checked;
+    let found = 0;
+    for (const group of controls.querySelectorAll(".group")) {
+      let shown = 0;
+      for (const control of group.querySelectorAll(".control")) {
+        const decides = control.querySelector(".decides").textContent !== "";
+        control.hidden = !words.every((word) => control.dataset.words.includes(word)) || (onlyDeciding.checked && !decides);
+        if (!control.hidden) shown += 1;
+      }
+      group.hidden = shown === 0;
+      if (searched && shown) group.open = true;
+      found += shown;
+    }
+    document.getElementById("none-found").hidden = found > 0;
+  }
+  find.addEventListener("input", filter);
+  onlyDeciding.addEventListener("change", filter);
 
   function changed() {
     if (state() !== sent) evaluate();
