@@ -79,7 +79,9 @@ def _signing(knowledge: Knowledge) -> Section:
     """Return the chapter with lines to sign on paper, and the steps by which a signature takes effect."""
     lines = [(line, "") for line in load_prose()["signing"]["lines"]]
     steps = text("signing", "steps", digest=knowledge.digest)
-    return chapter("signing", *table_block("To be filled in|", lines, (35, 65)), Text(steps), digest=knowledge.digest)
+    return chapter(
+        "signing", *table_block("Item|To be filled in by hand", lines, (35, 65)), Text(steps), digest=knowledge.digest
+    )
 
 
 def _staging(knowledge: Knowledge) -> Section:

@@ -114,10 +114,13 @@ def test_chosen_example_shows_cards_stage_and_reasons(open_page: Open) -> None:
     card = page.get_by_role("article").first
     expect(card.get_by_role("heading")).to_contain_text("unresectable: crisis plan first")
     expect(card).to_contain_text("Information")
+    assert card.evaluate("e => e.clientWidth") <= 420
+    expect(card.locator(".with-links")).to_be_hidden()
+    card.get_by_text("View more").click()
     expect(card.get_by_role("link", name="Reddy & Clary 2010").first).to_have_attribute("rel", "noopener noreferrer")
     expect(page.locator(".stage")).to_contain_text("IV, M1c (liver and elsewhere)")
     expect(page.locator(".moved-dates")).to_contain_text("All its dates are moved by")
-    page.get_by_role("link", name="Arterial therapy").click()
+    page.get_by_role("link", name="Arterial therapy", exact=True).click()
     expect(page.locator("#reasons-hepatic-arterial-therapy")).to_contain_text("Portal vein: patent (met if occluded)")
     expect(page.locator("#ignored-title + h3")).to_have_text("Left out")
 
@@ -136,6 +139,49 @@ def test_control_moves_a_verdict_in_place_and_says_so(open_page: Open) -> None:
     page.get_by_role("button", name="Back to the chart").click()
     expect(page.get_by_role("heading", name="Verdicts")).to_be_visible()
     assert row(page, "Arterial therapy") == "Arterial therapy consider consider"
+
+
+def test_links_are_stripped_from_the_text_by_a_switch(open_page: Open) -> None:
+    page = open_page("/?fixture=arterial-candidate")
+    page.locator("#detail-1 > summary").click()
+    detail = page.locator("#detail-1")
+    expect(detail.get_by_role("link", name="Reddy & Clary 2010").first).to_be_visible()
+    page.get_by_label("Strip the links").check()
+    expect(detail.get_by_role("link")).to_have_count(0)
+    expect(detail).to_contain_text("Reddy & Clary 2010")
+    page.get_by_label("Portal vein", exact=True).select_option("occluded")
+    expect(page.get_by_role("heading", name="What moved")).to_be_visible()
+    expect(page.locator("#detail-1").get_by_role("link")).to_have_count(0)
+
+
+def test_a_change_is_one_request(open_page: Open) -> None:
+    page = open_page("/?fixture=arterial-candidate")
+    posted: list[str] = []
+    page.on("request", lambda request: posted.append(request.method) if request.method == "POST" else None)
+    inr = page.get_by_label("INR", exact=True)
+    inr.fill("2.4")
+    expect(page.locator(".supposed")).to_contain_text("INR 2.4")
+    inr.blur()
+    page.wait_for_timeout(700)
+    assert posted == ["POST"]
+
+
+def test_a_fact_is_found_changed_and_its_effect_on_others_is_shown(open_page: Open) -> None:
+    page = open_page("/?fixture=almost-nothing-known")
+    expect(page.locator("#decides-portal_vein")).to_contain_text("Arterial therapy")
+    before = page.locator("#count-tumour").inner_text()
+    page.get_by_label("Find a fact").fill("ki-67")
+    expect(page.get_by_label("Ki-67 index")).to_be_visible()
+    expect(page.get_by_label("INR", exact=True)).to_be_hidden()
+    page.get_by_label("Ki-67 index").fill("70")
+    expect(page.locator(".supposed")).to_contain_text("Ki-67 index 70 %")
+    expect(page.locator("#count-tumour")).not_to_have_text(before)
+    expect(page.get_by_label("INR", exact=True)).to_be_hidden()
+    page.get_by_label("Find a fact").fill("no such fact")
+    expect(page.get_by_text("No fact has these words.")).to_be_visible()
+    page.get_by_label("Find a fact").fill("")
+    page.get_by_label("Only facts that would decide").check()
+    assert all(page.locator(".control:not([hidden]) .decides").all_inner_texts())
 
 
 def test_number_out_of_range_is_reported_beside_its_control(open_page: Open) -> None:
@@ -199,7 +245,7 @@ def test_works_with_the_keyboard_alone(open_page: Open) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("article").first).to_be_visible()
     portal_vein = page.get_by_label("Portal vein", exact=True)
-    for _ in range(20):
+    for _ in range(25):
         page.keyboard.press("Tab")
         if portal_vein.evaluate("element => element === document.activeElement"):
             break
@@ -213,12 +259,12 @@ def test_works_with_the_keyboard_alone(open_page: Open) -> None:
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_no_serious_fault_of_accessibility(open_page: Open, size: tuple[int, int], scheme: str) -> None:
     page = open_page("/", size, expect_status=400, color_scheme=scheme)
-    assert not _serious(page), "start"
+    assert not serious_faults(page), "start"
     page.get_by_text("Paste or upload").click()
     page.get_by_label("A FHIR R4 Bundle").fill("[]")
     page.locator("#own button").click()
     expect(page.get_by_role("alert")).to_be_visible()
-    assert not _serious(page), "refused"
+    assert not serious_faults(page), "refused"
     page.get_by_label("Example").select_option(label=ARTERIAL)
     page.get_by_role("button", name="Show the cards").first.click()
     page.get_by_label("Portal vein", exact=True).select_option("occluded")
@@ -226,10 +272,10 @@ def test_no_serious_fault_of_accessibility(open_page: Open, size: tuple[int, int
     expect(page.locator("#fault-inr")).not_to_be_empty()
     expect(page.get_by_role("heading", name="What moved")).to_be_visible()
     page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
-    assert not _serious(page), "changed, everything open"
+    assert not serious_faults(page), "changed, everything open"
 
 
-def _serious(page: Page) -> list[str]:
+def serious_faults(page: Page) -> list[str]:
     """Return the serious and critical violations that axe-core finds. Runs it by evaluate, as the page's policy allows no other
     script."""
     page.evaluate(Path(os.environ["AXE_CORE"]).read_text("utf-8"))
