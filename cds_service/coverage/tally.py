@@ -23,7 +23,7 @@ from cds_service.fhir.resources import Component, Observation
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import StandardCoding
 from cds_service.reasoning.current_facts import determine_facts
-from cds_service.reasons import Reason
+from cds_service.reasons import WRITTEN_OTHERWISE, Reason
 
 UNIT_REFUSALS = frozenset(
     {Reason.UNIT_NOT_ACCEPTED, Reason.UNIT_AMBIGUOUS, Reason.UNIT_CONTRADICTS_CODE, Reason.UNIT_OF_ANOTHER_SYSTEM,
@@ -87,6 +87,10 @@ class FactTally:
     """Reason → values that could not be read, except for units."""
 
 
+NOT_BY_CODE = WRITTEN_OTHERWISE | {Reason.CODE_WITHOUT_SYSTEM}
+"""Reasons of unreadable values whose code was not read."""
+
+
 @dataclass
 class Tally:
     """All counts."""
@@ -99,6 +103,8 @@ class Tally:
     """(source, system, code) → its counts; source as in facts.toml."""
     drugs: dict[ReadBy, Count] = field(default_factory=lambda: {by: Count() for by in ReadBy})
     """Drug entries, by how their drug was identified."""
+    named_drugs: dict[str, Count] = field(default_factory=dict)
+    """Concept of a drug → entries in which it was found by name alone."""
     not_listed: int = 0
     """Codings and units beyond MAX_CODES."""
     written: dict[WrittenKey, Count] = field(default_factory=dict)
@@ -132,7 +138,7 @@ class Surveyor:
         self._add_current_facts(picture)
         self._add_drugs(chart)
         self._add_unmapped(named, read)
-        for key, times in written_otherwise(chart, picture, named, self.knowledge).items():
+        for key, times in written_otherwise(chart, picture, named, self.knowledge, self.today).items():
             if self._listed(key, self.tally.written):
                 _count(self.tally.written.setdefault(key, Count()), times)
 
@@ -152,7 +158,8 @@ class Surveyor:
         for reading in everything:
             found = matched_codes(self.knowledge, definition, about.get(reading.seen_in, ()))
             keys = [(coding.system, coding.code) for coding in found] or [("", reading.seen_in.split("/")[0])]
-            spoke.update(keys)
+            if not isinstance(reading, Unreadable) or reading.why.reason not in NOT_BY_CODE:
+                spoke.update(keys)
             if not isinstance(reading, Unreadable):
                 codes.update(keys)
                 continue
@@ -205,9 +212,11 @@ class Surveyor:
                     self.tally.facts[name].not_usable[reason_key(fact.why, numbers=ANY_NUMBER)] += 1
 
     def _add_drugs(self, chart: Chart) -> None:
-        times = Counter(self._drugs.reading_of(drug.medicine).read_by for drug in read_medication(chart))
-        for read_by, count in times.items():
+        found = [self._drugs.reading_of(drug.medicine) for drug in read_medication(chart)]
+        for read_by, count in Counter(reading.read_by for reading in found).items():
             _count(self.tally.drugs[read_by], count)
+        for concept, count in Counter(concept for reading in found for concept in reading.named).items():
+            _count(self.tally.named_drugs.setdefault(concept, Count()), count)
 
     def _add_unmapped(self, named: list[NamedConcept], read: set[tuple[str, str]]) -> None:
         unknown: dict[tuple[str, str, str], list[str]] = {}
@@ -217,13 +226,13 @@ class Surveyor:
             everything = codings(self.knowledge, item.concept)
             if any(is_known_coding(self.knowledge, c) or (c.system, c.code) in read for c in everything):
                 continue
-            words, _ = self._relevance.look(source, _words_of(item, everything))
-            if not words:
-                continue
-            coded = [coding for coding in everything if coding.code]
+            said, coded = _words_of(item, everything), [coding for coding in everything if coding.code]
+            words, _ = self._relevance.look(source, said)
+            if not words and (any(map(str.isalpha, said)) or not coded):
+                continue  # its words name something else
             for coding in coded:
                 unknown.setdefault((source, coding.system, coding.code), []).append(coding.display)
-                self._remember(source, coding, _words_of(item, everything))
+                self._remember(source, coding, said)
             if not coded:
                 texts[source, ", ".join(words)] += 1
         for key, displays in unknown.items():
