@@ -228,6 +228,9 @@ class Surveyor:
                 continue
             said, coded = _words_of(item, everything), [coding for coding in everything if coding.code]
             words, _ = self._relevance.look(source, said)
+            if not words and item.source == "Order":  # the order of a test
+                source = "Observation"
+                words, _ = self._relevance.look(source, said)
             if not words and (any(map(str.isalpha, said)) or not coded):
                 continue  # its words name something else
             for coding in coded:

@@ -91,10 +91,12 @@ def _equal_to(coding: StandardCoding, knowledge: Knowledge) -> list[str]:
 
 
 def _concepts(chart: Chart) -> Iterator[tuple[str, CodeableConcept | None]]:
-    """Yield the type and code of each diagnosis, Observation and procedure."""
+    """Yield the type and code of each diagnosis, Observation, procedure, order and study."""
     yield from (("Condition", condition.code) for _, condition in chart.conditions)
     yield from (("Observation", observation.code) for _, observation in chart.observations)
     yield from (("Procedure", procedure.code) for _, procedure in chart.procedures)
+    yield from (("Order", order.code) for order in chart.orders)
+    yield from (("Study", study.code) for study in chart.studies)
 
 
 def _dates(chart: Chart, today: date) -> Iterator[WrittenKey]:

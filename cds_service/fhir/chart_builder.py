@@ -150,7 +150,10 @@ class _ChartBuilder:
                 if decoder is None and (meant := TYPES_IN_LOWER_CASE.get(kind.name.casefold())):
                     # "observation" is no type of FHIR, and may be an Observation
                     broken.append((meant + reference.removeprefix(kind.name), raw, NOT_VALID))
-                    self.parts.incomplete_types.add(meant)
+                    if (stub := versions.stub(raw, meant, NOT_VALID)) is not None:
+                        decoded.append(_Decoded(broken[-1][0], raw, stub))
+                    else:
+                        self.parts.incomplete_types.add(meant)
                     continue
                 if decoder is None:
                     self.parts.left_out[LeftOut(Omission.TYPE_NOT_READ if kind.name else Omission.NO_RESOURCE_TYPE)] += 1

@@ -108,8 +108,8 @@ class ObservationReader:
     ) -> Observed | None:  # fmt: skip
         """Add a valid or unreadable reading of one fact. Return the valid reading, or None."""
         try:
-            if definition.id == "m_category" and has_value(part) and read_answer(self.knowledge, definition, part) is None:
-                return None  # a T or N category
+            if definition.id == "m_category" and has_value(part) and self._is_t_or_n(definition, part):
+                return None
             if is_future(on, today):
                 readings.unreadable.append(Unreadable(None, where, Explanation(Reason.DATED_IN_FUTURE)))
                 return None
@@ -123,6 +123,13 @@ class ObservationReader:
             readings.valid.append(reading := Observed(value, on, where, text, note, issued=issued))
             return reading
         return None
+
+    def _is_t_or_n(self, definition: FactDefinition, part: Observation | Component) -> bool:
+        """Return True if a TNM category is none of M. An answer coded only in systems that are not read may be one of M."""
+        if read_answer(self.knowledge, definition, part) is not None:
+            return False
+        answers = codings(self.knowledge, part.value_codeable_concept)
+        return not answers or any(answer.system in self.knowledge.terminology.uris for answer in answers)
 
     def _against_its_limit(self, part: Observation | Component, reading: Observed, times: FactReadings) -> None:
         """Add the reading as a multiple of the upper limit sent with it. Without a usable limit add a question. If no reading

@@ -85,7 +85,7 @@ class FactDefinition:
     short: str = ""
     """Its name within a line of a card; empty: `says` in lower case."""
     names: tuple[str, ...] = ()
-    """What charts call the analyte, before a number in a text."""
+    """What charts call it, before a number in a text or in place of a code that is read."""
     words: Mapping[str, str] = field(default_factory=dict)
     """Answer ("true", "patent") → how a card words it."""
     upper_limit_of: str = ""

@@ -35,7 +35,7 @@ PATIENT = {
     "resourceType": "Patient", "id": "p", "birthDate": "1970-06-01", "gender": "female",
     "link": [{"other": {"reference": "Patient/merged"}, "type": "replaces"}],
 }  # fmt: skip
-NOT_TOLD_BY = ("files", "resources", "charts", "charts_without_patient", "nlm", "facts", "never_found", "unmapped_not_listed")
+NOT_TOLD_BY = ("files", "resources", "charts", "nlm", "facts", "never_found", "unmapped_not_listed")
 """Fields of the coverage report that say what was read."""
 INPUTS = {
     modality.id: frozenset().union(
@@ -50,8 +50,8 @@ class Outcome(StrEnum):
 
     READ = "read"
     """Everything is as before."""
-    CARD = "told on a card"
-    COVERAGE = "told by coverage"
+    CARD = "card"
+    COVERAGE = "coverage"
     UNTOLD = "untold"
 
 
