@@ -20,6 +20,7 @@ from cds_service.fhir.drug_reading import DrugReader, ReadBy
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.reader import ChartReader
 from cds_service.fhir.resources import Component, Observation
+from cds_service.fhir.tumour_codes import TUMOUR
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import StandardCoding
 from cds_service.reasoning.current_facts import determine_facts
@@ -231,11 +232,13 @@ class Surveyor:
             if not words and item.source == "Order":  # the order of a test
                 source = "Observation"
                 words, _ = self._relevance.look(source, said)
+            if not words and source == "Condition" and (tumour := TUMOUR.search(said)):
+                words = (tumour.group().casefold(),)
             if not words and (any(map(str.isalpha, said)) or not coded):
                 continue  # its words name something else
             for coding in coded:
                 unknown.setdefault((source, coding.system, coding.code), []).append(coding.display)
-                self._remember(source, coding, said)
+                self._remember(source, coding, said, words)
             if not coded:
                 texts[source, ", ".join(words)] += 1
         for key, displays in unknown.items():
@@ -244,12 +247,12 @@ class Surveyor:
         for text, times in texts.items():
             _count(self.tally.text_only.setdefault(text, Count()), times)
 
-    def _remember(self, source: str, coding: StandardCoding, text: str) -> None:
+    def _remember(self, source: str, coding: StandardCoding, text: str, words: Sequence[str]) -> None:
         key = (source, coding.system, coding.code)
         if not self._listed(key, self.tally.unmapped):
             return
         held = self.tally.unmapped.setdefault(key, CodeCount())
-        words, looks_like = self._relevance.look(source, text)
+        _, looks_like = self._relevance.look(source, text)
         held.words.update(words)
         held.looks_like = held.looks_like or looks_like
         held.add_display(coding.display)
