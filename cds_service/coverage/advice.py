@@ -41,8 +41,8 @@ def advice(report: Report) -> list[str]:
         )
     if report.wordless:
         said.append(
-            f"Unknown codes without a display or text: {len(report.wordless)} (below). Each may be a fact that is lost. Ask "
-            "the source what they mean."
+            f"Unknown codes without a display or text in Latin letters: {len(report.wordless)} (below). Each may be a fact "
+            "that is lost. Ask the source what they mean."
         )
     if report.text_only:
         said.append("Some entries have relevant words but no code. Ask the source for codes; text alone decides nothing.")

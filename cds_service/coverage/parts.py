@@ -45,9 +45,9 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
         "Most are for another test or organ and are correctly left out.",
     )
     yield ReportPart(
-        "Unknown codes without a display or text",
-        ("code", "charts", "times", "type", "system"),
-        [(row.code, row.charts, row.times, row.source, row.system) for row in report.wordless],
+        "Unknown codes without a display or text in Latin letters",
+        ("code", "charts", "times", "type", "display", "system"),
+        [(row.code, row.charts, row.times, row.source, row.display, row.system) for row in report.wordless],
         "They may mean anything. Ask the source what they mean, or for displays.",
     )
     yield ReportPart(

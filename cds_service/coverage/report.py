@@ -179,7 +179,7 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def wordless(self) -> list[UnmappedRow]:
-        """Unknown codes that came without a display or text, so that they may mean anything."""
+        """Unknown codes that came without a display or text in Latin letters, so that they may mean anything."""
         return [row for row in self.unmapped if not row.words]
 
     @property

@@ -234,8 +234,8 @@ class Surveyor:
                 words, _ = self._relevance.look(source, said)
             if not words and source == "Condition" and (tumour := TUMOUR.search(said)):
                 words = (tumour.group().casefold(),)
-            if not words and (any(map(str.isalpha, said)) or not coded):
-                continue  # its words name something else
+            if not words and (any(sign.isascii() and sign.isalpha() for sign in said) or not coded):
+                continue  # its words name something else; words without a Latin letter cannot be judged
             for coding in coded:
                 unknown.setdefault((source, coding.system, coding.code), []).append(coding.display)
                 self._remember(source, coding, said, words)

@@ -47,7 +47,7 @@ def test_a_code_without_a_display_or_text_is_listed(tmp_path: Path, sent: dict[s
     (row,) = report.wordless
     (code,) = sent["code"]["coding"]
     assert (row.code, row.source, row.display) == (code["code"], sent["resourceType"], "")
-    assert "Unknown codes without a display or text: 1" in as_text(report)
+    assert "Unknown codes without a display or text in Latin letters: 1" in as_text(report)
     assert ("B7" in snippet(report)) == (row.system == HERE), "offered for the site file if its system is the site's own"
 
 
