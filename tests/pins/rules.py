@@ -264,6 +264,7 @@ RULES: Mapping[str, Any] = {
     "staging.toml.*.band.up_to": number,
     "staging.toml.*.band.below": number,
     "staging.toml.*.band.is": other_word,
+    "units.toml.inexact": DOWN,
     "units.toml.inexact.words": IN_TEXTS,
     "units.toml.inexact.percent": IN_TEXTS,
     "units.toml.alias": DOWN,

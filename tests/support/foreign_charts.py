@@ -1,7 +1,7 @@
 """Shapes of public examples and bug reports, each beside a readable chart: shape only, values and ids are ours.
 
-`lost`: what was lost of it before this table was written, measured at b5be2fd: the finding without a word ("silent"), or told by
-`coverage` alone ("coverage"); the newer value, so that an older one decided ("wrong"); the number, though a card said so
+`lost`: what was lost of it before this table was written, measured at b5be2fd: the finding without a word ("silent"), or told
+by `coverage` alone ("coverage"); the newer value, so that an older one decided ("wrong"); the number, though a card said so
 ("number"); or nothing that no card said ("").
 """
 
