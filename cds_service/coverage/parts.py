@@ -115,6 +115,7 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
     )
     what = ("what", "how many")
     yield ReportPart("Left out, as in the service", what, list(report.left_out.items()))
+    yield ReportPart("Entries whose words name nothing that is read", what, list(report.other_words.items()), in_a_line=True)
     yield ReportPart("Resource types that are not read", what, list(report.types_not_read.items()), in_a_line=True)
     yield ReportPart("Files of other kinds, not opened", what, list(report.files_not_opened.items()))
 

@@ -150,6 +150,8 @@ class Report(msgspec.Struct, frozen=True):
     unmapped: list[UnmappedRow]
     unmapped_not_listed: int
     text_only: list[ReasonRow]
+    other_words: dict[str, int]
+    """Type → entries that are not read, and whose words name nothing that is read."""
     drugs: list[DrugRow]
     drugs_by_name: list[NamedDrugRow]
     answers_not_read: list[AnswerRow]

@@ -63,6 +63,7 @@ def make_report(tally: Tally, read: ReadCounts, knowledge: Knowledge, today: dat
         ),
         unmapped_not_listed=tally.not_listed,
         text_only=[ReasonRow(source, words, seen.times) for (source, words), seen in sorted(tally.text_only.items())],
+        other_words=dict(sorted(tally.other_words.items())),
         drugs=[DrugRow(by.value, seen.charts, seen.times) for by, seen in tally.drugs.items() if seen.times],
         drugs_by_name=[NamedDrugRow(name, seen.charts, seen.times) for name, seen in sorted(tally.named_drugs.items())],
         answers_not_read=[

@@ -106,6 +106,8 @@ class Tally:
     """Drug entries, by how their drug was identified."""
     named_drugs: dict[str, Count] = field(default_factory=dict)
     """Concept of a drug → entries in which it was found by name alone."""
+    other_words: Counter[str] = field(default_factory=Counter)
+    """Type → entries that are not read, and whose words name nothing of the knowledge."""
     not_listed: int = 0
     """Codings and units beyond MAX_CODES."""
     written: dict[WrittenKey, Count] = field(default_factory=dict)
@@ -234,6 +236,8 @@ class Surveyor:
                 words, _ = self._relevance.look(source, said)
             if not words and source == "Condition" and (tumour := TUMOUR.search(said)):
                 words = (tumour.group().casefold(),)
+            if not words and said.strip(" /"):
+                self.tally.other_words[item.source] += 1
             if not words and (any(sign.isascii() and sign.isalpha() for sign in said) or not coded):
                 continue  # its words name something else; words without a Latin letter cannot be judged
             for coding in coded:
