@@ -4,7 +4,7 @@ person has to add."""
 from __future__ import annotations
 
 from cds_service.clinical_picture import Nlm
-from cds_service.coverage.report import Report
+from cds_service.coverage.report import NO_SYSTEM, Report
 
 MAX_TABLES = 20
 """Maximum [[code]] tables offered at once; the rest follow when these are decided."""
@@ -17,6 +17,8 @@ def advice(report: Report) -> list[str]:
     said: list[str] = []
     if report.files_unreadable or report.resources_unreadable:
         said.append("Some files or resources could not be read (reasons below). They are missing from every count.")
+    if report.answers_skipped:
+        said.append(f"Answers with cards instead of charts: {report.answers_skipped}. They were skipped.")
     if report.charts_without_patient:
         said.append(
             f"Charts without a Patient: {report.charts_without_patient} of {report.charts}. Their age and sex are unknown. "
@@ -36,6 +38,11 @@ def advice(report: Report) -> list[str]:
         said.append(
             f"Unknown codes of systems that are read, which look relevant: {len(report.standard)}. Most are correctly left out "
             "(another test, another organ); drug products and procedures may need a [[code]]."
+        )
+    if report.wordless:
+        said.append(
+            f"Unknown codes without a display or text in Latin letters: {len(report.wordless)} (below). Each may be a fact "
+            "that is lost. Ask the source what they mean."
         )
     if report.text_only:
         said.append("Some entries have relevant words but no code. Ask the source for codes; text alone decides nothing.")
@@ -62,19 +69,32 @@ def snippet(report: Report) -> str:
     """Return [[code]] and [units] tables in TOML, or "". An Observation code gets a fact, any other a concept of
     terminology.toml. What a person has to add is left empty, and rejected while it is empty."""
     tables = []
-    for row in report.to_map[:MAX_TABLES]:
-        perhaps = f"perhaps {' or '.join(row.looks_like)}" if row.looks_like else ""
-        says = "fact" if row.source == "Observation" else "concept"
-        tables.append(_code([row.display, f"charts: {row.charts}", perhaps], row.system, row.code, f'{says} = ""'))
+    equal = [row for row in report.written_otherwise if row.means]
+    done = {(row.system, row.code) for row in equal}
+    for code in [row for row in report.to_map if (row.system, row.code) not in done][:MAX_TABLES]:
+        perhaps = f"perhaps {' or '.join(code.looks_like)}" if code.looks_like else ""
+        says = "fact" if code.source == "Observation" else "concept"
+        tables.append(_code([code.display, f"charts: {code.charts}", perhaps], code.system, code.code, f'{says} = ""'))
     for answer in [row for row in report.answers_not_read if row.code_shown and row.system_known][:MAX_TABLES]:
         about = [answer.display, f"charts: {answer.charts}", f"an answer: {', '.join(answer.allowed)}"]
         tables.append(_code(about, answer.system, answer.code, f'fact = "{answer.fact}"\nvalue = ""'))
+    for row in equal[:MAX_TABLES]:
+        system = "" if row.system == NO_SYSTEM else row.system
+        tables.append(_code([f"charts: {row.charts}", "if it is this code"], system, row.code, f"means = {_quoted(row.means)}"))
     units: dict[str, list[str]] = {}
     for unit in report.units_refused:
         if unit.is_spelling:
             line = f'{_quoted(unit.unit or "")} = ""   # charts: {unit.charts}; one of {", ".join(unit.accepted)}'
             units.setdefault(unit.fact, []).append(line)
-    tables += ["\n".join([f"[units.{fact}]", *lines]) for fact, lines in units.items()]
+    held = {unit.fact for unit in report.units_refused if unit.has_table}
+    for fact, lines in units.items():  # a table may be in a file once only
+        tables.append(
+            "\n".join(
+                [f"# add to your [units.{fact}]", *(f"# {line}" for line in lines)]
+                if fact in held
+                else [f"[units.{fact}]", *lines]
+            )
+        )
     return "\n\n".join(tables)
 
 

@@ -45,6 +45,12 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
         "Most are for another test or organ and are correctly left out.",
     )
     yield ReportPart(
+        "Unknown codes without a display or text in Latin letters",
+        ("code", "charts", "times", "type", "display", "system"),
+        [(row.code, row.charts, row.times, row.source, row.display, row.system) for row in report.wordless],
+        "They may mean anything. Ask the source what they mean, or for displays.",
+    )
+    yield ReportPart(
         "Entries with relevant words and no code",
         ("type", "times", "words"),
         [(row.what, row.count, row.why) for row in report.text_only],
@@ -56,6 +62,12 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
         [(DRUG_READ_BY[row.read_by], row.charts, row.times) for row in report.drugs],
         "A drug identified by name never decides; it raises a question or a caution. One unidentified drug makes every "
         "drug fact unknown.",
+    )
+    yield ReportPart(
+        "Drugs identified by name alone",
+        ("concept", "charts", "entries"),
+        [(row.concept, row.charts, row.times) for row in report.drugs_by_name],
+        "Send the RxNorm or ATC code with them, or map your code to the concept.",
     )
     yield ReportPart(
         "Unknown coded answers",
@@ -103,6 +115,7 @@ def report_parts(report: Report) -> Iterator[ReportPart]:
     )
     what = ("what", "how many")
     yield ReportPart("Left out, as in the service", what, list(report.left_out.items()))
+    yield ReportPart("Entries whose words name nothing that is read", what, list(report.other_words.items()), in_a_line=True)
     yield ReportPart("Resource types that are not read", what, list(report.types_not_read.items()), in_a_line=True)
     yield ReportPart("Files of other kinds, not opened", what, list(report.files_not_opened.items()))
 

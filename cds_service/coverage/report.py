@@ -8,6 +8,9 @@ import msgspec
 
 from cds_service.clinical_picture import Nlm
 
+NO_SYSTEM = "no system"
+"""Shown in place of the URI of a code system that was not sent."""
+
 
 class CodeRow(msgspec.Struct, frozen=True):
     """A code that gave readings of a fact."""
@@ -73,6 +76,8 @@ class UnitRow(msgspec.Struct, frozen=True):
     unit: str | None
     """None if no unit was sent."""
     unit_shown: bool
+    has_table: bool
+    """True if the site file has a table for the units of this fact already."""
     is_spelling: bool
     """True if a site file can define the unit, because it was rejected for its spelling or not sent."""
     accepted: list[str]
@@ -89,6 +94,9 @@ class WrittenRow(msgspec.Struct, frozen=True):
     code: str
     system: str
     """For a morphology in an extension: the URL of the extension."""
+    means: str
+    """For an equal code: the one standard code, as a site file names it; empty if there are several, or if it cannot be
+    mapped."""
     charts: int
     times: int
 
@@ -108,6 +116,14 @@ class ReasonRow(msgspec.Struct, frozen=True):
     what: str
     why: str
     count: int
+
+
+class NamedDrugRow(msgspec.Struct, frozen=True):
+    """A drug that was found by name alone. `concept`: as in terminology.toml."""
+
+    concept: str
+    charts: int
+    times: int
 
 
 class DrugRow(msgspec.Struct, frozen=True):
@@ -134,7 +150,10 @@ class Report(msgspec.Struct, frozen=True):
     unmapped: list[UnmappedRow]
     unmapped_not_listed: int
     text_only: list[ReasonRow]
+    other_words: dict[str, int]
+    """Type → entries that are not read, and whose words name nothing that is read."""
     drugs: list[DrugRow]
+    drugs_by_name: list[NamedDrugRow]
     answers_not_read: list[AnswerRow]
     units_refused: list[UnitRow]
     written_otherwise: list[WrittenRow]
@@ -147,23 +166,30 @@ class Report(msgspec.Struct, frozen=True):
     left_out: dict[str, int]
     types_not_read: dict[str, int]
     files_not_opened: dict[str, int]
+    answers_skipped: int
+    """Answers of a CDS service, which hold cards and no resources."""
 
     @property
     def local(self) -> list[UnmappedRow]:
         """Codes of systems that the service does not read, mostly a site's own."""
-        return [row for row in self.unmapped if not row.own_system]
+        return [row for row in self.unmapped if row.words and not row.own_system]
 
     @property
     def standard(self) -> list[UnmappedRow]:
         """Unknown codes of systems that the service reads."""
-        return [row for row in self.unmapped if row.own_system]
+        return [row for row in self.unmapped if row.words and row.own_system]
+
+    @property
+    def wordless(self) -> list[UnmappedRow]:
+        """Unknown codes that came without a display or text in Latin letters, so that they may mean anything."""
+        return [row for row in self.unmapped if not row.words]
 
     @property
     def to_map(self) -> list[UnmappedRow]:
         """Codes worth a line in the site file. Other LOINC codes are other tests and not offered; they can be added by hand.
         Drug products and procedures are offered, because the knowledge has only some of them."""
-        fit = [row for row in self.unmapped if row.code_shown and row.system_known]
-        return [row for row in fit if not row.own_system or row.source in {"Medication", "Procedure"}]
+        fit = [row for row in (*self.local, *self.standard, *self.wordless) if row.code_shown and row.system_known]
+        return [row for row in fit if not row.own_system or (row.words and row.source in {"Medication", "Procedure"})]
 
     @property
     def possible(self) -> int:

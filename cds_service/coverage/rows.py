@@ -13,10 +13,12 @@ from cds_service.cards import wording
 from cds_service.clinical_picture import Nlm
 from cds_service.coverage.parts import unit_label
 from cds_service.coverage.report import (
+    NO_SYSTEM,
     AnswerRow,
     CodeRow,
     DrugRow,
     FactRow,
+    NamedDrugRow,
     ReasonRow,
     Report,
     UnitRow,
@@ -61,7 +63,9 @@ def make_report(tally: Tally, read: ReadCounts, knowledge: Knowledge, today: dat
         ),
         unmapped_not_listed=tally.not_listed,
         text_only=[ReasonRow(source, words, seen.times) for (source, words), seen in sorted(tally.text_only.items())],
+        other_words=dict(sorted(tally.other_words.items())),
         drugs=[DrugRow(by.value, seen.charts, seen.times) for by, seen in tally.drugs.items() if seen.times],
+        drugs_by_name=[NamedDrugRow(name, seen.charts, seen.times) for name, seen in sorted(tally.named_drugs.items())],
         answers_not_read=[
             _answer(name, key, item, knowledge) for name, t in tally.facts.items() for key, item in sorted(t.answers.items())
         ],
@@ -85,6 +89,7 @@ def make_report(tally: Tally, read: ReadCounts, knowledge: Knowledge, today: dat
         left_out=wording.describe_left_out(dict(read.left_out.most_common())),
         types_not_read=dict(read.types_not_read.most_common()),
         files_not_opened=dict(read.not_opened.most_common()),
+        answers_skipped=read.answers,
     )
 
 
@@ -166,12 +171,16 @@ def _place(refused: RefusedUnit) -> tuple[str, bool, str]:
 def _unit(definition: FactDefinition, refused: RefusedUnit, seen: Count) -> UnitRow:
     accepted, unit = list(definition.units), refused.unit
     if unit is None:
-        return UnitRow(definition.id, definition.says, None, True, True, accepted, seen.charts, seen.times)
+        return UnitRow(
+            definition.id, definition.says, None, True, bool(definition.local_units), True, accepted, seen.charts, seen.times
+        )
     show = len(unit) <= MAX_UNIT_CHARS and not _typed(unit.replace(", ", ","), seen.charts)
     said = shorten_text(unit, MAX_UNIT_CHARS) if show else "not shown: a long unit, or one with spaces in one chart only"
     said += UNIT_REJECTION_NOTES.get(refused.reason, "") if show else ""
     spelt = show and refused.reason not in UNIT_REJECTION_NOTES
-    return UnitRow(definition.id, definition.says, said, show, spelt, accepted, seen.charts, seen.times)
+    return UnitRow(
+        definition.id, definition.says, said, show, bool(definition.local_units), spelt, accepted, seen.charts, seen.times
+    )
 
 
 UNIT_REJECTION_NOTES = {
@@ -185,17 +194,23 @@ WRITTEN = {
     Written.EQUAL_CODE: "a known code under another system or none: raises a question",
     Written.EXTENSION: "a morphology in an extension: read",
     Written.CERTAINTY: "a certainty of a diagnosis: read",
+    Written.UNCONFIRMED: "a diagnosis that is not confirmed: raises a question",
     Written.CONTAINED: "a result contained in another resource: read",
     Written.UNDATED: "an undated number beside a dated one: the fact is unknown",
+    Written.NO_DATE: "without a date, or with one that is not valid: it orders and dates nothing",
+    Written.IN_FUTURE: "dated in the future: the date is not used",
+    Written.NO_CODE: "neither a code nor a text: not read",
     Written.NOT_SENT: "a report whose results were not sent: reported on the card",
 }
+OF_A_SYSTEM = frozenset({Written.EQUAL_CODE, Written.EXTENSION})
 
 
 def _written(key: WrittenKey, seen: Count, knowledge: Knowledge) -> WrittenRow:
     about = knowledge.facts[key.about].says if key.what is Written.UNDATED else key.about
-    system = _system(key.system, knowledge).shown if key.what in {Written.EQUAL_CODE, Written.EXTENSION} else ""
+    named = _system(key.system, knowledge) if key.what in OF_A_SYSTEM else _ShownSystem("", known=False)
     code = NOT_SHOWN if _typed(key.code, seen.charts) else shorten_text(key.code, MAX_SHOWN_CODE_CHARS)
-    return WrittenRow(WRITTEN[key.what], about, code, system, seen.charts, seen.times)
+    mapped = code == key.code and (named.known or not key.system)
+    return WrittenRow(WRITTEN[key.what], about, code, named.shown, key.means if mapped else "", seen.charts, seen.times)
 
 
 class _ShownCode(NamedTuple):
@@ -232,7 +247,7 @@ def _system(name: str, knowledge: Knowledge) -> _ShownSystem:
     """Return what may be shown of a code system. Text that is not a URI could be anything and is not repeated."""
     uri = knowledge.terminology.uris.get(name, name)
     if not uri:
-        return _ShownSystem("no system", known=False)
+        return _ShownSystem(NO_SYSTEM, known=False)
     if not re.fullmatch(r"(https?://|urn:)[!-~]{1,150}", uri):
         return _ShownSystem("not shown: a system that is not a URI", known=False)
     return _ShownSystem(uri, known=True)

@@ -40,6 +40,7 @@ class SentHook(msgspec.Struct):
 
     hook: Any = None
     prefetch: dict[str, msgspec.Raw] | None = None
+    cards: Any = None
 
 
 HOOK_DECODER = msgspec.json.Decoder(SentHook)
@@ -60,6 +61,8 @@ class ReadCounts:
 
     files: int = 0
     resources: int = 0
+    answers: int = 0
+    """Answers of a CDS service, which hold no resources."""
     not_opened: Counter[str] = field(default_factory=Counter)
     """Number of files of other kinds, by ending."""
     faults: dict[ReasonKey, FaultCount] = field(default_factory=dict)
@@ -148,6 +151,8 @@ class Sorter:
             if hook is not None and hook.prefetch:
                 for raw in hook.prefetch.values():
                     self._take_resources(source, where, bytes(raw))
+            elif hook is not None and isinstance(hook.cards, list):
+                self.read.answers += 1
             elif kind.name:
                 self._take_resources(source, where, body)
             else:

@@ -20,10 +20,11 @@ from cds_service.fhir.drug_reading import DrugReader, ReadBy
 from cds_service.fhir.medication import read_medication
 from cds_service.fhir.reader import ChartReader
 from cds_service.fhir.resources import Component, Observation
+from cds_service.fhir.tumour_codes import TUMOUR
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import StandardCoding
 from cds_service.reasoning.current_facts import determine_facts
-from cds_service.reasons import Reason
+from cds_service.reasons import WRITTEN_OTHERWISE, Reason
 
 UNIT_REFUSALS = frozenset(
     {Reason.UNIT_NOT_ACCEPTED, Reason.UNIT_AMBIGUOUS, Reason.UNIT_CONTRADICTS_CODE, Reason.UNIT_OF_ANOTHER_SYSTEM,
@@ -87,6 +88,10 @@ class FactTally:
     """Reason → values that could not be read, except for units."""
 
 
+NOT_BY_CODE = WRITTEN_OTHERWISE | {Reason.CODE_WITHOUT_SYSTEM}
+"""Reasons of unreadable values whose code was not read."""
+
+
 @dataclass
 class Tally:
     """All counts."""
@@ -99,6 +104,10 @@ class Tally:
     """(source, system, code) → its counts; source as in facts.toml."""
     drugs: dict[ReadBy, Count] = field(default_factory=lambda: {by: Count() for by in ReadBy})
     """Drug entries, by how their drug was identified."""
+    named_drugs: dict[str, Count] = field(default_factory=dict)
+    """Concept of a drug → entries in which it was found by name alone."""
+    other_words: Counter[str] = field(default_factory=Counter)
+    """Type → entries that are not read, and whose words name nothing of the knowledge."""
     not_listed: int = 0
     """Codings and units beyond MAX_CODES."""
     written: dict[WrittenKey, Count] = field(default_factory=dict)
@@ -132,7 +141,7 @@ class Surveyor:
         self._add_current_facts(picture)
         self._add_drugs(chart)
         self._add_unmapped(named, read)
-        for key, times in written_otherwise(chart, picture, named, self.knowledge).items():
+        for key, times in written_otherwise(chart, picture, named, self.knowledge, self.today).items():
             if self._listed(key, self.tally.written):
                 _count(self.tally.written.setdefault(key, Count()), times)
 
@@ -152,7 +161,8 @@ class Surveyor:
         for reading in everything:
             found = matched_codes(self.knowledge, definition, about.get(reading.seen_in, ()))
             keys = [(coding.system, coding.code) for coding in found] or [("", reading.seen_in.split("/")[0])]
-            spoke.update(keys)
+            if not isinstance(reading, Unreadable) or reading.why.reason not in NOT_BY_CODE:
+                spoke.update(keys)
             if not isinstance(reading, Unreadable):
                 codes.update(keys)
                 continue
@@ -205,9 +215,11 @@ class Surveyor:
                     self.tally.facts[name].not_usable[reason_key(fact.why, numbers=ANY_NUMBER)] += 1
 
     def _add_drugs(self, chart: Chart) -> None:
-        times = Counter(self._drugs.reading_of(drug.medicine).read_by for drug in read_medication(chart))
-        for read_by, count in times.items():
+        found = [self._drugs.reading_of(drug.medicine) for drug in read_medication(chart)]
+        for read_by, count in Counter(reading.read_by for reading in found).items():
             _count(self.tally.drugs[read_by], count)
+        for concept, count in Counter(concept for reading in found for concept in reading.named).items():
+            _count(self.tally.named_drugs.setdefault(concept, Count()), count)
 
     def _add_unmapped(self, named: list[NamedConcept], read: set[tuple[str, str]]) -> None:
         unknown: dict[tuple[str, str, str], list[str]] = {}
@@ -217,13 +229,20 @@ class Surveyor:
             everything = codings(self.knowledge, item.concept)
             if any(is_known_coding(self.knowledge, c) or (c.system, c.code) in read for c in everything):
                 continue
-            words, _ = self._relevance.look(source, _words_of(item, everything))
-            if not words:
-                continue
-            coded = [coding for coding in everything if coding.code]
+            said, coded = _words_of(item, everything), [coding for coding in everything if coding.code]
+            words, _ = self._relevance.look(source, said)
+            if not words and item.source == "Order":  # the order of a test
+                source = "Observation"
+                words, _ = self._relevance.look(source, said)
+            if not words and source == "Condition" and (tumour := TUMOUR.search(said)):
+                words = (tumour.group().casefold(),)
+            if not words and said.strip(" /"):
+                self.tally.other_words[item.source] += 1
+            if not words and (any(sign.isascii() and sign.isalpha() for sign in said) or not coded):
+                continue  # its words name something else; words without a Latin letter cannot be judged
             for coding in coded:
                 unknown.setdefault((source, coding.system, coding.code), []).append(coding.display)
-                self._remember(source, coding, _words_of(item, everything))
+                self._remember(source, coding, said, words)
             if not coded:
                 texts[source, ", ".join(words)] += 1
         for key, displays in unknown.items():
@@ -232,12 +251,12 @@ class Surveyor:
         for text, times in texts.items():
             _count(self.tally.text_only.setdefault(text, Count()), times)
 
-    def _remember(self, source: str, coding: StandardCoding, text: str) -> None:
+    def _remember(self, source: str, coding: StandardCoding, text: str, words: Sequence[str]) -> None:
         key = (source, coding.system, coding.code)
         if not self._listed(key, self.tally.unmapped):
             return
         held = self.tally.unmapped.setdefault(key, CodeCount())
-        words, looks_like = self._relevance.look(source, text)
+        _, looks_like = self._relevance.look(source, text)
         held.words.update(words)
         held.looks_like = held.looks_like or looks_like
         held.add_display(coding.display)

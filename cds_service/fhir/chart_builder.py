@@ -53,6 +53,7 @@ class ResourceKind(msgspec.Struct):
 CONTAINERS = frozenset({"DiagnosticReport", "Observation", "Condition"})
 """Resource types whose contained results are read."""
 KIND_DECODER = msgspec.json.Decoder(ResourceKind)
+TYPES_IN_LOWER_CASE = {name.casefold(): name for name in READ_TYPES}
 DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ_TYPES.items()}
 
 
@@ -146,6 +147,14 @@ class _ChartBuilder:
                     reference = f"{kind.name or 'resource'}/{entry.full_url.replace(':', '/').rsplit('/', 1)[-1]}"
                 if entry.full_url and len(reference) <= MAX_REFERENCE_CHARS:
                     self.parts.names[entry.full_url] = reference
+                if decoder is None and (meant := TYPES_IN_LOWER_CASE.get(kind.name.casefold())):
+                    # "observation" is no type of FHIR, and may be an Observation
+                    broken.append((meant + reference.removeprefix(kind.name), raw, NOT_VALID))
+                    if (stub := versions.stub(raw, meant, NOT_VALID)) is not None:
+                        decoded.append(_Decoded(broken[-1][0], raw, stub))
+                    else:
+                        self.parts.incomplete_types.add(meant)
+                    continue
                 if decoder is None:
                     self.parts.left_out[LeftOut(Omission.TYPE_NOT_READ if kind.name else Omission.NO_RESOURCE_TYPE)] += 1
                     continue

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import TypeVar
 
-from cds_service.fhir.resources import CodeableConcept
+from cds_service.fhir.resources import CodeableConcept, Coding
 from cds_service.knowledge.model import Knowledge
 from cds_service.knowledge.terminology import Meaning, StandardCoding
 
@@ -84,7 +84,7 @@ def has_text(concept: CodeableConcept | None) -> bool:
     return bool(memory["has text"])
 
 
-def names_of(concept: CodeableConcept, sent: Iterable[StandardCoding]) -> list[str]:
+def names_of(concept: CodeableConcept, sent: Iterable[StandardCoding | Coding]) -> list[str]:
     """Return the text of a concept and the displays of its codings. Leave out those that only repeat a code, as some servers
     send."""
     codes = {(coding.code or "").strip().casefold() for coding in concept.coding or ()}

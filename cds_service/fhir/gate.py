@@ -127,6 +127,8 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
     found.mixed = "" in mixed
     linked = {reference for histology in histologies for reference in histology.conditions}
     others: list[OtherMalignancy] = []
+    suspected: list[OtherMalignancy] = []
+    """Unconfirmed ones, which are never the tumour of a histology."""
     for where, condition in chart.conditions:
         everything = codings_of_condition(condition, knowledge)
         on = date_of_condition(condition)
@@ -152,8 +154,8 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
             found.weak.append(seen)
         elif unread and _other_malignancy(everything, meanings, condition):
             found.others_unread.append(seen)
-        elif not history and not unconfirmed and _other_malignancy(everything, meanings, condition):
-            others.append(OtherMalignancy(seen, everything))
+        elif not history and _other_malignancy(everything, meanings, condition):
+            (suspected if unconfirmed else others).append(OtherMalignancy(seen, everything))
         if history and not unconfirmed and says_liver_metastasis(meanings, condition, knowledge):
             found.liver_before.append(seen)
         liver_open = None if history else why_liver_is_open(meanings, meant, condition, knowledge)
@@ -164,7 +166,7 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
             if nen and not unconfirmed and any(m.concept in METASTASIS - {"cond.liver_mets"} for m in meanings):
                 found.both.append(seen)
     _add_histologies(found, histologies, others)
-    found.others = [other.reading for other in others]
+    found.others = [other.reading for other in (*others, *suspected)]
     for where, observation in chart.observations:
         seen = Observed(True, date_of_observation(observation), where, text_of(observation.code))
         if isinstance(observation, UnreadObservation):

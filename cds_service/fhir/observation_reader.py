@@ -3,7 +3,6 @@ unreadable."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import date
@@ -17,6 +16,7 @@ from cds_service.fhir.references import resolve_reference
 from cds_service.fhir.resources import CodeableConcept, Component, Observation, Reference, UnreadObservation
 from cds_service.fhir.tumour_codes import site_is_open
 from cds_service.fhir.units import UnitError
+from cds_service.fhir.unread_codes import UnreadCodes
 from cds_service.fhir.values import has_value, read_answer, upper_limits_of, value_of
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.terminology import StandardCoding, Use
@@ -25,12 +25,6 @@ from cds_service.reasons import Explanation, Reason, ValueNotReadable
 MAX_FACTS_OF_A_CODE = 10
 """Maximum number of facts that the codings of one Observation or component may state. Its codings describe one thing in several
 systems; with more facts the meaning is ambiguous, and each fact would have to parse the value."""
-BARE_OID = re.compile(r"[0-2](?:\.\d{1,40}){2,40}")
-"""An OID without the "urn:oid:" prefix, so not a URI."""
-
-
-def _names_no_system(coding: StandardCoding) -> bool:
-    return not coding.system or BARE_OID.fullmatch(coding.system) is not None
 
 
 def result_name(where: str, reference: Reference, chart: Chart) -> str | None:
@@ -52,8 +46,7 @@ class ObservationReader:
         self.knowledge = knowledge
         self._assessments = {code: d for d in knowledge.facts.values() for code in d.assessment}
         self._concepts = concepts
-        systems = (*knowledge.terminology.uris, knowledge.assessment_system)
-        self._in_any_system = {code: self._meant(StandardCoding(system, code) for system in systems) for code in codes}
+        self.unread = UnreadCodes(knowledge, codes, self._meant)
         self._limits = {d.upper_limit_of: d for d in knowledge.facts.values() if d.upper_limit_of}
 
     def read(self, where: str, observation: Observation, chart: Chart, today: date, found: Mapping[str, FactReadings]) -> None:
@@ -67,10 +60,10 @@ class ObservationReader:
         liver = is_liver(self.knowledge, [observation.body_site])
         missed: list[Unreadable] | None = None
         for part, meant in zip(parts, meant_by, strict=True):
-            for definition in self._without_system(part.code) if not meant else ():
-                if definition.id not in asked:  # once, even if several components omit their system
-                    asked.add(definition.id)
-                    found[definition.id].unreadable.append(Unreadable(on, where, Explanation(Reason.CODE_WITHOUT_SYSTEM)))
+            for name, unread in self.unread.facts(part.code).items() if not meant else ():
+                if name not in asked:  # once, even if several components are coded so
+                    asked.add(name)
+                    found[name].unreadable.append(Unreadable(on, where, Explanation(unread)))
             if len(meant) > MAX_FACTS_OF_A_CODE:
                 for definition, _ in meant:
                     found[definition.id].unreadable.append(Unreadable(on, where, Explanation(Reason.LONGER_THAN_READ)))
@@ -86,7 +79,7 @@ class ObservationReader:
                         continue  # a panel whose members are read by themselves
                 if definition.id == "largest_lesion" and not (stated or liver):
                     unsited = observation.body_site is None
-                    if has_value(part) and (unsited or site_is_open(observation.body_site, self.knowledge)):
+                    if has_value(part) and (unsited or self._site_is_unread(observation.body_site)):
                         why = Explanation(Reason.SITE_NOT_SENT if unsited else Reason.SITE_IN_WORDS)
                         found[definition.id].unreadable.append(Unreadable(on, where, why))
                     continue
@@ -96,6 +89,12 @@ class ObservationReader:
                     reading = self._part(where, part, definition, on, issued, today, liver, found[definition.id])
                     if reading is not None and (times := self._limits.get(definition.id)):
                         self._against_its_limit(part, reading, found[times.id])
+
+    def _site_is_unread(self, site: CodeableConcept | None) -> bool:
+        """Return True if a body site may be the liver: by its words, or because no code of it is of a system that is read."""
+        terms = self.knowledge.terminology
+        read = any(coding.code and coding.system in terms.uris for coding in codings(self.knowledge, site))
+        return not read or site_is_open(site, self.knowledge)
 
     def _missed(self, where: str, on: PartialDate | None, observation: Observation, chart: Chart) -> Iterator[Unreadable]:
         members = [result_name(where, member, chart) for member in observation.has_member or ()]
@@ -109,8 +108,8 @@ class ObservationReader:
     ) -> Observed | None:  # fmt: skip
         """Add a valid or unreadable reading of one fact. Return the valid reading, or None."""
         try:
-            if definition.id == "m_category" and has_value(part) and read_answer(self.knowledge, definition, part) is None:
-                return None  # a T or N category
+            if definition.id == "m_category" and has_value(part) and self._is_t_or_n(definition, part):
+                return None
             if is_future(on, today):
                 readings.unreadable.append(Unreadable(None, where, Explanation(Reason.DATED_IN_FUTURE)))
                 return None
@@ -125,6 +124,13 @@ class ObservationReader:
             return reading
         return None
 
+    def _is_t_or_n(self, definition: FactDefinition, part: Observation | Component) -> bool:
+        """Return True if a TNM category is none of M. An answer coded only in systems that are not read may be one of M."""
+        if read_answer(self.knowledge, definition, part) is not None:
+            return False
+        answers = codings(self.knowledge, part.value_codeable_concept)
+        return not answers or any(answer.system in self.knowledge.terminology.uris for answer in answers)
+
     def _against_its_limit(self, part: Observation | Component, reading: Observed, times: FactReadings) -> None:
         """Add the reading as a multiple of the upper limit sent with it. Without a usable limit add a question. If no reading
         of this fact has a usable limit, these questions are dropped later."""
@@ -137,15 +143,6 @@ class ObservationReader:
         """Return the facts that a concept states, each with True if the code alone states it, or False if its body site is
         needed too."""
         return self._meant(codings(self.knowledge, concept))
-
-    def _without_system(self, concept: CodeableConcept | None) -> list[FactDefinition]:
-        """Return the facts that a code with no system (or a bare OID) would state in the system that has it. They become
-        unknown and never get a value."""
-        sent = codings(self.knowledge, concept)
-        bare = dict.fromkeys(coding.code for coding in sent if _names_no_system(coding) and coding.code in self._in_any_system)
-        meant = (pair for code in bare for pair in self._in_any_system[code])
-        asked = (definition for definition, stated in meant if stated or definition.id != "largest_lesion")
-        return list({definition.id: definition for definition in asked}.values())
 
     def _meant(self, sent: Iterable[StandardCoding]) -> list[tuple[FactDefinition, bool]]:
         matched: dict[str, tuple[FactDefinition, bool]] = {}

@@ -56,12 +56,14 @@ class ChartReader:
         self._observing = ObservationReader(knowledge, self._concepts, self._codes)
 
     def _speaks(self, observation: Observation) -> bool:
-        """Return True if any code of the Observation is read. Most Observations of a long chart are skipped by this test."""
-        for part in (observation, *(observation.component or ())):
+        """Return True if any code of the Observation is read, or names a fact in another system or in words. Most
+        Observations of a long chart are skipped by this test."""
+        parts = (observation, *(observation.component or ()))
+        for part in parts:
             for coding in (part.code.coding or ()) if part.code else ():
                 if (coding.code or "").strip() in self._codes:
                     return True
-        return False
+        return any(self._observing.unread.facts(part.code) for part in parts)
 
     def read(self, chart: Chart, today: date) -> ClinicalPicture:
         """Return the clinical picture of a chart on a day. Content that cannot be read is listed in the picture; none of it

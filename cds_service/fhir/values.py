@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from decimal import Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import NamedTuple
 
-from cds_service.clinical_picture import Interval, Observed, Value
-from cds_service.fhir.concepts import codings, text_of
+from cds_service.clinical_picture import Interval, Observed, Value, format_decimal
+from cds_service.fhir.concepts import codings, names_of, text_of
+from cds_service.fhir.number_texts import NumberText, read_number_text
 from cds_service.fhir.resources import Component, Observation, Quantity, Ratio, ReferenceRange, codes
 from cds_service.fhir.units import UCUM, Scale, convert_value
 from cds_service.knowledge.model import FactDefinition, Knowledge
@@ -27,12 +27,6 @@ READ_AS = (
     "value_integer",
 )
 COMPARATORS = {"≤": "<=", "≥": ">="}
-NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
-NUMBER_IN_TEXT = re.compile(
-    rf"(?P<comparator><=|>=|[<>≤≥])?\s*(?P<low>{NUMBER})(?:\s*(?:-|–|to)\s*(?P<high>{NUMBER}))?"
-    r"(?:\s+(?P<unit>\S.*)|(?P<joined>[^\d\s.,].*))?"
-)
-"""A number as laboratories write it in text: "< 5 %", "15-20 %", "1.1". A comma is rejected, since 1,200 is ambiguous."""
 LARGEST_EXPONENT = 15
 _EXACT = Context(prec=30)
 
@@ -115,14 +109,31 @@ def _number(knowledge: Knowledge, definition: FactDefinition, part: Part) -> Rec
             Interval.from_number(convert_value(Decimal(part.value_integer), scale.without_unit())),
             str(part.value_integer),
         )
-    elif part.value_string is not None and (found := NUMBER_IN_TEXT.fullmatch(part.value_string.strip())):
+    elif part.value_string is not None and (found := _number_text(knowledge, definition, part, part.value_string)):
         amount, text = _from_text(scale, found), part.value_string.strip()
+        if found.inexact:
+            _possible(definition, amount)
+            amount = _widened(definition, amount, knowledge.number_writing.inexact_share)
     elif (said := read_answer(knowledge, definition, part)) is not None:
         amount, text = Interval.from_number(said), text_of(part.value_codeable_concept) or (part.value_string or said).strip()
     else:
         raise ValueNotReadable(Explanation(Reason.NOT_A_NUMBER))
     _possible(definition, amount)
     return RecordedValue(amount, text)
+
+
+def exact_number(knowledge: Knowledge, definition: FactDefinition, text: str) -> str | None:
+    """Return the digits of the number that a text states, in the unit of the fact; None if it is not exact, or if the fact
+    cannot have it."""
+    found = read_number_text(text, knowledge.number_writing)
+    if found is None or found.inexact:
+        return None
+    try:
+        amount = _from_text(Scale.for_fact(knowledge.units, definition), found)
+        _possible(definition, amount)
+    except ValueNotReadable:
+        return None
+    return None if amount.exact is None else format_decimal(amount.exact)
 
 
 def upper_limits_of(knowledge: Knowledge, part: Part) -> Interval:
@@ -159,15 +170,29 @@ def _compared(scale: Scale, quantity: Quantity, comparator: str) -> Interval:
     return Interval.from_comparator(COMPARATORS.get(comparator, comparator), _converted(scale, quantity))
 
 
-def _from_text(scale: Scale, found: re.Match[str]) -> Interval:
-    def quantity(number: str) -> Quantity:
-        return Quantity(Decimal(number), unit=found["unit"] or found["joined"])
+def _number_text(knowledge: Knowledge, definition: FactDefinition, part: Part, text: str) -> NumberText | None:
+    called = names_of(part.code, part.code.coding or ()) if part.code else ()
+    return read_number_text(text, knowledge.number_writing, (*definition.names, *called))
 
-    if found["high"] is None:
-        return _compared(scale, quantity(found["low"]), found["comparator"] or "")
-    if found["comparator"]:
+
+def _from_text(scale: Scale, found: NumberText) -> Interval:
+    if found.high is None:
+        return _compared(scale, Quantity(found.low, unit=found.unit), found.comparator)
+    if found.comparator:
         raise ValueNotReadable(Explanation(Reason.COMPARATOR_BESIDE_RANGE))
-    return Interval(_converted(scale, quantity(found["low"])), _converted(scale, quantity(found["high"])))
+    low, high = (_converted(scale, Quantity(end, unit=found.unit)) for end in (found.low, found.high))
+    return Interval(low, high)
+
+
+def _widened(definition: FactDefinition, amount: Interval, share: Decimal) -> Interval:
+    """Return an approximate number as the interval in which it may lie, within the range of its fact."""
+    low, high = (Decimal(0) if end is None else end for end in (amount.low, amount.high))
+    low, high = low - abs(low) * share, high + abs(high) * share
+    if definition.kind is FactKind.INTEGER:
+        low, high = low.to_integral_value(ROUND_FLOOR), high.to_integral_value(ROUND_CEILING)
+    if definition.range:
+        low, high = max(low, definition.range[0]), min(high, definition.range[1])
+    return Interval(low, high)
 
 
 def _of_one_unit(knowledge: Knowledge, one: Quantity, other: Quantity) -> bool:

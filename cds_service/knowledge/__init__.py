@@ -36,6 +36,7 @@ from cds_service.knowledge.model import (
     DerivedDefinition,
     FactDefinition,
     Knowledge,
+    NumberWriting,
     StagePart,
     Units,
 )
@@ -193,6 +194,10 @@ def _build(files: Files, scores: Scores, digest: str) -> Knowledge:
             files["units.toml"]["refused"],
             frozenset(files["units.toml"]["systems"]),
         ),
+        number_writing=NumberWriting(
+            tuple(sorted(files["units.toml"]["inexact"]["words"], key=len, reverse=True)),
+            Decimal(files["units.toml"]["inexact"]["percent"]) / 100,
+        ),
         portal_drained=dict.fromkeys(drained["yes"], True) | dict.fromkeys(drained["no"], False),
         staging={name: _stage_part(name, table) for name, table in staging.items()},
         words=words,
@@ -253,6 +258,7 @@ def _fact(name: str, table: Tables) -> FactDefinition:
         upper_limit_of=table.get("upper_limit_of", ""),
         face=table.get("face", ""),
         short=table.get("short", ""),
+        names=tuple(table.get("names", ())),
         words=table.get("words", {}),
         usual=Interval.from_number(table["usual"]) if table["kind"] == "quantity" and "usual" in table else table.get("usual"),
     )

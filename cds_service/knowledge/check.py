@@ -29,6 +29,7 @@ KINDS_OF = {
     "conflict": NUMBERS,
     "adverse_above": NUMBERS,
     "trend": NUMBERS,
+    "names": NUMBERS | {"code", "codes", "boolean"},
     "options": {"code", "codes"},
     "vague": {"code"},
     "vague_answers": {"code"},

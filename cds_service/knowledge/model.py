@@ -84,6 +84,8 @@ class FactDefinition:
     """How a card shows a number: {value} with its unit, {number} without; empty: the name and the value."""
     short: str = ""
     """Its name within a line of a card; empty: `says` in lower case."""
+    names: tuple[str, ...] = ()
+    """What charts call it, before a number in a text or in place of a code that is read."""
     words: Mapping[str, str] = field(default_factory=dict)
     """Answer ("true", "patent") → how a card words it."""
     upper_limit_of: str = ""
@@ -181,6 +183,18 @@ class Units:
         return re.sub(r"^(?:https?://(?:www\.)?|urn:oid:)", "", said) in self.systems
 
 
+@dataclass(frozen=True, slots=True)
+class NumberWriting:
+    """How charts write numbers in texts (units.toml)."""
+
+    inexact_words: tuple[str, ...]
+    """Words before a number that is approximate, the longest first."""
+    inexact_share: Decimal
+    """By which share of itself an approximate number may be off, either way."""
+    decimal_comma: bool = False
+    """A site writes 1.200,5; otherwise a number has a decimal point and no thousands separator."""
+
+
 class Board(NamedTuple):
     """Facts that the lines of the overview card show if they are known, in this order."""
 
@@ -242,6 +256,7 @@ class Knowledge:
     drugs: Drugs
     scores: Scores
     units: Units
+    number_writing: NumberWriting
     portal_drained: Mapping[str, bool]
     """Primary site → whether its veins drain into the portal vein (M043)."""
     staging: Mapping[str, StagePart]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cds_service.errors import Fault
-from cds_service.fhir.values import NUMBER_IN_TEXT
+from cds_service.fhir.number_texts import read_number_text
+from cds_service.fhir.values import exact_number
 from cds_service.knowledge.model import FactDefinition, Knowledge
 from cds_service.knowledge.shape import did_you_mean
 from cds_service.knowledge.terminology import TEXT, LocalCodes, StandardCoding, Use, ValueSetMember, without_dots
@@ -68,7 +69,7 @@ class SiteCodes:
                 yield _fact_fault(f"{where}.fact", entry["fact"], self.knowledge)
                 return
             if "value" in entry:
-                value = _value(definition, entry["value"])
+                value = self._value(definition, entry["value"])
                 if value is None:
                     yield _value_fault(f"{where}.value", entry["value"], definition)
                     return
@@ -121,7 +122,7 @@ class SiteCodes:
         ):
             yield Fault(where, "has a text, and so needs a fact of Observations and its value, without system and code")
             return
-        value = _value(definition, entry["value"])
+        value = self._value(definition, entry["value"])
         if value is None:
             yield _value_fault(f"{where}.value", entry["value"], definition)
             return
@@ -129,13 +130,27 @@ class SiteCodes:
         asked = [definition.id, *(["yes_no"] if definition.kind is FactKind.BOOLEAN else [])]
         answers = {self.knowledge.terminology.value(name, StandardCoding(TEXT, said)) for name in asked}
         answers |= {option for option in definition.options if without_dots(TEXT, option) == said}
-        if answers - {None, value} or (definition.kind.numeric and NUMBER_IN_TEXT.fullmatch(said)):
+        number = definition.kind.numeric and read_number_text(said, self.knowledge.number_writing, definition.names)
+        if answers - {None, value} or number:
             yield Fault(f"{where}.text", f"is {entry['text']!r}, which is already read as another answer or as a number")
         elif self._explained_by.setdefault((TEXT, said, definition.id), where) != where:
             text = f"is {entry['text']!r}, which another entry already explains (case and blanks are ignored)"
             yield Fault(f"{where}.text", text)
         else:
             self.values[(definition.id, TEXT, said)] = value
+
+    def _value(self, definition: FactDefinition, value: object) -> str | None:
+        """Return a site's answer as the terminology keeps answers, a number in the unit of the fact; None if the fact cannot
+        have it."""
+        if definition.kind is FactKind.BOOLEAN:
+            return str(value).lower() if isinstance(value, bool) else None
+        if definition.kind.numeric and isinstance(value, str):
+            return exact_number(self.knowledge, definition, value)
+        if definition.kind.numeric:
+            if not isinstance(value, int) or isinstance(value, bool) or not definition.range:
+                return None
+            return str(value) if definition.range[0] <= value <= definition.range[1] else None
+        return value if isinstance(value, str) and value in definition.options else None
 
     def _concept_fault(self, where: str, concept: str, use: str, uses: Mapping[str, Use]) -> Fault:
         if uses:
@@ -163,17 +178,6 @@ class SiteCodes:
         return bool(terms.meanings(coding)) or any(terms.value(name, coding) is not None for name in questions)
 
 
-def _value(definition: FactDefinition, value: object) -> str | None:
-    """Return a site's answer as the terminology keeps answers; None if the fact cannot have it."""
-    if definition.kind is FactKind.BOOLEAN:
-        return str(value).lower() if isinstance(value, bool) else None
-    if definition.kind.numeric:
-        if not isinstance(value, int) or isinstance(value, bool) or not definition.range:
-            return None
-        return str(value) if definition.range[0] <= value <= definition.range[1] else None
-    return value if isinstance(value, str) and value in definition.options else None
-
-
 def _fact_fault(where: str, name: str, knowledge: Knowledge) -> Fault:
     if name in knowledge.facts:
         return Fault(where, f"is {name!r}, which {ADVICE_BY_KIND[knowledge.facts[name].kind]}")
@@ -187,5 +191,6 @@ def _value_fault(where: str, value: object, definition: FactDefinition) -> Fault
         allowed = f"one of {', '.join(definition.options)}"
     else:
         low, high = definition.range or ("?", "?")
-        allowed = f"a whole number in the range of {definition.id} ({low} to {high})"
+        written = f"a number with its unit in quotes ({', '.join(definition.units)})"
+        allowed = f"a whole number or {written}, in the range of {definition.id} ({low} to {high})"
     return Fault(where, f"is {value!r}, and must be {allowed}")

@@ -25,7 +25,7 @@ from cds_service.knowledge.shape import did_you_mean
 from cds_service.sites.codes import SiteCodes
 
 Tables = Mapping[str, Any]
-CLINICAL = ("code", "units", "windows", "limits", "wording")
+CLINICAL = ("code", "units", "numbers", "windows", "limits", "wording")
 """The sections that the digest of an overlay covers. A signature signs them, and so is not one of them."""
 INSTRUCTING = re.compile(r"\b(must|should|shall|has to|is safe|no contraindications?)\b", re.IGNORECASE)
 MARKUP = re.compile(r"[<>\[\]`*_#|\\\n]|://")
@@ -36,6 +36,7 @@ def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tupl
 
     `tables`: the part of the site file that fits sites/schema.json. `today`: the latest day of a signature.
     """
+    base = replace(base, number_writing=replace(base.number_writing, **tables.get("numbers", {})))
     codes = SiteCodes(base)
     faults = [*codes.read(tables.get("code", []))]
     plain = base.unfilled or base
@@ -54,6 +55,7 @@ def lay_over(base: Knowledge, tables: Tables, today: date | None = None) -> tupl
     changed = {key: criterion for key, criterion in criteria.items() if criterion is not plain.criteria[key]}
     laid = replace(
         plain,
+        number_writing=base.number_writing,
         digest=_digest(f"{base.digest} {digest}") if digest else base.digest,
         facts=facts,
         criteria=criteria,
@@ -80,6 +82,8 @@ def _choices(base: Knowledge, tables: Tables) -> Iterator[str]:
         yield f"{said} {meaning}" + (f": {entry['value']}" if "value" in entry else "")
     for name, spellings in tables.get("units", {}).items():
         yield from (f"{name}: {spelling or 'no unit'} is read as {unit}" for spelling, unit in spellings.items())
+    if base.number_writing.decimal_comma:
+        yield "numbers in texts have a decimal comma: 1,5; a point or a blank separates thousands"
     for name, days in tables.get("windows", {}).items():
         if name in base.facts:
             yield f"{name}: out of date after {days} days (as shipped: {base.facts[name].window_days})"

@@ -207,7 +207,7 @@ def test_with_an_active_order_laboratory_values_count_for_thirty_days_only() -> 
 
 
 def test_tests_that_would_decide_are_offered_as_draft_orders_unless_ordered_already() -> None:
-    found, day = resources("snomed-only")
+    found, day = resources("snomed-and-own-codes")
     bare = without(found, "6301-6", "777-3", "coagulopathy-uncorrectable")
     (offered,) = [card for card in cards(bare, day) if card.suggestions]
     assert offered.selection_behavior == "any"

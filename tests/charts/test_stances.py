@@ -28,7 +28,7 @@ BY_HAND = {
     "recurrence-after-resection": {"resection": "for", ARTERIAL: "for", "ablation": "silent"},
     "milan-net": {"transplantation": "against", ARTERIAL: "for", "ablation": "for"},
     "nec": {"systemic-therapy": "silent", ARTERIAL: "for"},
-    "snomed-only": {"ablation": "for", ARTERIAL: "for", "transplantation": "against"},
+    "snomed-and-own-codes": {"ablation": "for", ARTERIAL: "for", "transplantation": "against"},
     "widespread": {"systemic-therapy": "for", **dict.fromkeys(LIVER, "against")},
 }  # fmt: skip
 KNOWN = knowledge.load()

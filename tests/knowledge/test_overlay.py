@@ -88,7 +88,10 @@ def test_the_example_shows_every_section_and_every_key() -> None:
         (code('fact = "anticoagulant"'), "use `means` or `concept` instead"),
         (code('fact = "resectability"\nvalue = "inoperable"'), "must be one of complete, debulkable, unresectable"),
         (code('fact = "hilar_lesion"\nvalue = "yes"'), "must be true or false"),
-        (code('fact = "ecog"\nvalue = 7'), "a whole number in the range of ecog (0 to 5)"),
+        (
+            code('fact = "ecog"\nvalue = 7'),
+            "a whole number or a number with its unit in quotes (1, {score}), in the range of ecog (0 to 5)",
+        ),
         (
             code('concept = "proc.embolisation"'),
             'which is no concept of terminology.toml; did you mean "proc.embolization"?',

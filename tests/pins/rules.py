@@ -53,6 +53,7 @@ SHOWN = NotPinned(
 )
 ON_CARDS = NotPinned("what a card shows where, judged by nothing: tests/knowledge/test_card_data.py holds every entry again")
 UPPER_LIMIT = NotPinned("of which value a limit is sent: tests/charts/test_upper_limits.py holds the three")
+IN_TEXTS = NotPinned("how a number is written in a text: tests/charts/test_number_texts.py tries every word and the share")
 SEARCH = NotPinned("an answer from which the search for deciding facts starts; nothing is judged by it")
 
 RULES: Mapping[str, Any] = {
@@ -70,6 +71,7 @@ RULES: Mapping[str, Any] = {
     "fact.from": one_of("Condition", "Procedure", "Medication"),
     "fact.active": set_or_not,
     "fact.every_entry_read": set_or_not,
+    "fact.names": IN_TEXTS,
     "fact.unit": other_word,
     "fact.units": factors,
     "fact.options": options,
@@ -262,6 +264,9 @@ RULES: Mapping[str, Any] = {
     "staging.toml.*.band.up_to": number,
     "staging.toml.*.band.below": number,
     "staging.toml.*.band.is": other_word,
+    "units.toml.inexact": DOWN,
+    "units.toml.inexact.words": IN_TEXTS,
+    "units.toml.inexact.percent": IN_TEXTS,
     "units.toml.alias": DOWN,
     "units.toml.alias.*": entries,
     "units.toml.refused": NotPinned("why a unit is refused, said on a card; it is refused without its entry, too"),

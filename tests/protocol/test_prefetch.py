@@ -161,7 +161,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("fixture", [FIXTURE, "snomed-only"])
+@pytest.mark.parametrize("fixture", [FIXTURE, "snomed-and-own-codes"])
 def test_the_shape_in_which_a_chart_comes_changes_no_card(client: FlaskClient, clock: Clock, fixture: str, shape: str) -> None:
     clock.today = as_of(fixture)
     plain = client.post(SERVICE, json=request_of(fixture)).json
