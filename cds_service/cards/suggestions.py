@@ -64,10 +64,14 @@ def _test_of(knowledge: Knowledge, name: str) -> DraftTest | None:
     known = {test.code: test for test in knowledge.orders.tests}
     if not fact.order or fact.order in known:
         return known.get(fact.order)
-    meant = knowledge.terminology.meanings(StandardCoding("loinc", fact.order))
-    title = next((meaning.display for meaning in meant), fact.order)
+    title = _display(knowledge, fact.order) or fact.order
     category = fact.ask.value if fact.ask in {Supplier.LABORATORY, Supplier.IMAGING} else ""
     return DraftTest(fact.order, knowledge.terminology.uris["loinc"], title, category)
+
+
+def _display(knowledge: Knowledge, code: str) -> str:
+    """Return the name of a LOINC code; empty if terminology.toml does not have it."""
+    return next((meaning.display for meaning in knowledge.terminology.meanings(StandardCoding("loinc", code))), "")
 
 
 def _offered(evaluation: Evaluation, tests: Iterable[DraftTest]) -> list[Suggestion]:
@@ -82,11 +86,12 @@ def _offered(evaluation: Evaluation, tests: Iterable[DraftTest]) -> list[Suggest
 def _draft(evaluation: Evaluation, test: DraftTest) -> dict[str, Any]:
     """Return a draft ServiceRequest, valid R4: a proposal for this patient, with its reason."""
     knowledge, picture = evaluation.knowledge, evaluation.picture
+    coding = {"system": test.system, "code": test.code, "display": _display(knowledge, test.code) or test.title}
     content: dict[str, Any] = {
         "resourceType": "ServiceRequest",
         "status": "draft",
         "intent": "proposal",
-        "code": {"coding": [{"system": test.system, "code": test.code, "display": test.title}], "text": test.title},
+        "code": {"coding": [coding], "text": test.title},
         "subject": {"reference": f"Patient/{picture.patient_id}"},
         **_reason(picture),
     }
