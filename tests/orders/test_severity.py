@@ -1,4 +1,4 @@
-"""How loud the card of an order is: the table order × stop → severity (severity.toml), all of it, and which rows it must have."""
+"""How loud the card of an order is: the table order × stop → severity (severity.toml), and which rows it must have."""
 
 from __future__ import annotations
 

@@ -121,14 +121,14 @@ def nobody(knowledge: Knowledge) -> Evaluation:
 
 def offers(nobody: Evaluation) -> Iterator[str]:
     """Yield where what a card offers differs from offers.toml: the code, title and category for each fact and caution."""
-    table, told = content("offers.toml"), dict[str, list[str]]()
+    table = content("offers.toml")
     knowledge = nobody.knowledge
-    for name in knowledge.facts:
-        told |= {name: _shape(found) for found in draft_orders(nobody, [name])}
+    pairs = [(name, found) for name in knowledge.facts for found in draft_orders(nobody, [name])]
     criteria = [c for key, c in knowledge.criteria.items() if key.startswith("caution.")]
     findings = [replace(judge_criterion(criterion, nobody.facts), met=True) for criterion in criteria]
-    told |= {f.criterion.id: _shape(found) for f in findings for found in draft_orders(nobody, [], [f])}
-    told |= {"tumour board": _shape(found) for found in board_referral(nobody)}
+    pairs += [(f.criterion.id, found) for f in findings for found in draft_orders(nobody, [], [f])]
+    pairs += [("tumour board", found) for found in board_referral(nobody)]
+    told = {name: _shape(found) for name, found in pairs}
     if told != table["offer"]:
         yield f"expected {table['offer']}, found {told}"
     reasons = [[reason.code, reason.system, reason.display] for reason in knowledge.orders.reasons]
