@@ -22,6 +22,9 @@ prove-deciding: $(VENV)/.test  ## check missing facts and best verdicts against 
 prove-laws: $(VENV)/.test      ## check every law with twenty times the examples
 	$(PYTEST) --full tests/laws
 
+prove-orders: $(VENV)/.test    ## check that 1,000 unrelated draft orders on each fixture get no card, and every order × stop its severity
+	$(PYTEST) --full tests/orders
+
 prove-linear: $(VENV)/.test    ## check that time is linear in the length of every string and list that is read; the largest bodies
 	$(VENV)/bin/python -m pytest --numprocesses auto --dist load --full tests/security/test_linear.py
 
@@ -59,4 +62,4 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.run
 
-.PHONY: run test check lowest bench fuzz mutants prove-pinning prove-laws prove-linear prove-deciding prove-fuzz prove-mutants
+.PHONY: run test check lowest bench fuzz mutants prove-pinning prove-orders prove-laws prove-linear prove-deciding prove-fuzz prove-mutants

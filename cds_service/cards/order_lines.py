@@ -165,7 +165,7 @@ def _looked_at(evaluation: Evaluation, group: Sequence[OrderJudgement], stopped:
     phrases = []
     for judgement in stopped:
         whose = f" ({_name(judgement)})" if len(group) > 1 else ""
-        phrases.append(Phrase(f"But for that: {WORDS[judgement.but_for]}{whose}"))
+        phrases.append(Phrase(f"But for that: {WORDS[judgement.but_for]}{whose}", cut=Cut.WORDING))
     checked = list({f.criterion.id: f for judgement in group for f in judgement.checked}.values())
     if words := checked_stop_words(evaluation, checked):
         other = "Other stops" if stopped else "Stops"
@@ -181,7 +181,8 @@ def _unrecorded(evaluation: Evaluation, group: Sequence[OrderJudgement], said: s
         if texts:
             yield Line(tuple(map(Phrase, texts)), lead, BULLET, listed=True, keep_whole=True, joins=True)
     if not_read := list(dict.fromkeys(what for judgement in group for what in judgement.kind.not_read)):
-        yield Line(tuple(map(Phrase, not_read)), "Not read here:", BULLET, listed=True, keep_whole=True, joins=True)
+        whole = Phrase("; ".join(not_read), cut=Cut.WORDING, brief=shorten_list(not_read, 1))
+        yield Line((whole,), "Not read here:", BULLET, listed=True, joins=True)
     if gaps := [wording.key_not_consulted(part) for part in evaluation.picture.not_consulted]:
         yield Line((Phrase(shorten_list(gaps, MAX_NAMED)),), "Not consulted:", BULLET)
 
