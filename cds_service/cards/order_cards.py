@@ -15,7 +15,7 @@ from cds_service.cards.compose import (
 )
 from cds_service.cards.draft import squeeze_all
 from cds_service.cards.order_lines import missing_facts, order_draft, unchecked_stops
-from cds_service.cards.suggestions import board_referral, draft_orders, with_suggestions, withdrawals
+from cds_service.cards.suggestions import board_referrals, offers, answering_tests, with_suggestions, withdrawals
 from cds_service.knowledge.modality import Verdict
 from cds_service.knowledge.orders import JudgedBy
 from cds_service.reasoning.evaluation import Evaluation
@@ -33,10 +33,14 @@ def compose_order_cards(evaluation: Evaluation) -> list[Card]:
     for judgement in judge_orders(evaluation):
         if speaks(evaluation, judgement):
             groups.setdefault(judgement.kind.modalities[0], []).append(judgement)
-    planned = [_plan(evaluation, sorted(group, key=_loudness)) for group in groups.values()]
-    planned.sort(key=lambda part: LOUDNESS.index(Severity(part.indicator)))
+    ordered = sorted((sorted(group, key=_loudness) for group in groups.values()), key=lambda group: _loudness(group[0]))
+    planned = [_plan(evaluation, group) for group in ordered]
     squeezes = squeeze_all([part.draft for part in planned], MAX_CHARS_WITH_ORDER)
-    return [write_card(evaluation, part, squeeze) for part, squeeze in zip(planned, squeezes, strict=True)]
+    cards = [write_card(evaluation, part, squeeze) for part, squeeze in zip(planned, squeezes, strict=True)]
+    offered: set[str] = set()
+    return [
+        with_suggestions(card, suggestions_of(evaluation, group, offered)) for card, group in zip(cards, ordered, strict=True)
+    ]
 
 
 def _loudness(judgement: OrderJudgement) -> int:
@@ -70,10 +74,7 @@ def _plan(evaluation: Evaluation, group: Sequence[OrderJudgement]) -> PlannedCar
     loud = against or findings
     decided = list(dict.fromkeys(name for finding in loud for name in finding.criterion.statements))
 
-    def finish(card: Card) -> Card:
-        return with_suggestions(card, suggestions_of(evaluation, group))
-
-    return PlannedCard("order", order_draft(evaluation, group), group[0].severity.value, "NlmOrder", content, decided, finish)
+    return PlannedCard("order", order_draft(evaluation, group), group[0].severity.value, "NlmOrder", content, decided)
 
 
 def decided_by(judgement: OrderJudgement) -> list[str]:
@@ -88,11 +89,14 @@ def decided_by(judgement: OrderJudgement) -> list[str]:
     return conditions or met or opened or [found.indication.id for found in judgement.unmet]
 
 
-def suggestions_of(evaluation: Evaluation, group: Sequence[OrderJudgement]) -> list[Suggestion]:
-    """Return what a card of orders offers: to withdraw a contraindicated order, what would decide, and the tumour board."""
+def suggestions_of(evaluation: Evaluation, group: Sequence[OrderJudgement], offered: set[str]) -> list[Suggestion]:
+    """Return what a card of orders offers: to withdraw a contraindicated order, what would decide, and the tumour board.
+    `offered`: the codes of tests that louder cards offer; those of this card are added."""
     stopped = [judgement for judgement in group if judgement.verdict is Verdict.CONTRAINDICATED]
-    found = [suggestion for judgement in stopped for suggestion in withdrawals(judgement)]
     wanted = [name for j in group for name in (*missing_facts(evaluation, j), *unchecked_stops(evaluation, j))]
-    found += draft_orders(evaluation, wanted, [finding for judgement in group for finding in judgement.cautions])
+    tests = answering_tests(evaluation.knowledge, wanted, [finding for judgement in group for finding in judgement.cautions])
     undecided = [j for j in group if j.verdict in {Verdict.NOT_INDICATED, Verdict.UNDETERMINED} and not j.safety_open]
-    return [*found, *(board_referral(evaluation) if stopped or undecided else [])]
+    tests += board_referrals(evaluation.knowledge) if stopped or undecided else []
+    new = [test for test in tests if test.code not in offered]
+    offered.update(test.code for test in new)
+    return [*(suggestion for judgement in stopped for suggestion in withdrawals(judgement)), *offers(evaluation, new)]

@@ -39,15 +39,20 @@ def with_suggestions(card: Card, suggestions: Iterable[Suggestion]) -> Card:
 def draft_orders(evaluation: Evaluation, missing: Iterable[str], cautions: Iterable[Finding] = ()) -> list[Suggestion]:
     """Return a suggestion for each test that answers one of the facts or cautions and is not ordered yet. The client completes
     and signs the draft."""
+    return offers(evaluation, answering_tests(evaluation.knowledge, missing, cautions))
+
+
+def answering_tests(knowledge: Knowledge, missing: Iterable[str], cautions: Iterable[Finding] = ()) -> list[DraftTest]:
+    """Return the tests that answer one of the facts or cautions, each once."""
     answered = {finding.criterion.id for finding in cautions}
-    tests = [test for name in missing if (test := _test_of(evaluation.knowledge, name)) is not None]
-    tests += [test for test in evaluation.knowledge.orders.tests if test.cautions & answered]
-    return _offered(evaluation, {test.code: test for test in tests}.values())
+    tests = [test for name in missing if (test := _test_of(knowledge, name)) is not None]
+    tests += [test for test in knowledge.orders.tests if test.cautions & answered]
+    return list({test.code: test for test in tests}.values())
 
 
-def board_referral(evaluation: Evaluation) -> list[Suggestion]:
-    """Return the suggestion to refer the patient to the tumour board, unless that is ordered."""
-    return _offered(evaluation, (test for test in evaluation.knowledge.orders.tests if test.board))
+def board_referrals(knowledge: Knowledge) -> list[DraftTest]:
+    """Return the referral to the tumour board."""
+    return [test for test in knowledge.orders.tests if test.board]
 
 
 def withdrawals(judgement: OrderJudgement) -> Iterator[Suggestion]:
@@ -74,7 +79,8 @@ def _display(knowledge: Knowledge, code: str) -> str:
     return next((meaning.display for meaning in knowledge.terminology.meanings(StandardCoding("loinc", code))), "")
 
 
-def _offered(evaluation: Evaluation, tests: Iterable[DraftTest]) -> list[Suggestion]:
+def offers(evaluation: Evaluation, tests: Iterable[DraftTest]) -> list[Suggestion]:
+    """Return a suggestion for each test that is not ordered yet."""
     picture = evaluation.picture
     return [
         Suggestion(f"Order: {test.title}", [Action("create", f"Draft order for {test.title}", _draft(evaluation, test))])
@@ -84,7 +90,8 @@ def _offered(evaluation: Evaluation, tests: Iterable[DraftTest]) -> list[Suggest
 
 
 def _draft(evaluation: Evaluation, test: DraftTest) -> dict[str, Any]:
-    """Return a draft ServiceRequest, valid R4: a proposal for this patient, with its reason."""
+    """Return a draft ServiceRequest: a proposal for this patient, with its reason. Raises ValidationError, a fault of the
+    program, if it is not valid R4."""
     knowledge, picture = evaluation.knowledge, evaluation.picture
     coding = {"system": test.system, "code": test.code, "display": _display(knowledge, test.code) or test.title}
     content: dict[str, Any] = {
@@ -99,8 +106,8 @@ def _draft(evaluation: Evaluation, test: DraftTest) -> dict[str, Any]:
         code, display = knowledge.orders.categories[test.category]
         system = knowledge.terminology.uris["snomed-ct"]
         content["category"] = [{"coding": [{"system": system, "code": code, "display": display}]}]
-    made: dict[str, Any] = ServiceRequest.model_validate(content).model_dump(mode="json", exclude_none=True)
-    return made
+    ServiceRequest.model_validate(content)
+    return content
 
 
 def _reason(picture: ClinicalPicture) -> dict[str, Any]:

@@ -30,7 +30,7 @@ NOTES = {
         "Add native criteria, for example a problem list entry of C7A, C7B or C78.7, so that the hook does not fire on every "
         "chart.",
         "Register the client's `iss` and key set address by hand; the site has both.",
-        "For order-select and order-sign, scope the drafts as unsigned orders, and their Medications with them. A suggestion has "
+        "For order-select and order-sign, scope the drafts as unsigned orders, and their Medications too. A suggestion has "
         "one action.",
     ),
     "oracle": (

@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any
 
 from cds_service.cards.order_cards import speaks
-from cds_service.cards.suggestions import board_referral, draft_orders
+from cds_service.cards.suggestions import board_referrals, draft_orders
+from cds_service.cards.suggestions import offers as offered
 from cds_service.clinical_picture import DraftOrder
 from cds_service.fhir.draft_orders import read_drafts, unpack_drafts
 from cds_service.knowledge.model import Knowledge
@@ -127,7 +128,7 @@ def offers(nobody: Evaluation) -> Iterator[str]:
     criteria = [c for key, c in knowledge.criteria.items() if key.startswith("caution.")]
     findings = [replace(judge_criterion(criterion, nobody.facts), met=True) for criterion in criteria]
     pairs += [(f.criterion.id, found) for f in findings for found in draft_orders(nobody, [], [f])]
-    pairs += [("tumour board", found) for found in board_referral(nobody)]
+    pairs += [("tumour board", found) for found in offered(nobody, board_referrals(knowledge))]
     told = {name: _shape(found) for name, found in pairs}
     if told != table["offer"]:
         yield f"expected {table['offer']}, found {told}"
