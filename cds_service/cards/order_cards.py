@@ -15,7 +15,7 @@ from cds_service.cards.compose import (
 )
 from cds_service.cards.draft import squeeze_all
 from cds_service.cards.order_lines import missing_facts, order_draft, unchecked_stops
-from cds_service.cards.suggestions import board_referrals, offers, answering_tests, with_suggestions, withdrawals
+from cds_service.cards.suggestions import answering_tests, board_referrals, offers, with_suggestions, withdrawals
 from cds_service.knowledge.modality import Verdict
 from cds_service.knowledge.orders import JudgedBy
 from cds_service.reasoning.evaluation import Evaluation

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
+from datetime import date
+from functools import cache, partial
 from typing import Any
 
+import msgspec
 import pytest
 from flask.testing import FlaskClient
 
@@ -21,12 +24,16 @@ from cds_service.cards.fact_words import say_finding
 from cds_service.cards.order_cards import compose_order_cards, speaks
 from cds_service.cards.text import visible_length, visible_text
 from cds_service.clinical_picture import DraftOrder
+from cds_service.hooks import patient_view
+from cds_service.hooks.order_review import answer_sign
+from cds_service.hooks.request import parse_request
 from cds_service.reasoning.evaluation import Evaluation, evaluate
 from cds_service.reasoning.order_judgement import OrderJudgement, judge_orders
-from tests.conftest import PROOF, ROOT, Clock, Record, as_of
+from cds_service.sites import Site, development_site
+from tests.conftest import FIXTURES, PROOF, ROOT, Clock, Record, as_of, request_of
 from tests.support import card_limits, depth
 from tests.support.drawn_evaluations import draw_evaluations
-from tests.support.order_requests import SELECT, SIGN, order_request
+from tests.support.order_requests import EVERY_KIND, SELECT, SIGN, order_request
 from tests.support.vignette import without_search
 
 FOLDER = ROOT / "tests/orders/golden"
@@ -131,3 +138,37 @@ def test_a_card_says_of_several_orders_which_one_a_reason_is_for(client: FlaskCl
     told = visible_text(card["detail"])
     assert "main portal vein occluded (" in told, "it is for both"
     assert "a stop where disseminated: radioembolization" in told
+
+
+@pytest.mark.parametrize("fixture", [name for place, name in enumerate(FIXTURES) if depth.full or place % 8 == 0])
+def test_orders_cost_at_most_half_as_much_again_as_the_overview(fixture: str) -> None:
+    """Counted in calls of functions, which do not depend on how busy the machine is."""
+    site, day = development_site(), as_of(fixture)
+    plain = msgspec.json.encode(request_of(fixture))
+    every = [draft | {"id": f"o{place}"} for place, draft in enumerate(EVERY_KIND.values())]
+    overview = calls(lambda: patient_view.answer_request(parse_request(plain, "patient-view"), site, day))
+    for drafts in (every, *([draft] for draft in every[:1])):
+        sent = msgspec.json.encode(order_request(fixture, *drafts))
+        assert calls(partial(_sign, sent, site, day)) <= 1.5 * overview
+
+
+def _sign(sent: bytes, site: Site, day: date) -> object:
+    return answer_sign(parse_request(sent, "order-sign"), site, day)
+
+
+def calls(run: Callable[[], object]) -> int:
+    """Return the number of functions that a second run calls."""
+    run()
+    counted = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal counted
+        counted += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    return counted

@@ -34,6 +34,8 @@ from tests.support.order_requests import (
 
 OCCLUDED = "arterial-portal-vein-occluded"
 DA_VINCI = ROOT / "tests/data/davinci-crd"
+CONTEXT = ROOT / "tests/orders/order_select_context.json"
+"""The context alone, of the Inferno CRD kit (Apache-2.0)."""
 Answer = dict[str, Any]
 
 
@@ -223,7 +225,7 @@ def test_a_laboratory_value_counts_for_thirty_days_only(client: FlaskClient, clo
 
 def da_vinci() -> Iterator[tuple[str, str, Any]]:
     """Yield every request for our hooks, and every example order as a draft."""
-    for path in sorted(DA_VINCI.glob("*.json")):
+    for path in (*sorted(DA_VINCI.glob("*.json")), CONTEXT):
         content = json.loads(path.read_text("utf-8"))
         if content.get("hook") in {"order-select", "order-sign"}:
             yield path.name, f"/cds-services/nlm-{content['hook']}", content
