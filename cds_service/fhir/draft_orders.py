@@ -7,6 +7,7 @@ element that is not read never makes a draft unreadable, and a draft that cannot
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,8 +57,8 @@ def unpack_drafts(sent: object, patient_id: str) -> DraftBundle:
     """Return the drafts of a `draftOrders` for the patient. Drafts of another patient, withdrawn and forbidding ones do not
     count."""
     entries = list(_entries(sent))
-    medications = [ChartEntry(msgspec.json.encode(r), url) for r, url in entries if r.get("resourceType") == "Medication"]
-    chart = read_chart(medications, patient_id, Availability())
+    medications = [(raw, url) for r, url in entries if r.get("resourceType") == "Medication" for raw in _encoded(r)]
+    chart = read_chart([ChartEntry(raw, url) for raw, url in medications], patient_id, Availability())
     drafts = [
         Draft(f"{r['resourceType']}/{r['id']}" if _is_id(r.get("id")) else "", r)
         for r, _ in entries
@@ -133,8 +134,14 @@ def _prescription(resource: dict[str, Any]) -> MedicationRequest:
         status="active",
         medication_codeable_concept=_concept(sent) if sent is not None else None,
         medication_reference=next(iter(parts_of(Reference, resource.get("medicationReference"))), None),
-        contained=[msgspec.Raw(msgspec.json.encode(part)) for part in contained] if isinstance(contained, list) else None,
+        contained=[msgspec.Raw(raw) for part in contained for raw in _encoded(part)] if isinstance(contained, list) else None,
     )
+
+
+def _encoded(part: object) -> Iterator[bytes]:
+    """Yield a part as JSON, unless it is nested too deeply to be a Medication."""
+    with suppress(RecursionError):
+        yield msgspec.json.encode(part)
 
 
 def _deciding(knowledge: Knowledge, concept: CodeableConcept) -> Iterator[Meaning]:

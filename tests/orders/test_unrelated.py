@@ -7,6 +7,7 @@ import csv
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -22,7 +23,7 @@ from cds_service.hooks.request import parse_request
 from cds_service.sites import development_site
 from tests.conftest import FIXTURES, PROOF, ROOT, Record, as_of
 from tests.support import depth
-from tests.support.order_requests import ATC, EVERY_KIND, PCS, SNOMED, order_request
+from tests.support.order_requests import ATC, EVERY_KIND, PCS, SNOMED, drafted, order_request
 
 KNOWN, SITE = knowledge.load(), development_site()
 SHORT, FULL = 500, 1000
@@ -107,16 +108,14 @@ def test_an_unrelated_order_gets_no_card(fixture: str, record_property: Record) 
     count = FULL if depth.full else SHORT // len(FIXTURES) + 1
     today, cards, kinds = as_of(fixture), 0, Counter[str]()
     others = [draft | {"id": f"o{place}"} for place, draft in enumerate(EVERY_KIND.values())]
+    sent = parse_request(msgspec.json.encode(order_request(fixture, *others)), "order-sign")
     for place, draft in enumerate(drafts(FIXTURES.index(fixture), count)):
         kinds[draft["resourceType"]] += 1
         if place % 2:
-            named = [f"{draft['resourceType']}/{draft['id']}"]
-            request = order_request(fixture, draft, *others, selections=named)
+            named = (f"{draft['resourceType']}/{draft['id']}",)
+            answer = answer_select(replace(sent, draft_orders=drafted([draft, *others]), selections=named), SITE, today)
         else:
-            request = order_request(fixture, draft)
-        answer = (answer_select if place % 2 else answer_sign)(
-            parse_request(msgspec.json.encode(request), request["hook"]), SITE, today
-        )
+            answer = answer_sign(replace(sent, draft_orders=drafted([draft])), SITE, today)
         assert answer.cards == [], (fixture, draft)
         cards += len(answer.cards)
     assert sum(kinds.values()) == count

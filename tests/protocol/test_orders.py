@@ -189,6 +189,17 @@ def test_drafts_that_are_none_at_all_get_no_card(client: FlaskClient, sent: Any)
     assert client.post(SIGN, json=bare_order_request(sent)).json == {"cards": []}
 
 
+def test_a_draft_that_is_nested_deeply_is_answered(client: FlaskClient) -> None:
+    for levels in (100, 400, 900):
+        deep = json.loads("[" * levels + "]" * levels)
+        for draft in (
+            drug("", contained=[deep]),
+            {"resourceType": "Medication", "id": "m", "odd": deep},
+            {"resourceType": "ServiceRequest", "code": deep},
+        ):
+            assert client.post(SIGN, json=bare_order_request(drafted([draft]))).status_code in {200, 400}
+
+
 def test_a_medication_that_a_draft_only_refers_to_is_fetched(client: FlaskClient, clock: Clock) -> None:
     medication = {"resourceType": "Medication", "id": "m", "code": OCTREOTIDE["medicationCodeableConcept"]}
     sent = order_request("insulinoma", drug("", medicationReference={"reference": "Medication/m"}))
