@@ -25,6 +25,9 @@ prove-laws: $(VENV)/.test      ## check every law with twenty times the examples
 prove-nothing-lost: $(VENV)/.test  ## hide what decided in 44 ways, in fixtures and drawn charts; fail on a bolder verdict or an untold loss
 	$(VENV)/bin/python -m pytest --full tests/laws/test_nothing_lost.py
 
+prove-orders: $(VENV)/.test    ## check that 1,000 unrelated draft orders on each fixture get no card, and every order × stop its severity
+	$(PYTEST) --full tests/orders
+
 prove-linear: $(VENV)/.test    ## check that time is linear in the length of every string and list that is read; the largest bodies
 	$(VENV)/bin/python -m pytest --numprocesses auto --dist load --full tests/security/test_linear.py
 
@@ -62,4 +65,4 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.run
 
-.PHONY: run test check lowest bench fuzz mutants prove-pinning prove-laws prove-nothing-lost prove-linear prove-deciding prove-fuzz prove-mutants
+.PHONY: run test check lowest bench fuzz mutants prove-pinning prove-laws prove-nothing-lost prove-orders prove-linear prove-deciding prove-fuzz prove-mutants

@@ -310,6 +310,16 @@ class Deceased:
     on: PartialDate | None
 
 
+class DraftOrder(NamedTuple):
+    """An order that is being written, of a kind of orders.toml. `by_name`: recognised by a name only, without a known code."""
+
+    kind: str
+    reference: str
+    by_name: bool = False
+    judged: bool = True
+    """False for an order that is only beside those that are judged."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClinicalPicture:
     """The readings of one patient by fact id, and what of the chart could not be used."""
@@ -325,7 +335,8 @@ class ClinicalPicture:
     orders: Mapping[str, Observed] = field(default_factory=dict)
     """Modality id, or the concept of an ordered technique → the active order or scheduled procedure."""
     ordered_tests: frozenset[str] = frozenset()
-    """LOINC codes of the tests with an active order."""
+    """Codes of tests with an order, as `order` of facts.toml and `test` of orders.toml have them."""
+    drafts: tuple[DraftOrder, ...] = ()
     patient_id: str = ""
     sources: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Reference → the resource as sent."""

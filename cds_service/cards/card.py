@@ -34,10 +34,21 @@ class Link(msgspec.Struct):
     type: str = "absolute"
 
 
-class Action(msgspec.Struct):
+class Coding(msgspec.Struct):
+    """A Coding as CDS Hooks has it: with a display, and nothing more."""
+
+    code: str
+    system: str
+    display: str
+
+
+class Action(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """`resource` for a create, `resource_id` for a delete."""
+
     type: str
     description: str
-    resource: dict[str, Any]
+    resource: dict[str, Any] = {}
+    resource_id: str = ""
 
 
 class Suggestion(msgspec.Struct, omit_defaults=True):
@@ -46,7 +57,7 @@ class Suggestion(msgspec.Struct, omit_defaults=True):
     uuid: str = ""
 
 
-class Card(msgspec.Struct, omit_defaults=True, rename={"selection_behavior": "selectionBehavior"}):
+class Card(msgspec.Struct, omit_defaults=True, rename="camel"):
     """A card. Empty strings and lists are left out of the JSON (CH-02 to CH-04)."""
 
     summary: str
@@ -55,6 +66,7 @@ class Card(msgspec.Struct, omit_defaults=True, rename={"selection_behavior": "se
     detail: str
     extension: dict[str, Any]
     links: list[Link] = []
+    override_reasons: list[Coding] = []
     suggestions: list[Suggestion] = []
     selection_behavior: str = ""
     """"any" if there are suggestions: the only value that all known clients accept (CH-81, Epic)."""

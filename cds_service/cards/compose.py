@@ -14,7 +14,7 @@ from cds_service.cards.assessment import (
     techniques_json,
     unusable_json,
 )
-from cds_service.cards.card import EXTENSION, Card, Link
+from cds_service.cards.card import EXTENSION, Card, Coding, Link
 from cds_service.cards.draft import Draft, squeeze_all
 from cds_service.cards.missing_data import (
     missing_draft,
@@ -26,7 +26,7 @@ from cds_service.cards.missing_data import (
 )
 from cds_service.cards.modality_card import group_treatments, modality_draft
 from cds_service.cards.overview import overview_draft, procedure_cautions
-from cds_service.cards.suggestions import draft_orders
+from cds_service.cards.suggestions import draft_orders, with_suggestions
 from cds_service.cards.text import Paragraph
 from cds_service.cards.treatments import Treatment, list_treatments
 from cds_service.cards.urgent import (
@@ -50,6 +50,8 @@ MAX_CARDS, MAX_CARDS_WITH_ORDER = 3, 5
 MAX_CHARS, MAX_CHARS_WITH_ORDER = 4000, 5500
 """Characters of all cards together, as a reader sees them. The second applies with an active order or more than four blocks."""
 BLOCKS_OF_A_SHORT_ANSWER = 4
+OVERRIDABLE = frozenset({"warning", "critical"})
+"""Indicators of the cards that a reader overrides with a reason."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,11 @@ def compose_cards(evaluation: Evaluation, invalid: Sequence[Unreadable]) -> list
     blocks = sum(len(group) for group in groups)
     long = evaluation.picture.orders or blocks > BLOCKS_OF_A_SHORT_ANSWER
     squeezes = squeeze_all([part.draft for part in planned], MAX_CHARS_WITH_ORDER if long else MAX_CHARS)
-    return [_write(evaluation, part, squeeze) for part, squeeze in zip(planned, squeezes, strict=True)]
+    return [write_card(evaluation, part, squeeze) for part, squeeze in zip(planned, squeezes, strict=True)]
 
 
-def _write(evaluation: Evaluation, planned: PlannedCard, squeeze: int) -> Card:
+def write_card(evaluation: Evaluation, planned: PlannedCard, squeeze: int) -> Card:
+    """Return the card of a plan at a squeeze, without its uuid."""
     knowledge = evaluation.knowledge
     written = planned.draft.write(squeeze)
     content = {"kind": planned.kind, "knowledge": knowledge.digest, **planned.content}
@@ -123,6 +126,7 @@ def _write(evaluation: Evaluation, planned: PlannedCard, squeeze: int) -> Card:
         detail=written.detail,
         extension={EXTENSION: content},
         links=[Link(publication.label, publication.url) for publication in written.linked],
+        override_reasons=[Coding(*reason) for reason in knowledge.orders.reasons] if planned.indicator in OVERRIDABLE else [],
     )
     return planned.finish(card)
 
@@ -204,12 +208,13 @@ def _stopped_card(
         content["verdict"] = Verdict.CONTRAINDICATED.value
     if all_statements := list(dict.fromkeys([*statements, *beside])):
         content["statements"] = all_statements
-    content |= _provenance(evaluation, [f for part in stopped for f in part.findings])
+    content |= findings_provenance(evaluation, [f for part in stopped for f in part.findings])
     indicator = "critical" if any(part.critical for part in stopped) else "warning"
     return PlannedCard("contraindication", draft, indicator, "NlmContraindication", content, list(dict.fromkeys(statements)))
 
 
-def _provenance(evaluation: Evaluation, findings: Sequence[Finding]) -> dict[str, object]:
+def findings_provenance(evaluation: Evaluation, findings: Sequence[Finding]) -> dict[str, object]:
+    """Return the provenance of the facts behind findings, for the extension of a card; empty without any."""
     names = [
         n for f in findings for test in f.criterion.tests for n in sorted(recorded_inputs(evaluation.knowledge, test.fact))
     ]
@@ -233,7 +238,7 @@ def _modality(evaluation: Evaluation, group: Sequence[Treatment], draft: Draft) 
         "techniques": techniques_json(evaluation, group),
     }
     content |= {key: value for key, value in lists.items() if value}
-    content |= _provenance(evaluation, [f for t in group for part in t.met for f in part.requirements])
+    content |= findings_provenance(evaluation, [f for t in group for part in t.met for f in part.requirements])
     decided = list(dict.fromkeys(s for treatment in group for part in treatment.met for s in part.indication.statements))
     topic = "NlmModality" if len(found) > 1 else "Nlm" + found[0].modality.id.title().replace("-", "")
     return PlannedCard("modality", draft, "info", topic, content, decided or statements)
@@ -249,6 +254,4 @@ def _missing(evaluation: Evaluation, draft: Draft) -> PlannedCard:
 
 
 def _with_orders(evaluation: Evaluation, card: Card) -> Card:
-    if orders := draft_orders(evaluation, missing_facts(evaluation)):
-        card.suggestions, card.selection_behavior = orders, "any"
-    return card
+    return with_suggestions(card, draft_orders(evaluation, missing_facts(evaluation)))

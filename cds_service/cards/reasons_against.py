@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from cds_service.cards.fact_words import say_fact, say_finding
 from cds_service.cards.treatments import Treatment
 from cds_service.knowledge.shown import StanceWord
 from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.facts import Fact
+from cds_service.reasoning.judgement import IndicationFinding
 
 MAX_REASONS_OF_INDICATIONS = 2
 
@@ -20,19 +22,19 @@ def reasons_not_indicated(evaluation: Evaluation, treatment: Treatment, most: in
     said = list(dict.fromkeys(say_finding(evaluation.knowledge, finding) for finding in findings))
     if said and treatment.modality.excluded_say:
         said.append(treatment.modality.excluded_say)
-    said = said or list(dict.fromkeys(_unmet(evaluation, treatment)))[: 1 if treatment.line else most]
+    said = said or list(dict.fromkeys(unmet_answers(evaluation, treatment.unmet)))[: 1 if treatment.line else most]
     if any(finding.criterion.local for finding in findings) and treatment.stances.word is StanceWord.FOR:
         said.append("2010 for")
     return "; ".join(said)
 
 
-def _unmet(evaluation: Evaluation, treatment: Treatment) -> list[str]:
+def unmet_answers(evaluation: Evaluation, unmet: Iterable[IndicationFinding]) -> list[str]:
     """Return known answers that rule out the indications: first the answer that rules out most, then those for the others."""
     by_indication: list[list[str]] = []
-    for found in sorted(treatment.unmet, key=lambda found: found.indication.rank):
+    for found in sorted(unmet, key=lambda found: found.indication.rank):
         said = [text for finding in found.requirements if finding.met is False
                 for test, fact in zip(finding.criterion.tests, finding.facts, strict=True)
-                if (text := _say(evaluation, test.fact, fact))]  # fmt: skip
+                if (text := say_answer(evaluation, test.fact, fact))]  # fmt: skip
         if said:
             by_indication.append(said)
     reasons: list[str] = []
@@ -43,7 +45,7 @@ def _unmet(evaluation: Evaluation, treatment: Treatment) -> list[str]:
     return reasons
 
 
-def _say(evaluation: Evaluation, name: str, fact: Fact) -> str:
+def say_answer(evaluation: Evaluation, name: str, fact: Fact) -> str:
     """Return the text of a known answer, or an empty string if it has none."""
     if not fact.known or fact.value is None:
         return ""

@@ -71,14 +71,14 @@ def unchecked_of(evaluation: Evaluation, treatments: Sequence[Treatment], beside
                      for finding in option.not_checked]  # fmt: skip
     asked = {name for treatment in treatments if treatment.is_nearly_option for name in treatment.assessment.missing}
     names = [name for name in unchecked_facts(evaluation, findings) if name not in asked]
-    return [name for name in names if name not in _without_bearing(evaluation)]
+    return [name for name in names if name not in without_bearing(evaluation)]
 
 
-def _without_bearing(evaluation: Evaluation) -> set[str]:
+def without_bearing(evaluation: Evaluation) -> set[str]:
     """Return the facts that change nothing for this patient, because of the syndrome, primary, age, sex, orders or a known
     value. An upper limit is shown with its value instead."""
     facts, found = evaluation.facts, {fact.id for fact in evaluation.knowledge.facts.values() if fact.upper_limit_of}
-    if not evaluation.picture.orders:
+    if not (evaluation.picture.orders or evaluation.picture.drafts):
         found |= {"liver_transplant", "pancreatoduodenectomy"}
     if not _may_be_pregnant(evaluation):
         found.add("pregnancy")

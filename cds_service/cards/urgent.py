@@ -120,7 +120,7 @@ def contraindication_draft(evaluation: Evaluation, stopped: Sequence[StoppedTrea
     reasons = tuple(_reason(evaluation, finding, names if several else []) for finding, names in by_reason.values())
     lines = [Line(reasons, "Why:", BULLET, listed=True, keep_whole=True)]
     assessments = list({part.modality: part.assessment for part in stopped if part.technique is None}.values())
-    lines += [*_edition_lines(evaluation, assessments), *_but_for_that(evaluation, assessments)]
+    lines += [*edition_lines(evaluation, assessments), *but_for_that(evaluation, assessments)]
     lifts = list(dict.fromkeys(finding.criterion.lift for finding, _ in by_reason.values() if finding.criterion.lift))
     if lifts:
         lines.append(Line(tuple(Phrase(lift) for lift in lifts), "Would change it:", BULLET, listed=True, keep_whole=True))
@@ -166,7 +166,7 @@ def _names_of(group: Sequence[StoppedTreatment]) -> list[str]:
     return list(dict.fromkeys(part.title if not place else part.name for place, part in enumerate(group)))
 
 
-def _edition_lines(evaluation: Evaluation, assessments: Sequence[Assessment]) -> list[Line]:
+def edition_lines(evaluation: Evaluation, assessments: Sequence[Assessment]) -> list[Line]:
     """Return what the review says of each modality. The same text is shown once, with the modalities that it is about."""
     said: dict[Phrase, list[str]] = {}
     for assessment in assessments:
@@ -194,7 +194,7 @@ BUT_FOR_THAT = {
 }
 
 
-def _but_for_that(evaluation: Evaluation, assessments: Sequence[Assessment]) -> list[Line]:
+def but_for_that(evaluation: Evaluation, assessments: Sequence[Assessment]) -> list[Line]:
     """Return the verdict without the contraindications, and the other stops that were checked."""
     verdicts: dict[str, list[str]] = {}
     looked: list[Finding] = []

@@ -30,6 +30,8 @@ NOTES = {
         "Add native criteria, for example a problem list entry of C7A, C7B or C78.7, so that the hook does not fire on every "
         "chart.",
         "Register the client's `iss` and key set address by hand; the site has both.",
+        "For order-select and order-sign, scope the drafts as unsigned orders, and their Medications too. A suggestion has "
+        "one action.",
     ),
     "oracle": (
         "There is no field for prefetch: the service asks `fhirServer` itself, with the token of the request, for the queries "
@@ -40,16 +42,14 @@ NOTES = {
 }
 
 
-def install_sheet(knowledge: Knowledge, ehr: str, service: str, hook: str) -> str:
-    """Return the install sheet in Markdown. `ehr`: one of EHR_NAMES."""
+def install_sheet(knowledge: Knowledge, ehr: str, hooks: Mapping[str, str]) -> str:
+    """Return the install sheet in Markdown. `ehr`: one of EHR_NAMES. `hooks`: service → its hook."""
     asked = build_queries(knowledge)
     if ehr == "epic":
         asked = dict(map(_by_category, asked, asked.values()))
     parts = [
-        f"# Install sheet: {service} ({ehr})",
-        "\n".join(
-            [f"- hook: {hook}, FHIR R4", f"- address: POST …/cds-services/{service}", *(f"- {note}" for note in NOTES[ehr])]
-        ),
+        f"# Install sheet ({ehr})",
+        "\n".join([*_addresses(ehr, hooks), *(f"- {note}" for note in NOTES[ehr])]),
         "## Queries" if ehr == "oracle" else "## Keys and queries",
         "\n\n".join(_query(key, query) for key, query in asked.items()),
         "## Scopes",
@@ -59,6 +59,12 @@ def install_sheet(knowledge: Knowledge, ehr: str, service: str, hook: str) -> st
         "\n".join(f"- **{key}**: {'; '.join(names)}" for key, names in _supplies(knowledge, asked).items()),
     ]
     return "\n\n".join(parts)
+
+
+def _addresses(ehr: str, hooks: Mapping[str, str]) -> list[str]:
+    """Return a line for each hook that the EHR offers, with the address of its service."""
+    offered = {service: hook for service, hook in hooks.items() if ehr != "oracle" or hook == "patient-view"}
+    return ["- FHIR R4", *(f"- hook {hook}: POST …/cds-services/{service}" for service, hook in offered.items())]
 
 
 def _by_category(key: str, query: str) -> tuple[str, str]:

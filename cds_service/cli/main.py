@@ -91,8 +91,8 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
             case "knowledge":
                 return _knowledge(_site(chosen.site), chosen.html, chosen.due)
             case "prefetch":
-                service = next(iter(SERVICES.values()))
-                print(install_sheet(_site(chosen.site).knowledge, chosen.ehr, service.id, service.hook))
+                hooks = {service.id: service.hook for service in SERVICES.values()}
+                print(install_sheet(_site(chosen.site).knowledge, chosen.ehr, hooks))
                 return 0
             case "check-site":
                 return integration_checks.run_check_site(chosen)

@@ -11,6 +11,7 @@ from cds_service.clinical_picture import Deceased, Interval, Observed, PartialDa
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.concepts import codings, meanings, text_of
 from cds_service.fhir.dates import first_date, is_future
+from cds_service.fhir.resources import CodeableConcept
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasons import Explanation, Reason
 
@@ -57,7 +58,7 @@ class ActiveOrders(NamedTuple):
     treatments: dict[str, Observed]
     """Modality id, or concept by which a technique is ordered → its order."""
     tests: frozenset[str]
-    """LOINC codes of tests already ordered."""
+    """Codes of tests already ordered (`ordered_tests`)."""
 
 
 def read_orders(chart: Chart, knowledge: Knowledge) -> ActiveOrders:
@@ -72,7 +73,7 @@ def read_orders(chart: Chart, knowledge: Knowledge) -> ActiveOrders:
     doubted = {part.reference for part in chart.untrusted}
     for where, concept, on in sorted(chart.orders, key=lambda order: order.reference in doubted):
         if where not in doubted:
-            tests |= {coding.code for coding in codings(knowledge, concept) if coding.system == "loinc"}
+            tests |= ordered_tests(knowledge, concept)
         concepts = {meaning.concept for meaning in meanings(knowledge, concept)}
         for modality in knowledge.modalities:
             if concepts & modality.orders:
@@ -80,3 +81,13 @@ def read_orders(chart: Chart, knowledge: Knowledge) -> ActiveOrders:
         for name in concepts & techniques:
             ordered.setdefault(name, Observed(True, on, where, text_of(concept)))
     return ActiveOrders(ordered, frozenset(tests))
+
+
+def ordered_tests(knowledge: Knowledge, concept: CodeableConcept | None) -> set[str]:
+    """Return the codes of the tests that an order with this concept asks for: its LOINC codes, and those of the tests of
+    orders.toml that it is another order of."""
+    sent = codings(knowledge, concept)
+    held, codes = {meaning.concept for meaning in meanings(knowledge, concept)}, {(c.system, c.code) for c in sent}
+    same = {test.code for test in knowledge.orders.tests if held & test.concepts or codes & test.codes}
+    own = {test.code for test in knowledge.orders.tests if (test.system, test.code) in codes}
+    return same | own | {coding.code for coding in sent if coding.system == "loinc"}

@@ -28,6 +28,9 @@ VALIDATED_TYPES = (
 MODELS = {name: getattr(import_module(f"fhir.resources.R4B.{name.lower()}"), name) for name in VALIDATED_TYPES}
 """fhir.resources has R4B but no R4 package, and defaults to R5. Imported at start, so that no request waits for it."""
 
+UNKNOWN_ELEMENT = "extra_forbidden"
+"""The library's kind of error for an element that FHIR does not have. It is ignored, as everywhere in a request."""
+
 
 def strict_r4_faults(references: Iterable[str], sources: Mapping[str, bytes]) -> list[Unreadable]:
     """Return, for each resource that is not valid R4, its reference and the path and kind of its first error, never a value."""
@@ -40,8 +43,9 @@ def strict_r4_faults(references: Iterable[str], sources: Mapping[str, bytes]) ->
         try:
             model.model_validate_json(raw)
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-            found.append(Unreadable(None, reference, _why(".".join(map(str, first["loc"])), first["type"])))
+            errors = error.errors(include_input=False, include_url=False, include_context=False)
+            if first := next((each for each in errors if each["type"] != UNKNOWN_ELEMENT), None):
+                found.append(Unreadable(None, reference, _why(".".join(map(str, first["loc"])), first["type"])))
         except RecursionError:
             found.append(Unreadable(None, reference, Explanation(Reason.NESTED_TOO_DEEPLY)))
         except Exception:  # the library's validators can raise anything on input they do not expect: `"_recordedDate": "2026"`

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from cds_service.fhir.queries import build_queries
-from cds_service.hooks import patient_view
+from cds_service.hooks import order_review, patient_view
 from cds_service.hooks.patient_view import Answer
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
@@ -39,6 +39,16 @@ class Service:
         }
 
 
+REQUIRES = (
+    "FHIR R4. Conditions are required; everything else that is not sent counts as not known. Based on "
+    "Reddy and Clary 2010 and later evidence, not clinically verified: for discussion in a tumour board."
+)
+NEEDS_DRAFTS = "An order that is no treatment of these metastases is answered without any data."
+ORDERS = (
+    "Names what speaks against an order for a patient with neuroendocrine liver metastases: resection, ablation, arterial "
+    "therapy, transplantation, radionuclide therapy and drugs."
+)
+
 SERVICES: dict[str, Service] = {
     service.id: service
     for service in (
@@ -50,12 +60,27 @@ SERVICES: dict[str, Service] = {
                 "Stages neuroendocrine liver metastases and shows which treatments meet published criteria, which are "
                 "contraindicated, and what is missing to know, each with its literature."
             ),
-            usage_requirements=(
-                "FHIR R4. Conditions are required; everything else that is not sent counts as not known. Based on "
-                "Reddy and Clary 2010 and later evidence, not clinically verified: for discussion in a tumour board."
-            ),
+            usage_requirements=REQUIRES,
             prefetch=build_queries,
             answer=patient_view.answer_request,
+        ),
+        Service(
+            id=order_review.SELECT,
+            hook="order-select",
+            title="Neuroendocrine liver metastases: an order that is selected",
+            description=f"{ORDERS} Judges the orders in `selections`, beside all drafts.",
+            usage_requirements=f"{REQUIRES} {NEEDS_DRAFTS}",
+            prefetch=build_queries,
+            answer=order_review.answer_select,
+        ),
+        Service(
+            id=order_review.SIGN,
+            hook="order-sign",
+            title="Neuroendocrine liver metastases: orders before they are signed",
+            description=f"{ORDERS} Judges all drafts.",
+            usage_requirements=f"{REQUIRES} {NEEDS_DRAFTS}",
+            prefetch=build_queries,
+            answer=order_review.answer_sign,
         ),
     )
 }

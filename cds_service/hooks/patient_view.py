@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
@@ -97,14 +99,25 @@ def answer_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) 
 def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalPicture:
     """Return the clinical picture from the request and the FHIR server it names. Raises PreconditionFailed as
     `answer_request` does."""
-    asked, read = build_queries(site.knowledge), reader_for(site.knowledge).read
+    with open_retrieval(request, site) as retrieval:
+        return read_picture(retrieval, request, site, today)
+
+
+@contextmanager
+def open_retrieval(request: HookRequest, site: Site) -> Iterator[Retrieval]:
+    """Open the retrieval of a request's data; everything that it fetches has one deadline."""
     with OutboundSession(site.policy) as session:
-        retrieval = Retrieval(request, asked, session)
-        sent = retrieval.retrieve()
-        chart = _chart(request, sent, site.knowledge)
-        picture = read(chart, today)
-        if picture.gate.answer is not Nlm.NO and (completed := retrieval.with_medications(chart)) is not chart:
-            picture = read(completed, today)
+        yield Retrieval(request, build_queries(site.knowledge), session)
+
+
+def read_picture(retrieval: Retrieval, request: HookRequest, site: Site, today: date) -> ClinicalPicture:
+    """Return the clinical picture of an open retrieval. Raises PreconditionFailed as `answer_request` does."""
+    read = reader_for(site.knowledge).read
+    sent = retrieval.retrieve()
+    chart = _chart(request, sent, site.knowledge)
+    picture = read(chart, today)
+    if picture.gate.answer is not Nlm.NO and (completed := retrieval.with_medications(chart)) is not chart:
+        picture = read(completed, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
         lacking = [key for key in REQUIRED_KEYS if not sent.states[key].complete]
         raise PreconditionFailed("required data is missing", [_missing_key(request, sent, key) for key in lacking])
@@ -144,9 +157,9 @@ def cards_of_chart(chart: Chart, knowledge: Knowledge, today: date, instance: st
     return check_cards(assign_uuids(linked, "", SERVICE_ID, instance, chart.patient_id or ""), evidence_url)
 
 
-def finish_cards(site: Site, cards: list[Card], instance: str, patient_id: str) -> list[Card]:
+def finish_cards(site: Site, cards: list[Card], instance: str, patient_id: str, service: str = SERVICE_ID) -> list[Card]:
     """Return the cards as the service sends them, with the site's banner, links to its evidence pages and uuids. Raises
     CardFault if a card is invalid."""
     caller = site.id if site.clients else ""  # so that authenticated callers of different sites never share a uuid
     linked = link_evidence_pages(add_banner(cards, site.banner), site.knowledge, site.evidence_url)
-    return check_cards(assign_uuids(linked, caller, SERVICE_ID, instance, patient_id), site.evidence_url)
+    return check_cards(assign_uuids(linked, caller, service, instance, patient_id), site.evidence_url)

@@ -59,16 +59,23 @@ PATTERN_WORDS = {
 }
 MAY_BE_NULL = frozenset({"fhirServer", "fhirAuthorization", "extension"})
 """Optional fields should be omitted (CH-02, CH-04); null is accepted with the same meaning."""
-CONTEXTS: dict[str, dict[str, Any]] = {
-    "patient-view": {
-        "type": "object",
-        "required": ["userId", "patientId"],
-        "properties": {
-            "userId": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARS},
-            "patientId": {"type": "string", "pattern": ID},
-            "encounterId": {"type": ["string", "null"], "maxLength": MAX_TEXT_CHARS},
-        },
-    }
+COMMON: dict[str, Any] = {
+    "userId": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARS},
+    "patientId": {"type": "string", "pattern": ID},
+    "encounterId": {"type": ["string", "null"], "maxLength": MAX_TEXT_CHARS},
+}
+DRAFTS: dict[str, Any] = {"draftOrders": {"type": "object"}}
+SELECTIONS: dict[str, Any] = {"selections": {"type": "array", "items": {"type": "string", "maxLength": MAX_TEXT_CHARS}}}
+
+
+def _context(**more: Any) -> dict[str, Any]:
+    return {"type": "object", "required": ["userId", "patientId", *more], "properties": COMMON | more}
+
+
+CONTEXTS = {
+    "patient-view": _context(),
+    "order-select": _context(**SELECTIONS, **DRAFTS),
+    "order-sign": _context(**DRAFTS),
 }
 JSON_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
 TYPE_WORDS = {
@@ -118,6 +125,10 @@ class HookRequest:
     prefetch: dict[str, bytes]
     fhir_server: str = ""
     access: Access | None = None
+    selections: tuple[str, ...] = ()
+    """References of the newly selected drafts (order-select)."""
+    draft_orders: object = None
+    """The Bundle of drafts as sent (order-select, order-sign)."""
 
 
 def parse_request(body: bytes, hook: str) -> HookRequest:
@@ -155,12 +166,16 @@ def _parse(body: bytes, hook: str) -> HookRequest:
         raise BadRequest("invalid CDS Hooks request", faults)
     if len(raw) > MAX_PREFETCH_KEYS:
         raise TooLarge("the body is too large", [Fault("prefetch", f"must have at most {MAX_PREFETCH_KEYS} keys")])
-    patient = str(envelope.context["patientId"]).rsplit("/", 1)[-1]
+    context = envelope.context
+    patient = str(context["patientId"]).rsplit("/", 1)[-1]
     prefetch = {key: bytes(value) for key, value in raw.items()}
     server = str(envelope.fhir_server or "")
+    selections = tuple(context["selections"]) if "selections" in CONTEXTS[hook]["properties"] else ()
+    drafts = context["draftOrders"] if "draftOrders" in CONTEXTS[hook]["properties"] else None
     return HookRequest(
-        hook, str(envelope.hook_instance).lower(), patient, prefetch, server, _access(envelope.fhir_authorization)
-    )
+        hook, str(envelope.hook_instance).lower(), patient, prefetch, server, _access(envelope.fhir_authorization),
+        selections, drafts,
+    )  # fmt: skip
 
 
 def _access(sent: dict[str, Any] | None) -> Access | None:

@@ -41,6 +41,7 @@ from cds_service.knowledge.model import (
     Units,
 )
 from cds_service.knowledge.numbers import fill_sentences
+from cds_service.knowledge.orders import build_orders
 from cds_service.knowledge.overlay import Bounds
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
@@ -219,6 +220,7 @@ def _build(files: Files, scores: Scores, digest: str) -> Knowledge:
         },
         limit_bounds={part["criterion"]: _bounds(part) for part in files["local.toml"]["limit"]},
         stances=build_stances(files["stances.toml"]),
+        orders=build_orders(files["orders.toml"]),
     )  # fmt: skip
     return fill_sentences(knowledge)
 

@@ -9,6 +9,7 @@ from typing import Any
 from cds_service.errors import Fault
 from cds_service.knowledge import check_faces, check_sources, check_terminology
 from cds_service.knowledge.drugs import PRODUCTS, table_faults
+from cds_service.knowledge.orders import order_faults
 from cds_service.knowledge.shape import unknown_name
 from cds_service.knowledge.statement import DECIDING_KINDS, RULES_OUT
 from cds_service.knowledge.vocabulary import Edition
@@ -67,6 +68,7 @@ def cross_references(files: Mapping[str, Tables], modalities: Iterable[str], alr
         _criteria,
         _by_name,
         table_faults,
+        order_faults,
         *check_faces.CHECKS,
         *check_terminology.CHECKS,
         *check_sources.CHECKS,

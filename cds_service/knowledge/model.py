@@ -13,6 +13,7 @@ from cds_service.clinical_picture import Value
 from cds_service.knowledge.drugs import Drugs
 from cds_service.knowledge.evidence import Conflict, Outcome, Publication, ReviewPlan
 from cds_service.knowledge.modality import Criterion, Modality
+from cds_service.knowledge.orders import Orders
 from cds_service.knowledge.overlay import NO_SITE, Bounds, Overlay
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shown import StanceRow
@@ -273,6 +274,7 @@ class Knowledge:
     """Fact → bounds of the window, in days, that a site may set."""
     limit_bounds: Mapping[str, Bounds]
     """Key of a criterion → bounds of the limit, in the unit of its fact, that a site may set."""
+    orders: Orders
     stances: tuple[StanceRow, ...] = ()
     """From top to bottom; the first that applies to a modality counts."""
     overlay: Overlay = NO_SITE

@@ -46,7 +46,7 @@ def _determine_all(picture: ClinicalPicture, knowledge: Knowledge, today: date, 
 def window_of(definition: FactDefinition, picture: ClinicalPicture, knowledge: Knowledge, strict_imaging: bool) -> int | None:
     """Return the window of a fact in days, or None: shorter for laboratory values with an order, and for `strict_imaging`."""
     window = definition.window_days
-    if window is not None and definition.laboratory and picture.orders:
+    if window is not None and definition.laboratory and (picture.orders or picture.drafts):
         window = min(window, knowledge.laboratory_days_with_order)
     if window is not None and definition.imaging and strict_imaging:
         window = min(window, knowledge.strict_imaging_days)

@@ -9,6 +9,7 @@ from cds_service.knowledge.statement_uses import statement_uses
 from cds_service.rulebook import limits, sources
 from cds_service.rulebook.blocks import Book, Section, Text, bullet_block, table_block
 from cds_service.rulebook.modalities import treatments_section
+from cds_service.rulebook.orders import orders_section
 from cds_service.rulebook.prose import chapter, load_prose, text
 
 
@@ -22,6 +23,7 @@ def chapters(knowledge: Knowledge) -> tuple[Section, ...]:
     return (
         _reading(),
         treatments_section(knowledge),
+        orders_section(knowledge),
         limits.calculations_section(knowledge),
         _staging(knowledge),
         limits.limits_section(knowledge),

@@ -19,16 +19,19 @@ from cds_service.fhir.reader import ChartReader
 from cds_service.knowledge.check import cross_references
 from cds_service.knowledge.drugs import NAMES, PRODUCTS, RULES
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.orders import FILE as ORDERS
+from cds_service.knowledge.orders import build_orders
 from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
 from cds_service.reasoning.current_facts import determine_fact, determine_facts, window_of
+from cds_service.reasoning.evaluation import Evaluation
 from cds_service.reasoning.facts import Facts
 from cds_service.reasoning.judgement import judge_criterion
 from cds_service.reasoning.undecided import criteria_of
 from tests.pins import mutants
 from tests.pins.change import Files
 from tests.pins.mutants import Mutant
-from tests.support import coding_tables
+from tests.support import coding_tables, order_table
 from tests.support.vignette import Vignette, disagreements, vignettes
 
 WORD = re.compile(r"[a-z0-9_./-]+", re.IGNORECASE)
@@ -105,6 +108,8 @@ class Pinning:
     def killer(self, mutant: Mutant, number: int) -> str:
         """Return the vignette or chart that fails, or the fault with which the loader rejects the mutant; else ""."""
         files = mutant.of(self.files)
+        if mutant.file == ORDERS:
+            return self._killer_of_orders(files)
         try:
             knowledge = self._built(files, mutant.file, f"mutant {number}")
         except Exception as error:  # whatever it is: the service does not start
@@ -113,6 +118,8 @@ class Pinning:
         if refused:
             return refused
         attempts = [self._vignettes(mutant, knowledge)]
+        if mutant.path[-1] == "order":
+            attempts.insert(0, self._orders(knowledge))
         if mutant.file in BY_CHARTS | {"coded_values.toml", "facts.toml"} or mutant.path[-1] == "ordered_by":
             first = mutant.file != "facts.toml" or mutant.path[-1] in READ_FROM_CHARTS
             attempts.insert(0 if first else 1, self._charts(mutant, knowledge))
@@ -123,6 +130,15 @@ class Pinning:
                 return name
         faults = shape_faults(mutants.SCHEMA, mutant.file, files[mutant.file])
         return next((f"refused: {fault.where}" for fault in faults), "") or self._refused(files)
+
+    def _killer_of_orders(self, files: Files) -> str:
+        """Return what notices a change of orders.toml. No vignette has a draft, and nothing else depends on the file."""
+        try:
+            name = next(self._orders(replace(self.known, orders=build_orders(files[ORDERS]))), "")
+        except (KeyError, ValueError) as error:
+            return f"refused: {type(error).__name__}"
+        faults = () if name else shape_faults(mutants.SCHEMA, ORDERS, files[ORDERS])
+        return name or next((f"refused: {fault.where}" for fault in faults), "") or self._refused(files)
 
     def _refused(self, files: Files) -> str:
         faults = cross_references(files, knowledge.MODALITIES, already_reported=False)
@@ -142,6 +158,26 @@ class Pinning:
             statements=same.statements,
             publications=same.publications,
         )
+
+    @cached_property
+    def _ordered(self) -> list[tuple[order_table.Row, Evaluation]]:
+        return [(row, row.evaluation(self.known)) for row in order_table.rows()]
+
+    @cached_property
+    def _nobody(self) -> Evaluation:
+        return order_table.nobody(self.known)
+
+    def _orders(self, knowledge: Knowledge) -> Iterator[str]:
+        """Yield the rows of the tables of orders that fail. No fact and no verdict depends on an order."""
+        for row, evaluation in self._ordered:
+            try:
+                wrong = row.disagreement(_with(evaluation, knowledge))
+            except Exception as error:  # a test that breaks has noticed
+                wrong = type(error).__name__
+            if wrong:
+                yield f"orders: {wrong}"
+        yield from filter(None, (row.disagreement(knowledge) for row in order_table.draft_rows()))
+        yield from order_table.offers(_with(self._nobody, knowledge))
 
     def _charts(self, mutant: Mutant, knowledge: Knowledge) -> Iterator[str]:
         words, reader = _words(mutant), ChartReader(knowledge)
@@ -219,6 +255,10 @@ class Pinning:
 
 def _built(files: Files, digest: str) -> Knowledge:
     return knowledge._build(files, msgspec.convert(files["scores.toml"], Scores), digest)
+
+
+def _with(evaluation: Evaluation, knowledge: Knowledge) -> Evaluation:
+    return replace(evaluation, facts=replace(evaluation.facts, knowledge=knowledge))
 
 
 FILLERS = frozenset({"facts", "fact", "without", "nothing", "with", "or", "value_set", "taken", "out", "True", "False"})

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from cds_service import knowledge
 from cds_service.__main__ import main
 from cds_service.cli.install_sheet import EHR_NAMES, install_sheet
+from cds_service.hooks import SERVICES
 from tests.conftest import PREFETCH, SERVICE, Clock, as_of, bundle, extensions, request_of
 
 FIXTURE = "resectable"
@@ -33,7 +34,7 @@ def values(answer: Any) -> set[tuple[str, str]]:
 
 
 def sheet(ehr: str) -> str:
-    return install_sheet(knowledge.load(), ehr, "nlm-patient-view", "patient-view")
+    return install_sheet(knowledge.load(), ehr, {service.id: service.hook for service in SERVICES.values()})
 
 
 QUERIES = sorted({*PREFETCH.values(), *(query for ehr in EHR_NAMES for query in QUERY.findall(sheet(ehr)))})
@@ -54,6 +55,13 @@ def test_a_query_stays_in_the_portable_subset(query: str) -> None:
     assert len(set(parameters)) == len(parameters)
     assert all(part.count("=") == 1 for part in search.split("&"))
     assert len(query) < 2000, "longer addresses are refused by some servers"
+
+
+def test_the_install_sheet_names_the_hooks_that_the_ehr_offers() -> None:
+    for ehr in EHR_NAMES:
+        for service in SERVICES.values():
+            named = f"hook {service.hook}: POST …/cds-services/{service.id}" in sheet(ehr)
+            assert named == (ehr != "oracle" or service.hook == "patient-view"), (ehr, service.id)
 
 
 def test_observations_are_asked_for_by_every_code_that_is_read() -> None:

@@ -261,7 +261,7 @@ def test_every_error_of_a_request_is_reported_at_once(client: FlaskClient) -> No
 
 def test_an_unknown_service_and_an_unknown_path_are_404_and_say_what_there_is(client: FlaskClient) -> None:
     assert diagnostics(client.post("/cds-services/another", json=bare_request())) == [
-        "path must end with a service id: nlm-patient-view"
+        "path must end with a service id: nlm-patient-view, nlm-order-select, nlm-order-sign"
     ]
     for path in ("/", "/cds-service", f"{SERVICE}/feedback/more", "/../etc/passwd"):
         assert client.post(path, json=bare_request()).status_code == 404
