@@ -87,19 +87,15 @@ def _cautions(knowledge: Knowledge, modality: Modality) -> tuple[Block, ...]:
 
 
 def _options(knowledge: Knowledge, modality: Modality) -> tuple[Block, ...]:
-    """Return the techniques, then a table of everything that stops them or cautions against them."""
-    against = {c.key: c for technique in modality.techniques for c in (*technique.stopped_by, *technique.cautions)}
-    stops = {c.key for technique in modality.techniques for c in technique.stopped_by}
+    """Return the techniques, then a table of the criteria that stop them, caution against them or are needed for them."""
+    effects = {c: "needed" for technique in modality.techniques for c in technique.when}
+    effects |= {c: "caution" for technique in modality.techniques for c in technique.cautions}
+    effects |= {c: "stop" for technique in modality.techniques for c in technique.stopped_by}
     rows = (
-        (
-            criterion_text(c),
-            "stop" if c.key in stops else "caution",
-            condition_text(knowledge, c),
-            source_list(knowledge, c.statements, c.local),
-        )
-        for c in against.values()
+        (criterion_text(c), effect, condition_text(knowledge, c), source_list(knowledge, c.statements, c.local))
+        for c, effect in effects.items()
     )
-    anchors = (c.id for c in against.values())
+    anchors = (c.id for c in effects)
     listed = table_block("Criterion of a technique|Effect|Met when|Sources", rows, (40, 10, 30, 20), anchors)
     return (*bullet_block([_option(knowledge, technique) for technique in modality.techniques]), *listed)
 

@@ -21,7 +21,7 @@ from cds_service.rulebook import MAX_SEARCH_CHARS, rule_book_pages
 from cds_service.rulebook.search import MAX_RESULTS
 from cds_service.settings import Settings
 from cds_service.sites.registry import open_registry
-from tests.conftest import FIXTURES, PUBLIC_URL, SERVICE, Clock, as_of, request_of
+from tests.conftest import FIXTURES, PUBLIC_URL, ROOT, SERVICE, Clock, as_of, request_of
 from tests.support.callers import BASE, Ehr, bearer, open_door, site_file
 
 KNOWN = knowledge.load()
@@ -67,7 +67,7 @@ def rules_of(modality: Modality) -> set[str]:
         *modality.contraindications,
         *(exclusion.criterion for exclusion in modality.exclusions),
         *modality.cautions,
-        *(c for technique in modality.techniques for c in (*technique.stopped_by, *technique.cautions)),
+        *(c for technique in modality.techniques for c in (*technique.when, *technique.stopped_by, *technique.cautions)),
     ]
     return {*(criterion.id for criterion in criteria), *(indication.id for indication in modality.indications)}
 
@@ -155,6 +155,15 @@ def test_each_card_links_a_page_and_a_rule_that_exist(client: FlaskClient, clock
         shown = client.get(address.path)
         assert shown.status_code == 200
         assert not address.fragment or address.fragment in Page(shown.text).ids
+
+
+def test_each_order_card_links_a_rule_that_exists() -> None:
+    golden = [path.read_text("utf-8") for path in (ROOT / "tests/orders/golden").glob("*.json")]
+    linked = {name for text in golden for name in re.findall(f'{PUBLIC_URL}/evidence/([^"]+)', text)}
+    assert len(linked) >= 6
+    for name in linked:
+        modality, _, rule = name.partition("#")
+        assert rule in page(modality).ids, name
 
 
 def test_no_page_is_another_one_because_of_the_patient_before(client: FlaskClient, clock: Clock) -> None:

@@ -214,8 +214,8 @@ def test_a_medication_that_a_draft_only_refers_to_is_fetched(client: FlaskClient
 
 
 def test_a_laboratory_value_counts_for_thirty_days_only(client: FlaskClient, clock: Clock) -> None:
-    clock.today = as_of("snomed-only")
-    request = order_request("snomed-only", CHEMOEMBOLIZATION)
+    clock.today = as_of("snomed-and-own-codes")
+    request = order_request("snomed-and-own-codes", CHEMOEMBOLIZATION)
     old = json.loads(json.dumps(request["prefetch"]["observations"]).replace("2026-", "2026-"))
     for entry in old["entry"]:
         codes = {coding.get("code") for coding in entry["resource"].get("code", {}).get("coding", [])}
