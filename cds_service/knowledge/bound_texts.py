@@ -39,6 +39,7 @@ BOUND: Mapping[str, frozenset[str]] = {
             "not_read",
         }
     ),
+    "orders.toml": frozenset({"title", "not_read"}),
     "outcomes.toml": frozenset(
         {"title", "design", "groups", "treated", "survival", "course", "patients", "symptoms", "note", "defect"}
     ),

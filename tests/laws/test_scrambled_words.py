@@ -43,6 +43,7 @@ SENTENCES = {
         "title", "short", "says", "contraindications_say", "excluded_say", "also", "face", "face_title", "face_name", "change",
         "nec_says", "brief", "name", "does", "given", "adjust", "adjusted", "progressing", "not_read",
     },
+    "orders.toml": {"title", "not_read", "display"},
     "outcomes.toml": {
         "title", "design", "groups", "treated", "survival", "course", "patients", "symptoms", "note", "defect",
     },
