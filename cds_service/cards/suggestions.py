@@ -15,7 +15,7 @@ from fhir.resources.R4B.servicerequest import ServiceRequest
 from cds_service.cards.card import Action, Card, Suggestion
 from cds_service.clinical_picture import ClinicalPicture
 from cds_service.knowledge.model import Knowledge
-from cds_service.knowledge.orders import DraftTest
+from cds_service.knowledge.orders import DraftTest, SuggestionShape
 from cds_service.knowledge.terminology import StandardCoding
 from cds_service.knowledge.vocabulary import Supplier
 from cds_service.reasoning.evaluation import Evaluation
@@ -34,6 +34,25 @@ def with_suggestions(card: Card, suggestions: Iterable[Suggestion]) -> Card:
     if found := list(suggestions):
         card.suggestions, card.selection_behavior = found, ANY
     return card
+
+
+def shape_suggestions(cards: list[Card], shape: SuggestionShape) -> list[Card]:
+    """Give the suggestions of the cards the shape of a site. Return the same cards."""
+    for card in cards:
+        if not shape.offered:
+            card.suggestions, card.selection_behavior = [], ""
+        for suggestion in card.suggestions:
+            for action in suggestion.actions:
+                if action.resource:
+                    _shape_draft(action.resource, shape)
+    return cards
+
+
+def _shape_draft(draft: dict[str, Any], shape: SuggestionShape) -> None:
+    draft["intent"] = shape.intent
+    codings = draft["code"]["coding"]
+    if own := shape.codings.get(codings[0]["code"]):
+        draft["code"]["coding"] = [dict(own), *codings]
 
 
 def draft_orders(evaluation: Evaluation, missing: Iterable[str], cautions: Iterable[Finding] = ()) -> list[Suggestion]:

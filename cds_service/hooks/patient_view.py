@@ -14,6 +14,7 @@ from cds_service.cards.compose import compose_cards
 from cds_service.cards.evidence import link_evidence_pages
 from cds_service.cards.notice import deceased_card
 from cds_service.cards.possible_nlm import possible_nlm_card
+from cds_service.cards.suggestions import shape_suggestions
 from cds_service.cards.wording import explain
 from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted, Unreadable
 from cds_service.errors import Fault, PreconditionFailed
@@ -158,8 +159,9 @@ def cards_of_chart(chart: Chart, knowledge: Knowledge, today: date, instance: st
 
 
 def finish_cards(site: Site, cards: list[Card], instance: str, patient_id: str, service: str = SERVICE_ID) -> list[Card]:
-    """Return the cards as the service sends them, with the site's banner, links to its evidence pages and uuids. Raises
-    CardFault if a card is invalid."""
+    """Return the cards as the service sends them: with the site's banner, shape of suggestions and links to its evidence pages,
+    and with uuids. Raises CardFault if a card is invalid."""
     caller = site.id if site.clients else ""  # so that authenticated callers of different sites never share a uuid
-    linked = link_evidence_pages(add_banner(cards, site.banner), site.knowledge, site.evidence_url)
+    shaped = shape_suggestions(add_banner(cards, site.banner), site.suggestions)
+    linked = link_evidence_pages(shaped, site.knowledge, site.evidence_url)
     return check_cards(assign_uuids(linked, caller, service, instance, patient_id), site.evidence_url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -80,6 +80,17 @@ class DraftTest:
     """Ids of the cautions that it answers."""
     board: bool = False
     """A referral to the tumour board."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionShape:
+    """How a site wants suggestions (`[suggestions]` of its file)."""
+
+    offered: bool = True
+    intent: str = "proposal"
+    """`ServiceRequest.intent` of draft orders."""
+    codings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Code of a test that the service offers → the site's own coding of it, which comes first in the draft order."""
 
 
 class OverrideReason(NamedTuple):

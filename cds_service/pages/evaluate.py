@@ -33,6 +33,7 @@ class Trial:
     evaluation: Evaluation | None
     cards: list[Card]
     instance: str
+    today: date
     invalid: tuple[Unreadable, ...]
     """Resources that affected the result and are not valid FHIR R4."""
     milliseconds: Mapping[str, float]
@@ -55,7 +56,7 @@ def rerun_trial(trial: Trial, values: Mapping[str, Readings], site: Site, today:
 def _judge(picture: ClinicalPicture, instance: str, site: Site, today: date, reading: float) -> Trial:
     answer, judging = _measure(lambda: answer_picture(picture, site.knowledge, today))
     cards = finish_cards(site, answer.cards, instance, picture.patient_id)
-    return Trial(picture, answer.evaluation, cards, instance, answer.invalid, {READING: reading, JUDGING: judging})
+    return Trial(picture, answer.evaluation, cards, instance, today, answer.invalid, {READING: reading, JUDGING: judging})
 
 
 def _measure(step: Callable[[], T]) -> tuple[T, float]:

@@ -29,9 +29,10 @@ from cds_service.errors import (
     TooSlow,
     UnknownService,
 )
-from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.orders import OrderKind
 from cds_service.outbound.policy import OutboundPolicy
 from cds_service.pages.controls import Entered, control_groups
+from cds_service.pages.drafted_order import cards_for_order, drafted_kind
 from cds_service.pages.evaluate import Trial, rerun_trial, run_trial
 from cds_service.pages.fixtures import START, fixtures
 from cds_service.pages.ignored_data import gate_lines, ignored_data, unjudged_because
@@ -65,6 +66,8 @@ class PageView:
     now: Trial
     entered: Entered
     supposed: dict[str, Supposed]
+    order: OrderKind | None = None
+    """The order that is drafted."""
 
 
 def pages_blueprint(site: Site, today: Callable[[], date], run: Callable[[Callable[[], Response]], Response]) -> Blueprint:
@@ -174,9 +177,10 @@ def _show(submission: Submission, site: Site, today: date, change: bool = False)
     chart = run_trial(submission.body, site, today)
     if not change or chart.evaluation is None:
         return PageView(submission, chart, chart, Entered({}, {}, {}), {})
+    order = drafted_kind(site.knowledge, request.form.get("order", ""))
     entered, supposed = read_controls(request.form, chart.evaluation.facts, today)
     now = rerun_trial(chart, readings_by_fact(supposed), site, today) if supposed else chart
-    return PageView(submission, chart, now, entered, supposed)
+    return PageView(submission, chart, now, entered, supposed, order)
 
 
 def _page(site: Site, shown: PageView | None, problem: CdsError | None = None, status: int = 200) -> Response:
@@ -191,7 +195,7 @@ def _page(site: Site, shown: PageView | None, problem: CdsError | None = None, s
         problem=problem,
         shown=shown,
         evidence=site.evidence_folder if site.evidence_pages else None,
-        **(_context(shown, site.knowledge) if shown else {}),
+        **(_context(shown, site) if shown else {}),
     )
     return Response(html, status, content_type="text/html; charset=utf-8")
 
@@ -204,7 +208,8 @@ def _pasted() -> str:
         return ""
 
 
-def _context(shown: PageView, knowledge: Knowledge) -> dict[str, Any]:
+def _context(shown: PageView, site: Site) -> dict[str, Any]:
+    knowledge = site.knowledge
     evaluation, before = shown.now.evaluation, shown.chart.evaluation
     context: dict[str, Any] = {
         "cards": shown.now.cards,
@@ -226,6 +231,8 @@ def _context(shown: PageView, knowledge: Knowledge) -> dict[str, Any]:
             "moves": verdict_moves(before, evaluation),
             "stage_moves": stage_moves(before, evaluation),
             "before": before,
+            "order_kinds": knowledge.orders.kinds,
+            "order_cards": cards_for_order(shown.now, shown.order, site) if shown.order else [],
             "words": wording.VERDICT_WORDS,
         }
     return context

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cds_service import knowledge
 from cds_service.auth.client import Client
 from cds_service.knowledge.model import Knowledge
+from cds_service.knowledge.orders import SuggestionShape
 from cds_service.outbound.policy import OutboundPolicy
 
 
@@ -26,6 +27,7 @@ class Site:
     clients: tuple[Client, ...] = ()
     authenticated_by_proxy: bool = False
     banner: str = ""
+    suggestions: SuggestionShape = field(default_factory=SuggestionShape)
     evidence_pages: bool = True
     evidence_folder: str = ""
     evidence_url: str = ""

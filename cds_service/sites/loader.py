@@ -34,6 +34,7 @@ from cds_service.outbound.policy import (
 from cds_service.sites import Site
 from cds_service.sites.clients import client_faults, read_clients
 from cds_service.sites.overlay import CLINICAL, lay_over
+from cds_service.sites.suggestions import read_suggestions, suggestion_faults
 
 Tables = dict[str, Any]
 LEFT_OUT_TOGETHER = {"code": 2, "limits": 2, "site": 1, "sign_off": 1}
@@ -90,7 +91,8 @@ def _read(path: Path, today: date | None) -> Site:
     misfits = list(_validator().iter_errors(tables))
     faults = describe_errors(path.name, misfits)
     laid, clinical = lay_over(knowledge.load(), _fitting(tables, misfits), today)
-    for fault in (*_fhir_faults(tables.get("fhir"), path.parent), *client_faults(tables), *clinical):
+    unoffered = suggestion_faults(tables.get("suggestions"), laid)
+    for fault in (*_fhir_faults(tables.get("fhir"), path.parent), *client_faults(tables), *unoffered, *clinical):
         faults.append(replace(fault, where=f"{path.name}: {fault.where}"))
     if faults:
         raise SiteError(faults)
@@ -104,6 +106,7 @@ def _read(path: Path, today: date | None) -> Site:
         clients=read_clients(tables, policy),
         authenticated_by_proxy=site.get("authenticated_by_proxy", False),
         banner=site.get("banner", ""),
+        suggestions=read_suggestions(tables.get("suggestions")),
         evidence_pages=site.get("evidence_pages", True),
         evidence_folder=f"{site['id']}/",
     )

@@ -184,6 +184,16 @@ def test_a_fact_is_found_changed_and_its_effect_on_others_is_shown(open_page: Op
     assert all(page.locator(".control:not([hidden]) .decides").all_inner_texts())
 
 
+def test_an_order_is_drafted_and_judged_as_before_signing(open_page: Open) -> None:
+    page = open_page("/?fixture=arterial-portal-vein-occluded")
+    page.get_by_label("Draft an order").select_option("embolization")
+    cards = page.locator("#order-cards")
+    expect(cards.get_by_role("heading", name="Before signing: Embolization")).to_be_visible()
+    expect(cards.get_by_role("article")).to_contain_text("Critical")
+    page.get_by_label("Portal vein", exact=True).select_option("patent")
+    expect(cards).not_to_contain_text("Critical")
+
+
 def test_number_out_of_range_is_reported_beside_its_control(open_page: Open) -> None:
     page = open_page("/?fixture=arterial-candidate", expect_status=400)
     page.get_by_label("INR").fill("900")

@@ -81,7 +81,7 @@ def test_every_setting_is_in_the_table_of_settings() -> None:
 def test_every_key_of_a_site_file_is_in_the_table_of_settings() -> None:
     schema = json.loads((ROOT / "cds_service/sites/schema.json").read_text("utf-8"))["properties"]
     listed = {name for cell in rows(INTEGRATOR, "Settings") for name in re.findall(r"`([a-z_.]+)`", cell)}
-    by_key = {"site", "fhir", "client", "wording"}
+    by_key = {"site", "fhir", "client", "wording", "suggestions"}
     keys = {name for name in schema if name not in by_key}
     for name in by_key:
         keys |= {f"{name}.{key}" for key in schema[name].get("items", schema[name])["properties"]}

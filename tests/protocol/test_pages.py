@@ -34,6 +34,7 @@ from cds_service.pages.controls import (
     control_groups,
     control_label,
 )
+from cds_service.pages.drafted_order import draft_orders_of, drafted_kind
 from cds_service.pages.evaluate import Trial, rerun_trial, run_trial
 from cds_service.pages.fixtures import fixtures
 from cds_service.pages.markup import html_of
@@ -300,6 +301,36 @@ def test_supposed_values_of_one_chart_do_not_apply_to_the_next(pages: FlaskClien
     assert "Supposed: Portal vein occluded" in words(same.text)
     assert other.status_code == 200
     assert "Supposed:" not in words(other.text)
+
+
+@pytest.mark.parametrize("kind", [kind.id for kind in SITE.knowledge.orders.kinds])
+def test_a_drafted_order_is_answered_as_order_sign_answers_it(pages: FlaskClient, kind: str) -> None:
+    submission = submission_from_fixture(fixtures()["arterial-portal-vein-occluded"], SITE.knowledge, TODAY)
+    sent = json.loads(submission.body)
+    sent["hook"] = "order-sign"
+    chosen = drafted_kind(SITE.knowledge, kind)
+    assert chosen
+    sent["context"]["draftOrders"] = draft_orders_of(SITE.knowledge, chosen, sent["context"]["patientId"])
+    answer = pages.post("/cds-services/nlm-order-sign", json=sent)
+    assert answer.json is not None
+    page = pages.post("/", data={"fixture": "arterial-portal-vein-occluded", "order": kind})
+    shown = words(page.text.split('id="order-cards"')[1].split("</div>\n    <h2")[0])
+    assert all(card["summary"] in shown for card in answer.json["cards"])
+    assert ("No card: there is nothing to say" in shown) == (not answer.json["cards"])
+
+
+def test_a_drafted_order_is_judged_with_the_supposed_values(pages: FlaskClient) -> None:
+    plain = words(pages.post("/", data={"fixture": ARTERIAL, "order": "embolization"}).text)
+    told = words(pages.post("/", data={"fixture": ARTERIAL, "order": "embolization", "portal_vein": "occluded"}).text)
+    assert "Before signing: Embolization" in plain
+    assert "Critical" not in plain
+    assert "Critical" in told
+
+
+def test_an_order_that_does_not_exist_is_refused_with_those_that_do(pages: FlaskClient) -> None:
+    answer = pages.post("/", data={"fixture": ARTERIAL, "order": "lobotomy"})
+    assert answer.status_code == 404
+    assert "order must be one of hepatectomy, ablation" in words(answer.text)
 
 
 # ── what it refuses ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,13 +7,14 @@ if (controls) {
   const form = document.getElementById(controls.dataset.form);
   const announce = document.getElementById("announce");
   const trouble = document.getElementById("trouble");
+  const order = document.getElementById("order");
   let running = null;
   let waiting = null;
   let sent = state();
 
   function state() {
-    return JSON.stringify(Array.from(controls.querySelectorAll("input, select"), (control) =>
-      control.multiple ? Array.from(control.selectedOptions, (option) => option.value) : control.value));
+    return JSON.stringify([order.value, ...Array.from(controls.querySelectorAll("input, select"), (control) =>
+      control.multiple ? Array.from(control.selectedOptions, (option) => option.value) : control.value)]);
   }
 
   async function evaluate() {
@@ -103,6 +104,7 @@ if (controls) {
   }
 
   controls.addEventListener("change", changed);
+  order.addEventListener("change", changed);
   controls.addEventListener("input", () => {
     clearTimeout(waiting);
     waiting = setTimeout(changed, 500);
