@@ -57,6 +57,11 @@ def fill_sentences(knowledge: Knowledge) -> Knowledge:
         conflicts=tuple(filled("conflicts.toml", conflict) for conflict in knowledge.conflicts),
         review=replace(knowledge.review, open=tuple(filled("review.toml", check) for check in knowledge.review.open)),
         stances=tuple(filled("stances.toml", row) for row in knowledge.stances),
+        orders=replace(
+            knowledge.orders,
+            kinds=tuple(filled("orders.toml", kind) for kind in knowledge.orders.kinds),
+            tests=tuple(filled("orders.toml", test) for test in knowledge.orders.tests),
+        ),
         statements={name: _statement(statement, fill) for name, statement in knowledge.statements.items()},
         window_bounds={name: _bounds(bounds, filled) for name, bounds in knowledge.window_bounds.items()},
         limit_bounds={name: _bounds(bounds, filled) for name, bounds in knowledge.limit_bounds.items()},

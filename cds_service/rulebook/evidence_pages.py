@@ -106,14 +106,10 @@ def _sides(knowledge: Knowledge, modality: Modality) -> tuple[Block, ...]:
     rows = []
     for edition in Edition:
         shown = [part for part in modality.shown if knowledge.statements[part.statement].edition is edition]
-        for_it = [part for part in shown if part.face is Face.FOR]
-        against = sorted((part for part in shown if part.face in {Face.DISSENT, Face.RISK}), key=_place)
+        for_it, dissents, risks = ([p for p in shown if p.face is face] for face in (Face.FOR, Face.DISSENT, Face.RISK))
+        against = [*dissents, *sorted(risks, key=lambda part: part.place)]
         rows.append((f"**{EDITION[edition]}**", _lines(knowledge, for_it), _lines(knowledge, against)))
     return table_block("Edition|For|Against: dissents, then risks", rows, (10, 45, 45))
-
-
-def _place(part: ShownStatement) -> tuple[bool, int]:
-    return part.face is Face.RISK, part.place
 
 
 def _lines(knowledge: Knowledge, parts: Iterable[ShownStatement]) -> str:

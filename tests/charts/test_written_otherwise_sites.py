@@ -87,6 +87,7 @@ def test_the_coverage_report_lists_what_is_written_otherwise(tmp_path: Path) -> 
         ("a result contained in another resource", "DiagnosticReport", "", "", 1),
         ("an undated number beside a dated one", "Platelets", "", "", 1),
         ("a report whose results were not sent", "DiagnosticReport", "", "", 1),
+        ("without a date, or with one that is not valid", "Observation", "", "", 1),
     }
 
 

@@ -36,7 +36,7 @@ from tests.support.vignette import vignettes
 
 AT_ONCE = 16
 """Mutants that a process takes at once."""
-OF_EACH = 3
+OF_EACH = 1
 """Number of mutants of every rule in every file that the short form tries."""
 
 
