@@ -187,6 +187,8 @@ class Terminology:
         self.written = written
         self.uris = {name: next(iter(uris)) for name, uris in systems.items()}
         self._rows: dict[tuple[str, str], list[Meaning]] = {}
+        self._systems_of: dict[str, frozenset[str]] = {}
+        """Code as compared → the systems that have it, without those matched by prefix."""
         for member in rows:
             self._add(member)
         self._values = {
@@ -201,13 +203,17 @@ class Terminology:
 
     def _add(self, member: ValueSetMember) -> None:
         meaning = Meaning(member.concept, member.use, member.code, member.display)
-        self._rows.setdefault((member.system, without_dots(member.system, member.code)), []).append(meaning)
+        code = without_dots(member.system, member.code)
+        self._rows.setdefault((member.system, code), []).append(meaning)
+        if member.system not in PREFIX_SYSTEMS:
+            self._systems_of[code] = self._systems_of.get(code, frozenset()) | {member.system}
 
     def with_local(self, local: LocalCodes) -> Terminology:
         """Return a copy with a site's codes added; a local code never changes the meaning of a standard code."""
         made = copy.copy(self)
         made.local = local
         made._rows = {key: list(meanings) for key, meanings in self._rows.items()}
+        made._systems_of = dict(self._systems_of)
         for member in local.rows:
             made._add(member)
         made._values = self._values | {(f, s, without_dots(s, code)): value for (f, s, code), value in local.values.items()}
@@ -264,11 +270,9 @@ class Terminology:
         """
         if not coding.code or self.meanings(coding) or plain_uri(coding.system) in self.written.other_classifications:
             return ()
-        systems = (
-            system
-            for system in self.uris
-            if system != coding.system and (system not in PREFIX_SYSTEMS or self._is_shaped(system, coding.code))
-        )
+        having = self._systems_of.get(coding.code, frozenset()) | self._systems_of.get(coding.code.upper(), frozenset())
+        having |= {system for system in PREFIX_SYSTEMS if self._is_shaped(system, coding.code)}
+        systems = (system for system in self.uris if system != coding.system and system in having) if having else ()
         found = (StandardCoding(system, coding.code, coding.display) for system in systems)
         return tuple(each for each in found if self.meanings(each))
 
