@@ -97,7 +97,8 @@ def assign_uuids(cards: list[Card], *about: str) -> list[Card]:
         content = msgspec.json.encode(msgspec.structs.replace(card, uuid=""), order="deterministic").decode()
         card.uuid = str(uuid.uuid5(NAMESPACE, "|".join([*about, card.kind, content])))
         for suggestion in card.suggestions:
-            suggestion.uuid = str(uuid.uuid5(NAMESPACE, f"{card.uuid}|{suggestion.label}"))
+            withdrawn = [action.resource_id for action in suggestion.actions if action.resource_id]
+            suggestion.uuid = str(uuid.uuid5(NAMESPACE, "|".join([card.uuid, suggestion.label, *withdrawn])))
     return cards
 
 
@@ -115,6 +116,8 @@ def check_cards(cards: list[Card], evidence_url: str = "") -> list[Card]:
             faults.append("the detail contains HTML")
         if not card.source.label or not card.uuid:
             faults.append("the label of the source or the uuid is missing")
+        if len({suggestion.uuid for suggestion in card.suggestions}) != len(card.suggestions):
+            faults.append("two suggestions have the same uuid")
         if bool(card.suggestions) != bool(card.selection_behavior):
             faults.append("suggestions and selectionBehavior must be sent together")
         faults += [f"the link {link.url} must start with https://" for link in card.links if not link.url.startswith(prefixes)]

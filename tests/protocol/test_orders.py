@@ -84,6 +84,14 @@ def test_two_orders_of_one_treatment_and_their_stops_are_one_critical_card(clien
     ]  # fmt: skip
 
 
+def test_each_of_two_drafts_of_one_kind_can_be_withdrawn_by_itself(client: FlaskClient, clock: Clock) -> None:
+    twice = [EVERY_KIND["embolization"] | {"id": name} for name in ("one", "two")]
+    (card,) = ask(client, clock, "arterial-portal-vein-occluded", *twice)
+    withdrawn = {s["actions"][0]["resourceId"]: s["uuid"] for s in card["suggestions"] if s["actions"][0]["type"] == "delete"}
+    assert set(withdrawn) == {"ServiceRequest/one", "ServiceRequest/two"}
+    assert len(set(withdrawn.values())) == 2
+
+
 def test_an_order_that_no_rule_speaks_of_is_answered_without_any_data(client: FlaskClient) -> None:
     for draft in ([procedure("80146002")], [drug("A10BA02")], [], [{"resourceType": "NutritionOrder"}]):
         answer = client.post(SIGN, json=bare_order_request(drafted(draft)))
