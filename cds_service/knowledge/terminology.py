@@ -187,8 +187,7 @@ class Terminology:
         self.written = written
         self.uris = {name: next(iter(uris)) for name, uris in systems.items()}
         self._rows: dict[tuple[str, str], list[Meaning]] = {}
-        self._systems_of: dict[str, frozenset[str]] = {}
-        """Code as compared → the systems that have it, without those matched by prefix."""
+        self._systems_of: dict[str, frozenset[str]] = {}  # by code, without the systems matched by prefix
         for member in rows:
             self._add(member)
         self._values = {
@@ -202,8 +201,8 @@ class Terminology:
         self._longest = self._longest_prefix()
 
     def _add(self, member: ValueSetMember) -> None:
-        meaning = Meaning(member.concept, member.use, member.code, member.display)
         code = without_dots(member.system, member.code)
+        meaning = Meaning(member.concept, member.use, member.code, member.display)
         self._rows.setdefault((member.system, code), []).append(meaning)
         if member.system not in PREFIX_SYSTEMS:
             self._systems_of[code] = self._systems_of.get(code, frozenset()) | {member.system}
@@ -266,8 +265,7 @@ class Terminology:
     def held_elsewhere(self, coding: StandardCoding) -> tuple[StandardCoding, ...]:
         """Return the same code in the systems that have it, if the system of the coding is missing, unknown or without it.
 
-        These may only ask, never decide. Codes of `other_classifications` never match another system.
-        """
+        These may only ask, never decide. Codes of `other_classifications` never match another system."""
         if not coding.code or self.meanings(coding) or plain_uri(coding.system) in self.written.other_classifications:
             return ()
         having = self._systems_of.get(coding.code, frozenset()) | self._systems_of.get(coding.code.upper(), frozenset())
