@@ -10,12 +10,10 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 
-from cds_service.cards.notice import deceased_card
 from cds_service.cards.order_cards import compose_order_cards
-from cds_service.cards.possible_nlm import possible_nlm_card
 from cds_service.clinical_picture import ClinicalPicture, Gate, Nlm
 from cds_service.fhir.draft_orders import ReadDrafts, read_drafts, unpack_drafts
-from cds_service.hooks.patient_view import Answer, finish_cards, open_retrieval, read_picture
+from cds_service.hooks.patient_view import Answer, answer_without_verdict, finish_cards, open_retrieval, read_picture
 from cds_service.hooks.request import HookRequest
 from cds_service.knowledge.model import Knowledge
 from cds_service.reasoning.evaluation import evaluate
@@ -49,12 +47,8 @@ answer_select, answer_sign = partial(answer_request, SELECT), partial(answer_req
 def answer_drafts(picture: ClinicalPicture, drafts: ReadDrafts, knowledge: Knowledge, today: date) -> Answer:
     """Return the cards for drafts, without uuids, and what they are based on."""
     picture = replace(picture, drafts=drafts.orders, ordered_tests=picture.ordered_tests | drafts.tests)
-    if picture.gate.answer is Nlm.NO:
-        return Answer([], picture, None)
-    if picture.deceased is not None:
-        return Answer([deceased_card(picture.deceased, knowledge)], picture, None)
-    if picture.gate.answer is not Nlm.YES:
-        return Answer([possible_nlm_card(picture, knowledge, today)], picture, None)
+    if (unjudged := answer_without_verdict(picture, knowledge, today)) is not None:
+        return unjudged
     evaluation = evaluate(picture, knowledge, today)
     return Answer(compose_order_cards(evaluation), picture, evaluation)
 

@@ -84,14 +84,22 @@ def answer_request(request: HookRequest, site: Site, today: date) -> Answer:
     return replace(answer, cards=finish_cards(site, answer.cards, request.instance, request.patient_id))
 
 
-def answer_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Answer:
-    """Return the cards for a clinical picture, without uuids, and what they are based on."""
+def answer_without_verdict(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Answer | None:
+    """Return the answer about a patient for whom no treatment is judged: without the disease, deceased, or in doubt. None for
+    all others."""
     if picture.gate.answer is Nlm.NO:
         return Answer([], picture, None)
     if picture.deceased is not None:
         return Answer([deceased_card(picture.deceased, knowledge)], picture, None)
     if picture.gate.answer is not Nlm.YES:
         return Answer([possible_nlm_card(picture, knowledge, today)], picture, None)
+    return None
+
+
+def answer_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) -> Answer:
+    """Return the cards for a clinical picture, without uuids, and what they are based on."""
+    if (unjudged := answer_without_verdict(picture, knowledge, today)) is not None:
+        return unjudged
     evaluation = evaluate(picture, knowledge, today)
     invalid = tuple(strict_r4_faults(evaluation.references(), picture.sources))
     return Answer(compose_cards(evaluation, invalid), picture, evaluation, invalid)
