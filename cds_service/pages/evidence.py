@@ -36,7 +36,7 @@ def evidence_blueprint(folders: Mapping[str, Knowledge]) -> Blueprint:
         if name not in book.html:
             return _html(book.missing(), 404)
         response = _html(book.html[name])
-        response.add_etag()
+        response.set_etag(book.etags[name])
         g.cache_control = f"public, max-age={MAX_AGE_S}"
         return response.make_conditional(request)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 
 from cds_service.knowledge.model import Knowledge
@@ -23,6 +24,8 @@ class RuleBookPages:
         self._statements = {name: f"{WHOLE}#{name}" for name in knowledge.statements}
         self.html = {name: render_page(book, self._statements) for name, book in books.items()}
         """Name → the page as HTML."""
+        self.etags = {name: hashlib.sha256(page.encode()).hexdigest()[:32] for name, page in self.html.items()}
+        """Name → a digest of the page."""
         self._entries = list_entries({**treatments, WHOLE: whole})
 
     def search(self, query: str) -> str:

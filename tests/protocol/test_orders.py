@@ -41,7 +41,12 @@ Answer = dict[str, Any]
 
 def ask(client: FlaskClient, clock: Clock, fixture: str, *drafts: Any, **more: Any) -> list[Answer]:
     clock.today = as_of(fixture)
-    answer = client.post(SELECT if "selections" in more else SIGN, json=order_request(fixture, *drafts, **more))
+    return post(client, order_request(fixture, *drafts, **more), SELECT if "selections" in more else SIGN)
+
+
+def post(client: FlaskClient, request: Answer, service: str = SIGN) -> list[Answer]:
+    """Return the cards of an answer that has to be 200."""
+    answer = client.post(service, json=request)
     assert answer.status_code == 200, answer.json
     assert answer.json is not None
     return list(answer.json["cards"])
@@ -232,13 +237,13 @@ def test_a_laboratory_value_counts_for_thirty_days_only(client: FlaskClient, clo
         if "coagulopathy-uncorrectable" in codes:
             entry["resource"]["status"] = "entered-in-error"
     request["prefetch"]["observations"] = old
-    cards = client.post(SIGN, json=request).json["cards"]  # type: ignore[index]
+    cards = post(client, request)
     assert "missing: INR" in cards[0]["summary"]
     offered = [s["actions"][0]["resource"]["code"]["coding"][0]["code"] for s in cards[0]["suggestions"]]
     assert {"6301-6", "777-3"} <= set(offered)
     ordered = copy.deepcopy(request)
     ordered["context"]["draftOrders"]["entry"].append({"resource": procedure("6301-6", "http://loinc.org", "lab")})
-    again = client.post(SIGN, json=ordered).json["cards"][0]["suggestions"]  # type: ignore[index]
+    again = post(client, ordered)[0]["suggestions"]
     assert "6301-6" not in str(again), "it is being ordered"
 
 
@@ -406,5 +411,5 @@ def test_an_order_for_a_patient_recorded_as_deceased_says_so_and_judges_nothing(
     request = order_request("resectable", RESECTION)
     request["prefetch"]["patient"]["deceasedBoolean"] = True
     clock.today = as_of("resectable")
-    (card,) = client.post(SIGN, json=request).json["cards"]  # type: ignore[index]
+    (card,) = post(client, request)
     assert card["extension"][EXTENSION]["kind"] == "notice"
