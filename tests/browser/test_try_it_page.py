@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from tests.conftest import folder_of
 from tests.support.browser import CHROMIUM
@@ -230,6 +230,18 @@ def test_pasted_chart_can_be_changed_too(open_page: Open) -> None:
     expect(page.get_by_role("heading", name="Your chart")).to_be_visible()
     page.get_by_label("Disease outside the liver").select_option("none")
     expect(page.locator(".supposed")).to_contain_text("Disease outside the liver none, as of today")
+
+
+def test_a_choice_made_before_the_script_runs_is_applied(open_page: Open) -> None:
+    page = open_page()
+    held: list[Route] = []
+    page.route("**/try-it.js", lambda route: held.append(route))
+    page.goto(page.url + "?fixture=arterial-candidate", wait_until="commit")
+    page.get_by_label("Portal vein", exact=True).select_option("occluded")
+    expect(page.get_by_role("heading", name="Verdicts")).to_be_visible()
+    held[0].continue_()
+    expect(page.get_by_role("heading", name="What moved")).to_be_visible()
+    assert row(page, "Arterial therapy") == MOVED
 
 
 def test_works_without_javascript(open_page: Open) -> None:

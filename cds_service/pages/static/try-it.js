@@ -10,11 +10,17 @@ if (controls) {
   const order = document.getElementById("order");
   let running = null;
   let waiting = null;
-  let sent = state();
+  let sent = state((option) => option.defaultSelected, "defaultValue");
 
-  function state() {
-    return JSON.stringify([order.value, ...Array.from(controls.querySelectorAll("input, select"), (control) =>
-      control.multiple ? Array.from(control.selectedOptions, (option) => option.value) : control.value)]);
+  // The answers to all questions. Those that the page was sent with are told apart from those that are chosen now, as a choice
+  // may be made before this script runs.
+  function state(chosen = (option) => option.selected, value = "value") {
+    return JSON.stringify([order, ...controls.querySelectorAll("input, select")].map((control) => {
+      if (control.localName === "input") return control[value];
+      const options = Array.from(control.options);
+      const found = options.filter(chosen);
+      return (found.length || control.multiple ? found : options.slice(0, 1)).map((option) => option.value);
+    }));
   }
 
   async function evaluate() {
@@ -113,4 +119,5 @@ if (controls) {
     event.preventDefault();
     evaluate();
   });
+  changed();
 }
