@@ -26,11 +26,13 @@ def compute_once(knowledge: Knowledge, concept: CodeableConcept, name: str, work
 
 
 def codings(knowledge: Knowledge, concept: CodeableConcept | None) -> tuple[StandardCoding, ...]:
-    """Return the codings of a concept under the terminology's system names."""
+    """Return the codings of a concept under the terminology's system names, without duplicates."""
     if concept is None or not concept.coding:
         return ()
     coding, sent = knowledge.terminology.coding, concept.coding
-    return compute_once(knowledge, concept, "codings", lambda: tuple(coding(c.system, c.code, c.display) for c in sent))
+    return compute_once(
+        knowledge, concept, "codings", lambda: tuple(dict.fromkeys(coding(c.system, c.code, c.display) for c in sent))
+    )
 
 
 def meanings(knowledge: Knowledge, concept: CodeableConcept | None) -> tuple[Meaning, ...]:
@@ -46,18 +48,28 @@ def meanings(knowledge: Knowledge, concept: CodeableConcept | None) -> tuple[Mea
     )
 
 
+def held_elsewhere(knowledge: Knowledge, concept: CodeableConcept | None) -> dict[StandardCoding, tuple[StandardCoding, ...]]:
+    """Return, for each coding of a concept, the same code in the systems that have it, if its own system does not."""
+    if concept is None or not concept.coding:
+        return {}
+    held = knowledge.terminology.held_elsewhere
+    return compute_once(
+        knowledge, concept, "held elsewhere", lambda: {coding: held(coding) for coding in codings(knowledge, concept)}
+    )
+
+
 def meanings_elsewhere(knowledge: Knowledge, concept: CodeableConcept | None) -> tuple[Meaning, ...]:
     """Return what a concept's codes would mean in the systems that have them, if their own system does not; without
     duplicates."""
     if concept is None or not concept.coding:
         return ()
-    meant = knowledge.terminology.meanings_elsewhere
-    return compute_once(
-        knowledge,
-        concept,
-        "meanings elsewhere",
-        lambda: tuple(dict.fromkeys(meaning for coding in codings(knowledge, concept) for meaning in meant(coding))),
-    )
+    meant = knowledge.terminology.meanings
+
+    def work_out() -> tuple[Meaning, ...]:
+        held = dict.fromkeys(each for found in held_elsewhere(knowledge, concept).values() for each in found)
+        return tuple(dict.fromkeys(meaning for coding in held for meaning in meant(coding)))
+
+    return compute_once(knowledge, concept, "meanings elsewhere", work_out)
 
 
 def text_of(concept: CodeableConcept | None) -> str:

@@ -18,6 +18,7 @@ from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
 from cds_service.fhir.concepts import codings, is_liver, meanings_elsewhere, text_of
 from cds_service.fhir.concepts import meanings as meanings_of
 from cds_service.fhir.dates import date_of_observation, first_date
+from cds_service.fhir.queries import observation_codes
 from cds_service.fhir.resources import Component, Condition, Observation, UnreadCondition, UnreadObservation
 from cds_service.fhir.tumour_codes import (
     LUNG,
@@ -196,7 +197,14 @@ class AskedConcepts(NamedTuple):
     """True if the code's own system says so. False if only another system has the code, which raises a question."""
 
 
+NOTHING_ASKED = AskedConcepts(frozenset(), sure=False)
+
+
 def _asked(part: Observation | Component, knowledge: Knowledge) -> AskedConcepts:
+    codes = observation_codes(knowledge)
+    sent = [(coding.code or "").strip() for coding in (part.code.coding or ())] if part.code else []
+    if not any(code in codes or code.upper() in codes for code in sent):
+        return NOTHING_ASKED
     known = meanings_of(knowledge, part.code)
     meant = known or meanings_elsewhere(knowledge, part.code)
     return AskedConcepts(frozenset(meaning.concept for meaning in meant), bool(known))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from cds_service.fhir.chart import Chart
-from cds_service.fhir.concepts import codings, meanings, text_of
+from cds_service.fhir.concepts import held_elsewhere, meanings, text_of
 from cds_service.fhir.resources import CodeableConcept, Coding, Condition, UnreadCondition, as_unread
 from cds_service.fhir.tumour_codes import NOT_OF_ITS_SYSTEM
 from cds_service.knowledge.model import Knowledge
@@ -22,11 +22,10 @@ def _asking(condition: Condition, knowledge: Knowledge) -> Condition:
     if condition.code is None or meanings(knowledge, condition.code):
         return condition
     terms = knowledge.terminology
-    sent = codings(knowledge, condition.code)
-    elsewhere = {coding: terms.held_elsewhere(coding) for coding in sent}
+    elsewhere = held_elsewhere(knowledge, condition.code)
     if any(coding.system in terms.uris and coding.code and not held for coding, held in elsewhere.items()):
         return condition  # its own system says that it is another disease
-    held = [found for coding in sent for found in elsewhere[coding]]
+    held = dict.fromkeys(found for each in elsewhere.values() for found in each)
     if not any(meaning.use is not Use.CONTEXT for coding in held for meaning in terms.meanings(coding)):
         return condition
     more = [Coding(system=terms.uris[found.system], code=found.code, display=found.display) for found in held]

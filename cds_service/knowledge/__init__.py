@@ -47,8 +47,9 @@ from cds_service.knowledge.scores import Scores
 from cds_service.knowledge.shape import shape_faults
 from cds_service.knowledge.shown import build_stances
 from cds_service.knowledge.statement import Regulatory, Statement, build_population
-from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember, WrittenOtherwise
+from cds_service.knowledge.terminology import Terminology, Use, ValueSetMember
 from cds_service.knowledge.vocabulary import Choice, Edition, FactKind, Supplier
+from cds_service.knowledge.written_otherwise import WrittenOtherwise
 
 MODALITIES = (
     "resection", "debulking", "ablation", "hepatic-arterial-therapy", "transplantation", "systemic-therapy",

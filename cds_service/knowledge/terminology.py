@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from cds_service.knowledge.written_otherwise import WrittenOtherwise
+
 TEXT = "text"
 """System name of texts: the code is then a text, matched whole, case-insensitively."""
 ICD_10_SYSTEMS = frozenset({"icd-10-cm", "icd-10"})
-PREFIX_SYSTEMS = ICD_10_SYSTEMS | {"icd-9-cm"}
+NO_SYSTEMS = frozenset[str]()
+ICD_9_SYSTEMS = frozenset({"icd-9-cm"})
+PREFIX_SYSTEMS = ICD_10_SYSTEMS | ICD_9_SYSTEMS
 """Systems matched by prefix, as ICD codes form a tree: C7A.010 is a C7A. Every other system matches whole codes only."""
 ICD_10_CODE = re.compile(r"[A-Z][0-9][0-9A-Z](?:\.?[0-9A-Z]{1,4})?(?:\.?-)?[+*!†]?", re.IGNORECASE)
 """A code with the marks of ICD-10: a dash for an open position, dagger, asterisk and exclamation mark."""
@@ -25,6 +29,7 @@ ICD_9_CODE = re.compile(r"\d{3}\.\d{1,2}")
 ICD_O_CODE = re.compile(r"(?<![\d/.])(?:M-?)?(\d{4}/\d)(?![\d/.])", re.IGNORECASE)
 """An ICD-O morphology within a text: 8240/3, M8240/3."""
 EDITION_SUFFIX = re.compile(r"[a-z]{2}")
+SNOMED = "http://snomed.info/sct"
 SNOMED_EDITION = re.compile(r"(http://snomed\.info/sct)/\d+(/version/\d+)?")
 """SNOMED CT URI of an edition, with or without a version. Neither changes the meaning of a code of terminology.toml."""
 MAX_URI_CHARS = 500
@@ -134,43 +139,6 @@ class LocalCodes:
     """Codes that the site adds to value sets of terminology.toml (CPT codes of a licensed site)."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenOtherwise:
-    """Deviating ways in which charts write codes."""
-
-    editions: Mapping[str, str]
-    """URI of national editions without the two letters of the country at its end → system that they are read as."""
-    alone_in: Mapping[str, tuple[str, ...]]
-    """System → beginnings of codes that only this edition has; under any other URI they are read as its codes."""
-    certainty: Mapping[str, str]
-    """Letter of the certainty of a diagnosis → confirmed, unconfirmed, refuted or history."""
-    certainty_extensions: frozenset[str]
-    certainty_systems: frozenset[str]
-    letters_under: frozenset[str]
-    """URIs of systems in which a letter after the code of a diagnosis is its certainty."""
-    other_classifications: frozenset[str]
-    """URIs of systems whose codes look like codes of terminology.toml and mean something else."""
-    organ_words: tuple[str, ...]
-    metastasis_words: tuple[str, ...]
-    secondary_words: tuple[str, ...]
-    tumour_words: tuple[str, ...]
-    """Parts of words. A text with an organ, and with a metastasis or a secondary tumour, names liver metastases."""
-
-    def names_liver(self, text: str) -> bool:
-        """Return whether a text names the liver."""
-        return _holds(text.casefold(), self.organ_words)
-
-    def names_liver_metastases(self, text: str) -> bool:
-        """Return whether a text names liver metastases."""
-        said = text.casefold()
-        secondary = _holds(said, self.secondary_words) and _holds(said, self.tumour_words)
-        return (secondary or _holds(said, self.metastasis_words)) and self.names_liver(said)
-
-
-def _holds(text: str, words: Iterable[str]) -> bool:
-    return any(word in text for word in words)
-
-
 class Terminology:
     """Look-up of codes. Immutable after construction."""
 
@@ -188,6 +156,7 @@ class Terminology:
         self.uris = {name: next(iter(uris)) for name, uris in systems.items()}
         self._rows: dict[tuple[str, str], list[Meaning]] = {}
         self._systems_of: dict[str, frozenset[str]] = {}  # by code, without the systems matched by prefix
+        self._coded_systems: frozenset[str] = frozenset()  # all with a row
         for member in rows:
             self._add(member)
         self._values = {
@@ -204,6 +173,7 @@ class Terminology:
         code = without_dots(member.system, member.code)
         meaning = Meaning(member.concept, member.use, member.code, member.display)
         self._rows.setdefault((member.system, code), []).append(meaning)
+        self._coded_systems |= {member.system}
         if member.system not in PREFIX_SYSTEMS:
             self._systems_of[code] = self._systems_of.get(code, frozenset()) | {member.system}
 
@@ -242,14 +212,11 @@ class Terminology:
         if name := self.system_names.get(sent):
             return name
         plain = plain_uri(sent)
-        found = self._plain_names.get(SNOMED_EDITION.sub(r"\1", plain) if SNOMED_EDITION.fullmatch(plain) else plain)
-        if name := found or self._edition(plain):
+        if name := self._plain_names.get(SNOMED_EDITION.sub(r"\1", plain) if plain.startswith(SNOMED) else plain):
             return name
-        return ATC if ATC_EDITION.search(sent[:MAX_URI_CHARS]) else sent
-
-    def _edition(self, uri: str) -> str | None:
-        base, country = uri[:-2], uri[-2:].casefold()
-        return self.written.editions.get(base) if EDITION_SUFFIX.fullmatch(country) else None
+        if (name := self.written.editions.get(plain[:-2])) and EDITION_SUFFIX.fullmatch(plain[-2:].casefold()):
+            return name
+        return ATC if ATC in sent[:MAX_URI_CHARS].casefold() and ATC_EDITION.search(sent[:MAX_URI_CHARS]) else sent
 
     def coding(self, system: str | None, code: str | None, display: str | None) -> StandardCoding:
         """Return a coding of a chart as the standard coding that it means."""
@@ -266,22 +233,19 @@ class Terminology:
         """Return the same code in the systems that have it, if the system of the coding is missing, unknown or without it.
 
         These may only ask, never decide. Codes of `other_classifications` never match another system."""
-        if not coding.code or self.meanings(coding) or plain_uri(coding.system) in self.written.other_classifications:
+        code = coding.code
+        if not code or self.meanings(coding):
             return ()
-        having = self._systems_of.get(coding.code, frozenset()) | self._systems_of.get(coding.code.upper(), frozenset())
-        having |= {system for system in PREFIX_SYSTEMS if self._is_shaped(system, coding.code)}
-        systems = (system for system in self.uris if system != coding.system and system in having) if having else ()
-        found = (StandardCoding(system, coding.code, coding.display) for system in systems)
+        having = self._systems_of.get(code, NO_SYSTEMS) | self._systems_of.get(code.upper(), NO_SYSTEMS) | _systems_shaped(code)
+        if not having or plain_uri(coding.system) in self.written.other_classifications:
+            return ()
+        systems = sorted(having & self.uris.keys() - {coding.system}, key=[*self.uris].index)
+        found = (StandardCoding(system, code, coding.display) for system in systems)
         return tuple(each for each in found if self.meanings(each))
 
     def meanings_elsewhere(self, coding: StandardCoding) -> tuple[Meaning, ...]:
         """Return the meanings of `held_elsewhere`, each once."""
         return tuple(dict.fromkeys(meaning for held in self.held_elsewhere(coding) for meaning in self.meanings(held)))
-
-    def _is_shaped(self, system: str, code: str) -> bool:
-        """Return whether a code has the form of a system matched by prefix."""
-        patterns = (ICD_10_CODE, ICD_10_WITH_LETTER) if system in ICD_10_SYSTEMS else (ICD_9_CODE,)
-        return any(pattern.fullmatch(code) for pattern in patterns)
 
     def morphologies_in(self, text: str | None) -> tuple[Meaning, ...]:
         """Return the meanings of the ICD-O codes within a text."""
@@ -294,6 +258,8 @@ class Terminology:
 
     def meanings(self, coding: StandardCoding) -> tuple[Meaning, ...]:
         """Return the rows that match; for ICD those of the longest matching prefix (C7B.1 before C7B)."""
+        if coding.system not in self._coded_systems:
+            return ()
         for code in self._candidates(coding):
             if rows := self._rows.get((coding.system, code)):
                 return tuple(rows)
@@ -331,6 +297,13 @@ class Terminology:
         for (system, _), meanings in self._rows.items():
             for meaning in meanings:
                 yield system, meaning
+
+
+def _systems_shaped(code: str) -> frozenset[str]:
+    """Return the systems matched by prefix whose codes have the form of this one."""
+    if code[0].isalpha():
+        return ICD_10_SYSTEMS if ICD_10_CODE.fullmatch(code) or ICD_10_WITH_LETTER.fullmatch(code) else NO_SYSTEMS
+    return ICD_9_SYSTEMS if ICD_9_CODE.fullmatch(code) else NO_SYSTEMS
 
 
 def plain_uri(uri: str | None) -> str:

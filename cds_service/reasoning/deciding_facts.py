@@ -61,6 +61,7 @@ class DecidingFacts:
         self._facts, self._knowledge = facts, facts.knowledge
         self._verdicts = verdict_diagrams(facts.knowledge)
         self._bare: dict[str, Fact] = {}
+        self._answers: dict[tuple[str, frozenset[str]], Diagram] = {}
 
     def find(self, modality: Modality, judged: CriterionJudge, ruled_out: bool | None) -> tuple[tuple[str, ...], Verdict]:
         """Return the deciding facts, most decisive first, and the best verdict still possible. `ruled_out`: see
@@ -95,10 +96,17 @@ class DecidingFacts:
         inputs = verdicts.inputs_of(name)
         if open_facts.isdisjoint(inputs):
             return verdicts.place_of(name, self._facts[name])
+        key = name, open_facts.intersection(inputs)
+        if key not in self._answers:
+            self._answers[key] = self._calculate(*key, inputs)
+        return self._answers[key]
+
+    def _calculate(self, name: str, open_facts: frozenset[str], inputs: Iterable[str]) -> Diagram:
+        recorded = self._facts.recorded
         leaves = tuple([Leaf(leaf, self._bare_fact(leaf), recorded[leaf].reason, leaf in open_facts) for leaf in inputs])
         readings = sum(len(leaf.fact.history) + len(leaf.fact.unread) for leaf in leaves)
         calculate = calculate_place if readings <= MAX_READINGS_TO_CACHE else calculate_place.__wrapped__
-        return calculate(verdicts, name, self._facts.today, leaves)
+        return calculate(self._verdicts, name, self._facts.today, leaves)
 
     def _bare_fact(self, name: str) -> Fact:
         if name not in self._bare:

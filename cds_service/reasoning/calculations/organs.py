@@ -28,13 +28,7 @@ def coagulopathy_found(facts: Facts) -> Fact:
     inr, platelets = facts["inr"], facts["platelets"]
     if assessed.equals(True):
         return known_fact(True, assessed)
-    bad = reading_dates(coded) if coded.known else []
-    bad += [r.on for r in inr.history if isinstance(r.value, Interval) and r.value.below(limits.inr_from) is not True]
-    bad += [
-        r.on for r in platelets.history
-        if isinstance(r.value, Interval) and r.value.at_least(limits.platelets_below) is not True
-    ]  # fmt: skip
-    if assessed.equals(False) and not coded.unknown and _stands(assessed, bad, (inr, platelets)):
+    if assessed.equals(False) and not coded.unknown and _stands(assessed, _abnormal_dates(facts), (inr, platelets)):
         return known_fact(False, assessed)
     if assessed.unknown:
         return unknown_fact(assessed.why or Reason.NOT_DOCUMENTED, assessed)
@@ -46,6 +40,20 @@ def coagulopathy_found(facts: Facts) -> Fact:
         return known_fact(False, inr, platelets, note=note)
     parts = [fact for fact in (inr, platelets, coded) if fact.known]
     return unknown_fact(Reason.CORRECTABLE if parts else Reason.NO_INR_AND_PLATELETS, *parts)
+
+
+def _abnormal_dates(facts: Facts) -> list[PartialDate | None]:
+    """Return the dates of coded coagulopathies and of values outside the limits of coagulation."""
+    limits, coded = facts.knowledge.scores.coagulation, facts["coagulopathy_coded"]
+    dates = reading_dates(coded) if coded.known else []
+    dates += [
+        r.on for r in facts["inr"].history if isinstance(r.value, Interval) and r.value.below(limits.inr_from) is not True
+    ]
+    dates += [
+        r.on for r in facts["platelets"].history
+        if isinstance(r.value, Interval) and r.value.at_least(limits.platelets_below) is not True
+    ]  # fmt: skip
+    return dates
 
 
 def egfr_used(facts: Facts) -> Fact:
