@@ -53,7 +53,8 @@ class ResourceKind(msgspec.Struct):
 CONTAINERS = frozenset({"DiagnosticReport", "Observation", "Condition"})
 """Resource types whose contained results are read."""
 KIND_DECODER = msgspec.json.Decoder(ResourceKind)
-TYPES_IN_LOWER_CASE = {name.casefold(): name for name in READ_TYPES}
+READ_IN_ANY_CASE = {name.casefold(): name for name in READ_TYPES}
+"""Resource type in lower case → the type."""
 DECODERS = {name: msgspec.json.Decoder(kind) for name, kind in READ_TYPES.items()}
 
 
@@ -67,11 +68,29 @@ class ChartEntry:
     """The type and id of the resource, if they were already decoded."""
 
 
-def read_chart(entries: Iterable[ChartEntry], patient_id: str | None, availability: Availability) -> Chart:
-    """Return the chart of `patient_id`. If None, use the one patient in the entries (command line). Never raises."""
+def read_chart(
+    entries: Iterable[ChartEntry],
+    patient_id: str | None,
+    availability: Availability,
+    not_decoded: Iterable[ChartEntry] = (),
+) -> Chart:
+    """Return the chart of `patient_id`. If None, use the one patient in the entries (command line). Never raises.
+
+    `not_decoded`: entries whose content does not matter. Others may still refer to them.
+    """
     builder = _ChartBuilder(patient_id)
+    for entry in not_decoded:
+        builder.name(entry)
     builder.add(entries)
     return builder.build(availability)
+
+
+def reference_of(entry: ChartEntry) -> str:
+    """Return the reference of an entry. Without an id, only the fullUrl identifies it. Raises msgspec.MsgspecError."""
+    kind = entry.kind or KIND_DECODER.decode(entry.raw)
+    if entry.full_url and kind.id is None:
+        return f"{kind.name or 'resource'}/{entry.full_url.replace(':', '/').rsplit('/', 1)[-1]}"
+    return kind.reference
 
 
 class _Decoded(NamedTuple):
@@ -88,6 +107,13 @@ class _ChartBuilder:
 
     def build(self, availability: Availability) -> Chart:
         return self.parts.build(availability)
+
+    def name(self, entry: ChartEntry) -> str:
+        """Return the reference of an entry, and record it as what its fullUrl stands for. Raises msgspec.MsgspecError."""
+        reference = reference_of(entry)
+        if entry.full_url and len(reference) <= MAX_REFERENCE_CHARS:
+            self.parts.names[entry.full_url] = reference
+        return reference
 
     def add(self, entries: Iterable[ChartEntry]) -> None:
         servers: dict[bytes, set[str]] = {}
@@ -142,12 +168,8 @@ class _ChartBuilder:
             reference = f"entry {place + 1}"
             try:
                 kind = entry.kind or KIND_DECODER.decode(raw)
-                decoder, reference = DECODERS.get(kind.name), kind.reference
-                if entry.full_url and kind.id is None:  # without an id, only the fullUrl identifies it
-                    reference = f"{kind.name or 'resource'}/{entry.full_url.replace(':', '/').rsplit('/', 1)[-1]}"
-                if entry.full_url and len(reference) <= MAX_REFERENCE_CHARS:
-                    self.parts.names[entry.full_url] = reference
-                if decoder is None and (meant := TYPES_IN_LOWER_CASE.get(kind.name.casefold())):
+                decoder, reference = DECODERS.get(kind.name), self.name(entry)
+                if decoder is None and (meant := READ_IN_ANY_CASE.get(kind.name.casefold())):
                     # "observation" is no type of FHIR, and may be an Observation
                     broken.append((meant + reference.removeprefix(kind.name), raw, NOT_VALID))
                     if (stub := versions.stub(raw, meant, NOT_VALID)) is not None:

@@ -14,11 +14,11 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from cds_service.clinical_picture import Interval, Observed, PartialDate
+from cds_service.fhir.asked_concepts import asked_of, is_count
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
-from cds_service.fhir.concepts import codings, is_liver, meanings_elsewhere, text_of
+from cds_service.fhir.concepts import codings, is_liver, text_of
 from cds_service.fhir.concepts import meanings as meanings_of
 from cds_service.fhir.dates import date_of_observation, first_date
-from cds_service.fhir.queries import observation_codes
 from cds_service.fhir.resources import Component, Condition, Observation, UnreadCondition, UnreadObservation
 from cds_service.fhir.tumour_codes import (
     LUNG,
@@ -181,39 +181,18 @@ def neoplasms(chart: Chart, knowledge: Knowledge, today: date) -> Neoplasms:
 
 def _add_unread(found: Neoplasms, seen: Observed, observation: Observation, knowledge: Knowledge) -> None:
     """Record an unreadable Observation that may be the missing half: a histology, or a finding in the liver."""
-    asked = _asked(observation, knowledge).concepts
+    asked = asked_of(observation, knowledge).concepts
     if "obs.histology" in asked:
         found.histologies_unread.append(seen)
-    counts = any(_is_count(coding, knowledge) for coding in codings(knowledge, observation.code))
+    counts = any(is_count(coding, knowledge) for coding in codings(knowledge, observation.code))
     if counts or ("obs.tumor_size" in asked and is_liver(knowledge, [observation.body_site])):
         found.lesions_unread.append(seen)
-
-
-class AskedConcepts(NamedTuple):
-    """The concepts that the code of an Observation or component asks for."""
-
-    concepts: frozenset[str]
-    sure: bool
-    """True if the code's own system says so. False if only another system has the code, which raises a question."""
-
-
-NOTHING_ASKED = AskedConcepts(frozenset(), sure=False)
-
-
-def _asked(part: Observation | Component, knowledge: Knowledge) -> AskedConcepts:
-    codes = observation_codes(knowledge)
-    sent = [(coding.code or "").strip() for coding in (part.code.coding or ())] if part.code else []
-    if not any(code in codes or code.upper() in codes for code in sent):
-        return NOTHING_ASKED
-    known = meanings_of(knowledge, part.code)
-    meant = known or meanings_elsewhere(knowledge, part.code)
-    return AskedConcepts(frozenset(meaning.concept for meaning in meant), bool(known))
 
 
 def _liver_site_open(observation: Observation, knowledge: Knowledge) -> Explanation | None:
     """Return why a measured tumour or distant metastasis may be in the liver, or None: its site is only text or a code of
     another system, or the Observation's own code is of another system."""
-    asked, site = _asked(observation, knowledge), observation.body_site
+    asked, site = asked_of(observation, knowledge), observation.body_site
     if "obs.tumor_size" in asked.concepts and measured_liver_lesion(observation, knowledge):
         if is_liver(knowledge, [site]):
             return NOT_OF_ITS_SYSTEM
@@ -230,7 +209,7 @@ def _liver_site_open(observation: Observation, knowledge: Knowledge) -> Explanat
 def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
     """Return True for a tumour size or histology of metastasis in the liver, a distant metastasis sited in the liver, or a
     lesion count above zero."""
-    asked = _asked(observation, knowledge)
+    asked = asked_of(observation, knowledge)
     if asked.sure and METASTASIS_SITE in asked.concepts:
         return is_liver(knowledge, [observation.value_codeable_concept, observation.body_site])
     if asked.sure and is_liver(knowledge, [observation.body_site]):
@@ -238,7 +217,7 @@ def _liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
             return True
         if "obs.tumor_size" in asked.concepts and measured_liver_lesion(observation, knowledge):
             return True
-    counted = any(_is_count(coding, knowledge) for coding in codings(knowledge, observation.code))
+    counted = any(is_count(coding, knowledge) for coding in codings(knowledge, observation.code))
     return counted and _above_none(observation, knowledge, "lesion_count")
 
 
@@ -248,11 +227,6 @@ def _metastasis_in_liver(observation: Observation, asked: frozenset[str], knowle
         return False
     said = meanings_of(knowledge, observation.value_codeable_concept)
     return any(meaning.concept == "morph.net_metastatic" for meaning in said)
-
-
-def _is_count(coding: StandardCoding, knowledge: Knowledge) -> bool:
-    counted = coding.system == knowledge.assessment_system and coding.code == "lesion-count"
-    return counted or knowledge.terminology.fact(coding) == "lesion_count"
 
 
 def measured_liver_lesion(observation: Observation, knowledge: Knowledge) -> bool:
@@ -300,7 +274,7 @@ def _histologies(chart: Chart, knowledge: Knowledge, today: date, doubts: Neopla
         asking = [
             (part, asked.sure)
             for part in (observation, *(observation.component or ()))
-            if "obs.histology" in (asked := _asked(part, knowledge)).concepts
+            if "obs.histology" in (asked := asked_of(part, knowledge)).concepts
         ]
         if not asking:
             continue

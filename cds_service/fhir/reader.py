@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
-from cds_service.clinical_picture import ClinicalPicture, Deceased, Observed, PartialDate, Readings, Unreadable
+from cds_service.clinical_picture import ClinicalPicture, Deceased, Gate, Observed, PartialDate, Readings, Unreadable
 from cds_service.fhir.body_sites import with_sites
 from cds_service.fhir.certainty import with_certainty
 from cds_service.fhir.chart import Chart, is_history, is_unconfirmed
@@ -71,9 +71,7 @@ class ChartReader:
         found: dict[str, FactReadings] = {name: FactReadings() for name in self.knowledge.facts}
         chart = self._prepared(chart, today)
         tumours = neoplasms(chart, self.knowledge, today)
-        gate = judge_chart(
-            chart, tumours, sum(broken.resource_type == "Condition" for broken in chart.unreadable), self.knowledge, today
-        )
+        gate = self._judge(chart, tumours, today)
         chart = with_unclear(chart)
         for name, reading in read_demographics(chart, today):
             found[name].valid.append(reading)
@@ -122,6 +120,15 @@ class ChartReader:
             not_consulted=chart.availability.not_consulted,
             deceased=died,
         )
+
+    def read_gate(self, chart: Chart, today: date) -> Gate:
+        """Return only whether the chart shows the disease."""
+        chart = self._prepared(chart, today)
+        return self._judge(chart, neoplasms(chart, self.knowledge, today), today)
+
+    def _judge(self, chart: Chart, tumours: Neoplasms, today: date) -> Gate:
+        unreadable = sum(broken.resource_type == "Condition" for broken in chart.unreadable)
+        return judge_chart(chart, tumours, unreadable, self.knowledge, today)
 
     def _prepared(self, chart: Chart, today: date) -> Chart:
         """Return the chart with the certainty of each diagnosis applied, and only the Observations that are read, each with its

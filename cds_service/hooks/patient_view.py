@@ -20,6 +20,7 @@ from cds_service.clinical_picture import ClinicalPicture, Nlm, NotConsulted, Unr
 from cds_service.errors import Fault, PreconditionFailed
 from cds_service.fhir.chart import Availability, Chart
 from cds_service.fhir.chart_builder import read_chart
+from cds_service.fhir.gate_entries import choose_gate_entries
 from cds_service.fhir.queries import build_queries, observation_codes
 from cds_service.fhir.reader import ChartReader
 from cds_service.fhir.strict_r4 import strict_r4_faults
@@ -105,11 +106,10 @@ def answer_picture(picture: ClinicalPicture, knowledge: Knowledge, today: date) 
     return Answer(compose_cards(evaluation, invalid), picture, evaluation, invalid)
 
 
-def retrieve_picture(request: HookRequest, site: Site, today: date) -> ClinicalPicture:
-    """Return the clinical picture from the request and the FHIR server it names. Raises PreconditionFailed as
-    `answer_request` does."""
+def retrieve_picture(request: HookRequest, site: Site, today: date, *, whole: bool = False) -> ClinicalPicture:
+    """Return the clinical picture from the request and the FHIR server it names, as `read_picture` does."""
     with open_retrieval(request, site) as retrieval:
-        return read_picture(retrieval, request, site, today)
+        return read_picture(retrieval, request, site, today, whole=whole)
 
 
 @contextmanager
@@ -119,18 +119,39 @@ def open_retrieval(request: HookRequest, site: Site) -> Iterator[Retrieval]:
         yield Retrieval(request, build_queries(site.knowledge), session)
 
 
-def read_picture(retrieval: Retrieval, request: HookRequest, site: Site, today: date) -> ClinicalPicture:
-    """Return the clinical picture of an open retrieval. Raises PreconditionFailed as `answer_request` does."""
+def read_picture(
+    retrieval: Retrieval, request: HookRequest, site: Site, today: date, *, whole: bool = False
+) -> ClinicalPicture:
+    """Return the clinical picture of an open retrieval. Raises PreconditionFailed as `answer_request` does.
+
+    Of a chart that does not show the disease only the gate is read, unless the `whole` chart is wanted.
+    """
     read = reader_for(site.knowledge).read
     sent = retrieval.retrieve()
-    chart = _chart(request, sent, site.knowledge)
-    picture = read(chart, today)
-    if picture.gate.answer is not Nlm.NO and (completed := retrieval.with_medications(chart)) is not chart:
-        picture = read(completed, today)
+    picture = None if whole else _picture_without_disease(request, sent, site.knowledge, today)
+    if picture is None:
+        chart = _chart(request, sent, site.knowledge)
+        picture = read(chart, today)
+        if picture.gate.answer is not Nlm.NO and (completed := retrieval.with_medications(chart)) is not chart:
+            picture = read(completed, today)
     if picture.gate.answer is Nlm.NO and "Condition" not in sent.complete:
         lacking = [key for key in REQUIRED_KEYS if not sent.states[key].complete]
         raise PreconditionFailed("required data is missing", [_missing_key(request, sent, key) for key in lacking])
     return picture
+
+
+def _picture_without_disease(
+    request: HookRequest, sent: PrefetchResult, knowledge: Knowledge, today: date
+) -> ClinicalPicture | None:
+    """Return a picture that has only the gate, if the chart does not show the disease. None if it may, or if whose chart it is
+    depends on resources on which the gate does not."""
+    entries = choose_gate_entries(sent.entries, knowledge)
+    chart = read_chart(entries.telling, request.patient_id, _availability(sent, knowledge), entries.others)
+    if not chart.own or chart.only_of_others:
+        return None
+    gate = reader_for(knowledge).read_gate(chart, today)
+    unreadable = tuple(broken.what for broken in chart.unreadable)
+    return ClinicalPicture({}, gate, unreadable, patient_id=request.patient_id) if gate.answer is Nlm.NO else None
 
 
 def _missing_key(request: HookRequest, sent: PrefetchResult, key: str) -> Fault:
@@ -143,14 +164,17 @@ def _missing_key(request: HookRequest, sent: PrefetchResult, key: str) -> Fault:
 
 def _chart(request: HookRequest, sent: PrefetchResult, knowledge: Knowledge) -> Chart:
     """Return the chart of the request's patient. Raises PreconditionFailed if resources came, but only of other patients."""
-    not_consulted = tuple(NotConsulted(key, sent.describe_gap(key)) for key in sent.states if _is_reported(key, sent))
-    availability = Availability(sent.complete, sent.failed, not_consulted, observation_codes(knowledge))
-    chart = read_chart(sent.entries, request.patient_id, availability)
+    chart = read_chart(sent.entries, request.patient_id, _availability(sent, knowledge))
     if chart.only_of_others:
         count = sum(chart.foreign.values())
         problem = f"has {count} {'resource' if count == 1 else 'resources'}, none of which belongs to context.patientId"
         raise PreconditionFailed("no resource belongs to the patient", [Fault("prefetch", problem)])
     return chart
+
+
+def _availability(sent: PrefetchResult, knowledge: Knowledge) -> Availability:
+    not_consulted = tuple(NotConsulted(key, sent.describe_gap(key)) for key in sent.states if _is_reported(key, sent))
+    return Availability(sent.complete, sent.failed, not_consulted, observation_codes(knowledge))
 
 
 def _is_reported(key: str, sent: PrefetchResult) -> bool:

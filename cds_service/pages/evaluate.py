@@ -43,7 +43,7 @@ class Trial:
 def run_trial(body: bytes, site: Site, today: date) -> Trial:
     """Return the result for a hook request. Raises BadRequest, TooLarge and PreconditionFailed as the service does."""
     request = parse_request(body, HOOK)
-    picture, milliseconds = _measure(lambda: retrieve_picture(request, site, today))
+    picture, milliseconds = _measure(lambda: retrieve_picture(request, site, today, whole=True))
     return _judge(picture, request.instance, site, today, milliseconds)
 
 
