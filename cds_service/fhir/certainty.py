@@ -7,7 +7,7 @@ resource contradicts its certainty, the diagnosis only raises a question.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from cds_service.clinical_picture import LeftOut, Omission, Unreadable
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.chart_lists import UnreadableResource
-from cds_service.fhir.concepts import meanings
+from cds_service.fhir.concepts import codings, meanings
 from cds_service.fhir.credibility import VERIFICATION_STATUSES
 from cds_service.fhir.resources import (
     CodeableConcept,
@@ -102,12 +102,20 @@ def certainties_of(condition: Condition, knowledge: Knowledge) -> Iterator[str]:
     for mark in parts_of(Extension, concept.extension):
         yield from _by_extension(mark, knowledge)
     for coding in concept.coding or ():
-        for mark in parts_of(Extension, coding.extension):
+        for mark in parts_of(Extension, coding.extension) if coding.extension else ():
             yield from _by_extension(mark, knowledge)
+    for coding in _of_icd_10(concept, knowledge):
         system, code = _as_sent(coding, knowledge)
         found = ICD_10_WITH_LETTER.fullmatch(code) if system == "icd-10" and _has_letters(coding, knowledge) else None
         if found and found["letter"]:
             yield letters.get(found["letter"].upper(), UNKNOWN)
+
+
+def _of_icd_10(concept: CodeableConcept | None, knowledge: Knowledge) -> Sequence[Coding]:
+    """Return the codings of a concept if any of them is of ICD-10; otherwise none of them has a certainty or a text behind."""
+    if concept is None or not any(coding.system in ICD_10_SYSTEMS for coding in codings(knowledge, concept)):
+        return ()
+    return concept.coding or ()
 
 
 def _has_letters(coding: Coding, knowledge: Knowledge) -> bool:
@@ -141,7 +149,7 @@ def _by_extension(extension: Extension, knowledge: Knowledge) -> Iterator[str]:
 def _text_behind(condition: Condition, knowledge: Knowledge) -> Explanation | None:
     """Return the reason if text follows a known code and may negate it: "C78.7 RULED OUT", "C78.7RO". Otherwise return None."""
     terms = knowledge.terminology
-    for sent in (condition.code.coding or ()) if condition.code else ():
+    for sent in _of_icd_10(condition.code, knowledge):
         system, code = _as_sent(sent, knowledge)
         if system not in ICD_10_SYSTEMS:
             continue

@@ -41,6 +41,10 @@ GAPS = {
 """State of a required prefetch key → what a 412 says about it."""
 
 
+MAX_READ_TWICE = 2_000
+"""Maximum number of resources that are read for the gate, and again with the whole chart if it may show the disease."""
+
+
 @cache
 def reader_for(knowledge: Knowledge) -> ChartReader:
     """Return the chart reader for this knowledge; the same one on every call."""
@@ -143,9 +147,11 @@ def read_picture(
 def _picture_without_disease(
     request: HookRequest, sent: PrefetchResult, knowledge: Knowledge, today: date
 ) -> ClinicalPicture | None:
-    """Return a picture that has only the gate, if the chart does not show the disease. None if it may, or if whose chart it is
-    depends on resources on which the gate does not."""
+    """Return a picture that has only the gate, if the chart does not show the disease. None if it may, if whose chart it is
+    depends on resources on which the gate does not, or if the gate depends on so many that they should be read once."""
     entries = choose_gate_entries(sent.entries, knowledge)
+    if len(entries.telling) > MAX_READ_TWICE:
+        return None
     chart = read_chart(entries.telling, request.patient_id, _availability(sent, knowledge), entries.others)
     if not chart.own or chart.only_of_others:
         return None

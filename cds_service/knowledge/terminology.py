@@ -167,6 +167,7 @@ class Terminology:
             for code in codes
         }
         self.local = LocalCodes()
+        self._valued_systems = frozenset(system for _, system, _ in self._values)
         self._longest = self._longest_prefix()
 
     def _add(self, member: ValueSetMember) -> None:
@@ -186,6 +187,7 @@ class Terminology:
         for member in local.rows:
             made._add(member)
         made._values = self._values | {(f, s, without_dots(s, code)): value for (f, s, code), value in local.values.items()}
+        made._valued_systems = frozenset(system for _, system, _ in made._values)
         made._longest = made._longest_prefix()
         return made
 
@@ -267,6 +269,8 @@ class Terminology:
 
     def value(self, fact: str, coding: StandardCoding) -> str | None:
         """Return the value that a code gives a coded fact: ("primary_site", C7A.012) → small-bowel. None if it gives none."""
+        if coding.system not in self._valued_systems:
+            return None
         for code in self._candidates(coding):
             if found := self._values.get((fact, coding.system, code)):
                 return found

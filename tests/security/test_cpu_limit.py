@@ -120,9 +120,9 @@ ENDLESS = (
     "import functools\nSettings = functools.partial(Settings, max_cpu_s=1)\n"
     "from cds_service.hooks import patient_view\nfrom cds_service.pages import evaluate\n"
     "read = patient_view.retrieve_picture\n"
-    "def endless(request, site, today):\n"
+    "def endless(request, site, today, **more):\n"
     "    while request.patient_id == 'endless-4711': pass\n"
-    "    return read(request, site, today)\n"
+    "    return read(request, site, today, **more)\n"
     "patient_view.retrieve_picture = evaluate.retrieve_picture = endless\n"
 )
 
