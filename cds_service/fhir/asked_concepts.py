@@ -27,6 +27,8 @@ NOTHING_ASKED = AskedConcepts(frozenset(), sure=False)
 
 
 def asked_of(part: Observation | Component, knowledge: Knowledge) -> AskedConcepts:
+    """Return what the codes of an Observation or component ask for; nothing if no fact and no half of the gate has one of
+    them."""
     codes = observation_codes(knowledge)
     sent = [(coding.code or "").strip() for coding in (part.code.coding or ())] if part.code else []
     if not any(code in codes or code.upper() in codes for code in sent):
@@ -44,5 +46,6 @@ def is_asked_by_gate(coding: StandardCoding, knowledge: Knowledge) -> bool:
 
 
 def is_count(coding: StandardCoding, knowledge: Knowledge) -> bool:
+    """Return True if the code asks for the number of lesions: the service's own code, or one that a site maps to it."""
     counted = coding.system == knowledge.assessment_system and coding.code == "lesion-count"
     return counted or knowledge.terminology.fact(coding) == "lesion_count"

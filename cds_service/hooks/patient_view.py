@@ -39,8 +39,6 @@ GAPS = {
     PrefetchState.PARTIAL: "is incomplete",
 }
 """State of a required prefetch key → what a 412 says about it."""
-
-
 MAX_READ_TWICE = 2_000
 """Maximum number of resources that are read for the gate, and again with the whole chart if it may show the disease."""
 
